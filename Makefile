@@ -1,0 +1,40 @@
+# `make` alone explains the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help venv search test slow lint bench clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP)  ## create .venv and install fade_ray with everything needed to work on it
+
+$(STAMP): pyproject.toml
+	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "fade_ray needs Python 3.11 or newer: make PYTHON=python3.11 venv"'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+search: $(STAMP)  ## the main job on the embedded digits: search, retrain, test, report (a few minutes)
+	$(BIN)/fade-ray search
+
+test: $(STAMP)  ## the tests that fit into 8 minutes on 2 cores
+	$(BIN)/pytest -m 'not slow'
+
+slow: $(STAMP)  ## the long tests: real kills, the main job on real images
+	$(BIN)/pytest -m slow
+
+lint: $(STAMP)  ## ruff and mypy --strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(STAMP)  ## the speed ratios: hyper-architecture step, input pipeline
+	$(BIN)/python scripts/bench_data.py
+	$(BIN)/python scripts/bench_hyper.py
+
+clean:  ## remove the virtual environment and caches, never a run
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

@@ -1,0 +1,172 @@
+"""The command `fade-ray`: search, status, report, export. A user's mistake is one message and exit code 2, without a traceback."""
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, Any
+
+from rich.console import Console
+
+from spaces.errors import InvalidInput
+
+USAGE = """usage: fade-ray COMMAND [options]
+
+commands:
+  search   search, retrain, test and report; continues an unfinished run given with --out DIR
+  status   DIR: how far a run is
+  report   DIR: draw its report (again)
+  export   DIR: the found architecture as a PyTorch module, with --onnx as ONNX too
+
+`fade-ray COMMAND --help` lists the options."""
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit on everything but success."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help"):
+        print(USAGE)
+        raise SystemExit(0 if given else 2)
+    if given[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"fade-ray {version('fade-ray')}")
+        return
+    command = COMMANDS.get(given[0])
+    console = Console(stderr=True, highlight=False)
+    if command is None:
+        _fail(console, f"`fade-ray {given[0]}` is no command. Choose one of {', '.join(COMMANDS)}.")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        command(given[1:])
+    except InvalidInput as error:
+        _fail(console, str(error))
+    except KeyboardInterrupt as error:
+        folder = getattr(error, "folder", None)
+        stopped = "stopped"
+        if folder is not None:
+            stopped += f"; everything done so far is kept. Continue with\n  fade-ray search --out {folder}"
+        console.print(stopped, soft_wrap=True)
+        cause = error.__cause__ or error
+        raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
+    except OSError as error:
+        _fail(
+            console,
+            f"{error.strerror or error}: {error.filename or ''} Free space or set the permissions, then continue.",
+        )
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise Terminated
+
+
+def _fail(console: Console, message: str) -> None:
+    console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
+    raise SystemExit(2)
+
+
+def _search(arguments: list[str]) -> None:
+    from fade_ray.run.search import search
+
+    config = parse(arguments)
+    result = search(config)
+    console = Console(highlight=False)
+    summary = result.summary
+    trials, cost, share = summary["trials"], summary["cost"], summary["training_share"]
+    console.print(f"architecture   {result.architecture.code()}", soft_wrap=True)
+    console.print(f"valid accuracy {result.valid_accuracy:.4f} (one evaluation, on the architecture part)")
+    console.print(f"test accuracy  {result.test_accuracy:.4f} (retrained, {summary['test_images']:,} images)")
+    console.print(f"trials         {trials['done']} done, {trials['failed']} failed, {trials['retried']} retried")
+    console.print(
+        f"cost           {cost['training_images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, "
+        f"{cost['seconds']:.0f} s training"
+    )
+    if share is not None:
+        console.print(f"training       {share:.0%} of the trials' wall time")
+    console.print(f"report         {result.folder / 'report.html'}", soft_wrap=True)
+
+
+def parse(arguments: list[str]) -> Any:
+    """The configuration that a command line asks for: a recipe, or the stored one of a run in `--out DIR`, and flags over it."""
+    import tyro
+
+    from fade_ray.config import RECIPES, Config
+    from fade_ray.run.folder import stored_config
+
+    rest, recipe = _take(arguments, "--recipe")
+    if recipe is not None and recipe not in RECIPES:
+        raise InvalidInput(f"`--recipe` must be one of {', '.join(RECIPES)}, but got {recipe!r}.")
+    out = _take(rest, "--out")[1]
+    stored = stored_config(Path(out).expanduser()) if out and recipe is None else None
+    base = stored or RECIPES[recipe or "default"]
+    described = (
+        "Search, retrain, test and report. `--recipe NAME` starts from a named setting "
+        f"({', '.join(RECIPES)}); `--out DIR` continues the unfinished run in DIR, with its flags."
+    )
+    config: Config = tyro.cli(
+        Annotated[Config, tyro.conf.OmitArgPrefixes],  # type: ignore[arg-type]
+        args=rest,
+        default=base,
+        prog="fade-ray search",
+        description=described,
+    )
+    return config
+
+
+def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
+    """`arguments` without `flag VALUE` or `flag=VALUE`, and the value."""
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{flag}="):
+            return arguments[:index] + arguments[index + 1 :], argument.partition("=")[2]
+        if argument == flag:
+            if index + 1 == len(arguments):
+                raise InvalidInput(f"`{flag}` needs a value, but got none.")
+            return arguments[:index] + arguments[index + 2 :], arguments[index + 1]
+    return arguments, None
+
+
+def _folder(arguments: list[str], command: str) -> Path:
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        if arguments in (["-h"], ["--help"]):
+            print(f"usage: fade-ray {command} DIR")
+            raise SystemExit(0)
+        raise InvalidInput(f"`fade-ray {command}` needs one run directory, but got {arguments}.")
+    folder = Path(arguments[0])
+    if not (folder / "records.jsonl").exists():
+        raise InvalidInput(f"`fade-ray {command}` needs the directory of a run, but {folder} holds none.")
+    return folder
+
+
+def _status(arguments: list[str]) -> None:
+    from fade_ray.run.status import status
+
+    print(status(_folder(arguments, "status")))
+
+
+def _report(arguments: list[str]) -> None:
+    from fade_ray.run.search import finish
+
+    folder = _folder(arguments, "report")
+    finish(folder)
+    print(folder / "report.html")
+
+
+def _export(arguments: list[str]) -> None:
+    from fade_ray.run.result import export_run
+
+    rest = [argument for argument in arguments if argument != "--onnx"]
+    for path in export_run(_folder(rest, "export"), onnx=len(rest) < len(arguments)):
+        print(path)
+
+
+COMMANDS: dict[str, Callable[[list[str]], None]] = {
+    "search": _search,
+    "status": _status,
+    "report": _report,
+    "export": _export,
+}

@@ -1,0 +1,236 @@
+"""The configuration of a run: frozen dataclasses, checked when built, with a dict round trip for the run directory."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from fade_ray.nn.chain import NetworkConfig
+from fade_ray.training.config import ArchitectureConfig, TrainConfig
+from spaces.errors import InvalidInput, require
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images of a run."""
+
+    data: str = "digits"
+    """digits, cifar10, cifar100, a folder of class folders, or a Parquet file with `img` and `label` columns."""
+    test_data: str | None = None
+    """Parquet file or folder of the test images; without one, a sixth of the data is the test part."""
+    data_root: str = "~/.cache/fade_ray"
+    """Where cifar10 and cifar100 are kept or downloaded to."""
+    image_side: int | None = None
+    """Resize images to this side, in pixels (shorter side, then centre crop)."""
+    limit: int | None = None
+    """Use this many images (test images of a test set of its own not counted), drawn stratified."""
+    test_limit: int | None = None
+    """Use this many images of the test set."""
+    split_seed: int = 0
+    """Seed of the stratified split 1:1:4 (test : architecture : weights)."""
+    crop: int | None = None
+    """Augmentation: random crop after padding by this many pixels; by default what suits the data set."""
+    flip: bool | None = None
+    """Augmentation: random horizontal flip; by default what suits the data set."""
+    cutout: int | None = None
+    """Augmentation: a square of this side, in pixels, is blanked."""
+
+
+@dataclass(frozen=True)
+class SpaceConfig:
+    """The graphs that cells are made of, and the feature space the search walks in."""
+
+    min_vertices: int = 3
+    max_vertices: int = 5
+    features: tuple[str, ...] = ("eccentricity_variance", "degree_variance", "vertices")
+    """Axes of the feature space: eccentricity_variance, degree_variance, vertices, operations, edges, depth, density."""
+    bins: int = 6
+    """Boxes per axis; axes of whole numbers have one per value."""
+
+
+@dataclass(frozen=True)
+class OuterConfig:
+    """The outer search."""
+
+    searcher: Literal["anchor", "random"] = "anchor"
+    """anchor: walk along the FaDE-ranks; random: uniform points, median of their evaluations."""
+    iterations: int = 8
+    walks: int = 2
+    """Anchor walks at once; random search: points per iteration."""
+    repeats: int = 1
+    """Trainings of one hyper-architecture, their log ranks averaged."""
+    gamma: float = 0.17
+    """Half width of the stencil, in units of the scaled features; at least half a box."""
+    step_size: float = 1.0
+    """lambda of eq. 5."""
+    evaluate_every: int = 2
+    """Iterations between evaluations of the anchors."""
+    evaluations: int = 2
+    """Architectures that are generated and trained per evaluated point."""
+    finalists: int = 2
+    """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the end."""
+    evolve: bool = True
+    """The walk evaluated worst restarts near the best one."""
+    mutation: float = 0.1
+    """Standard deviation of that restart, in units of the scaled features."""
+    carry_weights: bool = False
+    """Start each hyper-architecture from the network weights of the one before (with --share)."""
+    rank_epochs: int = 10
+    """Epochs of a hyper-architecture."""
+    evaluation_epochs: int = 10
+    """Epochs of an evaluated architecture."""
+    retrain_epochs: int = 30
+    """Epochs of the found architecture, trained from scratch on the weights and architecture parts."""
+    max_retries: int = 2
+    """How often a failed trial is proposed again, with a new seed."""
+
+    def __post_init__(self) -> None:
+        for name in ("rank_epochs", "evaluation_epochs", "retrain_epochs"):
+            epochs = getattr(self, name)
+            require(epochs >= 1, f"{name} >= 1", "Train for at least one epoch.", **{name: epochs})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How and where a run is carried out. None of this changes what is searched; a run may be resumed with other values."""
+
+    engine: Literal["ray", "local"] = "ray"
+    """ray: trials on Ray Tune, on this machine or a cluster; local: the same loop in this process, one trial at a time."""
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    cpus_per_trial: int = 1
+    """Processors per trial, and the threads it uses."""
+    gpus_per_trial: float | None = None
+    """GPUs per trial, fractions allowed; by default one where the cluster has any and the device allows it, else none."""
+    concurrency: int | None = None
+    """Trials at once; by default as many as fit."""
+    address: str | None = None
+    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always starts a new one."""
+    dashboard: bool = False
+    """Serve Ray's dashboard on this machine (a cluster that is already running decides for itself)."""
+    verbose: bool = False
+    """Show all of Ray's output."""
+
+    def __post_init__(self) -> None:
+        require(self.cpus_per_trial >= 1, "cpus_per_trial >= 1", "Use 1 or more.", cpus_per_trial=self.cpus_per_trial)
+        gpus, at_once = self.gpus_per_trial, self.concurrency
+        require(gpus is None or gpus >= 0, "gpus_per_trial >= 0", "Use 0.25, 0.5 or 1.", gpus_per_trial=gpus)
+        require(
+            gpus is None or gpus <= 1 or gpus == int(gpus),
+            "gpus_per_trial is whole above 1",
+            "Use 1, or 2.",
+            gpus_per_trial=gpus,
+        )
+        require(at_once is None or at_once >= 1, "concurrency >= 1", "Use 1 or more.", concurrency=at_once)
+        require(
+            not (gpus and self.engine == "local"),
+            "gpus_per_trial == 0 with the local engine",
+            "It has no resources to share out: choose the GPU with --device cuda.",
+            gpus_per_trial=gpus,
+        )
+
+
+@dataclass(frozen=True)
+class Config:
+    """A whole run."""
+
+    data: DataConfig = field(default_factory=DataConfig)
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    seed: int = 0
+    """Seed of the whole run."""
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = "fade"
+    """Name of the run, part of the default run directory."""
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
+        require(
+            not self.outer.carry_weights or self.network.share,
+            "share with carry_weights",
+            "Only shared hyper-cells have weights to carry over: add --share.",
+            carry_weights=self.outer.carry_weights,
+            share=self.network.share,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
+        return plain
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: Config = _build(cls, values, "")
+        return config
+
+
+def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
+    """Where two `Config.to_dict()` describe another search: "part.name: theirs -> ours", the parts that may change left out."""
+    found = []
+    for part in sorted((set(ours) | set(theirs)) - {"run", "out", "name"}):
+        a, b = ours.get(part), theirs.get(part)
+        if isinstance(a, Mapping) and isinstance(b, Mapping):
+            keys = sorted(k for k in set(a) | set(b) if a.get(k) != b.get(k))
+            found += [f"{part}.{key}: {b.get(key)!r} -> {a.get(key)!r}" for key in keys]
+        elif a != b:
+            found.append(f"{part}: {b!r} -> {a!r}")
+    return found
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(inner) for key, inner in value.items()}
+    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+
+
+def _build(cls: Any, values: Mapping[str, Any], where: str) -> Any:
+    known = typing.get_type_hints(cls)
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise InvalidInput(f"The configuration knows no `{where}{unknown[0]}`. It knows {', '.join(sorted(known))}.")
+    built = {
+        key: _build(known[key], value, f"{key}.")
+        if dataclasses.is_dataclass(known[key])
+        else tuple(value)
+        if isinstance(value, list)
+        else value
+        for key, value in values.items()
+    }
+    return cls(**built)
+
+
+# Named settings; flags given beside a recipe override it.
+RECIPES: dict[str, Config] = {
+    "default": Config(),
+    # FaDE section 3, as far as the paper states it: see README, "Recipes". lambda, gamma, boxes and features are this project's reading.
+    "paper": Config(
+        network=NetworkConfig(depth=4, final_channels=32, kernel=5, pool="max", norm="none", share=True),
+        train=TrainConfig(batch_size=128, learning_rate=1e-3, weight_decay=1e-4, clip=10.0),
+        architecture=ArchitectureConfig(
+            estimator="straight-through-exact",
+            draw="weighted",
+            temperature=10.0,
+            logit_std=0.5,
+            penalty="max-norm-by-cell",
+        ),
+        outer=OuterConfig(
+            iterations=100,
+            walks=1,
+            evaluate_every=4,
+            evaluations=5,
+            finalists=0,
+            evolve=False,
+            carry_weights=True,
+            rank_epochs=5,
+            evaluation_epochs=30,
+            retrain_epochs=30,
+        ),
+    ),
+}

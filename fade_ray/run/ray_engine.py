@@ -1,0 +1,185 @@
+"""The session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on one yet."""
+
+import importlib.util
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from fade_ray.config import Config, RunConfig
+from fade_ray.data import Splits
+from spaces.errors import InvalidInput
+
+from .session import Session
+
+WORKER_RESTARTS = 2  # of a trial whose process died, each from its last epoch; then it counts as failed
+
+QUIET = {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+ALWAYS = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run writes its own records and TensorBoard files
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run at once: nothing is lost by that
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+    "TUNE_GLOBAL_CHECKPOINT_S": "600",  # Tune's own snapshots are not what a run is resumed from
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> None:
+    """Carry the session out on Ray Tune.
+
+    Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one with the proposals that are not finished.
+    Raises InvalidInput when the cluster has not what a trial asks for.
+    """
+    for name, value in (ALWAYS if config.run.verbose else ALWAYS | QUIET).items():
+        os.environ.setdefault(name, value)
+    with _cluster(config.run) as ray:
+        from ray import tune
+
+        from searchers.tune import TuneSearcher
+
+        from .ray_trial import FadeTrial
+
+        gpus = gpus_per_trial(config.run, ray.cluster_resources())
+        slots = concurrency(config.run, gpus, ray.cluster_resources())
+        _check_storage(ray, folder)
+        trial = tune.with_parameters(FadeTrial, splits=splits, settings=config, folder=str(folder))
+        experiments = folder / "tune"
+        experiments.mkdir(exist_ok=True)
+        tuner = tune.Tuner(
+            tune.with_resources(trial, {"cpu": config.run.cpus_per_trial, "gpu": gpus}),
+            tune_config=tune.TuneConfig(
+                search_alg=TuneSearcher(session, session.observe),
+                num_samples=-1,
+                max_concurrent_trials=slots,
+                reuse_actors=True,
+                trial_name_creator=_name,
+                trial_dirname_creator=_name,
+            ),
+            run_config=tune.RunConfig(
+                name=f"{len(list(experiments.iterdir())):03d}",
+                storage_path=str(experiments.resolve()),
+                verbose=2 if config.run.verbose else 0,
+                failure_config=tune.FailureConfig(max_failures=WORKER_RESTARTS),
+                callbacks=[],
+            ),
+        )
+        tuner.fit()
+
+
+def _name(trial: Any) -> str:
+    return str(trial.config["proposal"]["id"])
+
+
+@contextmanager
+def _cluster(run: RunConfig) -> Iterator[Any]:
+    """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine that ends with the run."""
+    if not run.verbose:
+        for name in ("ray", "ray.tune", "ray.train", "ray.air"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+    import ray
+
+    if ray.is_initialized():  # a notebook's or a test's own connection is used and left open
+        yield ray
+        return
+    options: dict[str, Any] = {"log_to_driver": run.verbose}
+    if not run.verbose:
+        options["logging_level"] = logging.ERROR
+    _connect(ray, run, options)
+    try:
+        yield ray
+    finally:
+        ray.shutdown()
+
+
+def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
+    if run.address != "local":
+        try:
+            ray.init(address=run.address or "auto", **options)
+            return
+        except ConnectionError as error:
+            if run.address is not None or "RAY_ADDRESS" in os.environ:
+                address = run.address or os.environ["RAY_ADDRESS"]
+                raise InvalidInput(
+                    f"No Ray cluster answers at {address}. Start one with `ray start --head`, or use `--address local`."
+                ) from error
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of our own, on loopback
+    if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
+        raise InvalidInput('`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.')
+    ray.init(address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options)
+
+
+def gpus_per_trial(run: RunConfig, resources: Mapping[str, float]) -> float:
+    """What a trial is given: as asked for, else one GPU if the cluster has one and the device allows it.
+
+    Raises InvalidInput when more is asked for than there is.
+    """
+    available = resources.get("GPU", 0)
+    asked = run.gpus_per_trial
+    if asked is None:
+        wants = run.device == "auto" or run.device.startswith("cuda")
+        asked = 1.0 if wants and (available or run.device != "auto") else 0.0
+    if asked > available:
+        raise InvalidInput(
+            f"Each trial asks for {asked:g} GPU(s), but the Ray cluster has {available:g}. "
+            "Use `--gpus-per-trial 0 --device cpu`, a smaller share, or a cluster with GPUs."
+        )
+    return asked
+
+
+def concurrency(run: RunConfig, gpus: float, resources: Mapping[str, float]) -> int:
+    """How many trials run at once: as asked for, at most as many as fit. Raises InvalidInput when not even one fits."""
+    fitting = int(resources.get("CPU", 0) // run.cpus_per_trial)
+    if gpus:
+        fitting = min(fitting, int(resources["GPU"] / gpus + 1e-9))
+    if fitting < 1:
+        raise InvalidInput(
+            f"Each trial asks for {run.cpus_per_trial} CPU(s), but the Ray cluster has {resources.get('CPU', 0):g}. "
+            "Lower --cpus-per-trial."
+        )
+    return min(fitting, run.concurrency or fitting)
+
+
+def _check_storage(ray: Any, folder: Path) -> None:
+    """Every node must see the run directory: checkpoints and weights are written there by the trials."""
+    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+    if len(nodes) < 2:
+        return
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    probe = folder / ".probe"
+    probe.write_text(folder.name)
+
+    def sees(path: str, text: str) -> bool:
+        with suppress(OSError):
+            return Path(path).read_text() == text
+        return False
+
+    task = ray.remote(num_cpus=0)(sees)
+    answers = ray.get(
+        [
+            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
+                str(probe), folder.name
+            )
+            for node in nodes
+        ],
+        timeout=120,
+    )
+    probe.unlink()
+    if not all(answers):
+        raise InvalidInput(
+            f"All nodes must see the run directory, but {answers.count(False)} of {len(nodes)} cannot read {folder}. "
+            "Put `--out` on storage that the nodes share (NFS)."
+        )
+
+
+def remove_pickles(folder: Path) -> None:
+    """Delete the pickled snapshots of Tune's own resume once a run has ended: ours reads none, and nobody should have to load one."""
+    for path in (folder / "tune").rglob("*.pkl"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,41 @@
+"""A trial as a Ray actor that is used again for the next one."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from fade_ray.config import Config
+from fade_ray.data import Splits
+from fade_ray.trial import Event, run_trial
+from searchers import Proposal
+
+
+class FadeTrial(tune.Trainable):  # type: ignore[misc]
+    """One proposal; each `step` is an epoch. Checkpoints are `run_trial`'s own, so a restarted actor goes on after the last epoch.
+
+    The splits come out of the object store without a copy.
+    """
+
+    def setup(self, config: dict[str, Any], splits: Splits, settings: Config, folder: str) -> None:
+        self._splits, self._settings, self._folder = splits, settings, Path(folder)
+        self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        proposal = Proposal.from_dict(config["proposal"])
+        self._events: Iterator[Event] = run_trial(proposal, self._splits, self._settings, self._folder)
+
+    def step(self) -> dict[str, Any]:
+        event = next(self._events)
+        return {"event": event, "done": "outcome" in event}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: Tune keeps no copy of what `run_trial` already has on disk."""
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        """Nothing, see `save_checkpoint`."""

@@ -1,0 +1,178 @@
+"""The main job from configuration to report: `search(config) -> Result`, and `status(folder)`."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fade_ray.config import Config
+from fade_ray.data import Splits, load
+from fade_ray.nn import chain_layout
+from fade_ray.records import FORMAT, History, Journal
+from fade_ray.training import place
+from searchers import AnchorSearch, AskTell, RandomSearch, WithRetraining
+from spaces import GraphSpace, HyperArchitecture
+
+from .folder import check_same_search, command_line, default_folder, opened, read_json
+from .local import run_local
+from .progress import Progress
+from .result import write_result
+from .session import Session, Watcher
+from .tensorboard import TensorBoard
+
+
+def _run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> None:
+    from .ray_engine import run_ray  # Ray is imported by those who run on it
+
+    run_ray(session, splits, config, folder)
+
+
+ENGINES: dict[str, Callable[[Session, Splits, Config, Path], None]] = {"ray": _run_ray, "local": run_local}
+
+
+def _anchor(space: GraphSpace, config: Config) -> AskTell:
+    outer = config.outer
+    return AnchorSearch(
+        space,
+        config.network.depth,
+        outer.iterations,
+        walks=outer.walks,
+        repeats=outer.repeats,
+        gamma=outer.gamma,
+        step_size=outer.step_size,
+        evaluate_every=outer.evaluate_every,
+        evaluations=outer.evaluations,
+        finalists=outer.finalists,
+        evolve=outer.evolve,
+        mutation=outer.mutation,
+        rank_epochs=outer.rank_epochs,
+        evaluation_epochs=outer.evaluation_epochs,
+        carry=outer.carry_weights,
+        seed=config.seed,
+        max_retries=outer.max_retries,
+    )
+
+
+def _random(space: GraphSpace, config: Config) -> AskTell:
+    outer = config.outer
+    return RandomSearch(
+        space,
+        config.network.depth,
+        outer.iterations,
+        batch=outer.walks,
+        evaluations=outer.evaluations,
+        evaluation_epochs=outer.evaluation_epochs,
+        seed=config.seed,
+        max_retries=outer.max_retries,
+    )
+
+
+SEARCHERS: dict[str, Callable[[GraphSpace, Config], AskTell]] = {"anchor": _anchor, "random": _random}
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished run found; `folder` holds everything else."""
+
+    architecture: HyperArchitecture
+    """The best architecture by evaluation on the architecture split, width one."""
+    valid_accuracy: float
+    """Its accuracy there, as evaluated in the search."""
+    test_accuracy: float
+    """Of the architecture retrained from scratch on weights and architecture parts, measured once on the test part."""
+    summary: dict[str, Any]
+    """result.json."""
+    folder: Path
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was stopped by a signal; `folder` continues it."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self.folder = folder
+
+
+def search(config: Config, *, watchers: Sequence[Watcher] | None = None, command: str | None = None) -> Result:
+    """Run a search to its end, or continue the one in `config.out`.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for everything a user can mend, before any work where
+    that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
+    """
+    folder = Path(config.out).expanduser() if config.out else default_folder(config)
+    folder = folder.resolve()
+    resumed = check_same_search(config, folder)
+    if resumed and (folder / "result.json").exists():
+        return load_result(folder)
+    splits, searcher = prepare(config)
+    with opened(folder, config, command or command_line()), Journal(folder / "records.jsonl") as journal:
+        history = History.read(folder / "records.jsonl")
+        journal.append("start", format=FORMAT, resumed=resumed)
+        shown = [Progress(config.outer.iterations)] if watchers is None else list(watchers)
+        everyone: list[Watcher] = [*shown, TensorBoard(folder / "tensorboard")]
+        try:
+            session = Session(searcher, journal, history, everyone)
+            ENGINES[config.run.engine](session, splits, config, folder)
+        except KeyboardInterrupt as error:
+            raise Interrupted(folder) from error
+        finally:
+            for watcher in everyone:
+                watcher.close()
+        share = session.training_share if history.training_share is None else history.training_share
+        write_result(folder, splits, config, searcher, share)
+        journal.append("end", training_share=share)
+    finish(folder)
+    return load_result(folder)
+
+
+def prepare(config: Config) -> tuple[Splits, AskTell]:
+    """The data and the searcher of a run; every rule that can be checked before work starts is checked here."""
+    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
+        place(config.run.device, config.train.precision)  # on a cluster the driver need not have the trials' GPU
+    space_config = config.space
+    space = GraphSpace.create(
+        min_vertices=space_config.min_vertices,
+        max_vertices=space_config.max_vertices,
+        features=space_config.features,
+        bins=space_config.bins,
+    )
+    inner = SEARCHERS[config.outer.searcher](space, config)
+    searcher = WithRetraining(
+        inner, config.outer.retrain_epochs, seed=config.seed, max_retries=config.outer.max_retries
+    )
+    data = config.data
+    splits = load(
+        data.data,
+        test_data=data.test_data,
+        root=data.data_root,
+        image_side=data.image_side,
+        limit=data.limit,
+        test_limit=data.test_limit,
+        split_seed=data.split_seed,
+    )
+    network = config.network
+    chain_layout(splits.side, network.depth, splits.channels, network.final_channels, network.strides)
+    return splits, searcher
+
+
+def finish(folder: Path) -> None:
+    """Everything that is made from the records alone: tables, figures, report."""
+    from fade_ray.report import write_report
+    from fade_ray.tables import write_tables
+
+    features = read_json(folder / "config.json")["space"]["features"]
+    write_tables(History.read(folder / "records.jsonl"), features, folder / "tables")
+    write_report(folder)
+
+
+def load_result(folder: Path) -> Result:
+    """The result of a finished run. Raises InvalidInput if `folder` holds none."""
+    folder = Path(folder)
+    summary = read_json(folder / "result.json")
+    return Result(
+        HyperArchitecture.from_code(summary["architecture"]["code"]),
+        summary["valid_accuracy"],
+        summary["test_accuracy"],
+        summary,
+        folder,
+    )

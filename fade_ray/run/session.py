@@ -1,0 +1,122 @@
+"""A search in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from fade_ray.records import History, Journal
+from searchers import AskTell, Outcome, Proposal
+
+
+class Watcher(Protocol):
+    """Someone who is shown what happens, such as the progress line or TensorBoard."""
+
+    def proposed(self, proposal: Proposal) -> None: ...
+
+    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None: ...
+
+    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Session:
+    """`ask`, `observe` and `tell` for an engine; every event is on disk before the searcher acts on it.
+
+    A session over the record of an interrupted run first replays it: the searcher is deterministic, so asking it again and telling it what
+    is recorded restores its state, and the proposals without an outcome are handed out again under the same ids and seeds.
+    """
+
+    def __init__(self, searcher: AskTell, journal: Journal, history: History, watchers: Sequence[Watcher] = ()) -> None:
+        self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
+        self._running: dict[str, tuple[Proposal, float]] = {}
+        self._last: dict[str, dict[str, Any]] = {}
+        self._trained: dict[str, float] = {}
+        self._warned = {message for _, message in history.warnings}
+        self.training_seconds = 0.0
+        self.wall_seconds = 0.0
+        if 0 not in history.anchors:
+            self._anchors(0)
+
+    @property
+    def done(self) -> bool:
+        return self.searcher.done
+
+    def state_dict(self) -> dict[str, Any]:
+        """The searcher's; a run is continued from its record instead."""
+        return self.searcher.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.searcher.load_state_dict(state)
+
+    def ask(self) -> Proposal | None:
+        """The next trial to run; None while the batch is in flight and at the end."""
+        while (proposal := self.searcher.ask()) is not None:
+            known = self.history.outcomes.get(proposal.id)
+            if known is not None:
+                self._tell(proposal.id, known)
+                continue
+            if proposal.id not in self.history.proposals:
+                self.journal.append("proposed", proposal=proposal.to_dict())
+            self._running[proposal.id] = (proposal, time.monotonic())
+            for watcher in self.watchers:
+                watcher.proposed(proposal)
+            return proposal
+        return None
+
+    def observe(self, id: str, event: Mapping[str, Any]) -> None:
+        """Take one event of a running trial, as `run_trial` yields them."""
+        proposal, _ = self._running[id]
+        if "epoch" not in event:
+            self._last[id] = dict(event)
+            return
+        self.journal.append("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
+        self._trained[id] = self._trained.get(id, 0.0) + event["metrics"]["seconds"]
+        for watcher in self.watchers:
+            watcher.epoch(proposal, event["epoch"], event["metrics"])
+
+    def tell(self, id: str, outcome: Outcome) -> None:
+        """Record the end of a trial and tell the searcher."""
+        proposal, started = self._running.pop(id)
+        wall = time.monotonic() - started
+        self.wall_seconds += wall
+        self.training_seconds += self._trained.pop(id, 0.0)
+        last = self._last.pop(id, {})
+        metrics = last.get("metrics", {}) | {"trial_seconds": wall}
+        self.journal.append("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
+        for message in last.get("warnings", []):
+            self.warn(message, id)
+        if outcome.failure is not None:
+            self.warn(f"trial {id} failed: {outcome.failure}", id)
+        for watcher in self.watchers:
+            watcher.finished(proposal, outcome, metrics)
+        self._tell(id, outcome)
+
+    def _tell(self, id: str, outcome: Outcome) -> None:
+        before = self.searcher.iteration
+        self.searcher.tell(id, outcome)
+        if self.searcher.iteration != before or self.searcher.done:
+            self._anchors(before)
+
+    def _anchors(self, iteration: int) -> None:
+        if iteration not in self.history.anchors:
+            self.journal.append("iteration", iteration=iteration, anchors=self.searcher.anchors)
+        for watcher in self.watchers:
+            watcher.iteration(iteration, self.searcher.anchors)
+
+    def warn(self, message: str, id: str | None = None) -> None:
+        """Record a warning; those who watch see each wording once."""
+        self.journal.append("warning", id=id, message=message)
+        if message not in self._warned:
+            self._warned.add(message)
+            for watcher in self.watchers:
+                watcher.warned(message)
+
+    @property
+    def training_share(self) -> float | None:
+        """Share of the wall time of this session's finished trials that was spent training; None without one."""
+        return self.training_seconds / self.wall_seconds if self.wall_seconds else None

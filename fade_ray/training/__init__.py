@@ -1,0 +1,17 @@
+"""Training of network weights and architecture logits."""
+
+from .architecture import Architecture
+from .config import ArchitectureConfig, TrainConfig
+from .device import Placement, place
+from .loop import Training, TrainingFailed, evaluate
+
+__all__ = [
+    "Architecture",
+    "ArchitectureConfig",
+    "Placement",
+    "TrainConfig",
+    "Training",
+    "TrainingFailed",
+    "evaluate",
+    "place",
+]

@@ -1,0 +1,195 @@
+"""One proposal, trained: the plain function behind every trial, with or without Ray."""
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from fade_ray.config import Config
+from fade_ray.data import Augment, Batches, LabelledImages, Splits
+from fade_ray.nn import ChainNetwork
+from fade_ray.ranks import FadeRanks, misgivings
+from fade_ray.training import Architecture, Placement, Training, evaluate, place
+from searchers import Outcome, Proposal
+
+Event = dict[str, Any]  # JSON-able
+
+
+def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
+    """Train `proposal`, yielding one event per epoch {"epoch", "metrics"} and at last {"outcome", "metrics", "warnings"}.
+
+    After each epoch everything the next one depends on is written to `folder/checkpoints` (atomically); a trial that starts again goes on
+    there. What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the search goes on.
+    """
+    try:
+        yield from _epochs(proposal, splits, config, folder)
+    except Exception as error:
+        path = folder / "errors" / f"{proposal.id}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc())
+        reason = f"{type(error).__name__}: {error}" if not str(error).startswith("the loss") else str(error)
+        yield {"outcome": Outcome(failure=reason).to_dict(), "metrics": {}, "warnings": []}
+
+
+def _epochs(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
+    torch.set_num_threads(config.run.cpus_per_trial)
+    placement = place(config.run.device, config.train.precision)
+    kind = KINDS[proposal.kind]
+    training = build_training(proposal, splits, config, placement, folder)
+    checkpoint = folder / "checkpoints" / f"{proposal.id}.pt"
+    totals = {"images": 0, "multiply_adds": 0, "seconds": 0.0, "peak_memory_mib": 0.0}
+    if checkpoint.exists():
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        training.load_state_dict(saved["training"])
+        totals = saved["totals"]
+    while not training.finished:
+        metrics = training.run_epoch()
+        for key in ("images", "multiply_adds", "seconds"):
+            totals[key] += metrics[key]
+        totals["peak_memory_mib"] = max(totals["peak_memory_mib"], metrics["peak_memory_mib"])
+        _write(checkpoint, lambda path: torch.save({"training": training.state_dict(), "totals": totals}, path))
+        yield {"epoch": training.epoch, "metrics": metrics}
+    outcome, found, warnings = kind.finish(training, splits, config)
+    if kind.keeps_weights(config):
+        # cloned: safetensors refuses channels-last strides
+        weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
+        _write(weights_path(folder, proposal.id), lambda path: save_file(weights, path))
+    checkpoint.unlink(missing_ok=True)
+    device = torch.cuda.get_device_name(placement.device) if placement.device.type == "cuda" else placement.device.type
+    yield {"outcome": outcome.to_dict(), "metrics": totals | found | {"device": device}, "warnings": warnings}
+
+
+def build_training(proposal: Proposal, splits: Splits, config: Config, placement: Placement, folder: Path) -> Training:
+    """The network of a proposal with its optimisers, data and generators, at epoch 0."""
+    kind = KINDS[proposal.kind]
+    seeds = [int(s) for s in np.random.SeedSequence(proposal.seed).generate_state(3) >> 1]
+    network = build_network(proposal, splits, config, torch.Generator().manual_seed(seeds[0]))
+    if proposal.parent is not None:
+        inherited = load_file(weights_path(folder, proposal.parent))
+        network.load_state_dict(inherited)
+    batches = _batches(kind.part(splits), splits, config, placement, augmented=True)
+    architecture = None
+    if kind.ranks:
+        architecture = Architecture(
+            network,
+            _batches(splits.architecture, splits, config, placement, augmented=True),
+            config.architecture,
+            proposal.epochs,
+            torch.Generator().manual_seed(seeds[1]),
+        )
+    return Training(network, batches, config.train, proposal.epochs, placement, seeds[2], architecture)
+
+
+class Shaped(Protocol):
+    """What a network must know of its data."""
+
+    @property
+    def side(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def num_classes(self) -> int: ...
+
+
+def build_network(proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator) -> ChainNetwork:
+    """The (hyper-)network of a proposal; a single architecture has nothing to share."""
+    network = config.network if KINDS[proposal.kind].ranks else replace(config.network, share=False)
+    return ChainNetwork(
+        proposal.hyper,
+        network,
+        side=shape.side,
+        channels=shape.channels,
+        classes=shape.num_classes,
+        generator=generator,
+        share_vertices=config.space.max_vertices,
+    )
+
+
+def weights_path(folder: Path, id: str) -> Path:
+    """Where the final network weights of a trial are kept, if they are."""
+    return folder / "weights" / f"{id}.safetensors"
+
+
+def augmentation(splits: Splits, config: Config) -> Augment:
+    """The data set's augmentation with what the configuration overrides."""
+    chosen = {name: getattr(config.data, name) for name in ("crop", "flip", "cutout")}
+    return replace(splits.augment, **{name: value for name, value in chosen.items() if value is not None})
+
+
+def _batches(
+    part: LabelledImages, splits: Splits, config: Config, placement: Placement, *, augmented: bool = False
+) -> Batches:
+    return Batches(
+        part,
+        batch_size=config.train.batch_size,
+        device=placement.device,
+        mean=splits.mean,
+        std=splits.std,
+        augment=augmentation(splits, config) if augmented else Augment(),
+        channels_last=placement.channels_last,
+    )
+
+
+Finish = Callable[[Training, Splits, Config], tuple[Outcome, dict[str, Any], list[str]]]
+
+
+def _ranks(training: Training, splits: Splits, config: Config) -> tuple[Outcome, dict[str, Any], list[str]]:
+    assert training.architecture is not None
+    architecture, placement = training.architecture, training.placement
+    rows = tuple(tuple(row) for row in architecture.rows(architecture.weights))
+    ranks = FadeRanks(training.network.hyper, rows)
+    held_out = _batches(splits.architecture, splits, config, placement)
+    _, accuracy = evaluate(training.network, held_out, placement, architecture.best_path(), batch_statistics=True)
+    warnings = misgivings(ranks, accuracy, splits.num_classes)
+    return Outcome(log_weights=ranks.credited()), {"hyper_accuracy": accuracy}, warnings
+
+
+def _evaluation(training: Training, splits: Splits, config: Config) -> tuple[Outcome, dict[str, Any], list[str]]:
+    held_out = _batches(splits.architecture, splits, config, training.placement)
+    _, accuracy = evaluate(training.network, held_out, training.placement)
+    return Outcome(accuracy=accuracy), {}, []
+
+
+def _retraining(training: Training, splits: Splits, config: Config) -> tuple[Outcome, dict[str, Any], list[str]]:
+    test = _batches(splits.test, splits, config, training.placement)
+    loss, accuracy = evaluate(training.network, test, training.placement)
+    # the outcome that a searcher sees holds no test accuracy
+    return Outcome(), {"test_accuracy": accuracy, "test_loss": loss}, []
+
+
+def _all_but_test(splits: Splits) -> LabelledImages:
+    parts = (splits.weights, splits.architecture)
+    return LabelledImages(np.concatenate([p.images for p in parts]), np.concatenate([p.labels for p in parts]))
+
+
+@dataclass(frozen=True)
+class TrialKind:
+    """What tells the kinds of trial apart: the images trained on, whether logits are learned, and what is measured at the end."""
+
+    part: Callable[[Splits], LabelledImages]
+    ranks: bool
+    finish: Finish
+    keeps_weights: Callable[[Config], bool]
+
+
+KINDS: dict[str, TrialKind] = {
+    "ranks": TrialKind(lambda s: s.weights, True, _ranks, lambda c: c.outer.carry_weights),
+    "evaluation": TrialKind(lambda s: s.weights, False, _evaluation, lambda c: False),
+    "retraining": TrialKind(_all_but_test, False, _retraining, lambda c: True),
+}
+
+
+def _write(path: Path, save: Callable[[Path], None]) -> None:
+    """Write atomically: a reader finds the old file or the new one. The name is this process's own: a trial may briefly run twice."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    save(temporary)
+    os.replace(temporary, path)

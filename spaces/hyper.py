@@ -1,0 +1,102 @@
+"""Hyper-architectures: a chain of rows, each with several candidate cells (FaDE 2.2)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spaces.dag import Dag
+from spaces.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class HyperArchitecture:
+    """A d x w matrix of cells: one candidate per row makes one of the w^d architectures it holds (FaDE 2.2).
+
+    A candidate may stand in several places of its row: it is built once (`distinct`) and its weight is credited to each
+    of its `places`.
+
+    Raises:
+        InvalidInput: a depth or window of zero, rows of different length, an entry that is no `Dag`.
+    """
+
+    rows: tuple[tuple[Dag, ...], ...]
+    """Shape [d][w]."""
+
+    def __post_init__(self) -> None:
+        rows = tuple(tuple(row) for row in self.rows)
+        widths = [len(row) for row in rows]
+        if not rows or 0 in widths:
+            raise InvalidInput(
+                f"A hyper-architecture needs a depth and a window of at least 1, but got depth {len(rows)} and windows "
+                f"{widths}. Give every row at least one candidate."
+            )
+        if len(set(widths)) > 1:
+            raise InvalidInput(
+                f"All rows must hold equally many candidates, but got windows {widths}. Fill the shorter rows up."
+            )
+        if strangers := [cell for row in rows for cell in row if not isinstance(cell, Dag)]:
+            raise InvalidInput(
+                f"Every candidate must be a Dag, but got {strangers[0]!r}. Build it by `Dag` or `Dag.from_code`."
+            )
+        object.__setattr__(self, "rows", rows)
+
+    @property
+    def depth(self) -> int:
+        """Number of rows d."""
+        return len(self.rows)
+
+    @property
+    def width(self) -> int:
+        """Window w, the number of candidates per row, duplicates counted."""
+        return len(self.rows[0])
+
+    @property
+    def size(self) -> int:
+        """Number of architectures w^d, duplicates counted."""
+        return int(self.width**self.depth)
+
+    @property
+    def is_architecture(self) -> bool:
+        """Whether the window is 1, so that nothing is left to choose."""
+        return self.width == 1
+
+    def distinct(self) -> tuple[tuple[Dag, ...], ...]:
+        """Per row its different candidates, in the order of their first appearance; rows may differ in length."""
+        return tuple(tuple(dict.fromkeys(row)) for row in self.rows)
+
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        """Shape [d][w]: the index of each place's candidate in its row of `distinct()`."""
+        return tuple(
+            tuple(candidates.index(cell) for cell in row)
+            for row, candidates in zip(self.rows, self.distinct(), strict=True)
+        )
+
+    def architecture(self, choice: Sequence[int]) -> "HyperArchitecture":
+        """The architecture (window 1) of one distinct candidate per row.
+
+        Args:
+            choice: [d] indices into the rows of `distinct()`.
+
+        Raises:
+            InvalidInput: a choice of another length than the depth, or an index outside of its row.
+        """
+        distinct = self.distinct()
+        counts = [len(candidates) for candidates in distinct]
+        if len(choice) != self.depth or not all(0 <= k < count for k, count in zip(choice, counts, strict=True)):
+            raise InvalidInput(
+                f"A choice takes one index per row, below {counts}, but got {list(choice)}. "
+                f"Count the row's distinct candidates from 0."
+            )
+        return HyperArchitecture(tuple((candidates[k],) for candidates, k in zip(distinct, choice, strict=True)))
+
+    def code(self) -> str:
+        """The hyper-architecture as text: graph codes, candidates separated by ",", rows by "/"."""
+        return "/".join(",".join(cell.code for cell in row) for row in self.rows)
+
+    @classmethod
+    def from_code(cls, code: str) -> "HyperArchitecture":
+        """The hyper-architecture with this `code()`.
+
+        Raises:
+            InvalidInput: a malformed graph code, or rows of different length.
+        """
+        return cls(tuple(tuple(Dag.from_code(cell) for cell in row.split(",")) for row in code.split("/")))

@@ -1,0 +1,361 @@
+"""One suite for every searcher: a new one is a new row of CASES."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from searchers import AnchorSearch, AskTell, Outcome, Proposal, RandomSearch, WithRetraining
+from spaces.errors import InvalidInput
+from spaces.graph_space import GraphSpace
+
+RETRIES = 2
+
+
+@cache
+def space() -> GraphSpace:
+    return GraphSpace.create()
+
+
+def anchor(seed: int, **arguments: object) -> AnchorSearch:
+    plain = {"depth": 2, "iterations": 4, "evaluate_every": 2, "max_retries": RETRIES}
+    return AnchorSearch(space(), seed=seed, **(plain | arguments))  # type: ignore[arg-type]
+
+
+def population(seed: int) -> AnchorSearch:
+    return anchor(seed, walks=3, repeats=2, iterations=3, evaluations=2, finalists=2, carry=True)
+
+
+def random_search(seed: int) -> RandomSearch:
+    return RandomSearch(space(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES)
+
+
+def retrained(inner: AskTell, seed: int) -> WithRetraining:
+    return WithRetraining(inner, epochs=7, repeats=2, seed=seed, max_retries=RETRIES)
+
+
+CASES: dict[str, tuple[Callable[[int], AskTell], int]] = {  # how to build it from a seed, trials when none fails
+    "anchor": (anchor, 4 + 2),
+    "anchor, printed sign": (lambda seed: anchor(seed, direction=-1), 4 + 2),
+    "anchor, not evaluated": (lambda seed: anchor(seed, evaluations=0), 4),
+    "anchor, evolving population": (population, 3 * 6 + 2 * 6 + 6),
+    "random": (random_search, 18),
+    "anchor, retrained": (lambda seed: retrained(anchor(seed), seed), 6 + 2),
+    "population, retrained": (lambda seed: retrained(population(seed), seed), 36 + 2),
+    "random, retrained": (lambda seed: retrained(random_search(seed), seed), 18 + 2),
+}
+every = pytest.mark.parametrize("name", CASES)
+few = settings(max_examples=15, deadline=None)
+
+
+def build(name: str, seed: int = 3) -> AskTell:
+    return CASES[name][0](seed)
+
+
+def found(proposal: Proposal, key: int | None = None) -> Outcome:
+    """A made-up result: random, fixed by the proposal's seed or by `key`."""
+    rng = np.random.default_rng(proposal.seed if key is None else key)
+    if proposal.kind != "ranks":
+        return Outcome(accuracy=float(rng.random()))
+    rows = []
+    for distinct, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
+        logits = rng.normal(size=len(distinct))
+        weights = logits - np.logaddexp.reduce(logits)
+        rows.append(tuple(float(weights[place]) for place in places))
+    return Outcome(log_weights=tuple(rows))
+
+
+@dataclass
+class Drive:
+    """The loop with `concurrency` trials at once that end in an order drawn from `rng`, one `step` at a time."""
+
+    searcher: AskTell
+    result: Callable[[Proposal], Outcome] = found
+    concurrency: int = 1
+    rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(0))
+    flying: list[Proposal] = field(default_factory=list)
+    asked: dict[str, Proposal] = field(default_factory=dict)
+    told: dict[str, Outcome] = field(default_factory=dict)
+    anchors: dict[int, object] = field(default_factory=dict)  # by iteration
+
+    def step(self) -> None:
+        while len(self.flying) < self.concurrency and (proposal := self.searcher.ask()) is not None:
+            assert proposal.id not in self.asked, "ids are unique"
+            assert proposal.iteration == self.searcher.iteration
+            self.asked[proposal.id] = proposal
+            self.flying.append(proposal)
+        self.anchors[self.searcher.iteration] = self.searcher.anchors
+        assert self.flying, "a searcher that is not done has something to run"
+        proposal = self.flying.pop(int(self.rng.integers(len(self.flying))))
+        self.told[proposal.id] = self.result(proposal)
+        self.searcher.tell(proposal.id, self.told[proposal.id])
+
+    def run(self) -> "Drive":
+        while not self.searcher.done:
+            self.step()
+            assert len(self.told) < 1000, "a search ends"
+        return self
+
+
+def state(searcher: AskTell) -> str:
+    return json.dumps(searcher.state_dict(), sort_keys=True, allow_nan=False)
+
+
+@every
+def test_proposals(name: str) -> None:
+    drive = Drive(build(name), concurrency=100).run()
+    assert [p.index for p in drive.asked.values()] == list(range(CASES[name][1]))
+    for proposal in drive.asked.values():
+        assert Proposal.from_dict(json.loads(json.dumps(proposal.to_dict()))) == proposal
+        assert proposal.id == f"{proposal.index:05d}"
+        assert 0 <= proposal.seed < 2**31
+        assert proposal.epochs >= 1
+        assert proposal.parent is None or drive.asked[proposal.parent].iteration == proposal.iteration - 1
+        assert proposal.hyper.width == (2 * space().dim + 1 if proposal.kind == "ranks" else 1)
+        if proposal.points:
+            shape = (proposal.hyper.depth, proposal.hyper.width, space().dim)
+            assert np.asarray(proposal.points).shape == shape
+        for row, points in zip(proposal.hyper.rows, proposal.points, strict=False):
+            for graph, point in zip(row, points, strict=True):
+                assert all(0 <= x <= 1 for x in point)
+                assert graph in space().members(point)
+    seeds = [proposal.seed for proposal in drive.asked.values()]
+    assert len(set(seeds)) == len(seeds)
+
+
+@every
+def test_outcomes_survive_json(name: str) -> None:
+    for outcome in [*Drive(build(name)).run().told.values(), Outcome(failure="no reason")]:
+        assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
+
+
+@every
+@few
+@given(order=st.integers(0, 2**32), concurrency=st.integers(1, 40), failing=st.sampled_from([0.0, 0.4]))
+def test_completion_order_and_concurrency_do_not_matter(
+    name: str, order: int, concurrency: int, failing: float
+) -> None:
+    def result(proposal: Proposal) -> Outcome:
+        unlucky = np.random.default_rng([proposal.seed, 1]).random() < failing
+        return Outcome(failure="unlucky") if unlucky else found(proposal)
+
+    reference = Drive(build(name), result).run()
+    drive = Drive(build(name), result, concurrency, np.random.default_rng(order)).run()
+    assert drive.asked == reference.asked
+    assert drive.anchors == reference.anchors
+    assert state(drive.searcher) == state(reference.searcher)
+
+
+@every
+@few
+@given(steps=st.integers(0, 40), concurrency=st.integers(1, 8))
+def test_a_saved_state_goes_on_alike(name: str, steps: int, concurrency: int) -> None:
+    drive = Drive(build(name), concurrency=concurrency)
+    for _ in range(steps):
+        if not drive.searcher.done:
+            drive.step()
+    copy = build(name)
+    copy.load_state_dict(json.loads(state(drive.searcher)))
+    assert state(copy) == state(drive.searcher)
+    assert copy.in_flight == drive.searcher.in_flight
+    assert {p.id for p in copy.in_flight} == {p.id for p in drive.flying}
+    continued = Drive(copy, concurrency=concurrency, flying=list(drive.flying))
+    before = set(drive.asked)
+    drive.run()
+    continued.run()
+    assert continued.asked == {id: p for id, p in drive.asked.items() if id not in before}
+    assert state(copy) == state(drive.searcher)
+    assert (copy.best, copy.failures, copy.anchors) == (
+        drive.searcher.best,
+        drive.searcher.failures,
+        drive.searcher.anchors,
+    )
+
+
+@every
+@few
+@given(steps=st.integers(0, 40), concurrency=st.integers(1, 8))
+def test_replay_of_the_recorded_outcomes_rebuilds_the_searcher(name: str, steps: int, concurrency: int) -> None:
+    drive = Drive(build(name), concurrency=concurrency)
+    for _ in range(steps):
+        if not drive.searcher.done:
+            drive.step()
+    rebuilt, pending = build(name), dict(drive.asked)
+    while pending:
+        proposal = rebuilt.ask()
+        assert proposal is not None
+        assert pending.pop(proposal.id) == proposal
+        if proposal.id in drive.told:
+            rebuilt.tell(proposal.id, drive.told[proposal.id])
+    assert state(rebuilt) == state(drive.searcher)
+
+
+@every
+def test_a_state_is_a_copy(name: str) -> None:
+    drive = Drive(build(name))
+    saved = drive.searcher.state_dict()
+    text = json.dumps(saved)
+    drive.run()
+    assert json.dumps(saved) == text
+
+
+@every
+def test_a_state_of_other_arguments_is_refused(name: str) -> None:
+    searcher = build(name)
+    before = state(searcher)
+    with pytest.raises(InvalidInput, match="seed"):
+        searcher.load_state_dict(build(name, seed=4).state_dict())
+    assert state(searcher) == before
+
+
+@every
+def test_seeds(name: str) -> None:
+    one, same, other = (Drive(build(name, seed)).run() for seed in (3, 3, 4))
+    assert one.asked == same.asked
+    assert one.anchors == same.anchors
+    assert one.asked["00000"].seed != other.asked["00000"].seed
+    assert [p.points for p in one.asked.values()] != [p.points for p in other.asked.values()]
+
+
+@every
+def test_always_failing_ends_and_is_reported(name: str) -> None:
+    drive = Drive(build(name), lambda proposal: Outcome(failure="broken"), concurrency=3).run()
+    attempts: dict[int, list[int]] = {}
+    for proposal in drive.asked.values():
+        attempts.setdefault(proposal.index, []).append(proposal.attempt)
+    assert all(numbers == list(range(RETRIES + 1)) for numbers in attempts.values())
+    reported = dict(drive.searcher.failures)
+    searched = "retrained" in name
+    assert reported.pop("retraining", None) == (
+        "the best evaluated architecture is retrained, but no evaluation has succeeded" if searched else None
+    )
+    assert reported == {f"{index:05d}r{RETRIES}": "broken" for index in attempts}
+    assert drive.searcher.best is None
+    assert all(anchors == drive.searcher.anchors for anchors in drive.anchors.values())
+
+
+@every
+def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(name: str) -> None:
+    undisturbed = Drive(build(name), lambda p: found(p, p.index)).run()
+    retried = Drive(
+        build(name), lambda p: found(p, p.index) if p.attempt else Outcome(failure="first attempt"), concurrency=5
+    ).run()
+    assert retried.searcher.failures == []
+    assert retried.searcher.best == undisturbed.searcher.best
+    assert retried.anchors == undisturbed.anchors
+    for proposal in undisturbed.asked.values():
+        first, second = retried.asked[proposal.id], retried.asked[f"{proposal.id}r1"]
+        assert first.seed == proposal.seed != second.seed
+        assert (second.index, second.attempt) == (first.index, 1)
+        assert (first.hyper, first.points) == (second.hyper, second.points) == (proposal.hyper, proposal.points)
+
+
+@every
+@few
+@given(unlucky=st.integers(0, 2**32))
+def test_the_number_of_trials_is_bounded(name: str, unlucky: int) -> None:
+    def result(proposal: Proposal) -> Outcome:
+        rng = np.random.default_rng([unlucky, proposal.index, proposal.attempt])
+        return Outcome(failure="unlucky") if rng.random() < 0.6 else found(proposal)
+
+    drive = Drive(build(name), result, concurrency=4).run()
+    assert len(drive.asked) <= CASES[name][1] * (RETRIES + 1)
+    succeeded = {drive.asked[id].index for id, outcome in drive.told.items() if outcome.failure is None}
+    given_up = {drive.asked[id].index for id, _ in drive.searcher.failures if id != "retraining"}
+    assert succeeded | given_up == {p.index for p in drive.asked.values()}
+    assert not succeeded & given_up
+
+
+@every
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), None])
+def test_a_result_that_is_no_number_is_a_failure(name: str, value: float | None) -> None:
+    searcher = build(name)
+    proposal = searcher.ask()
+    assert proposal is not None
+    outcome = Outcome(accuracy=value)
+    if proposal.kind == "ranks" and value is not None:
+        rows = found(proposal).log_weights
+        assert rows is not None
+        outcome = Outcome(log_weights=((value, *rows[0][1:]), *rows[1:]))
+    searcher.tell(proposal.id, outcome)
+    ids = [p.id for p in iter(searcher.ask, None)]
+    assert "00000r1" in ids
+
+
+@every
+def test_what_no_such_trial_can_find_is_refused(name: str) -> None:
+    searcher = build(name)
+    proposal = searcher.ask()
+    assert proposal is not None
+    before = state(searcher)
+    rows = found(proposal).log_weights
+    if rows is None:
+        wrong = [Outcome(accuracy=1.5), Outcome(accuracy=-0.1), Outcome(accuracy=92.0)]
+    else:
+        weights = tuple(tuple(float(np.exp(value)) for value in row) for row in rows)
+        wrong = [Outcome(log_weights=rows[1:]), Outcome(log_weights=(rows[0], rows[1][1:])), Outcome(weights)]
+    for outcome in wrong:
+        with pytest.raises(InvalidInput, match="must hold, but got"):
+            searcher.tell(proposal.id, outcome)
+        assert state(searcher) == before
+
+
+@every
+def test_unknown_and_repeated_ids_are_refused(name: str) -> None:
+    searcher = build(name)
+    for early in ("00000", "99999", ""):
+        with pytest.raises(InvalidInput, match="in flight"):
+            searcher.tell(early, Outcome(accuracy=0.5))
+    proposal = searcher.ask()
+    assert proposal is not None
+    searcher.tell(proposal.id, Outcome(failure="once"))
+    before = state(searcher)
+    for repeated in (proposal.id, f"{proposal.id}r1"):
+        with pytest.raises(InvalidInput, match="in flight"):
+            searcher.tell(repeated, found(proposal))
+    assert state(searcher) == before
+    drive = Drive(searcher).run()
+    with pytest.raises(InvalidInput, match="in flight"):
+        searcher.tell(list(drive.told)[-1], Outcome(accuracy=0.5))
+
+
+@every
+def test_ask_waits_for_the_batch_and_for_nothing_when_done(name: str) -> None:
+    searcher = build(name)
+    batch = list(iter(searcher.ask, None))
+    assert batch
+    assert {p.iteration for p in batch} == {searcher.iteration} == {1}
+    assert not searcher.done
+    assert searcher.in_flight == batch
+    for proposal in batch[:-1]:
+        searcher.tell(proposal.id, found(proposal))
+        assert searcher.ask() is None
+    searcher.tell(batch[-1].id, found(batch[-1]))
+    following = searcher.ask()
+    assert following is not None
+    assert following.iteration == 2
+    drive = Drive(searcher, flying=[following]).run()
+    assert drive.searcher.done
+    assert drive.searcher.ask() is None
+    assert drive.searcher.in_flight == []
+
+
+@every
+def test_best_is_the_best_evaluation_ties_by_lower_index(name: str) -> None:
+    def result(proposal: Proposal) -> Outcome:
+        if proposal.kind == "ranks":
+            return found(proposal)
+        return Outcome(accuracy=1.0 if proposal.kind == "retraining" else round(found(proposal).accuracy or 0.0, 1))
+
+    drive = Drive(build(name), result, concurrency=7).run()
+    evaluated = [p for p in drive.asked.values() if p.kind == "evaluation"]
+    if not evaluated:
+        assert drive.searcher.best is None
+        return
+    scores = [drive.told[p.id].accuracy or 0.0 for p in evaluated]
+    assert drive.searcher.best == (evaluated[int(np.argmax(scores))].hyper, max(scores))

@@ -1,0 +1,229 @@
+"""Architecture gradients against closed forms, the dense form and exact expectations, in float64."""
+
+import itertools
+from collections.abc import Callable
+
+import pytest
+import torch
+from _dense import DenseChain
+from scipy import stats
+from torch import Tensor
+from torch.nn import functional as F
+
+from fade_ray.nn import ChainNetwork, NetworkConfig, architecture_weights, entropy, gumbel_softmax, initial_logits
+from fade_ray.nn.relaxations import draw_path
+from fade_ray.training.config import ArchitectureConfig
+from fade_ray.training.estimators import DRAWS, ESTIMATORS
+from fade_ray.training.penalties import PENALTIES, factors, scaled
+from spaces import HyperArchitecture, catalogue
+
+DAGS = catalogue(1, 4)
+HYPER = HyperArchitecture(((DAGS[3], DAGS[7], DAGS[30]), (DAGS[20], DAGS[20], DAGS[1]), (DAGS[2], DAGS[9], DAGS[12])))
+MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
+
+
+def no_penalty(weights: Tensor) -> Tensor:
+    return weights.new_zeros(())
+
+
+def network(norm: str = "none", seed: int = 0) -> ChainNetwork:
+    config = NetworkConfig(depth=3, final_channels=4, kernel=3, norm=norm)
+    generator = torch.Generator().manual_seed(seed)
+    return ChainNetwork(HYPER, config, side=8, channels=3, classes=5, generator=generator).double()
+
+
+def batch(seed: int = 1, size: int = 6) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    images = torch.randn(size, 3, 8, 8, dtype=torch.float64, generator=generator)
+    return images, torch.randint(0, 5, (size,), generator=generator)
+
+
+def logits(seed: int = 2) -> Tensor:
+    return initial_logits(MASK, 0.5, torch.Generator().manual_seed(seed)).double()
+
+
+def dense_gradient(
+    net: ChainNetwork, data: tuple[Tensor, Tensor], alpha: Tensor, seed: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """dL/d gates, soft sample and dL/d logits of the plain dense form, for the draw that `seed` gives."""
+    leaf = alpha.clone().requires_grad_(True)
+    sample = gumbel_softmax(leaf, MASK, 10.0, torch.Generator().manual_seed(seed))
+    gates = sample.hard.detach().requires_grad_(True)
+    loss = F.cross_entropy(DenseChain(net)(data[0], gates), data[1])
+    (gate_grad,) = torch.autograd.grad(loss, gates)
+    (grad,) = torch.autograd.grad(F.cross_entropy(DenseChain(net)(data[0], sample.hard), data[1]), leaf)
+    return gate_grad, sample.soft.detach(), grad
+
+
+def through_softmax(gate_grad: Tensor, soft: Tensor, temperature: float) -> Tensor:
+    """(1/tau) (diag(y) - y y^T) dL/dz, row by row."""
+    return soft * (gate_grad - (soft * gate_grad).sum(dim=1, keepdim=True)) / temperature
+
+
+@pytest.mark.parametrize("norm", ["none", "row", "operation"])
+@pytest.mark.parametrize("seed", range(4))
+def test_exact_straight_through_is_the_dense_form(norm: str, seed: int) -> None:
+    net, data, alpha = network(norm), batch(), logits()
+    gate_grad, soft, expected = dense_gradient(net, data, alpha, seed)
+    estimate = ESTIMATORS["straight-through-exact"](
+        net, data, alpha, MASK, no_penalty, ArchitectureConfig(), torch.Generator().manual_seed(seed)
+    )
+    torch.testing.assert_close(estimate.grad, expected, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(estimate.grad, through_softmax(gate_grad, soft, 10.0), rtol=1e-8, atol=1e-12)
+    assert estimate.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sampled_straight_through_leaves_the_other_terms_out(seed: int) -> None:
+    net, data, alpha = network(), batch(), logits()
+    gate_grad, soft, dense = dense_gradient(net, data, alpha, seed)
+    drawn = F.one_hot(soft.argmax(dim=1), 3)
+    expected = through_softmax(gate_grad * drawn, soft, 10.0)
+    estimate = ESTIMATORS["straight-through-sampled"](
+        net, data, alpha, MASK, no_penalty, ArchitectureConfig(), torch.Generator().manual_seed(seed)
+    )
+    torch.testing.assert_close(estimate.grad, expected, rtol=1e-8, atol=1e-12)
+    assert not torch.allclose(estimate.grad, dense, rtol=1e-2)  # another estimator, not a faster form of the same
+
+
+def test_a_norm_behind_the_row_leaves_the_sampled_gradient_without_signal() -> None:
+    # the loss does not depend on the scale of a normalised row's output, so <dL/d out, out> = 0 up to the norm's epsilon
+    def size(norm: str) -> float:
+        generator = torch.Generator().manual_seed(0)
+        arguments = (network(norm), batch(), logits(), MASK, no_penalty, ArchitectureConfig(), generator)
+        return float(ESTIMATORS["straight-through-sampled"](*arguments).grad.abs().max())
+
+    assert size("row") < 1e-3 * size("none")
+
+
+def test_weight_gradient_of_the_drawn_path_is_the_dense_one() -> None:
+    net, data = network(), batch()
+    path = [2, 0, 1]
+    dense = DenseChain(net)
+    F.cross_entropy(dense(data[0], F.one_hot(torch.tensor(path), 3).double()), data[1]).backward()
+    F.cross_entropy(net(data[0], path), data[1]).backward()
+    for (name, ours), theirs in zip(net.named_parameters(), dense.network.parameters(), strict=True):
+        if ours.grad is None:
+            assert theirs.grad is None or not theirs.grad.any(), name
+        else:
+            torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-8, atol=1e-12)
+
+
+def exact_gradient(losses: dict[tuple[int, ...], float], alpha: Tensor) -> Tensor:
+    """d/d alpha of sum over all paths of psi(path) L(path)."""
+    leaf = alpha.clone().requires_grad_(True)
+    logs = architecture_weights(leaf, MASK).clamp_min(1e-300).log()
+    total = sum(
+        loss * torch.stack([logs[i, k] for i, k in enumerate(path)]).sum().exp() for path, loss in losses.items()
+    )
+    (grad,) = torch.autograd.grad(total, leaf)
+    return grad
+
+
+@pytest.mark.parametrize("norm", ["none", "row"])
+def test_score_function_is_unbiased(norm: str) -> None:
+    """Mean of 400 estimates against the gradient by enumeration: 7 z-tests together at alpha = 1e-3."""
+    net, data, alpha = network(norm).train(), batch(), 2 * logits()
+    paths = list(itertools.product(range(3), range(2), range(3)))
+    with torch.no_grad():
+        scores = net.forward_paths(data[0], paths)
+    expected = exact_gradient(
+        {p: float(F.cross_entropy(s, data[1])) for p, s in zip(paths, scores, strict=True)}, alpha
+    )
+    generator = torch.Generator().manual_seed(5)
+    config = ArchitectureConfig(paths=3)
+    arguments = (net, data, alpha, MASK, no_penalty, config, generator)
+    estimates = torch.stack([ESTIMATORS["score-function"](*arguments).grad for _ in range(400)])
+    error = (estimates.mean(dim=0) - expected)[MASK]
+    spread = (estimates.std(dim=0) / len(estimates) ** 0.5)[MASK]
+    limit = stats.norm.ppf(1 - 1e-3 / 2 / int(MASK.sum()))
+    assert (error.abs() / spread).max() < limit
+    assert spread.max() < 0.2 * expected.abs().max()  # precise enough to notice a wrong gradient
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("norm", ["none", "row", "operation"])
+def test_estimating_leaves_the_network_bitwise_as_it_was(name: str, norm: str) -> None:
+    net, alpha = network(norm).train(), logits()
+    before = {key: value.clone() for key, value in net.state_dict().items()}
+    kept = alpha.clone()
+    generator = torch.Generator().manual_seed(0)
+    estimate = ESTIMATORS[name](net, batch(), alpha, MASK, no_penalty, ArchitectureConfig(), generator)
+    assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
+    assert torch.equal(alpha, kept)
+    assert all(p.grad is None and p.requires_grad for p in net.parameters())
+    assert not estimate.grad[~MASK].any()
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+@pytest.mark.parametrize("penalty", ["max-norm", "max-norm-by-cell"])
+def test_the_penalty_adds_its_gradient(name: str, penalty: str) -> None:
+    net, data, alpha = network(), batch(), logits()
+
+    def grad(extra: Callable[[Tensor], Tensor]) -> Tensor:
+        generator = torch.Generator().manual_seed(3)
+        return ESTIMATORS[name](net, data, alpha, MASK, extra, ArchitectureConfig(), generator).grad
+
+    difference = grad(scaled(PENALTIES[penalty], 1.0, 0.0)) - grad(no_penalty)
+    leaf = alpha.clone().requires_grad_(True)
+    sample = gumbel_softmax(leaf, MASK, 10.0, torch.Generator().manual_seed(3)).soft
+    weights = architecture_weights(leaf, MASK) if name == "score-function" else sample
+    (expected,) = torch.autograd.grad(weights.amax(dim=1).sum(), leaf)  # r(0) = 1 in every row
+    torch.testing.assert_close(difference, expected, rtol=1e-8, atol=1e-12)
+
+
+@pytest.mark.parametrize("temperature", [0.1, 1.0, 10.0])
+def test_hard_samples_follow_the_softmax_at_any_temperature(temperature: float) -> None:
+    """FaDE 2.1: E[one-hot] = softmax(alpha'), chi-square of 4,000 draws per row, alpha = 1e-4 for each of three rows."""
+    alpha, generator = 2 * logits(), torch.Generator().manual_seed(11)
+    counts = torch.zeros(3, 3)
+    for _ in range(4000):
+        counts += F.one_hot(torch.tensor(gumbel_softmax(alpha, MASK, temperature, generator).path), 3)
+    expected = architecture_weights(alpha, MASK) * 4000
+    for row in range(3):
+        used = MASK[row]
+        assert counts[row][~used].sum() == 0
+        assert stats.chisquare(counts[row][used], expected[row][used].numpy()).pvalue > 1e-4
+
+
+@pytest.mark.parametrize("draw", DRAWS)
+def test_paths_are_drawn_with_the_stated_probabilities(draw: str) -> None:
+    alpha, generator = 2 * logits(), torch.Generator().manual_seed(12)
+    probabilities = DRAWS[draw](alpha, MASK).double()
+    probabilities /= probabilities.sum(dim=1, keepdim=True)
+    counts = sum(F.one_hot(torch.tensor(draw_path(probabilities, generator)), 3) for _ in range(4000))
+    for row in range(3):
+        used = MASK[row]
+        assert stats.chisquare(counts[row][used], 4000 * probabilities[row][used]).pvalue > 1e-4
+
+
+def test_a_masked_candidate_has_no_weight_and_no_gradient() -> None:
+    leaf = logits().requires_grad_(True)
+    weights = architecture_weights(leaf, MASK)
+    (grad,) = torch.autograd.grad(weights.pow(2).sum(), leaf)
+    assert weights[1, 2] == 0
+    assert grad[1, 2] == 0
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3, dtype=torch.float64))
+
+
+def test_entropy_is_one_at_uniform_and_zero_when_decided() -> None:
+    assert torch.allclose(entropy(torch.tensor([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0]])), torch.tensor([1.0, 0.0]))
+
+
+@pytest.mark.parametrize("depth", [1, 2, 4, 7])
+def test_factors_run_from_plus_to_minus_one_and_shallow_cells_first(depth: int) -> None:
+    curves = torch.tensor([factors(depth, t / 50) for t in range(51)])
+    assert curves[0].tolist() == [1.0] * depth
+    assert curves[-1].tolist() == pytest.approx([-1.0] * depth)
+    assert (curves.diff(dim=0) < 0).all()
+    assert (curves.diff(dim=1) >= 0).all()
+    straight = 1 - 2 * torch.linspace(0, 1, 51)
+    assert depth == 1 or ((curves[:, 0] <= straight + 1e-6) & (straight - 1e-6 <= curves[:, -1])).all()
+
+
+def test_the_penalty_flattens_early_and_rewards_late() -> None:
+    flat, sharp = torch.full((2, 4), 0.25), torch.tensor([[0.97, 0.01, 0.01, 0.01]] * 2)
+    for name in ("max-norm", "max-norm-by-cell"):
+        assert PENALTIES[name](sharp, 0.0) > PENALTIES[name](flat, 0.0)
+        assert PENALTIES[name](sharp, 1.0) < PENALTIES[name](flat, 1.0)
+    assert PENALTIES["none"](sharp, 0.0) == 0

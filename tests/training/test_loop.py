@@ -1,0 +1,230 @@
+"""The one training: it learns, restores to the same bits, steps only what was drawn, and says why it fails."""
+
+import io
+from dataclasses import replace
+from functools import lru_cache
+
+import pytest
+import torch
+
+from fade_ray.data import Batches, Splits, load
+from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.training import Architecture, ArchitectureConfig, TrainConfig, Training, TrainingFailed, evaluate, place
+from spaces import HyperArchitecture, catalogue
+from spaces.errors import InvalidInput
+
+DAGS = catalogue(1, 4)
+ONE = HyperArchitecture(((DAGS[20],), (DAGS[12],)))
+SEVERAL = HyperArchitecture(((DAGS[3], DAGS[7], DAGS[30]), (DAGS[20], DAGS[20], DAGS[1])))
+CPU = place("cpu")
+PLAIN = TrainConfig(batch_size=64)
+
+
+@lru_cache(maxsize=1)
+def digits() -> Splits:
+    return load("digits", limit=600)
+
+
+def batches(part: str, splits: Splits, size: int = 64) -> Batches:
+    return Batches(
+        getattr(splits, part),
+        batch_size=size,
+        device=torch.device("cpu"),
+        mean=splits.mean,
+        std=splits.std,
+        augment=splits.augment,
+        channels_last=True,
+    )
+
+
+def training(
+    hyper: HyperArchitecture = ONE,
+    config: TrainConfig = PLAIN,
+    epochs: int = 4,
+    seed: int = 0,
+    **logits: object,
+) -> Training:
+    splits = digits()
+    network = ChainNetwork(
+        hyper,
+        NetworkConfig(depth=2, final_channels=8, kernel=3),
+        side=splits.side,
+        channels=splits.channels,
+        classes=splits.num_classes,
+        generator=torch.Generator().manual_seed(seed),
+    )
+    architecture = None
+    if not hyper.is_architecture:
+        chosen = ArchitectureConfig(**({"architecture_learning_rate": 0.05} | logits))  # type: ignore[arg-type]
+        held_out = batches("architecture", splits, config.batch_size)
+        architecture = Architecture(network, held_out, chosen, epochs, torch.Generator().manual_seed(seed + 1))
+    return Training(network, batches("weights", splits, config.batch_size), config, epochs, CPU, seed, architecture)
+
+
+def state_of(trained: Training) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(trained.state_dict(), buffer)
+    return buffer.getvalue()
+
+
+def weights_of(trained: Training) -> list[torch.Tensor]:
+    logits = [] if trained.architecture is None else [trained.architecture.logits]
+    return [*trained.network.state_dict().values(), *logits]
+
+
+def test_an_architecture_learns() -> None:
+    trained = training(config=TrainConfig(batch_size=32, learning_rate=3e-3), epochs=8)
+    first = trained.run_epoch()
+    while not trained.finished:
+        last = trained.run_epoch()
+    _, accuracy = evaluate(trained.network, batches("architecture", digits()), CPU)
+    assert last["loss"] < first["loss"]
+    assert accuracy > 0.6  # ten classes
+
+
+@pytest.mark.parametrize("estimator", ["score-function", "straight-through-exact", "straight-through-sampled"])
+def test_a_restored_training_is_the_same_training(estimator: str) -> None:
+    whole = training(SEVERAL, epochs=3, estimator=estimator)
+    for _ in range(3):
+        expected = whole.run_epoch()
+    first = training(SEVERAL, epochs=3, estimator=estimator)
+    first.run_epoch()
+    second = training(SEVERAL, epochs=3, seed=9, estimator=estimator)  # another start, all of it replaced
+    second.seed = first.seed
+    second.load_state_dict(torch.load(io.BytesIO(state_of(first)), weights_only=True))
+    while not second.finished:
+        got = second.run_epoch()
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(second), strict=True))
+    timeless = {"seconds", "images_per_second", "peak_memory_mib"}
+    assert {k: v for k, v in got.items() if k not in timeless} == {
+        k: v for k, v in expected.items() if k not in timeless
+    }
+
+
+def test_the_seed_decides() -> None:
+    results = []
+    for seed in (0, 0, 1):
+        trained = training(SEVERAL, epochs=1, seed=seed)
+        trained.run_epoch()
+        results.append(weights_of(trained))
+    assert all(torch.equal(a, b) for a, b in zip(results[0], results[1], strict=True))
+    assert not all(torch.equal(a, b) for a, b in zip(results[0], results[2], strict=True))
+
+
+def test_metrics_of_an_epoch() -> None:
+    trained = training(SEVERAL)
+    metrics = trained.run_epoch()
+    assert [len(row) for row in metrics["weights"]] == [3, 2]
+    assert all(sum(row) == pytest.approx(1, abs=1e-5) for row in metrics["weights"])
+    assert len(metrics["entropy"]) == 2
+    steps = len(trained.batches)
+    assert metrics["images"] == steps * 2 * 64  # an architecture batch and a weight batch per step
+    assert 0 <= metrics["accuracy"] <= 1
+    assert 0 <= metrics["architecture_accuracy"] <= 1
+
+
+def test_multiply_adds_of_an_epoch_of_one_architecture() -> None:
+    trained = training()
+    metrics = trained.run_epoch()
+    assert metrics["multiply_adds"] == 3 * metrics["images"] * trained.network.multiply_adds()
+
+
+def test_the_logits_rest_in_the_warm_up_and_move_after_it() -> None:
+    trained = training(SEVERAL, warm_up=1)
+    assert trained.architecture is not None
+    start = trained.architecture.logits.clone()
+    assert "architecture_loss" not in trained.run_epoch()
+    assert torch.equal(trained.architecture.logits, start)
+    assert "architecture_loss" in trained.run_epoch()
+    assert not torch.equal(trained.architecture.logits, start)
+
+
+def test_only_the_drawn_candidates_are_stepped() -> None:
+    trained = training(SEVERAL, config=TrainConfig(batch_size=64, weight_decay=0.1))
+    cells = trained.network.rows[0].mixed.cells
+    before = [{k: v.clone() for k, v in cell.state_dict().items()} for cell in cells]
+    trained.network.train()
+    trained.weight_step(next(trained.batches.epoch(torch.Generator().manual_seed(0))), [1, 0])
+    moved = [
+        any(not torch.equal(v, old[k]) for k, v in cell.state_dict().items())
+        for cell, old in zip(cells, before, strict=True)
+    ]
+    assert moved == [False, True, False]
+
+
+def test_the_larger_split_sets_the_epoch() -> None:
+    splits = digits()
+    swapped = replace(splits, weights=splits.architecture, architecture=splits.weights)
+    trained = training(SEVERAL)
+    assert trained.architecture is not None
+    trained.batches, trained.architecture.batches = batches("weights", swapped), batches("architecture", swapped)
+    assert len(trained.architecture.batches) > len(trained.batches)
+    assert trained.run_epoch()["images"] == len(trained.architecture.batches) * 2 * 64
+
+
+def test_a_loss_that_is_not_finite_names_epoch_and_learning_rate() -> None:
+    trained = training(config=TrainConfig(batch_size=64, learning_rate=1e30))
+    with pytest.raises(TrainingFailed, match=r"epoch 1 of 4 at learning rate 1e\+30"):
+        trained.run_epoch()
+
+
+def test_the_cosine_schedule_ends_near_zero() -> None:
+    trained = training(config=TrainConfig(schedule="cosine", learning_rate=0.01), epochs=4)
+    rates = []
+    for epoch in range(4):
+        trained.epoch = epoch
+        rates.append(trained.learning_rate)
+    assert rates[0] == 0.01
+    assert rates == sorted(rates, reverse=True)
+    trained.epoch = 4
+    assert trained.learning_rate == pytest.approx(0)
+
+
+def test_gradients_are_clipped_by_value() -> None:
+    trained = training(config=TrainConfig(batch_size=64, clip=1e-6))
+    trained.network.train()
+    trained.weight_step(next(trained.batches.epoch(torch.Generator().manual_seed(0))), ())
+    largest = max(float(p.grad.abs().max()) for p in trained.network.parameters() if p.grad is not None)
+    assert largest <= 1e-6 * (1 + 1e-6)
+
+
+def test_evaluating_changes_nothing() -> None:
+    trained = training()
+    trained.run_epoch()
+    before = [value.clone() for value in weights_of(trained)]
+    first = evaluate(trained.network, batches("test", digits()), CPU, batch_statistics=True)
+    second = evaluate(trained.network, batches("test", digits()), CPU, batch_statistics=True)
+    assert first == second
+    assert all(torch.equal(a, b) for a, b in zip(weights_of(trained), before, strict=True))
+
+
+@pytest.mark.parametrize(("device", "word"), [("gpu", "device"), ("cuda", "CUDA"), ("mps", "MPS")])
+def test_devices_that_are_not_there(device: str, word: str) -> None:
+    if (device == "cuda" and torch.cuda.is_available()) or (device == "mps" and torch.backends.mps.is_available()):
+        pytest.skip("this machine has that device")
+    with pytest.raises(InvalidInput, match=word):
+        place(device)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"batch_size": 0},
+        {"learning_rate": 0.0},
+        {"beta1": 1.0},
+        {"clip": -1.0},
+        {"weight_decay": -1.0},
+        {"epsilon": 0.0},
+    ],
+)
+def test_training_configurations_that_cannot_be(values: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(values))):
+        TrainConfig(**values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "values", [{"paths": 1}, {"temperature": 0.0}, {"logit_std": -1.0}, {"warm_up": -1}, {"penalty_scale": -1.0}]
+)
+def test_architecture_configurations_that_cannot_be(values: dict[str, float]) -> None:
+    with pytest.raises(InvalidInput, match=next(iter(values))):
+        ArchitectureConfig(**values)  # type: ignore[arg-type]
