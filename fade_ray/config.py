@@ -218,6 +218,7 @@ RECIPES: dict[str, Config] = {
             draw="weighted",
             temperature=10.0,
             logit_std=0.5,
+            architecture_learning_rate=1e-3,
             penalty="max-norm-by-cell",
         ),
         outer=OuterConfig(

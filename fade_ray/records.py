@@ -72,13 +72,17 @@ class Journal:
         """Write one event, stamped with the time. It outlives a kill and, unless it is an "epoch", a power cut."""
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": stamp, **plain(fields)}, allow_nan=False) + "\n"
-        before = os.fstat(self._file).st_size
         try:
-            _write_all(self._file, line.encode())
-            if event != "epoch":
-                os.fsync(self._file)
+            before = os.fstat(self._file).st_size
+            try:
+                _write_all(self._file, line.encode())
+                if event != "epoch":
+                    os.fsync(self._file)
+            except OSError:
+                if os.fstat(self._file).st_size > before:  # a half-written line would spoil the next one
+                    os.ftruncate(self._file, before)
+                raise
         except OSError as error:
-            os.ftruncate(self._file, before)  # a half-written line would spoil the next one
             raise self._unwritable(error) from error
 
     def close(self) -> None:

@@ -23,7 +23,7 @@ import torch
 import tyro
 from scipy import stats
 
-from fade_ray.config import Config, DataConfig, OuterConfig
+from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig
 from fade_ray.data import Splits, load
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.folder import environment, write_json
@@ -33,15 +33,13 @@ from searchers import Proposal
 from spaces import HyperArchitecture, enumerate_dags
 
 OPERATIONS = (5, 6, 7, 8, 10)
-PAPER = ArchitectureConfig(estimator="straight-through-exact", draw="weighted", penalty="max-norm-by-cell")
-QUICK = {"logit_std": 0.0, "architecture_learning_rate": 1e-2}
 SETTINGS: dict[str, ArchitectureConfig] = {
-    "paper": PAPER,
-    "exact": ArchitectureConfig(estimator="straight-through-exact", draw="weighted", **QUICK),
-    "exact, uniform": ArchitectureConfig(estimator="straight-through-exact", draw="uniform", **QUICK),
-    "sampled": ArchitectureConfig(estimator="straight-through-sampled", draw="weighted", **QUICK),
-    "score": ArchitectureConfig(estimator="score-function", draw="weighted", **QUICK),
-    "score, uniform": ArchitectureConfig(estimator="score-function", draw="uniform", **QUICK),
+    "paper": RECIPES["paper"].architecture,
+    "exact": ArchitectureConfig(estimator="straight-through-exact", draw="weighted"),
+    "exact, uniform": ArchitectureConfig(estimator="straight-through-exact", draw="uniform"),
+    "sampled": ArchitectureConfig(estimator="straight-through-sampled", draw="weighted"),
+    "score": ArchitectureConfig(estimator="score-function", draw="weighted"),
+    "score, uniform": ArchitectureConfig(estimator="score-function", draw="uniform"),
 }
 
 

@@ -67,10 +67,12 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
                 storage_path=str(experiments.resolve()),
                 verbose=2 if config.run.verbose else 0,
                 failure_config=tune.FailureConfig(max_failures=WORKER_RESTARTS),
+                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 callbacks=[],
             ),
         )
         tuner.fit()
+        remove_pickles(folder)
 
 
 def _name(trial: Any) -> str:

@@ -1,5 +1,6 @@
 """A trial as a Ray actor that is used again for the next one."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)
-        return {"event": event, "done": "outcome" in event}
+        return {"event": json.dumps(event), "done": "outcome" in event}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._begin(new_config)

@@ -16,7 +16,7 @@ class TrainConfig:
 
     batch_size: int = 128
     """Images per batch."""
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     """Adam's learning rate at the start."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate over the epochs: constant (the paper) or cosine down to 0."""
@@ -55,9 +55,9 @@ class ArchitectureConfig:
     """Paths per architecture batch, of the score function only."""
     temperature: float = 10.0
     """Gumbel-softmax temperature tau, of the straight-through estimators only."""
-    logit_std: float = 0.5
+    logit_std: float = 0.0
     """Standard deviation of the initial architecture logits."""
-    architecture_learning_rate: float = 1e-3
+    architecture_learning_rate: float = 1e-2
     """Adam's learning rate for the logits, constant."""
     architecture_weight_decay: float = 0.0
     """Pulls the rows towards uniform."""

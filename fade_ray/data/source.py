@@ -1,0 +1,67 @@
+"""What every kind of data source provides: labels at once, pictures on request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fade_ray.data.decode import Pictures
+from fade_ray.data.images import IntArray
+from spaces.errors import InvalidInput
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A labelled set whose pictures are not decoded yet.
+
+    `labels`: int64 [N]. `classes`: their names, None where only numbers are known. `pictures`: the encoded pictures of
+    the given image numbers, in that order. `flip`: whether mirrored images keep their class. `test`: the set's own test
+    part, if it has one. Raises `InvalidInput` for labels outside of the classes.
+    """
+
+    name: str
+    labels: IntArray
+    classes: tuple[str, ...] | None
+    pictures: Callable[[IntArray], Pictures]
+    flip: bool
+    test: Source | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) == 0:
+            raise InvalidInput(f"A data set needs images, but {self.name} has none. Add images.")
+        lowest, highest = int(self.labels.min()), int(self.labels.max())
+        # without names the labels must be 0, 1, ... without gaps, so there are fewer classes than images
+        bound = len(self.labels) if self.classes is None else len(self.classes)
+        if lowest < 0 or highest >= bound:
+            raise InvalidInput(
+                f"Labels must lie in 0..{bound - 1} (one number per class, without gaps), but those of {self.name} lie in "
+                f"{lowest}..{highest}. Renumber the classes, or leave out unlabelled images."
+            )
+
+    def class_names(self) -> tuple[str, ...]:
+        """The names, or "0", "1", ... up to the highest label."""
+        return self.classes or tuple(str(i) for i in range(int(self.labels.max()) + 1))
+
+
+def check_same_classes(training: Source, test: Source) -> None:
+    """Raises `InvalidInput` where the test set's classes are not those of the training set."""
+    if training.classes is not None and test.classes is not None and training.classes != test.classes:
+        raise InvalidInput(
+            "Test data must have the classes of the training data, in the same order, but "
+            f"{_difference(training.classes, test.classes)}. Give matching sets."
+        )
+    known = len(training.class_names())
+    if int(test.labels.max()) >= known:
+        raise InvalidInput(
+            f"Test data must have the classes of the training data, but {training.name} has the classes 0..{known - 1} "
+            f"and {test.name} a label {int(np.max(test.labels))}. Give matching sets."
+        )
+
+
+def _difference(training: tuple[str, ...], test: tuple[str, ...]) -> str:
+    missing, extra = sorted(set(training) - set(test)), sorted(set(test) - set(training))
+    if missing or extra:
+        return f"it lacks {missing[:5]} and has {extra[:5]} in addition"
+    return f"the orders differ ({', '.join(training[:5])}, ... and {', '.join(test[:5])}, ...)"

@@ -1,0 +1,9 @@
+"""A found architecture as files that live without fade_ray: a plain PyTorch module with its weights, or ONNX.
+
+`export_module` writes what a person reads and pastes into a project, `export_onnx` what another runtime loads.
+"""
+
+from .module import export_module
+from .onnx_file import export_onnx
+
+__all__ = ["export_module", "export_onnx"]

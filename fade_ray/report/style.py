@@ -1,0 +1,237 @@
+"""How all figures look: colours for light and dark pages, text sizes, and a figure as files and as part of a page."""
+
+import html
+import io
+import os
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+WIDTH = 10.0
+"""Inches of every figure: 720 SVG units, so that 10 of them, the size of text, are 15 pixels on a page of 1,080."""
+
+INK, MUTED, GRID, PAPER = "#1c2024", "#59636e", "#dfe3e8", "#ffffff"
+
+SERIES = ("#0072b2", "#d55e00", "#00835f", "#a8478a", "#b07800", "#3d97cf", "#6b4fa0", "#7a4a1e")
+"""Colours for unordered things, after Okabe and Ito, darkened until each stands out from white. They are never the only
+sign: lines carry labels or markers too."""
+
+DEPTH = (
+    *("#98c3e4", "#80b2da", "#68a0cf", "#528fc4", "#3f7db8"),
+    *("#2f6ba8", "#235a96", "#194880", "#113868", "#0a2a52"),
+)
+"""Colours for rows, light = shallow, dark = deep (FaDE Fig. 4)."""
+
+SERIES_DARK = ("#5cb0ea", "#f58b4a", "#35c79c", "#dd8fc6", "#eab545", "#9bd3f7", "#b49ae6", "#c99468")
+DEPTH_DARK = (
+    *("#e3f1fb", "#cbe4f6", "#b2d6f1", "#9ac8eb", "#82b9e4"),
+    *("#6caadc", "#589ad2", "#478ac7", "#397aba", "#2d6bac"),
+)
+
+LINES = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (4, 1.2, 1, 1.2)), (0, (8, 2)), (0, (2, 2)))
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
+
+DARK = {
+    INK: "#e8eaed",
+    MUTED: "#a7b0ba",
+    GRID: "#343b43",
+    PAPER: "#15181c",
+    **dict(zip(SERIES, SERIES_DARK, strict=True)),
+    **dict(zip(DEPTH, DEPTH_DARK, strict=True)),
+}
+"""Each colour of the light page and what stands for it on the dark one."""
+
+STYLE: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 10,
+    "axes.linewidth": 0.8,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "axes.titlecolor": INK,
+    "axes.titlelocation": "left",
+    "axes.titlesize": 10,
+    "axes.titleweight": "bold",
+    "figure.facecolor": PAPER,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 10,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "legend.fontsize": 9.5,
+    "legend.frameon": False,
+    "legend.labelcolor": INK,
+    "lines.linewidth": 1.8,
+    "savefig.facecolor": PAPER,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "fade_ray",
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": MUTED,
+    "xtick.labelsize": 9,
+    "ytick.color": MUTED,
+    "ytick.labelsize": 9,
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the words that go with it: `alt` for those who cannot see it, `caption` for all."""
+
+    name: str
+    title: str
+    figure: Figure
+    alt: str
+    caption: str
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Everything drawn or saved inside looks alike, whatever the user's matplotlib settings are."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(STYLE)
+        yield
+
+
+def new_figure(height: float) -> Figure:
+    """An empty figure of the common width and `height` inches."""
+    figure = Figure(figsize=(WIDTH, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)  # type: ignore[union-attr, call-arg]
+    return figure
+
+
+def grid_axes(figure: Figure, count: int, columns: int, **shared: Any) -> list[Axes]:
+    """`count` axes in rows of `columns`; the places left over stay empty."""
+    rows = -(-count // columns)
+    axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
+    for unused in axes[count:]:
+        unused.remove()
+    for position, axis in enumerate(axes[:count]):
+        if position + columns >= count:  # nothing stands below
+            axis.tick_params(labelbottom=True)
+    return list(axes[:count])
+
+
+def series(index: int) -> str:
+    return SERIES[index % len(SERIES)]
+
+
+def depth_colour(row: int, depth: int) -> str:
+    """The colour of a row, from light for the first to dark for the last."""
+    if depth == 1:
+        return DEPTH[len(DEPTH) // 2]
+    return DEPTH[round(row * (len(DEPTH) - 1) / (depth - 1))]
+
+
+def count_axis(axis: Axes, label: str) -> None:
+    """Ticks at whole numbers only, since `label` is counted."""
+    axis.set_xlabel(label)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def labels_at_end(axis: Axes, labels: Sequence[tuple[float, str, str]], size: float = 8.5) -> None:
+    """Write (height, text, colour) to the right of the axis, moved apart where they would overlap."""
+    low, high = axis.get_ylim()
+    inches = axis.get_window_extent().height / axis.figure.dpi
+    gap = (high - low) * size * 1.15 / 72 / max(inches, 0.5)
+    heights = spread([height for height, _, _ in labels], gap, low, high)
+    for height, (_, text, colour) in zip(heights, labels, strict=True):
+        axis.annotate(
+            text,
+            (1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(5, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=size,
+            color=colour,
+            annotation_clip=False,
+        )
+
+
+def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """The heights moved as little as needed to stand at least `gap` apart, in order, within [low, high] if they fit.
+
+    Less its place times the gap, each height may not be below the one before: a monotone least-squares fit, which pools
+    neighbours out of order at their mean; clipping keeps the order.
+    """
+    order = sorted(range(len(heights)), key=lambda i: heights[i])
+    pools: list[tuple[float, int]] = []  # (mean, size)
+    for place, i in enumerate(order):
+        mean, size = heights[i] - place * gap, 1
+        while pools and pools[-1][0] >= mean:
+            other, members = pools.pop()
+            mean, size = (mean * size + other * members) / (size + members), size + members
+        pools.append((mean, size))
+    fitted = [max(low, min(mean, high - gap * (len(order) - 1))) for mean, size in pools for _ in range(size)]
+    placed = list(heights)
+    for place, (i, height) in enumerate(zip(order, fitted, strict=True)):
+        placed[i] = height + place * gap
+    return placed
+
+
+def save(picture: Picture, folder: Path) -> str:
+    """Write the picture as SVG and PNG into `folder`; return the SVG text for `inline`."""
+    buffer = io.BytesIO()
+    nothing = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": picture.title}
+    picture.figure.savefig(buffer, format="svg", metadata=nothing)
+    picture.figure.set_layout_engine("none")  # everything is in its place; laying it out again takes as long as drawing
+    svg = buffer.getvalue()
+    replace_file(folder / f"{picture.name}.svg", svg)
+    buffer = io.BytesIO()
+    picture.figure.savefig(buffer, format="png", dpi=150)
+    replace_file(folder / f"{picture.name}.png", buffer.getvalue())
+    return svg.decode()
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all: first beside its place, then moved there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def inline(svg: str, name: str, alt: str) -> str:
+    """An SVG file as an element of a page: scaled by it, in its colours, with ids of its own and `alt` for its name.
+
+    Needs the custom properties of `dark_colours` only where the page is dark.
+    """
+    svg = svg[svg.index("<svg") :]
+    svg = re.sub(r"<metadata>.*?</metadata>|<title>.*?</title>", "", svg, flags=re.DOTALL)
+    head, body = svg.split(">", 1)
+    box = re.search(r'viewBox="[^"]*"', head)
+    assert box is not None, "matplotlib writes a view box"
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
+    body = body.replace("url(#", f"url(#{name}-")
+    body = re.sub(r"(\.\d\d)\d{2,}", r"\1", body)  # a hundredth of a point is enough
+    body = re.sub(r"#[0-9a-f]{6}\b", lambda match: themed(match[0]), body)
+    body = re.sub(r"font: ([0-9. a-z]*px) [^;\"]*", r"font: \1 var(--figure-font)", body)
+    return f'<svg {box[0]} role="img" aria-label="{html.escape(alt)}">{body}'
+
+
+def themed(colour: str) -> str:
+    return f"var(--f{colour[1:]}, {colour})" if colour in DARK else colour
+
+
+def dark_colours() -> str:
+    """The custom properties that turn the colours of inline figures into those of a dark page."""
+    return " ".join(f"--f{light[1:]}: {dark};" for light, dark in DARK.items())

@@ -1,0 +1,155 @@
+"""How fast is a bilevel step? Ratios to the plain dense form, measured within one run; one line per figure.
+
+The paper's hyper-architecture: 4 cells, graphs with 7 operations, 5x5 kernels, 32 final channels, 32 x 32 images, batch 128. A step is one
+architecture batch and one weight batch. The dense form (`_dense.py`) evaluates every candidate in NCHW, stacks them, multiplies by the one-hot and
+computes all gradients in both steps.
+
+    python scripts/bench_hyper.py [--json FILE] [--repeats 7] [--threads 2]
+"""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import tyro
+from _dense import DenseChain
+from _ratio import print_ratio, ratios, write_json
+from torch.nn import functional as F
+
+from fade_ray.nn import ChainNetwork, NetworkConfig, gumbel_softmax
+from fade_ray.training.config import ArchitectureConfig
+from fade_ray.training.estimators import DRAWS, ESTIMATORS
+from fade_ray.nn.relaxations import draw_path
+from spaces import HyperArchitecture, enumerate_dags
+
+CANDIDATES = [dag for dag in enumerate_dags(5) if dag.operations == 7]
+SETTING = ArchitectureConfig(draw="weighted")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Command line."""
+
+    json: Path | None = None
+    repeats: int = 7
+    threads: int = 2
+    memory_of: str | None = None
+    """Internal: print the resident memory in MiB that steps of this form add, and end."""
+
+
+def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
+    return HyperArchitecture((tuple(CANDIDATES[:window]),) * depth)
+
+
+def network(architecture: HyperArchitecture) -> ChainNetwork:
+    config = NetworkConfig(depth=architecture.depth, norm="none")
+    return ChainNetwork(architecture, config, side=32, channels=3, classes=10, generator=torch.Generator().manual_seed(0))
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(128, 3, 32, 32, generator=generator), torch.randint(0, 10, (128,), generator=generator)
+
+
+def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
+    """The released code's form of one bilevel step."""
+    model, (images, labels) = DenseChain(network(architecture)), batch()
+    logits = torch.zeros(architecture.depth, architecture.width, requires_grad=True)
+    mask = torch.ones(logits.shape, dtype=torch.bool)
+    optimizers = [torch.optim.Adam([logits]), torch.optim.Adam(model.parameters(), weight_decay=1e-4)]
+    generator = torch.Generator().manual_seed(2)
+
+    def step() -> None:
+        for optimizer in optimizers:  # the logits on the architecture batch, then the weights on theirs
+            for each in optimizers:
+                each.zero_grad()
+            gates = gumbel_softmax(logits, mask, 10.0, generator).hard
+            F.cross_entropy(model(images, gates), labels).backward()
+            torch.nn.utils.clip_grad_value_(model.parameters(), 10.0)
+            optimizer.step()
+
+    return step
+
+
+def our_step(architecture: HyperArchitecture, estimator: str) -> Callable[[], None]:
+    """The product's form of one bilevel step."""
+    model, (images, labels) = network(architecture).to(memory_format=torch.channels_last), batch()
+    images = images.contiguous(memory_format=torch.channels_last)
+    logits = torch.zeros(architecture.depth, architecture.width)
+    mask = torch.ones(logits.shape, dtype=torch.bool)
+    logit_optimizer = torch.optim.Adam([logits])
+    optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-4, fused=True)
+    generator = torch.Generator().manual_seed(2)
+
+    def step() -> None:
+        estimate = ESTIMATORS[estimator](
+            model, (images, labels), logits, mask, lambda weights: weights.new_zeros(()), SETTING, generator
+        )
+        logits.grad = estimate.grad
+        logit_optimizer.step()
+        path = draw_path(DRAWS[SETTING.draw](logits, mask), generator)
+        optimizer.zero_grad(set_to_none=True)
+        F.cross_entropy(model(images, path), labels).backward()
+        torch.nn.utils.clip_grad_value_([p for p in model.parameters() if p.grad is not None], 10.0)
+        optimizer.step()
+
+    return step
+
+
+FORMS: dict[str, Callable[[HyperArchitecture], Callable[[], None]]] = {
+    "dense": dense_step,
+    "sampled": lambda architecture: our_step(architecture, "straight-through-sampled"),
+    "exact": lambda architecture: our_step(architecture, "straight-through-exact"),
+    "score function": lambda architecture: our_step(architecture, "score-function"),
+}
+
+
+def added_memory(form: str, threads: int) -> float:
+    """Peak resident memory in MiB that three steps add to a process that has torch and the network's data loaded."""
+    call = [sys.executable, __file__, "--memory-of", form, "--threads", str(threads)]
+    return float(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
+
+
+def print_added_memory(form: str) -> None:
+    step_of, architecture = FORMS[form], hyper()
+    F.conv2d(torch.randn(1, 3, 8, 8), torch.randn(3, 3, 3, 3))  # load the kernels
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    step = step_of(architecture)
+    for _ in range(3):
+        step()
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def main(bench: Bench) -> None:
+    torch.set_num_threads(bench.threads)
+    if bench.memory_of is not None:
+        print_added_memory(bench.memory_of)
+        return
+    figures = {}
+
+    def compare(name: str, slow: Callable[[], None], fast: Callable[[], None]) -> None:
+        figures[name] = ratios(slow, fast, repeats=bench.repeats)
+        print_ratio(name, figures[name])
+
+    dense = dense_step(hyper())
+    for form in ("sampled", "exact", "score function"):
+        compare(form, dense, FORMS[form](hyper()))
+    for form in ("sampled", "exact", "dense"):
+        # the time of the wide over that of the narrow one
+        compare(f"{form}, window 10 to 2", FORMS[form](hyper(window=10)), FORMS[form](hyper(window=2)))
+    shallow, deep = hyper(depth=2), hyper(depth=8)
+    work = network(deep).multiply_adds() / network(shallow).multiply_adds()
+    compare(f"sampled, depth 8 to 2 ({work:.2f}x the multiply-adds)", FORMS["sampled"](deep), FORMS["sampled"](shallow))
+    memory = {form: added_memory(form, bench.threads) for form in FORMS}
+    for form in ("sampled", "exact", "score function"):
+        print(f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense ({memory[form]:.0f} MiB)")
+    if bench.json is not None:
+        write_json(bench.json, figures | {"added_memory_mib": memory})
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Bench))
