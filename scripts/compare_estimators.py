@@ -23,11 +23,11 @@ import torch
 import tyro
 from scipy import stats
 
-from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig
+from fade_ray.config import RECIPES, Config, DataConfig
 from fade_ray.data import Splits, load
 from fade_ray.nn import NetworkConfig
-from fade_ray.run.folder import environment, write_json
-from fade_ray.training import ArchitectureConfig, place
+from fade_ray.run.folder import command_line, environment, write_json
+from fade_ray.training import ArchitectureConfig, TrainConfig, place
 from fade_ray.trial import KINDS, build_training
 from searchers import Proposal
 from spaces import HyperArchitecture, enumerate_dags
@@ -60,6 +60,7 @@ class Run:
     cpu_seconds: float = 120.0
     """Of one training of the hyper-architecture."""
     norm: str = "row"
+    learning_rate: float = 3e-3
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def run_all(run: Run) -> None:
     settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(run).items()}
     settings["data"] = Path(run.data).name  # where it lies on this machine says nothing
     settings["test_data"] = run.test_data and Path(run.test_data).name
-    about = {**environment(""), "data": splits.describe(), "study": settings}
+    about = {**environment(command_line()), "images": len(splits.weights), "study": settings}
     write_json(run.out / "study.json", about | {"settings": {name: asdict(value) for name, value in SETTINGS.items()}})
     for name, proposal, architecture in jobs(run):
         if name in done:
@@ -135,8 +136,8 @@ def run_all(run: Run) -> None:
         config = Config(
             data=DataConfig(data=run.data),
             network=NetworkConfig(norm=run.norm),  # type: ignore[arg-type]
+            train=TrainConfig(learning_rate=run.learning_rate),
             architecture=architecture,
-            outer=OuterConfig(),
         )
         record = run_job(name, proposal, config, splits, run)
         with records.open("a") as file:
