@@ -6,8 +6,9 @@ flipped and cut out (16 x 16). A run is one whole pass; the DataLoader's workers
     python scripts/bench_data.py [--json FILE] [--repeats 7] [--threads 2] [--images 7680]
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,9 +79,12 @@ def torchvision_loader(part: LabelledImages) -> DataLoader[tuple[Tensor, int]]:
     )
 
 
-def exhaust(batches: Any) -> None:
-    for _ in batches:
-        pass
+def whole_pass(batches: Callable[[], Iterable[Any]]) -> Callable[[], None]:
+    def run() -> None:
+        for _ in batches():
+            pass
+
+    return run
 
 
 def main(bench: Bench) -> None:
@@ -89,6 +93,7 @@ def main(bench: Bench) -> None:
     images = rng.integers(0, 256, (bench.images, 3, SIDE, SIDE), dtype=np.uint8)
     part = LabelledImages(images, rng.integers(0, 10, bench.images))
     loader, generator = torchvision_loader(part), torch.Generator().manual_seed(0)
+    baseline = whole_pass(lambda: loader)
     augment = Augment(crop=CROP, flip=True, cutout=CUTOUT)
     figures = {}
     for name, channels_last in {"augmented batches": False, "augmented batches, channels-last": True}.items():
@@ -101,7 +106,7 @@ def main(bench: Bench) -> None:
             augment=augment,
             channels_last=channels_last,
         )
-        figures[name] = ratios(lambda: exhaust(loader), lambda b=batches: exhaust(b.epoch(generator)), bench.repeats)
+        figures[name] = ratios(baseline, whole_pass(partial(batches.epoch, generator)), bench.repeats)
         print_ratio(name, figures[name])
     if bench.json:
         write_json(bench.json, figures)

@@ -57,9 +57,11 @@ class Run:
     truth_seeds: int = 1
     truth_epochs: int = 8
     seeds: int = 3
-    cpu_seconds: float = 120.0
+    cpu_seconds: float = 60.0
     """Of one training of the hyper-architecture."""
     norm: str = "row"
+    kernel: int = 3
+    batch_size: int = 64
     learning_rate: float = 3e-3
 
 
@@ -135,8 +137,8 @@ def run_all(run: Run) -> None:
             continue
         config = Config(
             data=DataConfig(data=run.data),
-            network=NetworkConfig(norm=run.norm),  # type: ignore[arg-type]
-            train=TrainConfig(learning_rate=run.learning_rate),
+            network=NetworkConfig(norm=run.norm, kernel=run.kernel),  # type: ignore[arg-type]
+            train=TrainConfig(learning_rate=run.learning_rate, batch_size=run.batch_size),
             architecture=architecture,
         )
         record = run_job(name, proposal, config, splits, run)

@@ -5,6 +5,7 @@ import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -188,6 +189,7 @@ def _prefixed(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {f"{prefix}.{key}": value for key, value in weights.items()}
 
 
+@cache
 def _template() -> Any:
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
 from fade_ray.records import Cost, History
@@ -100,14 +101,19 @@ def state(run: Run) -> tuple[str, str]:
     if not history.started:
         return "empty", "Nothing was recorded yet."
     continued = f" It was continued {count(history.resumed, 'time')}." if history.resumed else ""
+    if history.ended and not run.result:
+        return "ended without a result", f"Ended {_moment(history.last)}: nothing was found to retrain.{continued}"
     if history.ended:
         return "finished", f"Started {_moment(history.started)}, ended {_moment(history.last)}.{continued}"
     waiting = len(history.in_flight)
     flight = f" {count(waiting, 'trial')} {'was' if waiting == 1 else 'were'} in flight." if waiting else ""
-    return "unfinished", (
-        f"Started {_moment(history.started)}, last record {_moment(history.last)}.{flight}{continued} "
-        f"All figures show what was done until then. To continue: fade-ray search --out {shlex.quote(str(run.folder))}"
-    )
+    times = f"Started {_moment(history.started)}, last record {_moment(history.last)}."
+    return "unfinished", f"{times}{flight}{continued} All figures show what was done until then."
+
+
+def continuation(run: Run) -> str | None:
+    """The command that goes on with an unfinished run; None for one that ended."""
+    return None if run.history.ended else f"fade-ray search --out {shlex.quote(str(run.folder))}"
 
 
 def _moment(time: str | None) -> str:
@@ -149,10 +155,13 @@ def _test_accuracy(run: Run) -> list[Row]:
     if images:
         low, high = wilson(accuracy, images)
         remarks.append(f"{count(images, 'test image')}, 95 % interval {100 * low:.1f} to {percent(high)}")
-    repeats = sum(proposal.kind == "retraining" for proposal in run.history.proposals.values())
-    remarks.append(
-        "retrained once from scratch, so the spread is unknown" if repeats < 2 else f"of {repeats} retrainings"
-    )
+    told = [metrics.get("test_accuracy") for metrics in run.history.metrics.values()]
+    tested = [accuracy for accuracy in told if accuracy is not None]
+    if len(tested) > 1:
+        spread = f"standard deviation {100 * stdev(tested):.2f} points over {len(tested)} retrainings"
+        remarks.append(f"mean {percent(mean(tested), 2)}, {spread}")
+    else:
+        remarks.append("retrained once from scratch, so the spread is unknown")
     return [("test accuracy", percent(accuracy, 2), "; ".join(remarks))]
 
 

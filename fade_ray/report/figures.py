@@ -50,9 +50,9 @@ def anchor_trajectories(history: History, features: Sequence[str]) -> Picture | 
         _trajectory(axes[-1], iterations, mean, k, 1.0, names[k])
     axes[-1].set_title("All rows: mean and one standard deviation" + (" over rows and walks" if walks > 1 else ""))
     for axis in axes:
-        axis.set(ylim=(-0.06, 1.06), yticks=(0, 0.5, 1))
+        axis.set(ylim=(-0.06, 1.06), yticks=(0, 0.5, 1), xmargin=0.015)
     count_axis(axes[-1], "iteration")
-    figure.supylabel("coordinate of the anchor (0 to 1 over the catalogue)", fontsize=10)
+    figure.supylabel("anchor coordinate", fontsize=10)
     figure.legend(*axes[-1].get_legend_handles_labels(), loc="outside upper left", ncols=dimension)
     first, last = together.mean(axis=1)[[0, -1]]
     ends = [f"{name} from {start:.2f} to {end:.2f}" for name, start, end in zip(names, first, last, strict=True)]
@@ -96,14 +96,14 @@ def accuracy_over_iterations(history: History) -> Picture | None:
         limits += [float(low.min()), float(high.max())]
     for walk in walks:
         chosen = [(e.iteration, 100 * e.accuracy) for e in evaluations if e.walk == walk]
-        label = "evaluated architecture" + (f", walk {walk + 1}" if len(walks) > 1 else "")
+        label = f"walk {walk + 1}" if len(walks) > 1 else "evaluated architecture"
         marker, colour = MARKERS[walk % len(MARKERS)], series(1 + walk)
         axis.plot(*zip(*chosen, strict=True), marker, color=colour, ms=6, mec=PAPER, mew=0.6, alpha=0.85, label=label)
     axis.set_ylim(*accuracy_limits(y, limits))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=6))
     count_axis(axis, "iteration")
     axis.set_ylabel("accuracy on the architecture split (%)")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=6)
     said = regression_text(regression, len(evaluations))
     alt = f"{count(len(y), 'evaluation')} between {percent(min(y))} and {percent(max(y))}. {said}"
     return Picture("accuracy", "Evaluation accuracy over the search", figure, alt, said)

@@ -83,6 +83,7 @@ def _page(run: Run, drawn: dict[str, Markup]) -> str:
         name=run.name,
         state=word,
         sentence=sentence,
+        continuation=facts.continuation(run),
         warnings=facts.warnings(history),
         headline=facts.headline(run),
         architecture=(run.result.get("architecture") or {}).get("code"),
