@@ -170,3 +170,7 @@ COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "report": _report,
     "export": _export,
 }
+
+
+if __name__ == "__main__":
+    main()

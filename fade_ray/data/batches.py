@@ -80,7 +80,7 @@ class Batches:
     ) -> None:
         if batch_size < 1:
             raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
-        self.images, self.labels = _send(_shared(part.images), device), _send(_shared(part.labels), device)
+        self.images, self.labels = _shared(part.images).to(device), _shared(part.labels).to(device)
         channels, height, width = self.images.shape[1:]
         if not len(mean) == len(std) == channels:
             raise InvalidInput(
@@ -188,7 +188,7 @@ def _shared(array: npt.NDArray[np.uint8] | npt.NDArray[np.int64]) -> Tensor:
 
 
 def _send(tensor: Tensor, device: torch.device) -> Tensor:
-    """To `device` without waiting for it (only pinned memory can be copied so)."""
+    """Small tensors to `device` without waiting for it (CUDA can do so from pinned memory only)."""
     if device.type == "cuda":
         tensor = tensor.pin_memory()
     return tensor.to(device, non_blocking=True)

@@ -47,7 +47,7 @@ def read_parquet(path: Path) -> Source:
         return Pictures(_read_bytes(path, column, numbers), lambda i: f"row {numbers[i]} (from 0) of {str(path)!r}")
 
     return Source(
-        name=str(path),
+        name="/".join(path.resolve().parts[-2:]),
         labels=np.array(labels.cast(pa.int64()).to_numpy(), np.int64),
         classes=_class_names(schema.metadata),
         pictures=pictures,

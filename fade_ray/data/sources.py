@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def load(
     decoded wherever the fault can be seen before.
     """
     _check_numbers(
-        image_side=(image_side, MIN_SIDE), limit=(limit, 1), test_limit=(test_limit, 1), seed=(split_seed, 0)
+        image_side=(image_side, MIN_SIDE), limit=(limit, 1), test_limit=(test_limit, 1), split_seed=(split_seed, 0)
     )
     training = _open(data, "data", root, download)
     test = training.test if test_data is None else _open(test_data, "test data", root, download)
@@ -134,11 +135,16 @@ def _check_numbers(**values: tuple[int | None, int]) -> None:
 def _open(data: str, role: str, root: str, download: bool) -> Source:
     if role == "data" and data in SOURCES:
         return SOURCES[data](Path(root).expanduser(), download)
-    path = Path(data).expanduser()
-    if path.is_dir():
-        return read_folder(path)
-    if path.is_file():
-        return read_parquet(path)
+    try:
+        path = Path(data).expanduser()
+        if data and path.is_dir():
+            return read_folder(path)
+        if data and path.is_file():
+            return read_parquet(path)
+    except (OSError, RuntimeError) as error:  # no permission, name too long, a `~user` that does not exist
+        raise InvalidInput(
+            f"The {role} must be readable, but {data!r} is not: {error}. Check the path and its permissions."
+        ) from error
     names = f"one of {', '.join(SOURCES)}, " if role == "data" else ""
     raise InvalidInput(
         f"The {role} must be {names}a folder of class folders, or a Parquet file, but got {data!r}, and there is no file "
@@ -153,7 +159,7 @@ def _cifar(kind: str, root: Path, download: bool) -> Source:
     dataset = getattr(torchvision.datasets, kind)
     try:
         training, test = (dataset(str(root), train=train, download=download) for train in (True, False))
-    except (OSError, RuntimeError) as error:  # no network, read-only folder, incomplete or corrupt copy
+    except (OSError, HTTPException, RuntimeError) as error:  # no network, read-only folder, incomplete or corrupt copy
         raise InvalidInput(
             f"{kind} must be in {str(root)!r} or be downloadable, but it is neither: {error}. Put its Python version "
             f"({dataset.filename}) there, or give the data as a Parquet file or a folder of class folders."

@@ -1,6 +1,7 @@
 """What the tables of a report say: plain rows of text from a run's files."""
 
 import json
+import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -166,19 +167,25 @@ def _test_accuracy(run: Run) -> list[Row]:
 
 
 def warnings(history: History) -> list[Row]:
-    """(message, trials it is about) of all warnings in words, each wording once."""
-    trials: dict[str, list[str]] = {}
+    """(message, trials it is about) of all warnings in words; those that differ in their numbers only are told once."""
+    told: dict[str, tuple[list[str], list[str]]] = {}
     for id, message in history.warnings:
-        about = trials.setdefault(message.removeprefix(f"trial {id} "), [])
-        about += [id] if id is not None else []
-    return [(message, _named(ids)) for message, ids in trials.items()]
+        text = message.removeprefix(f"trial {id} ")
+        messages, ids = told.setdefault(_NUMBERS.sub("#", text), ([], []))
+        messages += [text] if text not in messages else []
+        ids += [id] if id is not None and id not in ids else []
+    return [(messages[0], _about(ids, len(messages))) for messages, ids in told.values()]
 
 
-def _named(ids: list[str], limit: int = 8) -> str:
-    if not ids:
-        return ""
+_NUMBERS = re.compile(r"\d+(?:[.,]? ?\d+)*")
+
+
+def _about(ids: list[str], wordings: int, limit: int = 8) -> str:
+    """Which trials a warning is about, and whether its numbers are those of the first one only."""
     rest = f" and {len(ids) - limit} more" if len(ids) > limit else ""
-    return ("trial " if len(ids) == 1 else f"{len(ids)} trials: ") + ", ".join(ids[:limit]) + rest
+    trials = ("trial " if len(ids) == 1 else f"{len(ids)} trials: ") + ", ".join(ids[:limit]) + rest if ids else ""
+    others = "with other numbers each; these are the first's" if wordings > 1 else ""
+    return "; ".join(part for part in (trials, others) if part)
 
 
 def failed_table(history: History) -> list[Row]:

@@ -129,8 +129,8 @@ def regression_text(regression: Regression | None, n: int) -> str:
         return f"{slope}; all {n} accuracies are equal, so their correlation is undefined."
     verdict = "a trend at the 5 % level" if regression.p < 0.05 else "no trend at the 5 % level"
     return (
-        f"{slope}, with its 95 % confidence band; Pearson r = {regression.r:.2f} (p {probability(regression.p)}, "
-        f"n = {n}): {verdict}. One run, and its evaluations are taken as independent."
+        f"{slope}, with its 95 % confidence band; Pearson r\u00a0=\u00a0{regression.r:.2f} (p\u00a0{probability(regression.p)}, "
+        f"n\u00a0=\u00a0{n}): {verdict}. One run, and its evaluations are taken as independent."
     )
 
 

@@ -94,7 +94,7 @@ def _page(run: Run, drawn: dict[str, Markup]) -> str:
         best=facts.best_table(history),
         evaluations=len(history.evaluations),
         config=facts.config_table(run.config),
-        environment=facts.config_table(run.environment),
+        environment=facts.config_table({name: value for name, value in run.environment.items() if name != "command"}),
         command=run.command,
         dark=Markup(dark_colours()),
     )

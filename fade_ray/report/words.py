@@ -41,8 +41,8 @@ def duration(seconds: float | None) -> str:
 
 
 def probability(p: float) -> str:
-    """A p-value: "= 0.034", or "< 0.001"."""
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}" if p < 0.1 else f"= {p:.2f}"
+    """A p-value: "= 0.034", or "< 0.001", with spaces that do not break."""
+    return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
 
 
 def feature_text(name: str) -> str:

@@ -111,7 +111,7 @@ def search(config: Config, *, watchers: Sequence[Watcher] | None = None, command
         shown = [Progress(config.outer.iterations)] if watchers is None else list(watchers)
         everyone: list[Watcher] = [*shown, TensorBoard(folder / "tensorboard")]
         try:
-            session = Session(searcher, journal, history, everyone)
+            session = Session(searcher, journal, history, everyone, iterations=config.outer.iterations)
             ENGINES[config.run.engine](session, splits, config, folder)
         except KeyboardInterrupt as error:
             raise Interrupted(folder) from error
@@ -129,13 +129,7 @@ def prepare(config: Config) -> tuple[Splits, AskTell]:
     """The data and the searcher of a run; every rule that can be checked before work starts is checked here."""
     if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
         place(config.run.device, config.train.precision)  # on a cluster the driver need not have the trials' GPU
-    space_config = config.space
-    space = GraphSpace.create(
-        min_vertices=space_config.min_vertices,
-        max_vertices=space_config.max_vertices,
-        features=space_config.features,
-        bins=space_config.bins,
-    )
+    space = GraphSpace.create(**vars(config.space))
     inner = SEARCHERS[config.outer.searcher](space, config)
     searcher = WithRetraining(
         inner, config.outer.retrain_epochs, seed=config.seed, max_retries=config.outer.max_retries

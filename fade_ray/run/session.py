@@ -1,5 +1,6 @@
 """A search in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -31,12 +32,21 @@ class Session:
     is recorded restores its state, and the proposals without an outcome are handed out again under the same ids and seeds.
     """
 
-    def __init__(self, searcher: AskTell, journal: Journal, history: History, watchers: Sequence[Watcher] = ()) -> None:
+    def __init__(
+        self,
+        searcher: AskTell,
+        journal: Journal,
+        history: History,
+        watchers: Sequence[Watcher] = (),
+        *,
+        iterations: int,
+    ) -> None:
+        self.iterations = iterations  # that move the anchors; what follows evaluates and retrains
         self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
         self._running: dict[str, tuple[Proposal, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._trained: dict[str, float] = {}
-        self._warned = {message for _, message in history.warnings}
+        self._warned = {_wording(message) for _, message in history.warnings}
         self.training_seconds = 0.0
         self.wall_seconds = 0.0
         if 0 not in history.anchors:
@@ -99,7 +109,7 @@ class Session:
     def _tell(self, id: str, outcome: Outcome) -> None:
         before = self.searcher.iteration
         self.searcher.tell(id, outcome)
-        if self.searcher.iteration != before or self.searcher.done:
+        if before <= self.iterations and (self.searcher.iteration != before or self.searcher.done):
             self._anchors(before)
 
     def _anchors(self, iteration: int) -> None:
@@ -111,8 +121,8 @@ class Session:
     def warn(self, message: str, id: str | None = None) -> None:
         """Record a warning; those who watch see each wording once."""
         self.journal.append("warning", id=id, message=message)
-        if message not in self._warned:
-            self._warned.add(message)
+        if _wording(message) not in self._warned:
+            self._warned.add(_wording(message))
             for watcher in self.watchers:
                 watcher.warned(message)
 
@@ -120,3 +130,8 @@ class Session:
     def training_share(self) -> float | None:
         """Share of the wall time of this session's finished trials that was spent training; None without one."""
         return self.training_seconds / self.wall_seconds if self.wall_seconds else None
+
+
+def _wording(message: str) -> str:
+    """A warning without its numbers: the same trouble in another trial is not news."""
+    return re.sub(r"[\d.,]+", "", message)

@@ -1,0 +1,133 @@
+"""The command line as a user meets it: one message for a mistake, no traceback, exit code 2."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from fade_ray.cli import COMMANDS, main, parse
+from fade_ray.config import RECIPES, Config
+from fade_ray.run.ray_engine import concurrency, gpus_per_trial
+from fade_ray.run.search import search
+from spaces.errors import InvalidInput
+
+SEARCH = ["search", "--engine", "local", "--limit", "240", "--out"]
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    with pytest.raises(SystemExit) as left:
+        main(list(arguments))
+    assert left.value.code == 2
+    printed = capsys.readouterr()
+    assert "Traceback" not in printed.err + printed.out
+    return printed.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--data", "mnist9"], "mnist9"),
+        (["--data", "missing.parquet"], "missing.parquet"),
+        (["--depth", "0"], "depth"),
+        (["--gamma", "0.01"], "gamma"),
+        (["--features", "prettiness"], "prettiness"),
+        (["--final-channels", "7"], "final_channels"),
+        (["--strides", "4", "4", "4", "4"], "too small for the depth"),
+        (["--batch-size", "0"], "batch_size"),
+        (["--iterations", "0"], "iterations"),
+        (["--limit", "15"], "class"),
+        (["--carry-weights"], "--share"),
+        (["--seed", "-1"], "seed"),
+        (["--recipe", "soup"], "soup"),
+        (["--recipe"], "--recipe"),
+        (["--gpus-per-trial", "1"], "gpus_per_trial"),
+    ],
+)
+def test_a_mistake_is_one_message(
+    flags: list[str], words: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    message = refused(capsys, *SEARCH, str(tmp_path / "run"), *flags)
+    assert words in message
+    assert not (tmp_path / "run").exists()  # said before any work
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA GPU")
+def test_a_gpu_that_is_not_there(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert "CUDA" in refused(capsys, *SEARCH, str(tmp_path), "--device", "cuda")
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c != "search"])
+def test_commands_on_a_directory_that_is_no_run(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert str(tmp_path) in refused(capsys, command, str(tmp_path))
+    assert "one run directory" in refused(capsys, command)
+
+
+def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "status" in refused(capsys, "dance")
+
+
+def test_flags_override_a_recipe() -> None:
+    config = parse(["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"])
+    paper = RECIPES["paper"]
+    assert config.architecture == paper.architecture
+    assert config.outer.iterations == 10
+    assert not config.network.share
+    assert parse([]) == Config()
+
+
+def test_the_paper_recipe_is_what_the_paper_states() -> None:
+    paper = RECIPES["paper"]
+    assert (paper.network.depth, paper.network.kernel, paper.network.final_channels) == (4, 5, 32)
+    assert (paper.network.norm, paper.network.pool) == ("none", "max")
+    assert (paper.train.batch_size, paper.train.learning_rate, paper.train.weight_decay) == (128, 1e-3, 1e-4)
+    assert (paper.train.epsilon, paper.train.clip) == (1e-8, 10)
+    assert (paper.architecture.temperature, paper.architecture.logit_std) == (10, 0.5)
+    assert paper.architecture.estimator == "straight-through-exact"
+    assert (paper.outer.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (100, 5, 30)
+    assert (paper.space.max_vertices, len(paper.space.features)) == (5, 3)
+
+
+def test_export_status_and_report_of_a_run(
+    small: Callable[..., Config], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = str(tmp_path / "run")
+    search(small(Path(folder), epochs=1, iterations=1), watchers=())
+    main(["status", folder])
+    assert "finished" in capsys.readouterr().out
+    (tmp_path / "run" / "report.html").unlink()
+    main(["report", folder])
+    assert (tmp_path / "run" / "report.html").exists()
+    main(["export", folder, "--onnx"])
+    paths = [Path(line) for line in capsys.readouterr().out.splitlines() if line.startswith(folder)]
+    assert {path.suffix for path in paths} >= {".py", ".safetensors", ".json", ".onnx"}
+    assert all(path.exists() for path in paths)
+
+
+def test_the_script_that_ray_submit_sends_takes_the_same_arguments(tmp_path: Path) -> None:
+    script = Path(__file__).resolve().parents[2] / "scripts" / "run_fade.py"
+    call = [sys.executable, str(script), "--data", "nowhere", "--engine", "local"]
+    answer = subprocess.run(call, capture_output=True, text=True, timeout=120, cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "nowhere" in answer.stderr
+    assert "Traceback" not in answer.stderr
+
+
+def test_what_a_trial_is_given_on_a_cluster() -> None:
+    run = RECIPES["default"].run
+    with_gpus = {"CPU": 16.0, "GPU": 2.0}
+    assert gpus_per_trial(run, {"CPU": 4.0}) == 0
+    assert gpus_per_trial(run, with_gpus) == 1
+    quarter = parse(["--gpus-per-trial", "0.25"]).run
+    assert concurrency(quarter, gpus_per_trial(quarter, with_gpus), with_gpus) == 8
+    assert concurrency(parse(["--concurrency", "3"]).run, 0, with_gpus) == 3
+    assert gpus_per_trial(parse(["--device", "cpu"]).run, with_gpus) == 0
+    for flags in (["--gpus-per-trial", "1"], ["--device", "cuda"]):
+        with pytest.raises(InvalidInput, match="GPU"):
+            gpus_per_trial(parse(flags).run, {"CPU": 4.0})
+    with pytest.raises(InvalidInput, match="CPU"):
+        concurrency(parse(["--cpus-per-trial", "8"]).run, 0, {"CPU": 4.0})

@@ -1,0 +1,192 @@
+"""A whole search in the plain loop: what it leaves behind, how it is continued, how it fails."""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import fade_ray
+from fade_ray.config import Config, differences
+from fade_ray.run.folder import opened
+from fade_ray.run.search import Interrupted, search
+from fade_ray.run.status import status
+from searchers import Outcome, Proposal
+from spaces.errors import InvalidInput
+
+Small = Callable[..., Config]
+Story = Callable[[Path], dict[str, Any]]
+
+
+class Stopper:
+    """A watcher that stops the search at its n-th epoch, as Ctrl-C would."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left = epochs
+
+    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise KeyboardInterrupt
+
+    def proposed(self, proposal: Proposal) -> None: ...
+
+    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("whole") / "run"
+
+
+@pytest.fixture
+def undisturbed(whole: Path, small: Small) -> Path:
+    """The folder of one run that nothing disturbed, made once."""
+    search(small(whole), watchers=())
+    return whole
+
+
+def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
+    result = fade_ray.load_result(undisturbed)
+    assert result.architecture.is_architecture
+    assert result.architecture.depth == 2
+    assert 0 <= result.test_accuracy <= 1
+    trials = {"done": 2 * (2 + 2) + 2 + 1, "failed": 0, "retried": 0}  # ranks and evaluations, finalists, retraining
+    assert result.summary["trials"] == trials
+    assert result.summary["cost"]["training_images"] > 0
+    names = ["config.json", "environment.json", "records.jsonl", "result.json", "report.html"]
+    assert all((undisturbed / name).exists() for name in names)
+    assert {p.suffix for p in (undisturbed / "architectures").iterdir()} >= {".py", ".safetensors", ".json"}
+    assert {p.stem for p in (undisturbed / "tables").iterdir()} == {"trials", "epochs", "ranks", "anchors"}
+    assert len(list((undisturbed / "tensorboard").iterdir())) == trials["done"]
+    assert not list(undisturbed.rglob("*.pkl"))
+    assert not list((undisturbed / "checkpoints").iterdir())
+
+
+def test_the_test_part_is_seen_by_the_retraining_alone(undisturbed: Path, story: Story) -> None:
+    told = story(undisturbed)
+    with_test = [id for id, (_, metrics) in told["finished"].items() if "test_accuracy" in metrics]
+    assert with_test == [id for id, proposal in told["proposed"].items() if proposal["kind"] == "retraining"]
+    assert all(outcome["accuracy"] is None for id, (outcome, _) in told["finished"].items() if id in with_test)
+
+
+def test_a_finished_run_is_not_run_again(undisturbed: Path, small: Small) -> None:
+    before = (undisturbed / "records.jsonl").read_bytes()
+    assert search(small(undisturbed), watchers=()).folder == undisturbed
+    assert (undisturbed / "records.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 5, 9, 12])
+def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
+    epochs: int, tmp_path: Path, undisturbed: Path, small: Small, story: Story
+) -> None:
+    config = small(tmp_path / "run")
+    with pytest.raises(Interrupted) as stopped:
+        search(config, watchers=[Stopper(epochs)])
+    assert stopped.value.folder == tmp_path / "run"
+    assert "not finished" in status(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        search(config, watchers=[Stopper(2)])
+    search(config, watchers=())
+    assert story(tmp_path / "run") == story(undisturbed)
+
+
+def test_a_torn_last_line_is_repaired(tmp_path: Path, undisturbed: Path, small: Small, story: Story) -> None:
+    config = small(tmp_path / "run")
+    with pytest.raises(Interrupted):
+        search(config, watchers=[Stopper(6)])
+    with (tmp_path / "run" / "records.jsonl").open("a") as file:
+        file.write('{"event": "finished", "id": "000')
+    search(config, watchers=())
+    assert story(tmp_path / "run") == story(undisturbed)
+
+
+def test_weights_are_carried_from_one_hyper_architecture_to_the_next(tmp_path: Path, small: Small, story: Story) -> None:
+    config = small(tmp_path / "run")
+    config = replace(
+        config,
+        network=replace(config.network, share=True),
+        outer=replace(config.outer, carry_weights=True),
+    )
+    search(config, watchers=())
+    told = story(tmp_path / "run")
+    second = [p for p in told["proposed"].values() if p["kind"] == "ranks" and p["iteration"] == 2]
+    assert [told["proposed"][p["parent"]]["walk"] for p in second] == [p["walk"] for p in second] == [0, 1]
+    fresh = small(tmp_path / "fresh")
+    search(replace(fresh, network=replace(fresh.network, share=True)), watchers=())
+    first = min(told["epoch"], key=lambda key: key)
+    assert told["epoch"][first] == story(tmp_path / "fresh")["epoch"][first]
+    later = (second[0]["id"], 1)
+    assert told["epoch"][later]["loss"] != story(tmp_path / "fresh")["epoch"][later]["loss"]
+
+
+def test_random_search_runs_by_the_same_protocol(tmp_path: Path, small: Small) -> None:
+    config = small(tmp_path / "run")
+    result = search(replace(config, outer=replace(config.outer, searcher="random", evaluations=2)), watchers=())
+    assert result.summary["trials"]["done"] == 2 * 2 * 2 + 1
+
+
+def test_another_configuration_in_the_same_directory_is_refused(undisturbed: Path, small: Small) -> None:
+    config = small(undisturbed)
+    other = replace(config, outer=replace(config.outer, gamma=0.3), seed=1)
+    with pytest.raises(InvalidInput, match=r"outer.gamma: 0.26 -> 0.3; seed: 0 -> 1"):
+        search(other, watchers=())
+
+
+def test_how_a_run_is_carried_out_may_change(small: Small) -> None:
+    here, there = small(Path("a")), small(Path("b"), engine="ray", cpus_per_trial=2)
+    assert differences(here.to_dict(), there.to_dict()) == []
+
+
+def test_a_directory_of_another_version_is_refused(tmp_path: Path, small: Small) -> None:
+    folder = tmp_path / "run"
+    folder.mkdir()
+    values = small(folder).to_dict()
+    (folder / "config.json").write_text(json.dumps(values | {"novelty": 1}))
+    with pytest.raises(InvalidInput, match="novelty"):
+        search(small(folder), watchers=())
+    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "records.jsonl").write_text('{"event": "start", "time": "2030-01-01T00:00:00+00:00", "format": 99}\n')
+    with pytest.raises(InvalidInput, match="format"):
+        search(small(folder), watchers=())
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path, small: Small) -> None:
+    config = small(tmp_path / "run")
+    with opened(tmp_path / "run", config, ""), pytest.raises(InvalidInput, match="One process"):
+        search(config, watchers=())
+
+
+def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path, small: Small) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InvalidInput, match="writable"):
+        search(small(tmp_path / "file" / "run"), watchers=())
+
+
+def test_trials_that_fail_are_tried_again_and_then_reported(tmp_path: Path, small: Small, story: Story) -> None:
+    config = small(tmp_path / "run")
+    hopeless = replace(config, train=replace(config.train, learning_rate=1e30))
+    with pytest.raises(InvalidInput, match=r"epoch 1 of .* at learning rate 1e\+30"):
+        search(hopeless, watchers=())
+    told = story(tmp_path / "run")
+    attempts = [p["attempt"] for p in told["proposed"].values() if p["index"] == 0]
+    seeds = {p["seed"] for p in told["proposed"].values() if p["index"] == 0}
+    assert attempts == [0, 1, 2]
+    assert len(seeds) == 3
+    assert len(told["finished"]) == len(told["proposed"])
+    assert list((tmp_path / "run" / "errors").iterdir())
+
+
+def test_the_configuration_survives_json(small: Small) -> None:
+    config = small(Path("a"))
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    with pytest.raises(InvalidInput, match="outer.walk"):
+        Config.from_dict({"outer": {"walk": 3}})

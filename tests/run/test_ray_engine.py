@@ -1,0 +1,189 @@
+"""Trials on a real Ray: the same search as the plain loop, side by side, and through the death of a worker or of the driver."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fade_ray.config import Config
+from fade_ray.records import read_events
+from fade_ray.run.search import search
+from searchers import Outcome, Proposal
+
+Small = Callable[..., Config]
+Story = Callable[[Path], dict[str, Any]]
+WORKER = "ray::FadeTrial"
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    import logging
+
+    import ray
+
+    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def plain_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("plain") / "run"
+
+
+@pytest.fixture
+def plain(plain_folder: Path, small: Small) -> Path:
+    """The folder of one run in the plain loop, made once."""
+    search(small(plain_folder), watchers=())
+    return plain_folder
+
+
+def children_of(root: int) -> dict[int, str]:
+    """Process id -> command line of all descendants of `root`."""
+    parents, commands = {}, {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                stat = (entry / "stat").read_text()
+                commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
+            except (OSError, ValueError):
+                continue
+    found: dict[int, str] = {}
+    for pid in parents:
+        walk = pid
+        while walk in parents and walk != root:
+            walk = parents[walk]
+        if walk == root and pid != root:
+            found[pid] = commands[pid]
+    return found
+
+
+class WorkerKiller:
+    """A watcher that kills the worker processes of this process's cluster once, after the n-th epoch it is shown."""
+
+    def __init__(self, epochs: int) -> None:
+        self.left, self.killed = epochs, 0
+
+    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self.left -= 1
+        if self.left == 0:
+            for pid, command in children_of(os.getpid()).items():
+                if command.startswith(WORKER):
+                    os.kill(pid, signal.SIGKILL)
+                    self.killed += 1
+
+    def proposed(self, proposal: Proposal) -> None: ...
+
+    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
+
+    def warned(self, message: str) -> None: ...
+
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_tune_gives_the_same_search_as_the_plain_loop(
+    at_once: int, tmp_path: Path, plain: Path, small: Small, story: Story
+) -> None:
+    result = search(small(tmp_path / "run", engine="ray", concurrency=at_once), watchers=())
+    assert story(tmp_path / "run") == story(plain)
+    assert result.summary["training_share"] > 0
+    assert not list((tmp_path / "run").rglob("*.pkl"))
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trials_really_overlap(tmp_path: Path, small: Small) -> None:
+    search(small(tmp_path / "run", epochs=6, iterations=1, engine="ray", concurrency=2), watchers=())
+    ids = [event["id"] for event in read_events(tmp_path / "run" / "records.jsonl") if event["event"] == "epoch"]
+    first, second = "00000", "00001"  # the hyper-architectures of the two walks, six epochs each
+    assert ids.index(second) < len(ids) - 1 - ids[::-1].index(first)
+    assert ids.index(first) < len(ids) - 1 - ids[::-1].index(second)
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_killed_worker_costs_at_most_the_epoch_it_was_in(
+    tmp_path: Path, plain: Path, small: Small, story: Story
+) -> None:
+    killer = WorkerKiller(2)
+    search(small(tmp_path / "run", engine="ray", concurrency=1), watchers=[killer])
+    assert killer.killed >= 1
+    assert story(tmp_path / "run") == story(plain)
+    epochs = [(e["id"], e["epoch"]) for e in read_events(tmp_path / "run" / "records.jsonl") if e["event"] == "epoch"]
+    repeated = len(epochs) - len(set(epochs))
+    assert repeated <= killer.killed
+
+
+def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, "the driver ended by itself"
+        assert time.monotonic() < end, "bounded wait"
+        time.sleep(0.05)  # polling a file that another process writes
+
+
+def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
+    """`search(config)` in a process of its own, with a Ray of its own."""
+    program = (
+        "import json, sys\n"
+        "from fade_ray.config import Config\nfrom fade_ray.run.search import search\n"
+        "search(Config.from_dict(json.loads(sys.argv[1])), watchers=())\n"
+    )
+    log = (folder.parent / "driver.log").open("ab")
+    return subprocess.Popen([sys.executable, "-c", program, json.dumps(config.to_dict())], stdout=log, stderr=log)
+
+
+def end_by_id(pids: list[int]) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("after", [3, 9])
+def test_a_killed_driver_is_resumed_to_the_same_search(
+    after: int, tmp_path: Path, plain: Path, small: Small, story: Story
+) -> None:
+    folder = tmp_path / "run"
+    config = small(folder, engine="ray", address="local", concurrency=2)
+    process = driver(config, folder)
+    records = folder / "records.jsonl"
+    wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= after, 180, process)
+    started = list(children_of(process.pid))
+    process.kill()
+    process.wait(30)
+    end_by_id(started)  # Ray's own processes outlive their driver by seconds
+    assert not (folder / "result.json").exists()
+    resumed = driver(config, folder)
+    assert resumed.wait(240) == 0, (tmp_path / "driver.log").read_text()[-2000:]
+    assert story(folder) == story(plain)
+
+
+@pytest.mark.slow
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, small: Small) -> None:
+    folder = tmp_path / "run"
+    flags = ["--out", str(folder), "--limit", "240", "--address", "local", "--final-channels", "8", "--kernel", "3"]
+    log = (tmp_path / "log").open("wb")
+    call = [sys.executable, "-m", "fade_ray.cli", "search", *flags]
+    process = subprocess.Popen(call, stdout=log, stderr=log)
+    records = folder / "records.jsonl"
+    wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= 3, 180, process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    said = (tmp_path / "log").read_text()
+    assert f"fade-ray search --out {folder}" in said.replace("\n", " ").replace("  ", " ") or str(folder) in said
+    assert "Traceback" not in said
+    assert read_events(records)

@@ -1,0 +1,103 @@
+"""The Tune adapter translates and nothing else; no cluster is needed to see that."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.search import Searcher
+
+from searchers import AnchorSearch, AskTell, Outcome, Proposal, RandomSearch, WithRetraining
+from searchers.tune import TuneSearcher
+from spaces import GraphSpace
+
+SPACE = GraphSpace.create(min_vertices=2, max_vertices=4)
+SEARCHERS: dict[str, Callable[[], AskTell]] = {
+    "anchor": lambda: AnchorSearch(SPACE, 2, 3, walks=2, gamma=0.26, evaluate_every=1),
+    "random": lambda: RandomSearch(SPACE, 2, 3, batch=2, evaluations=2),
+    "retraining": lambda: WithRetraining(RandomSearch(SPACE, 2, 2, evaluations=2), 3),
+}
+
+
+def outcome_of(proposal: Proposal) -> Outcome:
+    """Something a trial could have found, by the proposal's id alone."""
+    number = proposal.index + 1
+    if proposal.kind == "ranks":
+        row = [-float(number + place) for place in range(proposal.hyper.width)]
+        return Outcome(log_weights=(tuple(row),) * proposal.hyper.depth)
+    return Outcome(accuracy=None if proposal.kind == "retraining" else 1 / number)
+
+
+def result_of(outcome: Outcome) -> dict[str, Any]:
+    return {"event": json.dumps({"outcome": outcome.to_dict(), "metrics": {}})}
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_tune_and_the_loop_ask_for_the_same_trials(name: str, at_once: int) -> None:
+    plain, asked = SEARCHERS[name](), []
+    while not plain.done:
+        proposal = plain.ask()
+        assert proposal is not None
+        asked.append(proposal)
+        plain.tell(proposal.id, outcome_of(proposal))
+
+    adapter, suggested, running = TuneSearcher(SEARCHERS[name]()), [], []
+    for number in range(10 * len(asked)):
+        suggestion = adapter.suggest(f"tune-{number}") if len(running) < at_once else None
+        if suggestion == Searcher.FINISHED:
+            break
+        if suggestion is not None:
+            suggested.append(Proposal.from_dict(suggestion["proposal"]))
+            running.append((f"tune-{number}", suggested[-1]))
+        else:
+            trial, proposal = running.pop()  # the last one first: order must not matter
+            adapter.on_trial_complete(trial_id=trial, result=result_of(outcome_of(proposal)))
+    assert suggestion == Searcher.FINISHED
+    assert sorted(suggested, key=lambda p: p.id) == sorted(asked, key=lambda p: p.id)
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_a_dead_trial_is_a_failure_and_the_search_ends(name: str) -> None:
+    adapter, count = TuneSearcher(SEARCHERS[name]()), 0
+    while (suggestion := adapter.suggest(f"tune-{count}")) != Searcher.FINISHED:
+        assert suggestion is not None
+        adapter.on_trial_complete(trial_id=f"tune-{count}", result=None, error=True)
+        count += 1
+        assert count < 200
+    assert adapter.source.failures  # type: ignore[attr-defined]
+
+
+def test_events_reach_the_observer_under_the_proposals_id() -> None:
+    seen: list[tuple[str, Any]] = []
+    adapter = TuneSearcher(SEARCHERS["random"](), lambda id, event: seen.append((id, event)))
+    proposal = Proposal.from_dict(adapter.suggest("abc")["proposal"])
+    adapter.on_trial_result("abc", {"event": json.dumps({"epoch": 1, "metrics": {"loss": 0.5}})})
+    adapter.on_trial_complete("abc", result_of(outcome_of(proposal)))
+    assert [id for id, _ in seen] == [proposal.id] * 2
+    assert seen[0][1] == {"epoch": 1, "metrics": {"loss": 0.5}}
+
+
+def test_waiting_without_a_running_trial_is_an_error_and_no_hang() -> None:
+    class Stuck:
+        done = False
+
+        def ask(self) -> None:
+            return None
+
+    with pytest.raises(RuntimeError, match="no trial is running"):
+        TuneSearcher(Stuck()).suggest("abc")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_the_saved_state_is_json_and_goes_on(name: str, tmp_path: Path) -> None:
+    first = TuneSearcher(SEARCHERS[name]())
+    proposal = Proposal.from_dict(first.suggest("a")["proposal"])
+    first.save(str(tmp_path / "state"))
+    json.loads((tmp_path / "state").read_text())
+    second = TuneSearcher(SEARCHERS[name]())
+    second.restore(str(tmp_path / "state"))
+    for adapter in (first, second):
+        adapter.on_trial_complete("a", result_of(outcome_of(proposal)))
+    assert first.suggest("b") == second.suggest("b")
