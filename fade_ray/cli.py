@@ -37,13 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         print(f"fade-ray {version('fade-ray')}")
         return
-    command = COMMANDS.get(given[0])
     console = Console(stderr=True, highlight=False)
-    if command is None:
+    if given[0] not in COMMANDS:
         _fail(console, f"`fade-ray {given[0]}` is no command. Choose one of {', '.join(COMMANDS)}.")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        command(given[1:])
+        COMMANDS[given[0]](given[1:])
     except InvalidInput as error:
         _fail(console, str(error))
     except KeyboardInterrupt as error:
@@ -109,7 +108,7 @@ def parse(arguments: list[str]) -> Any:
         f"({', '.join(RECIPES)}); `--out DIR` continues the unfinished run in DIR, with its flags."
     )
     config: Config = tyro.cli(
-        Annotated[Config, tyro.conf.OmitArgPrefixes],  # type: ignore[arg-type]
+        Annotated[Config, tyro.conf.OmitArgPrefixes],
         args=rest,
         default=base,
         prog="fade-ray search",

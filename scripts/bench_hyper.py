@@ -21,9 +21,9 @@ from _ratio import print_ratio, ratios, write_json
 from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork, NetworkConfig, gumbel_softmax
+from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.config import ArchitectureConfig
 from fade_ray.training.estimators import DRAWS, ESTIMATORS
-from fade_ray.nn.relaxations import draw_path
 from spaces import HyperArchitecture, enumerate_dags
 
 CANDIDATES = [dag for dag in enumerate_dags(5) if dag.operations == 7]

@@ -28,11 +28,10 @@ class Asks(Protocol):
 class TuneSearcher(Searcher):  # type: ignore[misc]
     """`suggest` is `ask`, `on_trial_complete` is `tell`.
 
-    A trial's config is {"proposal": Proposal.to_dict()}; it reports {"event": JSON text} (Tune would flatten
-    a dict), the last of which holds an "outcome" (`Outcome.to_dict()`). Every event is also given to `observe(proposal id, event)`. A trial that dies without an outcome is told as a failure, so
-    that the batch always shrinks. Always run it with `max_concurrent_trials` set: without it Tune asks for one trial at a time.
-
-    The state is JSON. `observe` is not part of it.
+    A trial's config is {"proposal": Proposal.to_dict()}. It reports {"event": JSON text} (Tune would flatten a dict); the last event holds an
+    "outcome", that is `Outcome.to_dict()`. Every event is also given to `observe(proposal id, event)`. A trial that dies without an outcome is
+    told as a failure, so that the batch always shrinks. Always run it with `max_concurrent_trials` set: without it Tune asks for one trial at a
+    time. The state is JSON; `observe` is not part of it.
     """
 
     def __init__(

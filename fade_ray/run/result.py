@@ -13,7 +13,6 @@ from fade_ray.nn import ChainNetwork
 from fade_ray.records import History
 from fade_ray.trial import Shaped, build_network, weights_path
 from searchers import AskTell, Proposal
-
 from spaces.errors import InvalidInput
 
 from .folder import read_json, stored_config, write_json

@@ -22,11 +22,11 @@ class TensorBoard:
     def __init__(self, folder: Path) -> None:
         from tensorboardX import SummaryWriter
 
-        self._new = lambda name: SummaryWriter(str(folder / name), write_to_disk=True)
+        self._folder, self._new = folder, SummaryWriter
         self._writers: dict[str, Any] = {}
 
     def proposed(self, proposal: Proposal) -> None:
-        self._writers[proposal.id] = self._new(f"{proposal.id}-{proposal.kind}")
+        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
 
     def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
         writer = self._writers[proposal.id]

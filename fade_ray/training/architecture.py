@@ -48,7 +48,7 @@ class Architecture:
 
     def best_path(self) -> list[int]:
         """The candidate of largest weight in each row."""
-        return self.weights.argmax(dim=1).tolist()  # type: ignore[no-any-return]
+        return self.weights.argmax(dim=1).tolist()
 
     def draw(self) -> list[int]:
         """The path of one weight step."""
