@@ -66,7 +66,7 @@ class OuterConfig:
     """lambda of eq. 5."""
     evaluate_every: int = 2
     """Iterations between evaluations of the anchors."""
-    evaluations: int = 2
+    evaluations: int = 1
     """Architectures that are generated and trained per evaluated point."""
     finalists: int = 2
     """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the end."""

@@ -28,7 +28,7 @@ class NetworkConfig:
     """Number of cells in the chain."""
     final_channels: int = 32
     """Channels of the deepest cell; halved towards the input wherever the map is pooled."""
-    kernel: int = 5
+    kernel: int = 3
     """Side of the convolution kernels in cells and between them, odd, in pixels."""
     pool: Literal["max", "average"] = "max"
     """Pooling after each row."""

@@ -14,9 +14,9 @@ PenaltyName = Literal["none", "max-norm", "max-norm-by-cell"]
 class TrainConfig:
     """Training of network weights; the same object serves hyper-architectures, evaluations and the retraining."""
 
-    batch_size: int = 128
+    batch_size: int = 64
     """Images per batch."""
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-3
     """Adam's learning rate at the start."""
     schedule: Literal["constant", "cosine"] = "constant"
     """Learning rate over the epochs: constant (the paper) or cosine down to 0."""

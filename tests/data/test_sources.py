@@ -88,7 +88,7 @@ def test_digits_are_all_there_at_full_range() -> None:
     splits = load("digits")
     assert [len(getattr(splits, part)) for part in PARTS] == [1197, 300, 300]
     assert (splits.side, splits.channels, splits.classes) == (8, 1, tuple("0123456789"))
-    assert splits.augment == Augment(crop=1, flip=False, cutout=0)
+    assert splits.augment == Augment(crop=0, flip=False, cutout=0)
     stored = np.concatenate([getattr(splits, part).images for part in PARTS])
     assert sorted(set(stored.ravel().tolist())) == [round(v * 255 / 16) for v in range(17)]
     counts = sum(np.bincount(getattr(splits, part).labels) for part in PARTS)
@@ -175,7 +175,7 @@ def test_a_folder_is_read_as_written(tmp_path: Path) -> None:
     assert (splits.name, splits.classes, splits.side, splits.channels) == ("pets", ("cat", "dog"), 8, 3)
     assert [np.bincount(getattr(splits, part).labels).tolist() for part in PARTS] == [[8, 4], [2, 1], [2, 1]]
     assert everything(splits) == {chw(image): 0 for image in cats} | {chw(image): 1 for image in dogs}
-    assert splits.augment == Augment(crop=1, flip=True)
+    assert splits.augment == Augment(crop=0, flip=True)
 
 
 def test_gray_images_keep_one_channel_unless_one_has_colour(tmp_path: Path) -> None:
