@@ -74,8 +74,8 @@ class OuterConfig:
     """The walk evaluated worst restarts near the best one."""
     mutation: float = 0.1
     """Standard deviation of that restart, in units of the scaled features."""
-    carry_weights: bool = False
-    """Start each hyper-architecture from the network weights of the one before (with --share)."""
+    carry_weights: bool = True
+    """Start each hyper-architecture from the network weights of the one before (needs --share)."""
     rank_epochs: int = 10
     """Epochs of a hyper-architecture."""
     evaluation_epochs: int = 10
@@ -154,7 +154,7 @@ class Config:
         require(
             not self.outer.carry_weights or self.network.share,
             "share with carry_weights",
-            "Only shared hyper-cells have weights to carry over: add --share.",
+            "Only shared hyper-cells have weights to carry over: add --share, or --no-carry-weights.",
             carry_weights=self.outer.carry_weights,
             share=self.network.share,
         )

@@ -7,6 +7,7 @@ Events, each with "event" and "time" (ISO 8601, UTC): start, proposed, epoch, fi
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -46,6 +47,14 @@ def plain(value: Any) -> Any:
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return plain(value.tolist())
     raise TypeError(f"A record holds JSON data only, but got {type(value).__name__}: {value!r}.")
+
+
+_NUMBERS = re.compile(r"\d+(?:[.,]? ?\d+)*")
+
+
+def wording(message: str) -> str:
+    """A warning with its numbers left out: the same trouble in another trial is not news."""
+    return _NUMBERS.sub("#", message)
 
 
 class Journal:

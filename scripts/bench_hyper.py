@@ -46,7 +46,7 @@ def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
 
 
 def network(architecture: HyperArchitecture) -> ChainNetwork:
-    config = NetworkConfig(depth=architecture.depth, kernel=5, norm="none")
+    config = NetworkConfig(depth=architecture.depth, kernel=5, norm="none", share=False)
     return ChainNetwork(
         architecture, config, side=32, channels=3, classes=10, generator=torch.Generator().manual_seed(0)
     )

@@ -60,6 +60,7 @@ class Run:
     cpu_seconds: float = 60.0
     """Of one training of the hyper-architecture."""
     norm: str = "row"
+    share: bool = False
     kernel: int = 3
     batch_size: int = 64
     learning_rate: float = 3e-3
@@ -137,7 +138,7 @@ def run_all(run: Run) -> None:
             continue
         config = Config(
             data=DataConfig(data=run.data),
-            network=NetworkConfig(norm=run.norm, kernel=run.kernel),  # type: ignore[arg-type]
+            network=NetworkConfig(norm=run.norm, kernel=run.kernel, share=run.share),  # type: ignore[arg-type]
             train=TrainConfig(learning_rate=run.learning_rate, batch_size=run.batch_size),
             architecture=architecture,
         )

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from fade_ray.data.images import Augment, LabelledImages
 from spaces.errors import InvalidInput
@@ -21,29 +22,29 @@ Batch = tuple[Tensor, Tensor]
 class Draws:
     """What is random about some training images: integers drawn on the host, one entry per image, None where switched off.
 
-    `order` [N]: image numbers. `crop` [N, 2]: row and column offset of the window in the padded image, 0..2 * crop.
-    `flip` [N]: bool. `cutout` [N, 2]: row and column of the centre, 0..side - 1.
+    `order` [N]: image numbers. `flip` [N]: 0 or 1. `crop` [N, 2]: row and column offset of the window in the padded image,
+    0..2 * crop. `cutout` [N, 2]: row and column of the centre, 0..side - 1.
     """
 
     order: Tensor
-    crop: Tensor | None
     flip: Tensor | None
+    crop: Tensor | None
     cutout: Tensor | None
 
     @staticmethod
     def draw(total: int, used: int, height: int, width: int, augment: Augment, generator: torch.Generator) -> Draws:
-        """The first `used` of a permutation of `total` images; always in this sequence: order, crop, flip, cutout."""
+        """The first `used` of a permutation of `total` images; always in this sequence: order, flip, crop, cutout."""
         order = torch.randperm(total, generator=generator)[:used]
-        crop = flip = cutout = None
+        flip = crop = cutout = None
+        if augment.flip:
+            flip = torch.randint(0, 2, (used,), generator=generator)
         if augment.crop:
             crop = torch.randint(0, 2 * augment.crop + 1, (used, 2), generator=generator)
-        if augment.flip:
-            flip = torch.randint(0, 2, (used,), generator=generator).bool()
         if augment.cutout:
             rows = torch.randint(0, height, (used,), generator=generator)
             columns = torch.randint(0, width, (used,), generator=generator)
             cutout = torch.stack([rows, columns], dim=1)
-        return Draws(order, crop, flip, cutout)
+        return Draws(order, flip, crop, cutout)
 
     def to(self, device: torch.device) -> Draws:
         return Draws(*(None if t is None else _send(t, device) for t in self._parts()))  # type: ignore[arg-type]
@@ -52,7 +53,7 @@ class Draws:
         return Draws(*(None if t is None else t[start:stop] for t in self._parts()))  # type: ignore[arg-type]
 
     def _parts(self) -> tuple[Tensor | None, ...]:
-        return self.order, self.crop, self.flip, self.cutout
+        return self.order, self.flip, self.crop, self.cutout
 
 
 class Batches:
@@ -62,8 +63,8 @@ class Batches:
     read-only (nothing here writes to it). `mean`, `std`: per channel, in units of [0, 1]. `channels_last` sets the memory
     format of the batches, not their shape. Raises `InvalidInput` for a batch size below 1 or wrong channels.
 
-    Augmentation, in this order: crop (padding is black, 0 before the normalisation, as torchvision's `RandomCrop` before
-    `Normalize`), flip, normalisation, cutout (filled with 0 after it, the mean). A cutout of side s around row y covers
+    Augmentation, in this order: flip, crop (padding is black, 0 before the normalisation, as torchvision's `RandomCrop`
+    before `Normalize`), normalisation, cutout (filled with 0 after it, the mean). A cutout of side s around row y covers
     the rows y - s // 2 up to but without y - s // 2 + s, clipped at the border; columns likewise.
     """
 
@@ -134,35 +135,37 @@ class Batches:
             yield self._augmented(chosen), self.labels.index_select(0, chosen.order)
 
     def _augmented(self, draws: Draws) -> Tensor:
-        """float32 [B, C, H, W]. Cheap in this order: bytes are moved before they become floats, NCHW before NHWC."""
+        """float32 [B, C, H, W]. Cheap in this order: whole rows of bytes are moved before they become floats, and NHWC last."""
         images = self.images.index_select(0, draws.order)
+        if draws.flip is not None:
+            images = self._flipped(images, draws.flip)
         if draws.crop is not None:
-            images = self._cropped_rows(images, draws.crop[:, 0])
-        if draws.crop is not None or draws.flip is not None:
-            images = self._chosen_columns(images, draws)
+            images = self._cropped(images, draws.crop)
         batch = self._normalised(images)
         if draws.cutout is not None:
             batch.mul_(self._kept(draws.cutout))
         return batch.contiguous(memory_format=self.memory_format)
 
-    def _cropped_rows(self, images: Tensor, offsets: Tensor) -> Tensor:
-        """Pad [B, C, H, W] on all sides, keep H rows from each image's offset: [B, C, H, W + 2 * crop]."""
-        (B, C, H, W), p = images.shape, self.augment.crop
-        padded = images.new_zeros(B, C, H + 2 * p, W + 2 * p)  # the batch, not the data set: that would take memory
-        padded[:, :, p : p + H, p : p + W] = images
-        first = torch.arange(B * C, device=self.device).view(B, C, 1) * (H + 2 * p)
-        rows = first + (offsets[:, None] + self._rows)[:, None, :]
-        return padded.view(-1, W + 2 * p).index_select(0, rows.view(-1)).view(B, C, H, W + 2 * p)
+    def _flipped(self, images: Tensor, flip: Tensor) -> Tensor:
+        """Flip all, then take each image [C, H, W] whole from one or the other: several times faster than `torch.where`."""
+        count = len(images)
+        return torch.cat([images, images.flip(3)]).index_select(
+            0, torch.arange(count, device=self.device) + count * flip
+        )
 
-    def _chosen_columns(self, images: Tensor, draws: Draws) -> Tensor:
-        """Keep the window's columns, from right to left where flipped: [B, C, H, W]."""
-        B, C, H = images.shape[:3]
-        columns = self._columns.expand(B, -1)
-        if draws.flip is not None:
-            columns = torch.where(draws.flip[:, None], self._columns.flip(0), columns)
-        if draws.crop is not None:
-            columns = columns + draws.crop[:, 1:]
-        return images.gather(3, columns[:, None, None, :].expand(-1, C, H, -1))
+    def _cropped(self, images: Tensor, offsets: Tensor) -> Tensor:
+        """Pad [B, C, H, W] on all sides and cut one window [H, W] out of each image.
+
+        A row of a window is W neighbouring bytes of the padded batch. Seen as a matrix [bytes, W] of all such runs (a view),
+        the windows are a selection of its rows. The batch is padded, not the data set, which would cost memory.
+        """
+        (B, C, H, W), p = images.shape, self.augment.crop
+        padded = F.pad(images, (p, p, p, p))
+        runs = padded.view(-1).as_strided((padded.numel() - W + 1, W), (1, 1))
+        height, width = H + 2 * p, W + 2 * p
+        first = torch.arange(B * C, device=self.device).view(B, C, 1) * (height * width) + self._rows * width
+        corner = offsets[:, 0] * width + offsets[:, 1]
+        return runs.index_select(0, (first + corner[:, None, None]).view(-1)).view(B, C, H, W)
 
     def _normalised(self, images: Tensor) -> Tensor:
         return images.float().mul_(self._scale).add_(self._shift)

@@ -67,10 +67,10 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Augment:
-    """What is done to every training image, in this order; 0 or False switches a part off.
+    """What is done to every training image, in the order flip, crop, cutout; 0 or False switches a part off.
 
-    `crop`: padding in pixels; the image is padded with black on all sides and a window of its own size is cut out at a
-    uniformly drawn offset. `flip`: left-right, with probability 1/2. `cutout`: side in pixels of a square, around a
+    `flip`: left-right, with probability 1/2. `crop`: padding in pixels; the image is padded with black on all sides and a
+    window of its own size is cut out at a uniformly drawn offset. `cutout`: side in pixels of a square, around a
     uniformly drawn centre and clipped at the border, that is set to the mean (DeVries & Taylor, 2017).
     Raises `InvalidInput` for a negative number.
     """

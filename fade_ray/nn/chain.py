@@ -36,7 +36,7 @@ class NetworkConfig:
     """BatchNorm after each row, after each operation (instead of its bias), or nowhere (the paper)."""
     activation: Literal["vertex", "edge"] = "vertex"
     """ReLU after a vertex's sum (the paper) or on each edge (its code)."""
-    share: bool = False
+    share: bool = True
     """One hyper-cell per row: all candidates of a row share their operations (FaDE 2.2, weight sharing)."""
     strides: tuple[int, ...] = ()
     """Pooling stride of each row; by default chosen from image side and depth."""

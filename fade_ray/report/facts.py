@@ -1,7 +1,6 @@
 """What the tables of a report say: plain rows of text from a run's files."""
 
 import json
-import re
 import shlex
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -9,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from fade_ray.records import Cost, History
+from fade_ray.records import Cost, History, wording
 from fade_ray.report.statistics import wilson
 from fade_ray.report.words import count, duration, percent, si
 from spaces.dag import Dag
@@ -171,13 +170,10 @@ def warnings(history: History) -> list[Row]:
     told: dict[str, tuple[list[str], list[str]]] = {}
     for id, message in history.warnings:
         text = message.removeprefix(f"trial {id} ")
-        messages, ids = told.setdefault(_NUMBERS.sub("#", text), ([], []))
+        messages, ids = told.setdefault(wording(text), ([], []))
         messages += [text] if text not in messages else []
         ids += [id] if id is not None and id not in ids else []
     return [(messages[0], _about(ids, len(messages))) for messages, ids in told.values()]
-
-
-_NUMBERS = re.compile(r"\d+(?:[.,]? ?\d+)*")
 
 
 def _about(ids: list[str], wordings: int, limit: int = 8) -> str:

@@ -44,21 +44,24 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
 
         from searchers.tune import TuneSearcher
 
-        from .ray_trial import FadeTrial
+        from .ray_trial import FadeTrial, KeepActors
 
         gpus = gpus_per_trial(config.run, ray.cluster_resources())
         slots = concurrency(config.run, gpus, ray.cluster_resources())
         _check_storage(ray, folder)
         trial = tune.with_parameters(FadeTrial, splits=splits, settings=config, folder=str(folder))
+        trial = tune.with_resources(trial, {"cpu": config.run.cpus_per_trial, "gpu": gpus})
+        trial.__name__ = FadeTrial.__name__  # what Ray's dashboard and `ps` show
         experiments = folder / "tune"
         experiments.mkdir(exist_ok=True)
         tuner = tune.Tuner(
-            tune.with_resources(trial, {"cpu": config.run.cpus_per_trial, "gpu": gpus}),
+            trial,
             tune_config=tune.TuneConfig(
                 search_alg=TuneSearcher(session, session.observe),
                 num_samples=-1,
                 max_concurrent_trials=slots,
                 reuse_actors=True,
+                scheduler=KeepActors(slots),
                 trial_name_creator=_name,
                 trial_dirname_creator=_name,
             ),

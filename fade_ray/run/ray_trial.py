@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.config import Config
 from fade_ray.data import Splits
@@ -40,3 +41,23 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, see `save_checkpoint`."""
+
+
+class KeepActors(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served, with `slots` actors kept for the next trials.
+
+    By itself Tune keeps one idle actor. Where several trials end a batch together, the others would be ended and started again for the next
+    one, which costs the import of torch (seconds) each time. The number it keeps is not public in Ray 2.60: where a release names it otherwise,
+    actors are started again, and nothing else changes.
+    """
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self._left = slots
+
+    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        keep_one_more = getattr(getattr(tune_controller, "_actor_cache", None), "increase_max", None)
+        if keep_one_more is not None and self._left > 0:
+            keep_one_more(trial.placement_group_factory)
+            self._left -= 1
+        super().on_trial_add(tune_controller, trial)

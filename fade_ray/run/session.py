@@ -1,11 +1,10 @@
 """A search in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from fade_ray.records import History, Journal
+from fade_ray.records import History, Journal, wording
 from searchers import AskTell, Outcome, Proposal
 
 
@@ -46,7 +45,7 @@ class Session:
         self._running: dict[str, tuple[Proposal, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
         self._trained: dict[str, float] = {}
-        self._warned = {_wording(message) for _, message in history.warnings}
+        self._warned = {wording(message) for _, message in history.warnings}
         self.training_seconds = 0.0
         self.wall_seconds = 0.0
         if 0 not in history.anchors:
@@ -121,8 +120,8 @@ class Session:
     def warn(self, message: str, id: str | None = None) -> None:
         """Record a warning; those who watch see each wording once."""
         self.journal.append("warning", id=id, message=message)
-        if _wording(message) not in self._warned:
-            self._warned.add(_wording(message))
+        if wording(message) not in self._warned:
+            self._warned.add(wording(message))
             for watcher in self.watchers:
                 watcher.warned(message)
 
@@ -130,8 +129,3 @@ class Session:
     def training_share(self) -> float | None:
         """Share of the wall time of this session's finished trials that was spent training; None without one."""
         return self.training_seconds / self.wall_seconds if self.wall_seconds else None
-
-
-def _wording(message: str) -> str:
-    """A warning without its numbers: the same trouble in another trial is not news."""
-    return re.sub(r"[\d.,]+", "", message)

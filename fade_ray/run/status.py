@@ -3,7 +3,7 @@
 from datetime import datetime
 from pathlib import Path
 
-from fade_ray.records import History
+from fade_ray.records import History, wording
 
 from .folder import read_json
 from .progress import clock
@@ -25,7 +25,7 @@ def status(folder: Path) -> str:
         f"  cost       {cost.images:,} training images, {cost.multiply_adds:.3g} multiply-adds, {clock(cost.seconds)} training",
         f"  last event {history.last or '-'}{_age(history.last)}",
     ]
-    lines += [f"  warning    {message}" for message in dict.fromkeys(m for _, m in history.warnings)]
+    lines += [f"  warning    {message}" for message in {wording(m): m for _, m in history.warnings}.values()]
     if finished:
         result = read_json(folder / "result.json")
         lines.append(f"  result     test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}")

@@ -50,12 +50,12 @@ def collected(batches: itertools.islice | object) -> tuple[Tensor, Tensor]:
 def slowly(image: np.ndarray, draws: Draws, i: int, augment: Augment) -> np.ndarray:
     """One image [C, H, W] the way it is said in words, pixel by pixel where it matters."""
     C, H, W = image.shape
+    if draws.flip is not None and draws.flip[i]:
+        image = image[:, :, ::-1]
     if draws.crop is not None:
         top, left = draws.crop[i].tolist()
         padded = np.pad(image, ((0, 0), (augment.crop,) * 2, (augment.crop,) * 2))
         image = padded[:, top : top + H, left : left + W]
-    if draws.flip is not None and draws.flip[i]:
-        image = image[:, :, ::-1]
     out = (image / 255 - np.reshape(MEAN[:C], (C, 1, 1))) / np.reshape(STD[:C], (C, 1, 1))
     if draws.cutout is not None:
         row, column = (int(centre) - augment.cutout // 2 for centre in draws.cutout[i])

@@ -93,7 +93,7 @@ def trained(
 ) -> ChainNetwork:
     """A network in which every parameter and statistic matters: nothing is at its initial zero or one."""
     generator = torch.Generator().manual_seed(seed)
-    config = NetworkConfig(depth=hyper.depth, **({"final_channels": 8, "kernel": 3} | options))
+    config = NetworkConfig(depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "share": False} | options))
     network = ChainNetwork(hyper, config, side=side, channels=3, classes=classes, generator=generator)
     for name, value in network.state_dict().items():
         if value.dim() == 1:

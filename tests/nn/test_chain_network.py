@@ -15,7 +15,9 @@ ALL = catalogue(1, 4)
 
 
 def chain(hyper: HyperArchitecture, *, side: int = 8, seed: int = 0, **options: object) -> ChainNetwork:
-    config = NetworkConfig(depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "norm": "none"} | options))
+    config = NetworkConfig(
+        depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "norm": "none", "share": False} | options)
+    )
     generator = torch.Generator().manual_seed(seed)
     return ChainNetwork(hyper, config, side=side, channels=3, classes=10, generator=generator)
 

@@ -39,7 +39,7 @@ def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
         (["--batch-size", "0"], "batch_size"),
         (["--iterations", "0"], "iterations"),
         (["--limit", "15"], "class"),
-        (["--carry-weights"], "--share"),
+        (["--no-share"], "--share"),
         (["--seed", "-1"], "seed"),
         (["--recipe", "soup"], "soup"),
         (["--recipe"], "--recipe"),

@@ -112,18 +112,12 @@ def test_a_torn_last_line_is_repaired(tmp_path: Path, undisturbed: Path, small: 
 def test_weights_are_carried_from_one_hyper_architecture_to_the_next(
     tmp_path: Path, small: Small, story: Story
 ) -> None:
-    config = small(tmp_path / "run")
-    config = replace(
-        config,
-        network=replace(config.network, share=True),
-        outer=replace(config.outer, carry_weights=True),
-    )
-    search(config, watchers=())
+    search(small(tmp_path / "run"), watchers=())
     told = story(tmp_path / "run")
     second = [p for p in told["proposed"].values() if p["kind"] == "ranks" and p["iteration"] == 2]
     assert [told["proposed"][p["parent"]]["walk"] for p in second] == [p["walk"] for p in second] == [0, 1]
     fresh = small(tmp_path / "fresh")
-    search(replace(fresh, network=replace(fresh.network, share=True)), watchers=())
+    search(replace(fresh, outer=replace(fresh.outer, carry_weights=False)), watchers=())
     first = min(told["epoch"], key=lambda key: key)
     assert told["epoch"][first] == story(tmp_path / "fresh")["epoch"][first]
     later = (second[0]["id"], 1)

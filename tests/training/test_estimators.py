@@ -27,7 +27,7 @@ def no_penalty(weights: Tensor) -> Tensor:
 
 
 def network(norm: str = "none", seed: int = 0) -> ChainNetwork:
-    config = NetworkConfig(depth=3, final_channels=4, kernel=3, norm=norm)
+    config = NetworkConfig(depth=3, final_channels=4, kernel=3, norm=norm, share=False)
     generator = torch.Generator().manual_seed(seed)
     return ChainNetwork(HYPER, config, side=8, channels=3, classes=5, generator=generator).double()
 

@@ -47,7 +47,7 @@ def training(
     splits = digits()
     network = ChainNetwork(
         hyper,
-        NetworkConfig(depth=2, final_channels=8, kernel=3),
+        NetworkConfig(depth=2, final_channels=8, kernel=3, share=False),
         side=splits.side,
         channels=splits.channels,
         classes=splits.num_classes,
