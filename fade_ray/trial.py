@@ -1,15 +1,17 @@
 """One proposal, trained: the plain function behind every trial, with or without Ray."""
 
+import io
 import os
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from fade_ray.config import Config
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
@@ -25,14 +27,18 @@ def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) 
     """Train `proposal`, yielding one event per epoch {"epoch", "metrics"} and at last {"outcome", "metrics", "warnings"}.
 
     After each epoch everything the next one depends on is written to `folder/checkpoints` (atomically); a trial that starts again goes on
-    there. What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the search goes on.
+    there. What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the search goes on. A run directory that
+    cannot be written ends the run instead: {"abort": message}.
     """
     try:
         yield from _epochs(proposal, splits, config, folder)
+    except Unwritable as error:
+        yield {"abort": str(error)}
     except Exception as error:
         path = folder / "errors" / f"{proposal.id}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc())
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(traceback.format_exc())
         reason = f"{type(error).__name__}: {error}" if not str(error).startswith("the loss") else str(error)
         yield {"outcome": Outcome(failure=reason).to_dict(), "metrics": {}, "warnings": []}
 
@@ -53,13 +59,13 @@ def _epochs(proposal: Proposal, splits: Splits, config: Config, folder: Path) ->
         for key in ("images", "multiply_adds", "seconds"):
             totals[key] += metrics[key]
         totals["peak_memory_mib"] = max(totals["peak_memory_mib"], metrics["peak_memory_mib"])
-        _write(checkpoint, lambda path: torch.save({"training": training.state_dict(), "totals": totals}, path))
+        _write(checkpoint, _saved({"training": training.state_dict(), "totals": totals}))
         yield {"epoch": training.epoch, "metrics": metrics}
     outcome, found, warnings = kind.finish(training, splits, config)
     if kind.keeps_weights(config):
         # cloned: safetensors refuses channels-last strides
         weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-        _write(weights_path(folder, proposal.id), lambda path: save_file(weights, path))
+        _write(weights_path(folder, proposal.id), save(weights))
     checkpoint.unlink(missing_ok=True)
     device = torch.cuda.get_device_name(placement.device) if placement.device.type == "cuda" else placement.device.type
     yield {"outcome": outcome.to_dict(), "metrics": totals | found | {"device": device}, "warnings": warnings}
@@ -187,9 +193,27 @@ KINDS: dict[str, TrialKind] = {
 }
 
 
-def _write(path: Path, save: Callable[[Path], None]) -> None:
+class Unwritable(OSError):
+    """The run directory takes no more data."""
+
+
+def _write(path: Path, data: bytes) -> None:
     """Write atomically: a reader finds the old file or the new one. The name is this process's own: a trial may briefly run twice."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    save(temporary)
-    os.replace(temporary, path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise Unwritable(
+            f"The run directory must be writable, but writing {path} failed: {error.strerror or error}. "
+            "Free space or set the permissions and continue in the same directory."
+        ) from error
+
+
+def _saved(state: Any) -> bytes:
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()

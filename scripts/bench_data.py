@@ -3,8 +3,15 @@
 Both sides take the same 32 x 32 colour images from memory and yield normalised float batches of 128, cropped (padding 4),
 flipped and cut out (16 x 16). A run is one whole pass; the DataLoader's workers stay alive from pass to pass.
 
+Threads that wait sleep (`OMP_WAIT_POLICY=passive`), unless the environment says otherwise: where other processes want the
+cores, spinning ones made the contender's many short operations some fifty times slower.
+
     python scripts/bench_data.py [--json FILE] [--repeats 7] [--threads 2] [--images 7680]
 """
+
+import os
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # read when torch is imported
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

@@ -63,11 +63,12 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     def on_trial_complete(self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False) -> None:
         id = self.running.pop(trial_id)
         event = json.loads((result or {}).get("event", "{}"))
+        if not error:
+            self.observe(id, event)  # Tune does not show the last result of a trial to `on_trial_result`
         if error or "outcome" not in event:
             failure = "its process died, and again when it was restarted: out of memory, or a lost node?"
             self.source.tell(id, Outcome(failure=failure))
         else:
-            self.observe(id, event)  # Tune does not show the last result of a trial to `on_trial_result`
             self.source.tell(id, Outcome.from_dict(event["outcome"]))
 
     def __getstate__(self) -> dict[str, Any]:

@@ -74,8 +74,14 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
                 callbacks=[],
             ),
         )
-        tuner.fit()
-        remove_pickles(folder)
+        try:
+            tuner.fit()
+        except Exception as error:
+            if session.broken is not None:
+                raise session.broken from error
+            raise
+        finally:
+            remove_pickles(folder)
 
 
 def _name(trial: Any) -> str:

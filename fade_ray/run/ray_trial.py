@@ -30,7 +30,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)
-        return {"event": json.dumps(event), "done": "outcome" in event}
+        return {"event": json.dumps(event), "done": "epoch" not in event}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._begin(new_config)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from fade_ray.records import History, Journal, wording
 from searchers import AskTell, Outcome, Proposal
+from spaces.errors import InvalidInput
 
 
 class Watcher(Protocol):
@@ -46,6 +47,7 @@ class Session:
         self._last: dict[str, dict[str, Any]] = {}
         self._trained: dict[str, float] = {}
         self._warned = {wording(message) for _, message in history.warnings}
+        self.broken: InvalidInput | None = None
         self.training_seconds = 0.0
         self.wall_seconds = 0.0
         if 0 not in history.anchors:
@@ -70,7 +72,7 @@ class Session:
                 self._tell(proposal.id, known)
                 continue
             if proposal.id not in self.history.proposals:
-                self.journal.append("proposed", proposal=proposal.to_dict())
+                self._record("proposed", proposal=proposal.to_dict())
             self._running[proposal.id] = (proposal, time.monotonic())
             for watcher in self.watchers:
                 watcher.proposed(proposal)
@@ -80,10 +82,13 @@ class Session:
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
         """Take one event of a running trial, as `run_trial` yields them."""
         proposal, _ = self._running[id]
+        if "abort" in event:
+            self.broken = InvalidInput(event["abort"])
+            raise self.broken
         if "epoch" not in event:
             self._last[id] = dict(event)
             return
-        self.journal.append("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
+        self._record("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
         self._trained[id] = self._trained.get(id, 0.0) + event["metrics"]["seconds"]
         for watcher in self.watchers:
             watcher.epoch(proposal, event["epoch"], event["metrics"])
@@ -96,7 +101,7 @@ class Session:
         self.training_seconds += self._trained.pop(id, 0.0)
         last = self._last.pop(id, {})
         metrics = last.get("metrics", {}) | {"trial_seconds": wall}
-        self.journal.append("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
+        self._record("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
         for message in last.get("warnings", []):
             self.warn(message, id)
         if outcome.failure is not None:
@@ -113,13 +118,20 @@ class Session:
 
     def _anchors(self, iteration: int) -> None:
         if iteration not in self.history.anchors:
-            self.journal.append("iteration", iteration=iteration, anchors=self.searcher.anchors)
+            self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
         for watcher in self.watchers:
             watcher.iteration(iteration, self.searcher.anchors)
 
+    def _record(self, event: str, **fields: Any) -> None:
+        try:
+            self.journal.append(event, **fields)
+        except InvalidInput as error:
+            self.broken = error  # Tune buries what a searcher raises
+            raise
+
     def warn(self, message: str, id: str | None = None) -> None:
         """Record a warning; those who watch see each wording once."""
-        self.journal.append("warning", id=id, message=message)
+        self._record("warning", id=id, message=message)
         if wording(message) not in self._warned:
             self._warned.add(wording(message))
             for watcher in self.watchers:

@@ -10,6 +10,7 @@ import torch
 
 from fade_ray.cli import COMMANDS, main, parse
 from fade_ray.config import RECIPES, Config
+from fade_ray.records import read_events
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
 from fade_ray.run.search import search
 from spaces.errors import InvalidInput
@@ -131,3 +132,17 @@ def test_what_a_trial_is_given_on_a_cluster() -> None:
             gpus_per_trial(parse(flags).run, {"CPU": 4.0})
     with pytest.raises(InvalidInput, match="CPU"):
         concurrency(parse(["--cpus-per-trial", "8"]).run, 0, {"CPU": 4.0})
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:
+    # the largest file a process may write stands in for the disk: both refuse a write half-way
+    folder = tmp_path / "run"
+    flags = ["--engine", "local", "--limit", "240", "--out", str(folder)]
+    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40960, 40960)); from fade_ray.cli import main; main(sys.argv[1:])"
+    call = [sys.executable, "-c", program, "search", *flags]
+    answer = subprocess.run(call, capture_output=True, text=True, timeout=200)
+    assert answer.returncode == 2
+    assert "must be writable" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert read_events(folder / "records.jsonl")
+    assert not list((folder / "checkpoints").glob(".*"))  # no half-written file is left

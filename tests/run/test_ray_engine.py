@@ -125,6 +125,27 @@ def test_a_killed_worker_costs_at_most_the_epoch_it_was_in(
     assert repeated <= killer.killed
 
 
+@pytest.mark.usefixtures("cluster")
+def test_trials_read_the_images_in_place() -> None:
+    """From the object store, without a copy: read-only arrays, and a tensor on the same memory."""
+    import ray
+
+    from fade_ray.data import load
+
+    def look(splits: Any) -> tuple[bool, bool]:
+        import torch
+
+        from fade_ray.data import Batches
+
+        images = splits.weights.images
+        batches = Batches(splits.weights, batch_size=8, device=torch.device("cpu"), mean=splits.mean, std=splits.std)
+        return images.flags.writeable, batches.images.data_ptr() == images.ctypes.data
+
+    writeable, in_place = ray.get(ray.remote(look).remote(ray.put(load("digits"))), timeout=120)
+    assert not writeable
+    assert in_place
+
+
 def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + seconds
     while not condition():
