@@ -54,10 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cause = error.__cause__ or error
         raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
     except OSError as error:
-        _fail(
-            console,
-            f"{error.strerror or error}: {error.filename or ''} Free space or set the permissions, then continue.",
-        )
+        _fail(console, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:

@@ -66,8 +66,8 @@ class OuterConfig:
     """lambda of eq. 5."""
     evaluate_every: int = 2
     """Iterations between evaluations of the anchors."""
-    evaluations: int = 1
-    """Architectures that are generated and trained per evaluated point."""
+    evaluations: int | None = None
+    """Architectures that are generated and trained per evaluated point; by default 1, in random search 5."""
     finalists: int = 2
     """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the end."""
     evolve: bool = True
@@ -157,6 +157,11 @@ class Config:
             "Only shared hyper-cells have weights to carry over: add --share, or --no-carry-weights.",
             carry_weights=self.outer.carry_weights,
             share=self.network.share,
+        )
+
+        warm_up, epochs = self.architecture.warm_up, self.outer.rank_epochs
+        require(
+            warm_up < epochs, "warm_up < rank_epochs", "Else no rank is learned.", warm_up=warm_up, rank_epochs=epochs
         )
 
     def to_dict(self) -> dict[str, Any]:

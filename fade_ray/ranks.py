@@ -25,7 +25,7 @@ class FadeRanks:
             raise ValueError(
                 f"`weights` needs {expected} values per row, but got {[len(row) for row in self.weights]}."
             )
-        if any(abs(math.fsum(row) - 1) > 1e-4 or min(row) < 0 for row in self.weights):
+        if not all(abs(math.fsum(row) - 1) <= 1e-4 and min(row) >= 0 for row in self.weights):
             raise ValueError(f"Every row of `weights` must lie on the simplex, but got {self.weights}.")
 
     @property

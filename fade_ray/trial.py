@@ -35,6 +35,7 @@ def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) 
     except Unwritable as error:
         yield {"abort": str(error)}
     except Exception as error:
+        (folder / "checkpoints" / f"{proposal.id}.pt").unlink(missing_ok=True)
         path = folder / "errors" / f"{proposal.id}.txt"
         with suppress(OSError):  # a full disk must not hide what went wrong
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@ flipped and cut out (16 x 16). A run is one whole pass; the DataLoader's workers
 Threads that wait sleep (`OMP_WAIT_POLICY=passive`), unless the environment says otherwise: where other processes want the
 cores, spinning ones made the contender's many short operations some fifty times slower.
 
-    python scripts/bench_data.py [--json FILE] [--repeats 7] [--threads 2] [--images 7680]
+    python scripts/bench_data.py [--json FILE] [--repeats 7] [--threads 2] [--images 5120]
 """
 
 import os
@@ -42,7 +42,7 @@ class Bench:
     json: Path | None = None
     repeats: int = 7
     threads: int = 2
-    images: int = 60 * BATCH
+    images: int = 40 * BATCH
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):

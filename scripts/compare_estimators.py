@@ -161,6 +161,21 @@ def log_psi(weights: list[list[float]], choice: tuple[int, ...]) -> float:
     return math.fsum(math.log(max(row[k], 1e-38)) for row, k in zip(weights, choice, strict=True))
 
 
+def reliability(records: list[dict[str, Any]]) -> float | None:
+    """Of the truth's means over seeds, in [0, 1] (Spearman-Brown): its square root bounds any correlation with them. None for one seed."""
+    by_architecture: dict[str, list[float]] = {}
+    for record in records:
+        if record["kind"] == "evaluation":
+            by_architecture.setdefault(record["job"].rpartition(" ")[0], []).append(record["accuracy"])
+    table = np.array(list(by_architecture.values()))
+    seeds = table.shape[1]
+    if seeds == 1:
+        return None
+    between = np.corrcoef(table.T)
+    mean = (between.sum() - seeds) / (seeds * (seeds - 1))
+    return float(np.clip(seeds * mean / (1 + (seeds - 1) * mean), 0, 1))
+
+
 def correlations(records: list[dict[str, Any]]) -> dict[str, list[list[tuple[float, float]]]]:
     """Per setting and seed: (CPU seconds, Spearman's correlation with the truth) after each epoch."""
     truth: dict[tuple[int, ...], list[float]] = {}
@@ -194,14 +209,16 @@ def show(folder: Path) -> None:
     accuracies = [record["accuracy"] for record in records if record["kind"] == "evaluation"]
     summary: dict[str, Any] = {
         "truth": {
-            "n": len(accuracies),
+            "trainings": len(accuracies),
             "mean": float(np.mean(accuracies)),
             "min": min(accuracies),
             "max": max(accuracies),
+            "reliability": reliability(records),
         },
         "cpu_seconds": budget,
         "settings": {},
     }
+    print(f"reliability of the truth: {summary['truth']['reliability']}")
     print(f"truth: {len(accuracies)} accuracies from {min(accuracies):.3f} to {max(accuracies):.3f}")
     for name, runs in sorted(curves.items()):
         row: dict[str, Any] = {}

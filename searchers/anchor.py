@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import Proposal, State, Told, at_least, require
+from searchers.base import Proposal, State, Told, at_least
 from searchers.batch import BatchSearcher, as_points, generate
 from searchers.paths import best_paths
+from spaces.errors import require
 from spaces.graph_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
@@ -177,9 +178,9 @@ class AnchorSearch(BatchSearcher):
         for walk, (_, log_weights) in ranks.items():
             for row, anchor in enumerate(self._anchors[walk]):
                 self._anchors[walk, row] = step(anchor, log_weights[row], self.step_size, self.direction)
-        if self.evolve:
-            self._restart_worst(told)
         if self._completed < self.iterations:
+            if self.evolve:
+                self._restart_worst(told)
             self._propose_iteration(parents)
         else:
             self._propose_finalists(ranks)

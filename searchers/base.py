@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
-from spaces.errors import InvalidInput
+from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
 Kind = Literal["ranks", "evaluation", "retraining"]
@@ -113,13 +113,6 @@ class AskTell(Protocol):
     def state_dict(self) -> State: ...
 
     def load_state_dict(self, state: State) -> None: ...
-
-
-def require(holds: bool, rule: str, remedy: str, **values: object) -> None:
-    """InvalidInput with the rule, the values that break it and the remedy, unless it holds."""
-    if not holds:
-        got = ", ".join(f"{name}={value!r}" for name, value in values.items())
-        raise InvalidInput(f"`{rule}` must hold, but got {got}. {remedy}")
 
 
 def at_least(low: int, **values: int) -> None:

@@ -14,7 +14,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import Kind, Outcome, Points, Proposal, State, Told, at_least, checked, require
+from searchers.base import Kind, Outcome, Points, Proposal, State, Told, at_least, checked
+from spaces.errors import require
 from spaces.graph_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 

@@ -6,7 +6,7 @@ import heapq
 import math
 from collections.abc import Sequence
 
-from searchers.base import require
+from spaces.errors import require
 
 
 def best_paths(log_weights: Sequence[Sequence[float]], k: int) -> list[tuple[tuple[int, ...], float]]:

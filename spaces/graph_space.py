@@ -138,9 +138,11 @@ class GraphSpace:
         width = 1 / self.bins[axis]
         if not 2 * gamma > width + 1e-12:  # also refuses NaN
             least = (math.floor(500 * width + 1e-9) + 1) / 1000
+            name = self.feature_map.names[axis]
+            remedy = f"Choose gamma of at least {least:g}." if least <= 0.5 else f"Raise bins: {name!r} has only one."
             raise InvalidInput(
                 f"Both sides of the stencil must lie in different bins: `2 gamma > {width:.4g}`, the width of the bins "
-                f"of {self.feature_map.names[axis]!r}, but got {gamma=}. Choose gamma of at least {least:g}."
+                f"of {name!r}, but got {gamma=}. {remedy}"
             )
 
     def _resolve(self, box: Box) -> Box:

@@ -138,9 +138,9 @@ def _check_numbers(**values: tuple[int | None, int]) -> None:
 
 
 def _open(data: str, role: str, root: str, download: bool) -> Source:
-    if role == "data" and data in SOURCES:
-        return SOURCES[data](Path(root).expanduser(), download)
     try:
+        if role == "data" and data in SOURCES:
+            return SOURCES[data](Path(root).expanduser(), download)
         path = Path(data).expanduser()
         if data and path.is_dir():
             return read_folder(path)

@@ -123,7 +123,9 @@ class ChainNetwork(nn.Module):
         self.classifier = nn.Linear(last.channels * math.ceil(last.side / last.stride) ** 2, classes)
         nn.init.kaiming_normal_(self.classifier.weight, nonlinearity="linear", generator=generator)
         nn.init.zeros_(self.classifier.bias)
-        self._fixed_cost, self._candidate_costs = self._count()
+        self._fixed_costs, self._candidate_costs = (
+            self._count()
+        )  # entries of the rows and the classifier; [row][candidate]
 
     @property
     def row_modules(self) -> list[Row]:
@@ -149,19 +151,30 @@ class ChainNetwork(nn.Module):
     def multiply_adds(self, path: Path = ()) -> int:
         """Multiply-adds of one image's forward pass along `path`: convolutions and the classifier, nothing else counted."""
         chosen = [costs[path[index] if path else 0] for index, costs in enumerate(self._candidate_costs)]
-        return self._fixed_cost + sum(chosen)
+        return sum(self._fixed_costs) + sum(chosen)
+
+    def multiply_adds_paths(self, paths: Sequence[Path]) -> int:
+        """Multiply-adds of one image's forward pass through `forward_paths(paths)`, where common beginnings are computed once."""
+        classifier = self._fixed_costs[-1]
+        total = classifier * len(paths)
+        for index, costs in enumerate(self._candidate_costs):
+            entered = {tuple(path[:index]) for path in paths}
+            total += self._fixed_costs[index] * len(entered)
+            total += sum(costs[longer[-1]] for longer in {tuple(path[: index + 1]) for path in paths})
+        return total
 
     def multiply_adds_beside(self, path: Path) -> int:
         """Multiply-adds of the candidates that are not on `path`, each run once beside it."""
         return sum(sum(costs) - costs[path[index]] for index, costs in enumerate(self._candidate_costs))
 
-    def _count(self) -> tuple[int, list[list[int]]]:
-        fixed = self.classifier.in_features * self.classifier.out_features
+    def _count(self) -> tuple[list[int], list[list[int]]]:
+        fixed = []
         candidate_costs = []
         for layout, candidates in zip(self.layout, self.hyper.distinct(), strict=True):
             per_operation = self.config.kernel**2 * layout.side**2 * layout.channels**2
-            fixed += per_operation * layout.channels_in // layout.channels
+            fixed.append(per_operation * layout.channels_in // layout.channels)
             candidate_costs.append([per_operation * dag.operations for dag in candidates])
+        fixed.append(self.classifier.in_features * self.classifier.out_features)
         return fixed, candidate_costs
 
 

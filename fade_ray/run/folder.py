@@ -98,7 +98,8 @@ def opened(folder: Path, config: Config, command: str) -> Iterator[None]:
             ) from error
         try:
             write_json(folder / "config.json", config.to_dict())
-            write_json(folder / "environment.json", environment(command))
+            if not (folder / "environment.json").exists():  # of the first start; every start's is in the record
+                write_json(folder / "environment.json", environment(command))
         except OSError as error:
             raise InvalidInput(
                 f"{folder} must be writable, but: {error.strerror}. Choose another with --out."

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
+from fade_ray.records import Evaluation
 from searchers import Outcome, Proposal
 
 
@@ -22,14 +23,14 @@ def clock(seconds: float) -> str:
 class Progress:
     """A `Watcher` that draws to stderr."""
 
-    def __init__(self, iterations: int, console: Console | None = None) -> None:
+    def __init__(self, iterations: int, best: Evaluation | None = None, console: Console | None = None) -> None:
         self.iterations = iterations
         self.console = console or Console(stderr=True, highlight=False)
         self.started = time.monotonic()
         self.number = 1
         self.batch: dict[str, tuple[int, int]] = {}  # id -> epochs done, epochs planned
         self.iterations_before: int | None = None  # finished when this process began
-        self.best: float | None = None
+        self.best: float | None = None if best is None else best.accuracy
         self.moved: float | None = None
         self.anchors: Sequence[Any] = ()
         self.rates: dict[str, float] = {}

@@ -3,7 +3,9 @@
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator, Mapping
+import signal
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -46,8 +48,9 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
 
         from .ray_trial import FadeTrial, KeepActors
 
-        gpus = gpus_per_trial(config.run, ray.cluster_resources())
-        slots = concurrency(config.run, gpus, ray.cluster_resources())
+        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        gpus = gpus_per_trial(config.run, nodes)
+        slots = concurrency(config.run, gpus, nodes)
         _check_storage(ray, folder)
         trial = tune.with_parameters(FadeTrial, splits=splits, settings=config, folder=str(folder))
         trial = tune.with_resources(trial, {"cpu": config.run.cpus_per_trial, "gpu": gpus})
@@ -110,51 +113,72 @@ def _cluster(run: RunConfig) -> Iterator[Any]:
 
 
 def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
-    if run.address != "local":
+    ended_by = signal.getsignal(signal.SIGTERM)
+    address = run.address or os.environ.get("RAY_ADDRESS") or _started_cluster()
+    if address != "local":
         try:
-            ray.init(address=run.address or "auto", **options)
-            return
+            ray.init(address=address, **options)
         except ConnectionError as error:
-            if run.address is not None or "RAY_ADDRESS" in os.environ:
-                address = run.address or os.environ["RAY_ADDRESS"]
+            if run.address is None and "RAY_ADDRESS" not in os.environ:
+                address = "local"  # a cluster that is no more
+            else:
                 raise InvalidInput(
                     f"No Ray cluster answers at {address}. Start one with `ray start --head`, or use `--address local`."
                 ) from error
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of our own, on loopback
-    if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
-        raise InvalidInput('`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.')
-    ray.init(address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options)
+    if address == "local":
+        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of our own, on loopback
+        if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
+            raise InvalidInput('`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.')
+        ray.init(address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, ended_by)  # Ray puts its own in its place, which ends without a word
 
 
-def gpus_per_trial(run: RunConfig, resources: Mapping[str, float]) -> float:
+def _started_cluster() -> str:
+    """The address of the cluster that `ray start` (or `ray up`) left running here, else "local".
+
+    Not Ray's "auto": that also finds the private cluster of another run on this machine, and would end with it.
+    """
+    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    return note.read_text().strip() if note.exists() else "local"
+
+
+Nodes = Sequence[Mapping[str, float]]  # the resources of each node
+
+
+def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
     """What a trial is given: as asked for, else one GPU if the cluster has one and the device allows it.
 
-    Raises InvalidInput when more is asked for than there is.
+    Raises InvalidInput when more is asked for than any node has.
     """
-    available = resources.get("GPU", 0)
+    available = max((node.get("GPU", 0) for node in nodes), default=0)
     asked = run.gpus_per_trial
     if asked is None:
         wants = run.device == "auto" or run.device.startswith("cuda")
         asked = 1.0 if wants and (available or run.device != "auto") else 0.0
     if asked > available:
         raise InvalidInput(
-            f"Each trial asks for {asked:g} GPU(s), but the Ray cluster has {available:g}. "
+            f"Each trial asks for {asked:g} GPU(s), but no node of the Ray cluster has more than {available:g}. "
             "Use `--gpus-per-trial 0 --device cpu`, a smaller share, or a cluster with GPUs."
         )
     return asked
 
 
-def concurrency(run: RunConfig, gpus: float, resources: Mapping[str, float]) -> int:
+def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
     """How many trials run at once: as asked for, at most as many as fit. Raises InvalidInput when not even one fits."""
-    fitting = int(resources.get("CPU", 0) // run.cpus_per_trial)
-    if gpus:
-        fitting = min(fitting, int(resources["GPU"] / gpus + 1e-9))
+    fitting = sum(_fitting(run, gpus, node) for node in nodes)
     if fitting < 1:
+        largest = max((node.get("CPU", 0) for node in nodes), default=0)
         raise InvalidInput(
-            f"Each trial asks for {run.cpus_per_trial} CPU(s), but the Ray cluster has {resources.get('CPU', 0):g}. "
-            "Lower --cpus-per-trial."
+            f"Each trial asks for {run.cpus_per_trial} CPU(s) and {gpus:g} GPU(s), but no node has both "
+            f"(the largest has {largest:g} CPUs). Lower --cpus-per-trial or --gpus-per-trial."
         )
     return min(fitting, run.concurrency or fitting)
+
+
+def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
+    by_cpu = int(node.get("CPU", 0) // run.cpus_per_trial)
+    return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
 
 
 def _check_storage(ray: Any, folder: Path) -> None:

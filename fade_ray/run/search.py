@@ -1,4 +1,4 @@
-"""The main job from configuration to report: `search(config) -> Result`, and `status(folder)`."""
+"""The main job from configuration to report: `search(config) -> Result`."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,10 +10,11 @@ from fade_ray.data import Splits, load
 from fade_ray.nn import chain_layout
 from fade_ray.records import FORMAT, History, Journal
 from fade_ray.training import place
+from fade_ray.trial import augmentation
 from searchers import AnchorSearch, AskTell, RandomSearch, WithRetraining
 from spaces import GraphSpace, HyperArchitecture
 
-from .folder import check_same_search, command_line, default_folder, opened, read_json
+from .folder import check_same_search, command_line, default_folder, environment, opened, read_json
 from .local import run_local
 from .progress import Progress
 from .result import write_result
@@ -41,7 +42,7 @@ def _anchor(space: GraphSpace, config: Config) -> AskTell:
         gamma=outer.gamma,
         step_size=outer.step_size,
         evaluate_every=outer.evaluate_every,
-        evaluations=outer.evaluations,
+        evaluations=1 if outer.evaluations is None else outer.evaluations,
         finalists=outer.finalists,
         evolve=outer.evolve,
         mutation=outer.mutation,
@@ -60,7 +61,7 @@ def _random(space: GraphSpace, config: Config) -> AskTell:
         config.network.depth,
         outer.iterations,
         batch=outer.walks,
-        evaluations=outer.evaluations,
+        evaluations=5 if outer.evaluations is None else outer.evaluations,  # FaDE 3.2
         evaluation_epochs=outer.evaluation_epochs,
         seed=config.seed,
         max_retries=outer.max_retries,
@@ -101,28 +102,36 @@ def search(config: Config, *, watchers: Sequence[Watcher] | None = None, command
     """
     folder = Path(config.out).expanduser() if config.out else default_folder(config)
     folder = folder.resolve()
-    resumed = check_same_search(config, folder)
-    if resumed and (folder / "result.json").exists():
+    if check_same_search(config, folder) and (folder / "result.json").exists():
+        if not (folder / "report.html").exists():
+            finish(folder)
         return load_result(folder)
+    try:
+        _carry_out(config, folder, watchers, command or command_line())
+        finish(folder)
+    except KeyboardInterrupt as error:
+        raise Interrupted(folder) from error
+    return load_result(folder)
+
+
+def _carry_out(config: Config, folder: Path, watchers: Sequence[Watcher] | None, command: str) -> None:
+    """Search, retrain, export, up to result.json."""
     splits, searcher = prepare(config)
-    with opened(folder, config, command or command_line()), Journal(folder / "records.jsonl") as journal:
+    with opened(folder, config, command), Journal(folder / "records.jsonl") as journal:
         history = History.read(folder / "records.jsonl")
-        journal.append("start", format=FORMAT, resumed=resumed)
-        shown = [Progress(config.outer.iterations)] if watchers is None else list(watchers)
+        resumed = history.started is not None
+        journal.append("start", format=FORMAT, resumed=resumed, environment=environment(command))
+        shown = [Progress(config.outer.iterations, history.best)] if watchers is None else list(watchers)
         everyone: list[Watcher] = [*shown, TensorBoard(folder / "tensorboard")]
         try:
             session = Session(searcher, journal, history, everyone, iterations=config.outer.iterations)
             ENGINES[config.run.engine](session, splits, config, folder)
-        except KeyboardInterrupt as error:
-            raise Interrupted(folder) from error
         finally:
             for watcher in everyone:
                 watcher.close()
         share = session.training_share if history.training_share is None else history.training_share
-        write_result(folder, splits, config, searcher, share)
         journal.append("end", training_share=share)
-    finish(folder)
-    return load_result(folder)
+        write_result(folder, splits, config, searcher, share)
 
 
 def prepare(config: Config) -> tuple[Splits, AskTell]:
@@ -144,6 +153,7 @@ def prepare(config: Config) -> tuple[Splits, AskTell]:
         test_limit=data.test_limit,
         split_seed=data.split_seed,
     )
+    augmentation(splits, config)
     network = config.network
     chain_layout(splits.side, network.depth, splits.channels, network.final_channels, network.strides)
     return splits, searcher

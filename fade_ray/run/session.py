@@ -8,6 +8,8 @@ from fade_ray.records import History, Journal, wording
 from searchers import AskTell, Outcome, Proposal
 from spaces.errors import InvalidInput
 
+COSTS = ("images", "multiply_adds", "seconds")
+
 
 class Watcher(Protocol):
     """Someone who is shown what happens, such as the progress line or TensorBoard."""
@@ -45,7 +47,7 @@ class Session:
         self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
         self._running: dict[str, tuple[Proposal, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
-        self._trained: dict[str, float] = {}
+        self._spent: dict[str, dict[str, float]] = {}
         self._warned = {wording(message) for _, message in history.warnings}
         self.broken: InvalidInput | None = None
         self.training_seconds = 0.0
@@ -74,8 +76,7 @@ class Session:
             if proposal.id not in self.history.proposals:
                 self._record("proposed", proposal=proposal.to_dict())
             self._running[proposal.id] = (proposal, time.monotonic())
-            for watcher in self.watchers:
-                watcher.proposed(proposal)
+            self._show("proposed", proposal)
             return proposal
         return None
 
@@ -89,25 +90,26 @@ class Session:
             self._last[id] = dict(event)
             return
         self._record("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
-        self._trained[id] = self._trained.get(id, 0.0) + event["metrics"]["seconds"]
-        for watcher in self.watchers:
-            watcher.epoch(proposal, event["epoch"], event["metrics"])
+        spent = self._spent.setdefault(id, dict.fromkeys(COSTS, 0))
+        for name in COSTS:
+            spent[name] += event["metrics"][name]
+        self._show("epoch", proposal, event["epoch"], event["metrics"])
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """Record the end of a trial and tell the searcher."""
         proposal, started = self._running.pop(id)
         wall = time.monotonic() - started
         self.wall_seconds += wall
-        self.training_seconds += self._trained.pop(id, 0.0)
+        self.training_seconds += self._spent.get(id, {}).get("seconds", 0.0)
         last = self._last.pop(id, {})
-        metrics = last.get("metrics", {}) | {"trial_seconds": wall}
+        # a trial that failed reports no sums of its own, but has cost what was seen of it
+        metrics = self._spent.pop(id, {}) | last.get("metrics", {}) | {"trial_seconds": wall}
         self._record("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
         for message in last.get("warnings", []):
             self.warn(message, id)
         if outcome.failure is not None:
             self.warn(f"trial {id} failed: {outcome.failure}", id)
-        for watcher in self.watchers:
-            watcher.finished(proposal, outcome, metrics)
+        self._show("finished", proposal, outcome, metrics)
         self._tell(id, outcome)
 
     def _tell(self, id: str, outcome: Outcome) -> None:
@@ -119,8 +121,17 @@ class Session:
     def _anchors(self, iteration: int) -> None:
         if iteration not in self.history.anchors:
             self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
+        self._show("iteration", iteration, self.searcher.anchors)
+
+    def _show(self, what: str, *told: Any) -> None:
         for watcher in self.watchers:
-            watcher.iteration(iteration, self.searcher.anchors)
+            try:
+                getattr(watcher, what)(*told)
+            except OSError as error:
+                self.broken = InvalidInput(
+                    f"The run directory must be writable, but: {error}. Free space and continue in the same directory."
+                )
+                raise self.broken from error
 
     def _record(self, event: str, **fields: Any) -> None:
         try:
@@ -134,8 +145,7 @@ class Session:
         self._record("warning", id=id, message=message)
         if wording(message) not in self._warned:
             self._warned.add(wording(message))
-            for watcher in self.watchers:
-                watcher.warned(message)
+            self._show("warned", message)
 
     @property
     def training_share(self) -> float | None:

@@ -1,9 +1,9 @@
 """Training of network weights and architecture logits."""
 
-from .architecture import Architecture
+from .architecture import Architecture, TrainingFailed
 from .config import ArchitectureConfig, TrainConfig
 from .device import Placement, place
-from .loop import Training, TrainingFailed, evaluate
+from .loop import Training, evaluate
 
 __all__ = [
     "Architecture",

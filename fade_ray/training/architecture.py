@@ -15,6 +15,10 @@ from .estimators import DRAWS, ESTIMATORS, Estimate
 from .penalties import PENALTIES, scaled
 
 
+class TrainingFailed(RuntimeError):
+    """A training that cannot go on, such as a loss that is not finite."""
+
+
 class Architecture:
     """Logits alpha' [d, w] of a hyper-architecture under training, kept on the host: they decide which module runs next.
 
@@ -60,10 +64,15 @@ class Architecture:
 
     def step(self, network: ChainNetwork, batch: tuple[Tensor, Tensor], epoch: int) -> Estimate:
         """One update of the logits on one architecture batch (FaDE eq. 4)."""
-        t = epoch / max(1, self.epochs - 1)
+        t = min(1.0, epoch / max(1, self.epochs - 1))
         penalty = scaled(PENALTIES[self.config.penalty], self.config.penalty_scale, t)
         estimator = ESTIMATORS[self.config.estimator]
         estimate = estimator(network, batch, self.logits, self.mask, penalty, self.config, self.generator)
+        if not estimate.grad.isfinite().all():
+            raise TrainingFailed(
+                f"the loss of the architecture step became {float(estimate.loss)} in epoch {epoch + 1} of {self.epochs}; "
+                "lower the learning rate of the weights, or turn a norm on"
+            )
         self.logits.grad = estimate.grad
         self.optimizer.step()
         self.logits.masked_fill_(~self.mask, 0.0)

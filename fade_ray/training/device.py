@@ -38,7 +38,8 @@ class Placement:
             torch.mps.synchronize()
 
     def peak_memory(self) -> float:
-        """MiB: on CUDA the peak of allocated device memory, elsewhere the peak of the process's resident memory (shared data included)."""
+        """MiB: on CUDA the trial's peak of allocated device memory; elsewhere the peak of the process's resident memory so far, shared data
+        and earlier trials of the same actor included."""
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -60,7 +61,16 @@ def place(device: str = "auto", precision: str = "auto") -> Placement:
         )
     if device == "mps" and not torch.backends.mps.is_available():
         raise InvalidInput("device='mps' was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`.")
-    chosen = torch.device(device)
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise InvalidInput(
+            f"`device` must be one of {', '.join(DEVICES)} or cuda:<index>, but got {device=}."
+        ) from error
+    if chosen.type == "cuda":
+        if (chosen.index or 0) >= torch.cuda.device_count():
+            raise InvalidInput(f"{device=} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs here.")
+        torch.cuda.reset_peak_memory_stats(chosen)
     return Placement(chosen, _autocast(chosen, precision), channels_last=chosen.type != "mps")
 
 

@@ -108,7 +108,7 @@ def score_function(
     extra = penalty(weights)
     if extra.requires_grad:
         grad = grad + torch.autograd.grad(extra, leaf)[0]
-    cost = sum(network.multiply_adds(path) for path in paths)
+    cost = network.multiply_adds_paths(paths)
     return Estimate(grad.masked_fill(~mask, 0.0), losses.mean(), correct, cost)
 
 

@@ -14,13 +14,9 @@ from fade_ray.data import Batches
 from fade_ray.nn import ChainNetwork, entropy, still
 from fade_ray.nn.chain import Path
 
-from .architecture import Architecture
+from .architecture import Architecture, TrainingFailed
 from .config import TrainConfig
 from .device import Placement
-
-
-class TrainingFailed(RuntimeError):
-    """A training that cannot go on, such as a loss that is not finite."""
 
 
 @dataclass
@@ -162,7 +158,7 @@ class Training:
             metrics["entropy"] = entropy(current).tolist()
             if architecture.images:
                 metrics["architecture_loss"], metrics["architecture_accuracy"] = architecture.read()
-        if not (math.isfinite(loss) and math.isfinite(metrics.get("architecture_loss", 0.0))):
+        if not math.isfinite(loss):
             raise TrainingFailed(
                 f"the loss became {loss} in epoch {self.epoch + 1} of {self.epochs} at learning rate {self.learning_rate:g}; "
                 "lower it, or turn a norm on"
@@ -206,7 +202,7 @@ def evaluate(
     """Mean loss and accuracy on all of `batches`, in order and without augmentation.
 
     `batch_statistics` normalises by the statistics of each batch: a row's running ones mix all its candidates. The network's training
-    mode and buffers are left as they were.
+    mode and buffers are left as they were. Raises TrainingFailed when the loss is not finite.
     """
     mode = network.training
     network.train(batch_statistics)
@@ -217,4 +213,7 @@ def evaluate(
             scores = network(images, path)
             sums.add(F.cross_entropy(scores, labels), (scores.argmax(dim=1) == labels).sum(), len(labels))
     network.train(mode)
-    return sums.read()
+    loss, accuracy = sums.read()
+    if not math.isfinite(loss):
+        raise TrainingFailed(f"the loss on held-out images became {loss}; lower the learning rate, or turn a norm on")
+    return loss, accuracy

@@ -120,8 +120,9 @@ def test_the_script_that_ray_submit_sends_takes_the_same_arguments(tmp_path: Pat
 
 def test_what_a_trial_is_given_on_a_cluster() -> None:
     run = RECIPES["default"].run
-    with_gpus = {"CPU": 16.0, "GPU": 2.0}
-    assert gpus_per_trial(run, {"CPU": 4.0}) == 0
+    with_gpus, small_nodes = [{"CPU": 16.0, "GPU": 2.0}], [{"CPU": 2.0}, {"CPU": 2.0}]
+    assert gpus_per_trial(run, small_nodes) == 0
+    assert concurrency(run, 0, small_nodes) == 4
     assert gpus_per_trial(run, with_gpus) == 1
     quarter = parse(["--gpus-per-trial", "0.25"]).run
     assert concurrency(quarter, gpus_per_trial(quarter, with_gpus), with_gpus) == 8
@@ -129,9 +130,9 @@ def test_what_a_trial_is_given_on_a_cluster() -> None:
     assert gpus_per_trial(parse(["--device", "cpu"]).run, with_gpus) == 0
     for flags in (["--gpus-per-trial", "1"], ["--device", "cuda"]):
         with pytest.raises(InvalidInput, match="GPU"):
-            gpus_per_trial(parse(flags).run, {"CPU": 4.0})
+            gpus_per_trial(parse(flags).run, small_nodes)
     with pytest.raises(InvalidInput, match="CPU"):
-        concurrency(parse(["--cpus-per-trial", "8"]).run, 0, {"CPU": 4.0})
+        concurrency(parse(["--cpus-per-trial", "4"]).run, 0, small_nodes)  # four in all, but on two nodes
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:
