@@ -7,7 +7,6 @@ computes all gradients in both steps.
     python scripts/bench_hyper.py [--json FILE] [--repeats 7] [--threads 2]
 """
 
-import resource
 import subprocess
 import sys
 from collections.abc import Callable
@@ -45,8 +44,8 @@ def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
     return HyperArchitecture((tuple(CANDIDATES[:window]),) * depth)
 
 
-def network(architecture: HyperArchitecture) -> ChainNetwork:
-    config = NetworkConfig(depth=architecture.depth, kernel=5, norm="none", share=False)
+def network(architecture: HyperArchitecture, strides: tuple[int, ...] = ()) -> ChainNetwork:
+    config = NetworkConfig(depth=architecture.depth, kernel=5, norm="none", share=False, strides=strides)
     return ChainNetwork(
         architecture, config, side=32, channels=3, classes=10, generator=torch.Generator().manual_seed(0)
     )
@@ -77,9 +76,9 @@ def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
     return step
 
 
-def our_step(architecture: HyperArchitecture, estimator: str) -> Callable[[], None]:
+def our_step(architecture: HyperArchitecture, estimator: str, strides: tuple[int, ...] = ()) -> Callable[[], None]:
     """The product's form of one bilevel step."""
-    model, (images, labels) = network(architecture).to(memory_format=torch.channels_last), batch()
+    model, (images, labels) = network(architecture, strides).to(memory_format=torch.channels_last), batch()
     images = images.contiguous(memory_format=torch.channels_last)
     logits = torch.zeros(architecture.depth, architecture.width)
     mask = torch.ones(logits.shape, dtype=torch.bool)
@@ -119,11 +118,18 @@ def added_memory(form: str, threads: int) -> float:
 def print_added_memory(form: str) -> None:
     step_of, architecture = FORMS[form], hyper()
     F.conv2d(torch.randn(1, 3, 8, 8), torch.randn(3, 3, 3, 3))  # load the kernels
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now (Linux)
+    before = peak_memory()
     step = step_of(architecture)
     for _ in range(3):
         step()
-    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    print(peak_memory() - before)
+
+
+def peak_memory() -> float:
+    """Peak resident memory of this process in MiB."""
+    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    return int(line.split()[1]) / 1024
 
 
 def main(bench: Bench) -> None:
@@ -143,9 +149,11 @@ def main(bench: Bench) -> None:
     for form in ("sampled", "exact", "dense"):
         # the time of the wide over that of the narrow one
         compare(f"{form}, window 10 to 2", FORMS[form](hyper(window=10)), FORMS[form](hyper(window=2)))
-    shallow, deep = hyper(depth=2), hyper(depth=8)
-    work = network(deep).multiply_adds() / network(shallow).multiply_adds()
-    compare(f"sampled, depth 8 to 2 ({work:.2f}x the multiply-adds)", FORMS["sampled"](deep), FORMS["sampled"](shallow))
+    for layout, strides in (("paper's layout", ()), ("rows of one size", (1,))):
+        shallow, deep = (network(hyper(depth=depth), strides * depth) for depth in (2, 8))
+        work = deep.multiply_adds() / shallow.multiply_adds()
+        times = [our_step(hyper(depth=depth), "straight-through-sampled", strides * depth) for depth in (8, 2)]
+        compare(f"sampled, depth 8 to 2, {layout} ({work:.2f}x the multiply-adds)", *times)
     memory = {form: added_memory(form, bench.threads) for form in FORMS}
     for form in ("sampled", "exact", "score function"):
         print(f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense ({memory[form]:.0f} MiB)")
