@@ -55,7 +55,7 @@ class OuterConfig:
 
     searcher: Literal["anchor", "random"] = "anchor"
     """anchor: walk along the FaDE-ranks; random: uniform points, median of their evaluations."""
-    iterations: int = 8
+    iterations: int = 6
     walks: int = 2
     """Anchor walks at once; random search: points per iteration."""
     repeats: int = 1
@@ -76,9 +76,9 @@ class OuterConfig:
     """Standard deviation of that restart, in units of the scaled features."""
     carry_weights: bool = True
     """Start each hyper-architecture from the network weights of the one before (needs --share)."""
-    rank_epochs: int = 10
+    rank_epochs: int = 6
     """Epochs of a hyper-architecture."""
-    evaluation_epochs: int = 10
+    evaluation_epochs: int = 8
     """Epochs of an evaluated architecture."""
     retrain_epochs: int = 30
     """Epochs of the found architecture, trained from scratch on the weights and architecture parts."""

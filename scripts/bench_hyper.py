@@ -45,7 +45,9 @@ def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
 
 
 def network(architecture: HyperArchitecture, strides: tuple[int, ...] = ()) -> ChainNetwork:
-    config = NetworkConfig(depth=architecture.depth, kernel=5, norm="none", share=False, strides=strides)
+    config = NetworkConfig(
+        depth=architecture.depth, final_channels=32, kernel=5, norm="none", share=False, strides=strides
+    )
     return ChainNetwork(
         architecture, config, side=32, channels=3, classes=10, generator=torch.Generator().manual_seed(0)
     )

@@ -138,7 +138,7 @@ def run_all(run: Run) -> None:
             continue
         config = Config(
             data=DataConfig(data=run.data),
-            network=NetworkConfig(norm=run.norm, kernel=run.kernel, share=run.share),  # type: ignore[arg-type]
+            network=NetworkConfig(norm=run.norm, kernel=run.kernel, final_channels=32, share=run.share),  # type: ignore[arg-type]
             train=TrainConfig(learning_rate=run.learning_rate, batch_size=run.batch_size),
             architecture=architecture,
         )

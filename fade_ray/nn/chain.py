@@ -26,7 +26,7 @@ class NetworkConfig:
 
     depth: int = 4
     """Number of cells in the chain."""
-    final_channels: int = 32
+    final_channels: int = 64
     """Channels of the deepest cell; halved towards the input wherever the map is pooled."""
     kernel: int = 3
     """Side of the convolution kernels in cells and between them, odd, in pixels."""
