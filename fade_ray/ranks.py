@@ -54,10 +54,10 @@ NEAR_UNIFORM = 0.02  # largest |log(weight / uniform)| of a row that has not mov
 SATURATED = 0.95  # weight of one candidate that leaves no order among the others
 
 
-def misgivings(ranks: FadeRanks, accuracy: float, classes: int) -> list[str]:
-    """Why these ranks should be read with care, in words; () if nothing speaks against them.
+def misgivings(ranks: FadeRanks, start: FadeRanks, accuracy: float, classes: int) -> list[str]:
+    """Why these ranks should be read with care, in words; [] if nothing speaks against them.
 
-    `accuracy`: of the best path of the hyper-architecture, on the architecture split.
+    `start`: the ranks of the initial logits; `accuracy`: of the best path of the hyper-architecture, on the architecture split.
     """
     found = []
     chance = 1 / classes
@@ -73,6 +73,12 @@ def misgivings(ranks: FadeRanks, accuracy: float, classes: int) -> list[str]:
             f"the weights of row {_listed(flat)} are still near uniform, so the anchors barely move there: train longer "
             "(--rank-epochs) or raise --architecture-learning-rate"
         )
+    unmoved = [i for i, _ in choices if i not in flat and _mostly_initial(ranks, start, i - 1)]
+    if unmoved:
+        found.append(
+            f"the order in row {_listed(unmoved)} is mostly that of the random initial logits: train longer (--rank-epochs), "
+            "raise --architecture-learning-rate or lower --logit-std"
+        )
     full = [i for i, row in choices if max(row) > SATURATED]
     if full:
         found.append(
@@ -80,6 +86,12 @@ def misgivings(ranks: FadeRanks, accuracy: float, classes: int) -> list[str]:
             "train shorter, lower --architecture-learning-rate or --penalty-scale"
         )
     return found
+
+
+def _mostly_initial(ranks: FadeRanks, start: FadeRanks, row: int) -> bool:
+    """Whether training moved the log weights of a row by less than half of what they differed by at random."""
+    before, after = start.log_weights[row], ranks.log_weights[row]
+    return max(abs(a - b) for a, b in zip(after, before, strict=True)) < (max(before) - min(before)) / 2
 
 
 def _listed(numbers: list[int]) -> str:

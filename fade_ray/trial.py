@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save
 
 from fade_ray.config import Config
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
-from fade_ray.nn import ChainNetwork
+from fade_ray.nn import ChainNetwork, architecture_weights
 from fade_ray.ranks import FadeRanks, misgivings
 from fade_ray.training import Architecture, Placement, Training, evaluate, place
 from searchers import Outcome, Proposal
@@ -155,7 +155,9 @@ def _ranks(training: Training, splits: Splits, config: Config) -> tuple[Outcome,
     ranks = FadeRanks(training.network.hyper, rows)
     held_out = _batches(splits.architecture, splits, config, placement)
     _, accuracy = evaluate(training.network, held_out, placement, architecture.best_path(), batch_statistics=True)
-    warnings = misgivings(ranks, accuracy, splits.num_classes)
+    first = architecture.rows(architecture_weights(architecture.start, architecture.mask))
+    start = FadeRanks(training.network.hyper, tuple(tuple(row) for row in first))
+    warnings = misgivings(ranks, start, accuracy, splits.num_classes)
     return Outcome(log_weights=ranks.credited()), {"hyper_accuracy": accuracy}, warnings
 
 

@@ -37,6 +37,7 @@ class Architecture:
         self.mask = torch.arange(int(counts.max()))[None, :] < counts[:, None]
         self.config, self.epochs, self.generator, self.batches = config, epochs, generator, batches
         self.logits = initial_logits(self.mask, config.logit_std, generator)
+        self.start = self.logits.clone()
         self.optimizer = torch.optim.Adam(
             [self.logits], lr=config.architecture_learning_rate, weight_decay=config.architecture_weight_decay
         )
