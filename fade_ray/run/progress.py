@@ -12,6 +12,8 @@ from rich.text import Text
 from fade_ray.records import Evaluation
 from searchers import Outcome, Proposal
 
+from .session import Watcher
+
 
 def clock(seconds: float) -> str:
     """h:mm:ss or m:ss."""
@@ -20,7 +22,7 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class Progress:
+class Progress(Watcher):
     """A `Watcher` that draws to stderr."""
 
     def __init__(self, iterations: int, best: Evaluation | None = None, console: Console | None = None) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from fade_ray.records import History, Journal, wording
 from searchers import AskTell, Outcome, Proposal
@@ -11,20 +11,26 @@ from spaces.errors import InvalidInput
 COSTS = ("images", "multiply_adds", "seconds")
 
 
-class Watcher(Protocol):
-    """Someone who is shown what happens, such as the progress line or TensorBoard."""
+class Watcher:
+    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks at what it cares for."""
 
-    def proposed(self, proposal: Proposal) -> None: ...
+    def proposed(self, proposal: Proposal) -> None:
+        """A trial is about to run."""
 
-    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None: ...
+    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """One of its epochs, from 1, is over."""
 
-    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
+    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        """It has ended, well or not."""
 
-    def warned(self, message: str) -> None: ...
+    def warned(self, message: str) -> None:
+        """Something to tell, each wording once."""
 
-    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None:
+        """Iteration `number` is over (0: the start); `anchors` [walk][d][k] after it."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """The run has ended or stopped."""
 
 
 class Session:

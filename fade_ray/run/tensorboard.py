@@ -1,10 +1,12 @@
 """TensorBoard files: one folder per trial."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from searchers import Outcome, Proposal
+
+from .session import Watcher
 
 SCALARS = {
     "loss": "loss/weights",
@@ -16,7 +18,7 @@ SCALARS = {
 }
 
 
-class TensorBoard:
+class TensorBoard(Watcher):
     """A `Watcher` that writes losses, accuracies, architecture weights, entropy, images/s and peak memory per epoch."""
 
     def __init__(self, folder: Path) -> None:
@@ -44,10 +46,6 @@ class TensorBoard:
             if value is not None:
                 writer.add_scalar(f"accuracy/{key}", value, proposal.epochs)
         writer.close()
-
-    def warned(self, message: str) -> None: ...
-
-    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
 
     def close(self) -> None:
         for writer in self._writers.values():

@@ -1,7 +1,7 @@
 """A whole search in the plain loop: what it leaves behind, how it is continued, how it fails."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,15 +12,16 @@ import fade_ray
 from fade_ray.config import Config, differences
 from fade_ray.run.folder import opened
 from fade_ray.run.search import Interrupted, search
+from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
-from searchers import Outcome, Proposal
+from searchers import Proposal
 from spaces.errors import InvalidInput
 
 Small = Callable[..., Config]
 Story = Callable[[Path], dict[str, Any]]
 
 
-class Stopper:
+class Stopper(Watcher):
     """A watcher that stops the search at its n-th epoch, as Ctrl-C would."""
 
     def __init__(self, epochs: int) -> None:
@@ -30,16 +31,6 @@ class Stopper:
         self.left -= 1
         if self.left == 0:
             raise KeyboardInterrupt
-
-    def proposed(self, proposal: Proposal) -> None: ...
-
-    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
-
-    def warned(self, message: str) -> None: ...
-
-    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import pytest
 from fade_ray.config import Config
 from fade_ray.records import read_events
 from fade_ray.run.search import search
-from searchers import Outcome, Proposal
+from fade_ray.run.session import Watcher
+from searchers import Proposal
 
 Small = Callable[..., Config]
 Story = Callable[[Path], dict[str, Any]]
@@ -67,7 +68,7 @@ def children_of(root: int) -> dict[int, str]:
     return found
 
 
-class WorkerKiller:
+class WorkerKiller(Watcher):
     """A watcher that kills the worker processes of this process's cluster once, after the n-th epoch it is shown."""
 
     def __init__(self, epochs: int) -> None:
@@ -80,16 +81,6 @@ class WorkerKiller:
                 if command.startswith(WORKER):
                     os.kill(pid, signal.SIGKILL)
                     self.killed += 1
-
-    def proposed(self, proposal: Proposal) -> None: ...
-
-    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None: ...
-
-    def warned(self, message: str) -> None: ...
-
-    def iteration(self, number: int, anchors: Sequence[Any]) -> None: ...
-
-    def close(self) -> None: ...
 
 
 @pytest.mark.usefixtures("cluster")
