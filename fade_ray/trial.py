@@ -51,17 +51,20 @@ def _epochs(proposal: Proposal, splits: Splits, config: Config, folder: Path) ->
     training = build_training(proposal, splits, config, placement, folder)
     checkpoint = folder / "checkpoints" / f"{proposal.id}.pt"
     totals = {"images": 0, "multiply_adds": 0, "seconds": 0.0, "peak_memory_mib": 0.0}
+    told: list[Event] = []
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
         training.load_state_dict(saved["training"])
-        totals = saved["totals"]
+        totals, told = saved["totals"], saved["told"]
+        yield from told
     while not training.finished:
         metrics = training.run_epoch()
         for key in ("images", "multiply_adds", "seconds"):
             totals[key] += metrics[key]
         totals["peak_memory_mib"] = max(totals["peak_memory_mib"], metrics["peak_memory_mib"])
-        _write(checkpoint, _saved({"training": training.state_dict(), "totals": totals}))
-        yield {"epoch": training.epoch, "metrics": metrics}
+        told.append({"epoch": training.epoch, "metrics": metrics})
+        _write(checkpoint, _saved({"training": training.state_dict(), "totals": totals, "told": told}))
+        yield told[-1]
     outcome, found, warnings = kind.finish(training, splits, config)
     if kind.keeps_weights(config):
         # cloned: safetensors refuses channels-last strides

@@ -53,6 +53,7 @@ class Session:
         self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
         self._running: dict[str, tuple[Proposal, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
+        self._epochs: dict[str, set[int]] = {}
         self._spent: dict[str, dict[str, float]] = {}
         self._warned = {wording(message) for _, message in history.warnings}
         self.broken: InvalidInput | None = None
@@ -95,6 +96,9 @@ class Session:
         if "epoch" not in event:
             self._last[id] = dict(event)
             return
+        if event["epoch"] in self._epochs.setdefault(id, set(self.history.epochs.get(id, ()))):
+            return  # told again by a trial that was restarted
+        self._epochs[id].add(event["epoch"])
         self._record("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
         spent = self._spent.setdefault(id, dict.fromkeys(COSTS, 0))
         for name in COSTS:

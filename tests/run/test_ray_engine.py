@@ -191,7 +191,10 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, small: 
     flags = ["--out", str(folder), "--limit", "240", "--address", "local", "--final-channels", "8", "--kernel", "3"]
     log = (tmp_path / "log").open("wb")
     call = [sys.executable, "-m", "fade_ray.cli", "search", *flags]
-    process = subprocess.Popen(call, stdout=log, stderr=log)
+    # a job started in the background of a script has Ctrl-C switched off, and would hand that down
+    process = subprocess.Popen(
+        call, stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+    )
     records = folder / "records.jsonl"
     wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= 3, 180, process)
     process.send_signal(signal.SIGINT)
