@@ -1,0 +1,327 @@
+"""Cells as choices of operations on the edges of a small DAG, and networks as stacks of such cells.
+
+A `CellSpace` is a boolean matrix [edge, op]. Discretising only narrows it, and a genotype is a space with at most one op per edge; so
+everything that is built, trained or drawn from a search space is built, trained or drawn from a genotype too.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from .errors import InvalidInput, require
+
+NONE = "none"
+RESIDUAL = "residual"
+"""The kind of a fixed residual block between the cells (NAS-Bench-201); no space belongs to it."""
+
+
+class Gene(NamedTuple):
+    """One edge of a genotype with its operation."""
+
+    source: int
+    target: int
+    op: str
+
+
+@dataclass(frozen=True)
+class CellSpace:
+    """The cells that may be built: which of `ops` may stand on which of `edges`.
+
+    Nodes 0..inputs-1 are the cell's inputs; `edges` (source, target), source < target, sorted by target, then source; `allowed` [E][O];
+    `outputs`: the nodes whose concatenation is the cell's output. `keep`: how many edges into each node a genotype keeps (DARTS: 2), None
+    where it keeps all of them, `none` included (NAS-Bench-201).
+
+    Raises InvalidInput where these rules do not hold.
+    """
+
+    inputs: int
+    nodes: int
+    ops: tuple[str, ...]
+    edges: tuple[tuple[int, int], ...]
+    allowed: tuple[tuple[bool, ...], ...]
+    outputs: tuple[int, ...]
+    keep: int | None = None
+
+    def __post_init__(self) -> None:
+        require(
+            1 <= self.inputs < self.nodes,
+            "1 <= inputs < nodes",
+            "A cell needs both.",
+            inputs=self.inputs,
+            nodes=self.nodes,
+        )
+        require(len(set(self.ops)) == len(self.ops) > 0, "operations are named once", "Name each once.", ops=self.ops)
+        for source, target in self.edges:
+            require(
+                0 <= source < target < self.nodes and target >= self.inputs,
+                "source < target, and no edge ends at an input",
+                "Number the nodes in the order in which they are computed.",
+                edge=(source, target),
+                inputs=self.inputs,
+                nodes=self.nodes,
+            )
+        ordered = tuple(sorted(set(self.edges), key=lambda edge: (edge[1], edge[0])))
+        require(
+            ordered == self.edges,
+            "edges are sorted by target, then source, each once",
+            "Use `CellSpace.create`.",
+            edges=self.edges,
+        )
+        shape = [len(row) for row in self.allowed]
+        require(
+            shape == [len(self.ops)] * len(self.edges),
+            "allowed is [edges][ops]",
+            "Give one row per edge, one entry per operation.",
+            row_lengths=shape,
+            edges=len(self.edges),
+            ops=len(self.ops),
+        )
+        require(
+            all(0 <= node < self.nodes for node in self.outputs) and len(self.outputs) > 0,
+            "outputs are nodes of the cell",
+            "Name at least one node.",
+            outputs=self.outputs,
+            nodes=self.nodes,
+        )
+        require(self.keep is None or self.keep >= 1, "keep >= 1", "Use 2, or None for all edges.", keep=self.keep)
+
+    @classmethod
+    def create(
+        cls,
+        inputs: int,
+        nodes: int,
+        ops: Sequence[str],
+        *,
+        edges: Iterable[tuple[int, int]] | None = None,
+        outputs: Sequence[int] | None = None,
+        keep: int | None = None,
+    ) -> Self:
+        """The full space: every op on every edge. By default every node is joined to all before it, and all but the inputs are outputs."""
+        if edges is None:
+            edges = [(source, target) for target in range(inputs, nodes) for source in range(target)]
+        ordered = tuple(sorted(set(edges), key=lambda edge: (edge[1], edge[0])))
+        allowed = ((True,) * len(ops),) * len(ordered)
+        return cls(inputs, nodes, tuple(ops), ordered, allowed, tuple(outputs or range(inputs, nodes)), keep)
+
+    @property
+    def mask(self) -> npt.NDArray[np.bool_]:
+        """`allowed` as an array [E, O]."""
+        return np.array(self.allowed, dtype=bool).reshape(len(self.edges), len(self.ops))
+
+    def narrowed(self, mask: npt.NDArray[np.bool_]) -> Self:
+        """The part of this space that `mask` [E, O] leaves. Never larger than this one."""
+        require(mask.shape == self.mask.shape, "mask is [edges, ops]", "", mask=mask.shape, space=self.mask.shape)
+        return replace(self, allowed=tuple(tuple(bool(v) for v in row) for row in self.mask & mask))
+
+    def incoming(self, node: int) -> tuple[int, ...]:
+        """Numbers of the edges into `node`, by source."""
+        return tuple(index for index, (_, target) in enumerate(self.edges) if target == node)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether nothing is left to choose: one op at most on each edge, `keep` edges at most into each node."""
+        counts = self.mask.sum(axis=1)
+        per_node = [int((counts[list(self.incoming(node))] > 0).sum()) for node in range(self.inputs, self.nodes)]
+        return bool((counts <= 1).all()) and (self.keep is None or max(per_node) <= self.keep)
+
+    def __le__(self, other: CellSpace) -> bool:
+        """Whether every choice of this space is one of `other`, on the same edges and ops."""
+        same = (self.inputs, self.nodes, self.ops, self.edges, self.outputs)
+        theirs = (other.inputs, other.nodes, other.ops, other.edges, other.outputs)
+        return same == theirs and bool((self.mask <= other.mask).all())
+
+    @property
+    def size(self) -> int:
+        """How many genotypes the space holds: choices of `keep` edges into each node times those of their operations.
+
+        `none` is no choice where edges are dropped; where none is, an edge that allows nothing counts as one choice.
+        """
+        counts = self.mask.sum(axis=1)
+        if self.keep is None:
+            return math.prod(max(1, int(count)) for count in counts)
+        if NONE in self.ops:
+            counts = counts - self.mask[:, self.ops.index(NONE)]
+        total = 1
+        for node in range(self.inputs, self.nodes):
+            choices = [int(counts[index]) for index in self.incoming(node) if counts[index] > 0]
+            total *= _elementary(choices, min(self.keep, len(choices)))
+        return total
+
+    @property
+    def genes(self) -> tuple[Gene, ...]:
+        """The edges of a genotype that carry an operation, in the order of `edges`. Raises InvalidInput for a space with a choice left."""
+        require(self.is_discrete, "one operation per edge", "Discretise the space first.", choices=self.size)
+        rows = zip(self.edges, self.allowed, strict=True)
+        return tuple(Gene(*edge, self.ops[row.index(True)]) for edge, row in rows if any(row))
+
+    def genotype(self, genes: Iterable[tuple[int, int, str]]) -> Self:
+        """The genotype with these (source, target, op). Raises InvalidInput where it is not in this space."""
+        mask = np.zeros_like(self.mask)
+        for source, target, op in genes:
+            if (source, target) not in self.edges or op not in self.ops:
+                raise InvalidInput(
+                    f"A gene must name an edge and an operation of its space, but got {op!r} on {source} -> {target}. The space has the "
+                    f"operations {', '.join(self.ops)} on the edges {', '.join(f'{u}->{v}' for u, v in self.edges)}."
+                )
+            mask[self.edges.index((source, target)), self.ops.index(op)] = True
+        require(
+            bool((mask <= self.mask).all()),
+            "every gene is allowed in the space",
+            "Use a larger space.",
+            genes=list(genes),
+        )
+        found = self.narrowed(mask)
+        require(found.is_discrete, "one operation per edge and `keep` edges per node", "Drop genes.", keep=self.keep)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        names = ("inputs", "nodes", "ops", "edges", "allowed", "outputs", "keep")
+        return {name: _plain(getattr(self, name)) for name in names}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises InvalidInput for data of another form."""
+        try:
+            return cls(
+                int(data["inputs"]),
+                int(data["nodes"]),
+                tuple(str(op) for op in data["ops"]),
+                tuple((int(u), int(v)) for u, v in data["edges"]),
+                tuple(tuple(bool(value) for value in row) for row in data["allowed"]),
+                tuple(int(node) for node in data["outputs"]),
+                None if data.get("keep") is None else int(data["keep"]),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(
+                f"A cell needs inputs, nodes, ops, edges, allowed, outputs and keep, but: {error!r}."
+            ) from error
+
+
+class Position(NamedTuple):
+    """One place in the stack: the kind of its cell, and whether it halves the map and doubles the channels."""
+
+    kind: str
+    reduction: bool
+
+
+def darts_layout(depth: int) -> tuple[Position, ...]:
+    """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1)."""
+    reductions = {depth // 3, 2 * depth // 3}
+    return tuple(Position("reduce" if i in reductions else "normal", i in reductions) for i in range(depth))
+
+
+def unshared_layout(depth: int) -> tuple[Position, ...]:
+    """The DARTS stack with a kind of its own at each place: no choice is shared (Amended-DARTS S2)."""
+    return tuple(Position(f"cell{i}", place.reduction) for i, place in enumerate(darts_layout(depth)))
+
+
+def nasbench201_layout(depth: int) -> tuple[Position, ...]:
+    """Three stages of depth // 3 cells, joined by residual blocks that reduce (15 cells: 17 blocks; algorithms E.2)."""
+    require(
+        depth >= 3 and depth % 3 == 0,
+        "depth is a multiple of 3",
+        "NAS-Bench-201 has three equal stages: 15, or 3.",
+        depth=depth,
+    )
+    stage = [Position("cell", False)] * (depth // 3)
+    return (*stage, Position(RESIDUAL, True), *stage, Position(RESIDUAL, True), *stage)
+
+
+LAYOUTS: dict[str, Callable[[int], tuple[Position, ...]]] = {
+    "darts": darts_layout,
+    "unshared": unshared_layout,
+    "nasbench201": nasbench201_layout,
+}
+
+
+@dataclass(frozen=True)
+class Macro:
+    """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A repeated kind shares its choices.
+
+    Raises InvalidInput for an unknown layout and for kinds that are not those of the layout.
+    """
+
+    cells: Mapping[str, CellSpace]
+    stacking: str
+    depth: int
+
+    def __post_init__(self) -> None:
+        require(self.depth >= 1, "depth >= 1", "Use 8 or 20.", depth=self.depth)
+        require(self.stacking in LAYOUTS, f"stacking is one of {', '.join(LAYOUTS)}", "", stacking=self.stacking)
+        needed = {place.kind for place in self.layout} - {RESIDUAL}
+        missing = sorted(needed - set(self.cells))
+        require(
+            not missing,
+            "every kind in the layout has a cell",
+            "Give the missing ones, or another depth.",
+            missing=missing[:5],
+        )
+        shapes = {(cell.inputs) for cell in self.cells.values()}
+        require(len(shapes) == 1, "all cells have the same number of inputs", "", inputs=sorted(shapes))
+
+    @property
+    def layout(self) -> tuple[Position, ...]:
+        """Kind and reduction of every place, residual blocks included."""
+        return LAYOUTS[self.stacking](self.depth)
+
+    def at_depth(self, depth: int) -> Self:
+        """The same cells, stacked `depth` high."""
+        return replace(self, depth=depth)
+
+    def with_cells(self, cells: Mapping[str, CellSpace]) -> Self:
+        """The same stack of other cells."""
+        return replace(self, cells=dict(cells))
+
+    @property
+    def size(self) -> int:
+        """Genotypes of all kinds together."""
+        return math.prod(cell.size for cell in self.cells.values())
+
+    @property
+    def is_discrete(self) -> bool:
+        return all(cell.is_discrete for cell in self.cells.values())
+
+    def __le__(self, other: Macro) -> bool:
+        return self.cells.keys() == other.cells.keys() and all(
+            cell <= other.cells[kind] for kind, cell in self.cells.items()
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        cells = {kind: cell.to_dict() for kind, cell in self.cells.items()}
+        return {"format": "fade_ray.cells/1", "stacking": self.stacking, "depth": self.depth, "cells": cells}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`. Raises InvalidInput for data of another form."""
+        try:
+            require(
+                data["format"] == "fade_ray.cells/1",
+                "format == 'fade_ray.cells/1'",
+                "Is this a file of cells?",
+                format=data["format"],
+            )
+            cells = {str(kind): CellSpace.from_dict(cell) for kind, cell in data["cells"].items()}
+            return cls(cells, str(data["stacking"]), int(data["depth"]))
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise InvalidInput(f"A file of cells needs format, stacking, depth and cells, but: {error!r}.") from error
+
+
+def _elementary(values: Sequence[int], degree: int) -> int:
+    """The elementary symmetric polynomial: the sum over all subsets of `degree` of the products of `values`."""
+    sums = [1] + [0] * degree
+    for value in values:
+        for k in range(degree, 0, -1):
+            sums[k] += value * sums[k - 1]
+    return sums[degree]
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
