@@ -1,4 +1,4 @@
-"""The command `fade-ray`: search, status, report, export. A user's mistake is one message and exit code 2, without a traceback."""
+"""The command `fade-ray` and all that stands behind it. A user's mistake is one message and exit code 2, without a traceback."""
 
 import signal
 import sys
@@ -14,10 +14,16 @@ from spaces.errors import InvalidInput
 USAGE = """usage: fade-ray COMMAND [options]
 
 commands:
-  search   search, retrain, test and report; continues an unfinished run given with --out DIR
+  search   outer search: which graphs form the cells; searches, retrains, tests and reports
+  cells    inner searches: which operation stands on which edge of a cell; recipes x spaces x seeds
+  retrain  SOURCE: train a genotype from scratch, from a run of `cells`, a file or a published name
+  describe FILE|NAME: draw a genotype or an architecture, count its parameters and multiply-adds
+  analyse  gradients: what the architecture gradient of a cell search consists of
   status   DIR: how far a run is
   report   DIR: draw its report (again)
   export   DIR: the found architecture as a PyTorch module, with --onnx as ONNX too
+
+An unfinished run given with --out DIR is continued.
 
 `fade-ray COMMAND --help` lists the options."""
 
@@ -49,7 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         folder = getattr(error, "folder", None)
         stopped = "stopped"
         if folder is not None:
-            stopped += f"; everything done so far is kept. Continue with\n  fade-ray search --out {folder}"
+            command = getattr(error, "command", "search")
+            stopped += f"; everything done so far is kept. Continue with\n  fade-ray {command} --out {folder}"
         console.print(stopped, soft_wrap=True)
         cause = error.__cause__ or error
         raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
@@ -88,30 +95,36 @@ def _search(arguments: list[str]) -> None:
 
 
 def parse(arguments: list[str]) -> Any:
-    """The configuration that a command line asks for: a recipe, or the stored one of a run in `--out DIR`, and flags over it."""
-    import tyro
-
+    """The configuration of an outer search: a recipe, or the stored one of a run in `--out DIR`, and flags over it."""
     from fade_ray.config import RECIPES, Config
-    from fade_ray.run.folder import stored_config
+    from fade_ray.run.folder import SEARCH
 
     rest, recipe = _take(arguments, "--recipe")
     if recipe is not None and recipe not in RECIPES:
         raise InvalidInput(f"`--recipe` must be one of {', '.join(RECIPES)}, but got {recipe!r}.")
-    out = _take(rest, "--out")[1]
-    stored = stored_config(Path(out).expanduser()) if out and recipe is None else None
-    base = stored or RECIPES[recipe or "default"]
     described = (
         "Search, retrain, test and report. `--recipe NAME` starts from a named setting "
         f"({', '.join(RECIPES)}); `--out DIR` continues the unfinished run in DIR, with its flags."
     )
-    config: Config = tyro.cli(
-        Annotated[Config, tyro.conf.OmitArgPrefixes],
-        args=rest,
-        default=base,
-        prog="fade-ray search",
+    given = RECIPES[recipe] if recipe is not None else None
+    return _parsed(rest, Config, SEARCH, given or RECIPES["default"], described, stored=given is None)
+
+
+def _parsed(arguments: list[str], config: Any, kind: Any, default: Any, described: str, *, stored: bool = True) -> Any:
+    """`arguments` over `default`, or over the configuration of the run that `--out` names."""
+    import tyro
+
+    from fade_ray.run.folder import stored as stored_in
+
+    out = _take(arguments, "--out")[1]
+    before = stored_in(Path(out).expanduser(), kind) if out and stored else None
+    return tyro.cli(
+        Annotated[config, tyro.conf.OmitArgPrefixes],
+        args=arguments,
+        default=before or default,
+        prog=f"fade-ray {kind.command}",
         description=described,
     )
-    return config
 
 
 def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
@@ -145,11 +158,51 @@ def _status(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
+    from fade_ray.run.cells import finish_cells
+    from fade_ray.run.folder import stored_kind
     from fade_ray.run.search import finish
 
     folder = _folder(arguments, "report")
-    finish(folder)
+    draw = {"search": finish, "cells": finish_cells}
+    kind = stored_kind(folder) or "search"
+    if kind not in draw:
+        raise InvalidInput(f"Runs of {' and '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`.")
+    draw[kind](folder)
     print(folder / "report.html")
+
+
+def _cells(arguments: list[str]) -> None:
+    from fade_ray.cell_search.config import CellsConfig
+    from fade_ray.run.cell_history import CELLS
+    from fade_ray.run.cells import best_row, cell_rows, print_rows, run_cells
+
+    described = (
+        "Search cells: every recipe on every space with every seed, each a trial of its own. `--out DIR` continues the unfinished run in DIR, "
+        "with its flags."
+    )
+    folder = run_cells(_parsed(arguments, CellsConfig, CELLS, CellsConfig(), described))
+    console = Console(highlight=False)
+    print_rows(cell_rows(folder), console)
+    console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
+    console.print(f"train the best fade-ray retrain {folder} --trial {best_row(folder)['id']}", soft_wrap=True)
+
+
+def _retrain(arguments: list[str]) -> None:
+    from fade_ray.run.retrain import retrain_command
+
+    retrain_command(arguments)
+
+
+def _describe(arguments: list[str]) -> None:
+    from fade_ray.describe import describe_command
+
+    describe_command(arguments)
+
+
+def _analyse(arguments: list[str]) -> None:
+    from fade_ray.run.analyse import analyse_command
+
+    analyse_command(arguments)
 
 
 def _export(arguments: list[str]) -> None:
@@ -162,6 +215,10 @@ def _export(arguments: list[str]) -> None:
 
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "search": _search,
+    "cells": _cells,
+    "retrain": _retrain,
+    "describe": _describe,
+    "analyse": _analyse,
     "status": _status,
     "report": _report,
     "export": _export,

@@ -166,13 +166,13 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""
-        plain: dict[str, Any] = _plain(dataclasses.asdict(self))
-        return plain
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
         """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: Config = _build(cls, values, "")
+        config: Config = build(cls, values, "")
         return config
 
 
@@ -189,19 +189,21 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """`value` with lists for tuples, as JSON has them."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
-    return [_plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+        return {key: plain(inner) for key, inner in value.items()}
+    return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
 
 
-def _build(cls: Any, values: Mapping[str, Any], where: str) -> Any:
+def build(cls: Any, values: Mapping[str, Any], where: str) -> Any:
+    """The dataclass `cls` from the `values` of its `dataclasses.asdict`. Raises InvalidInput for names that it does not have."""
     known = typing.get_type_hints(cls)
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise InvalidInput(f"The configuration knows no `{where}{unknown[0]}`. It knows {', '.join(sorted(known))}.")
     built = {
-        key: _build(known[key], value, f"{key}.")
+        key: build(known[key], value, f"{key}.")
         if dataclasses.is_dataclass(known[key])
         else tuple(value)
         if isinstance(value, list)

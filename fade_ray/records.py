@@ -1,27 +1,30 @@
 """The run's own record, `records.jsonl`: one JSON object a line, only ever appended to, and the truth about a run.
 
 Events, each with "event" and "time" (ISO 8601, UTC): start, proposed, epoch, finished, iteration, warning, end.
-`Journal` writes them, `read_events` reads them back, `History` is what they say together.
+`Journal` writes them, `read_events` reads them back, a `TrialHistory` is what they say together: `History` that of an outer search.
 """
 
 import json
 import math
 import os
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, Self, TypeVar
 
 from searchers.base import Outcome, Proposal
+from searchers.grid import Plan
 from spaces.errors import InvalidInput
 
 FORMAT = 1
 """The version of the record; a "start" event carries it."""
 
 Event = dict[str, Any]
+P = TypeVar("P", bound=Plan)
 Anchors = list[list[list[float]]]
 """[walk][depth][feature], each in [0, 1]."""
 
@@ -196,17 +199,16 @@ class Cost:
         )
 
 
-class History:
-    """What the events of a run say together.
+class TrialHistory(ABC, Generic[P]):
+    """What the events of a run of trials say together, whatever the trials are; a subclass says how their plans are read.
 
     Attributes:
-        proposals: id -> Proposal, sorted by id.
+        proposals: id -> plan, sorted by id.
         outcomes: id -> Outcome, in the order in which the trials finished. The first of an id counts, since
             the search went on from it.
         metrics: id -> the metrics of its "finished" event.
         epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
         times: (event, id) -> the time of the "proposed" or "finished" event, ISO 8601 in UTC.
-        anchors: iteration -> [walk][depth][feature]; iteration 0 is the random start.
         warnings: (id or None, message), each once.
         resumed: how often the run was continued.
         ended: whether the run reached its end.
@@ -218,12 +220,11 @@ class History:
     """
 
     def __init__(self, events: Iterable[Event]) -> None:
-        self.proposals: dict[str, Proposal] = {}
+        self.proposals: dict[str, P] = {}
         self.outcomes: dict[str, Outcome] = {}
         self.metrics: dict[str, dict[str, Any]] = {}
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self.times: dict[tuple[str, str], str] = {}
-        self.anchors: dict[int, Anchors] = {}
         self.warnings: list[tuple[str | None, str]] = []
         self.resumed = 0
         self.ended = False
@@ -242,9 +243,14 @@ class History:
         self.proposals = dict(sorted(self.proposals.items()))
 
     @classmethod
-    def read(cls, path: Path | str) -> "History":
+    def read(cls, path: Path | str) -> Self:
         """The history in a `records.jsonl`; errors as in `read_events`."""
         return cls(read_events(path))
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, plan: Mapping[str, Any]) -> P:
+        """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
 
     def _take(self, event: Event) -> None:
         self.started = self.started or event["time"]
@@ -254,15 +260,13 @@ class History:
             self.resumed += bool(event["resumed"])
             self.ended = False
         elif name == "proposed":
-            proposal = Proposal.from_dict(event["proposal"])
+            proposal = self.parse(event["proposal"])
             self.proposals[proposal.id] = proposal
             self.times["proposed", proposal.id] = event["time"]
         elif name == "epoch":
             self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
         elif name == "finished":
             self._finish(event)
-        elif name == "iteration":
-            self.anchors[int(event["iteration"])] = event["anchors"]
         elif name == "warning":
             warning = (event.get("id"), str(event["message"]))
             if warning not in self.warnings:
@@ -286,6 +290,42 @@ class History:
         return tuple(id for id in self.proposals if id not in self.outcomes)
 
     @property
+    def trials(self) -> dict[str, int]:
+        """Trials that are done and failed (each attempt counts), and attempts that were made again."""
+        failed = sum(outcome.failure is not None for outcome in self.outcomes.values())
+        retried = sum(proposal.attempt > 0 for proposal in self.proposals.values())
+        return {"done": len(self.outcomes) - failed, "failed": failed, "retried": retried}
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all finished trials, failed ones too."""
+        cost = Cost()
+        for metrics in self.metrics.values():
+            cost = cost.plus(metrics)
+        return cost
+
+
+class History(TrialHistory[Proposal]):
+    """What the events of an outer search say together.
+
+    Attributes:
+        anchors: iteration -> [walk][depth][feature]; iteration 0 is the random start.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.anchors: dict[int, Anchors] = {}
+        super().__init__(events)
+
+    @classmethod
+    def parse(cls, plan: Mapping[str, Any]) -> Proposal:
+        return Proposal.from_dict(plan)
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if event["event"] == "iteration":
+            self.anchors[int(event["iteration"])] = event["anchors"]
+
+    @property
     def evaluations(self) -> list[Evaluation]:
         """The architectures trained and scored so far, by id."""
         return [
@@ -301,21 +341,6 @@ class History:
     def best(self) -> Evaluation | None:
         """The best evaluation so far, ties by the lower id; None if there is none."""
         return max(self.evaluations, key=lambda evaluation: evaluation.accuracy, default=None)
-
-    @property
-    def trials(self) -> dict[str, int]:
-        """Trials that are done and failed (each attempt counts), and attempts that were made again."""
-        failed = sum(outcome.failure is not None for outcome in self.outcomes.values())
-        retried = sum(proposal.attempt > 0 for proposal in self.proposals.values())
-        return {"done": len(self.outcomes) - failed, "failed": failed, "retried": retried}
-
-    @property
-    def cost(self) -> Cost:
-        """The cost of all finished trials, failed ones too."""
-        cost = Cost()
-        for metrics in self.metrics.values():
-            cost = cost.plus(metrics)
-        return cost
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:

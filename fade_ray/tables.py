@@ -1,7 +1,7 @@
 """The records of a run as Parquet tables, to be read with pandas, polars or DuckDB: trials, epochs, ranks, anchors."""
 
+import io
 import math
-import os
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from fade_ray.atomic import write_atomically
 from fade_ray.records import History
 from spaces.errors import InvalidInput
 
@@ -93,12 +94,9 @@ def write_tables(history: History, features: Sequence[str], folder: Path) -> Non
 
 
 def _write(table: pa.Table, path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        pq.write_table(table, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    write_atomically(path, buffer.getvalue())
 
 
 def _trials(history: History) -> Rows:

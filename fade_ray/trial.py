@@ -1,10 +1,7 @@
-"""One proposal, trained: the plain function behind every trial, with or without Ray."""
+"""One proposal, trained: the plain function behind every trial of the outer search, with or without Ray."""
 
 import io
-import os
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,41 +12,34 @@ from safetensors.torch import load_file, save
 
 from fade_ray.config import Config
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
+from fade_ray.job import Event, checkpoint_path, write_output
 from fade_ray.nn import ChainNetwork, architecture_weights
 from fade_ray.ranks import FadeRanks, misgivings
 from fade_ray.training import Architecture, Placement, Training, evaluate, place
 from searchers import Outcome, Proposal
 
-Event = dict[str, Any]  # JSON-able
+
+@dataclass(frozen=True)
+class SearchJob:
+    """The `Job` of the outer search: its plans are proposals, its data the splits of the images."""
+
+    config: Config
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        return run_trial(Proposal.from_dict(plan), data, self.config, folder)
 
 
 def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
     """Train `proposal`, yielding one event per epoch {"epoch", "metrics"} and at last {"outcome", "metrics", "warnings"}.
 
     After each epoch everything the next one depends on is written to `folder/checkpoints` (atomically); a trial that starts again goes on
-    there. What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the search goes on. A run directory that
-    cannot be written ends the run instead: {"abort": message}.
+    there. Raises what goes wrong in training, and Unwritable where the run directory cannot be written.
     """
-    try:
-        yield from _epochs(proposal, splits, config, folder)
-    except Unwritable as error:
-        yield {"abort": str(error)}
-    except Exception as error:
-        (folder / "checkpoints" / f"{proposal.id}.pt").unlink(missing_ok=True)
-        path = folder / "errors" / f"{proposal.id}.txt"
-        with suppress(OSError):  # a full disk must not hide what went wrong
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(traceback.format_exc())
-        reason = f"{type(error).__name__}: {error}" if not str(error).startswith("the loss") else str(error)
-        yield {"outcome": Outcome(failure=reason).to_dict(), "metrics": {}, "warnings": []}
-
-
-def _epochs(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
     torch.set_num_threads(config.run.cpus_per_trial)
     placement = place(config.run.device, config.train.precision)
     kind = KINDS[proposal.kind]
     training = build_training(proposal, splits, config, placement, folder)
-    checkpoint = folder / "checkpoints" / f"{proposal.id}.pt"
+    checkpoint = checkpoint_path(folder, proposal.id)
     totals = {"images": 0, "multiply_adds": 0, "seconds": 0.0, "peak_memory_mib": 0.0}
     told: list[Event] = []
     if checkpoint.exists():
@@ -63,13 +53,13 @@ def _epochs(proposal: Proposal, splits: Splits, config: Config, folder: Path) ->
             totals[key] += metrics[key]
         totals["peak_memory_mib"] = max(totals["peak_memory_mib"], metrics["peak_memory_mib"])
         told.append({"epoch": training.epoch, "metrics": metrics})
-        _write(checkpoint, _saved({"training": training.state_dict(), "totals": totals, "told": told}))
+        write_output(checkpoint, _saved({"training": training.state_dict(), "totals": totals, "told": told}))
         yield told[-1]
     outcome, found, warnings = kind.finish(training, splits, config)
     if kind.keeps_weights(config):
         # cloned: safetensors refuses channels-last strides
         weights = {k: v.detach().cpu().contiguous() for k, v in training.network.state_dict().items()}
-        _write(weights_path(folder, proposal.id), save(weights))
+        write_output(weights_path(folder, proposal.id), save(weights))
     checkpoint.unlink(missing_ok=True)
     device = torch.cuda.get_device_name(placement.device) if placement.device.type == "cuda" else placement.device.type
     yield {"outcome": outcome.to_dict(), "metrics": totals | found | {"device": device}, "warnings": warnings}
@@ -197,26 +187,6 @@ KINDS: dict[str, TrialKind] = {
     "evaluation": TrialKind(lambda s: s.weights, False, _evaluation, lambda c: False),
     "retraining": TrialKind(_all_but_test, False, _retraining, lambda c: True),
 }
-
-
-class Unwritable(OSError):
-    """The run directory takes no more data."""
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write atomically: a reader finds the old file or the new one. The name is this process's own: a trial may briefly run twice."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    except OSError as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise Unwritable(
-            f"The run directory must be writable, but writing {path} failed: {error.strerror or error}. "
-            "Free space or set the permissions and continue in the same directory."
-        ) from error
 
 
 def _saved(state: Any) -> bytes:

@@ -3,44 +3,30 @@
 import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray.tune.search import Searcher
 
-from searchers.base import Outcome, Proposal, State
-
-
-class Asks(Protocol):
-    """What the adapter needs of a searcher, or of something that stands before one."""
-
-    def ask(self) -> Proposal | None: ...
-
-    def tell(self, id: str, outcome: Outcome) -> None: ...
-
-    @property
-    def done(self) -> bool: ...
-
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
+from searchers.base import Outcome
+from searchers.grid import Asks, Plan
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]
     """`suggest` is `ask`, `on_trial_complete` is `tell`.
 
-    A trial's config is {"proposal": Proposal.to_dict()}. It reports {"event": JSON text} (Tune would flatten a dict); the last event holds an
-    "outcome", that is `Outcome.to_dict()`. Every event is also given to `observe(proposal id, event)`. A trial that dies without an outcome is
+    A trial's config is {"proposal": Plan.to_dict()}. It reports {"event": JSON text} (Tune would flatten a dict); the last event holds an
+    "outcome", that is `Outcome.to_dict()`. Every event is also given to `observe(plan id, event)`. A trial that dies without an outcome is
     told as a failure, so that the batch always shrinks. Always run it with `max_concurrent_trials` set: without it Tune asks for one trial at a
     time. The state is JSON; `observe` is not part of it.
     """
 
     def __init__(
-        self, searcher: Asks, observe: Callable[[str, Mapping[str, Any]], None] = lambda id, event: None
+        self, searcher: Asks[Plan], observe: Callable[[str, Mapping[str, Any]], None] = lambda id, event: None
     ) -> None:
         super().__init__()
         # not named `searcher`: Tune takes what has that attribute for a wrapper of its own
         self.source, self.observe = searcher, observe
-        self.running: dict[str, str] = {}  # Tune's trial id -> proposal id
+        self.running: dict[str, str] = {}  # Tune's trial id -> the plan's
 
     def set_search_properties(self, metric: str | None, mode: str | None, config: Any, **spec: Any) -> bool:
         """Nothing to take over: what is searched is the searcher's business."""

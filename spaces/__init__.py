@@ -1,23 +1,45 @@
-"""What can be built: graphs, their features, hyper-architectures."""
+"""What can be built: graphs, their features, hyper-architectures; cells, their published spaces and genotypes."""
 
+from spaces.cell import LAYOUTS, NONE, RESIDUAL, CellSpace, Gene, Macro, Position
 from spaces.dag import INPUT, OUTPUT, Dag, catalogue, complete_dag, enumerate_dags
+from spaces.darts import DARTS_OPS, OPERATORS, SPACES, PublishedSpace, cells_of, darts_cell, fixed_edges, published
 from spaces.errors import InvalidInput
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
+from spaces.genotype import GENOTYPES, load_cells, read_genotype, write_genotype
 from spaces.graph_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
 __all__ = [
+    "DARTS_OPS",
     "DEFAULT_FEATURES",
     "FEATURES",
+    "GENOTYPES",
     "INPUT",
+    "LAYOUTS",
+    "NONE",
+    "OPERATORS",
     "OUTPUT",
+    "RESIDUAL",
+    "SPACES",
+    "CellSpace",
     "Dag",
     "Feature",
     "FeatureMap",
+    "Gene",
     "GraphSpace",
     "HyperArchitecture",
     "InvalidInput",
+    "Macro",
+    "Position",
+    "PublishedSpace",
     "catalogue",
+    "cells_of",
     "complete_dag",
+    "darts_cell",
     "enumerate_dags",
+    "fixed_edges",
+    "load_cells",
+    "published",
+    "read_genotype",
+    "write_genotype",
 ]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -116,7 +117,13 @@ class CellSpace:
 
     def narrowed(self, mask: npt.NDArray[np.bool_]) -> Self:
         """The part of this space that `mask` [E, O] leaves. Never larger than this one."""
-        require(mask.shape == self.mask.shape, "mask is [edges, ops]", "", mask=mask.shape, space=self.mask.shape)
+        require(
+            mask.shape == self.mask.shape,
+            "mask is [edges, ops]",
+            "Give one row per edge, one entry per operation.",
+            mask=mask.shape,
+            space=self.mask.shape,
+        )
         return replace(self, allowed=tuple(tuple(bool(v) for v in row) for row in self.mask & mask))
 
     def incoming(self, node: int) -> tuple[int, ...]:
@@ -163,7 +170,8 @@ class CellSpace:
     def genotype(self, genes: Iterable[tuple[int, int, str]]) -> Self:
         """The genotype with these (source, target, op). Raises InvalidInput where it is not in this space."""
         mask = np.zeros_like(self.mask)
-        for source, target, op in genes:
+        given = list(genes)
+        for source, target, op in given:
             if (source, target) not in self.edges or op not in self.ops:
                 raise InvalidInput(
                     f"A gene must name an edge and an operation of its space, but got {op!r} on {source} -> {target}. The space has the "
@@ -174,7 +182,7 @@ class CellSpace:
             bool((mask <= self.mask).all()),
             "every gene is allowed in the space",
             "Use a larger space.",
-            genes=list(genes),
+            genes=given,
         )
         found = self.narrowed(mask)
         require(found.is_discrete, "one operation per edge and `keep` edges per node", "Drop genes.", keep=self.keep)
@@ -198,6 +206,8 @@ class CellSpace:
                 tuple(int(node) for node in data["outputs"]),
                 None if data.get("keep") is None else int(data["keep"]),
             )
+        except InvalidInput:  # a ValueError too, but one that says already which rule is broken
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 f"A cell needs inputs, nodes, ops, edges, allowed, outputs and keep, but: {error!r}."
@@ -245,7 +255,7 @@ LAYOUTS: dict[str, Callable[[int], tuple[Position, ...]]] = {
 class Macro:
     """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A repeated kind shares its choices.
 
-    Raises InvalidInput for an unknown layout and for kinds that are not those of the layout.
+    Raises InvalidInput for an unknown layout and for a kind of the layout that has no cell.
     """
 
     cells: Mapping[str, CellSpace]
@@ -254,7 +264,13 @@ class Macro:
 
     def __post_init__(self) -> None:
         require(self.depth >= 1, "depth >= 1", "Use 8 or 20.", depth=self.depth)
-        require(self.stacking in LAYOUTS, f"stacking is one of {', '.join(LAYOUTS)}", "", stacking=self.stacking)
+        nearest = get_close_matches(self.stacking, LAYOUTS, n=1, cutoff=0.0)
+        require(
+            self.stacking in LAYOUTS,
+            f"stacking is one of {', '.join(LAYOUTS)}",
+            f"Did you mean {nearest[0]!r}?",
+            stacking=self.stacking,
+        )
         needed = {place.kind for place in self.layout} - {RESIDUAL}
         missing = sorted(needed - set(self.cells))
         require(
@@ -263,8 +279,12 @@ class Macro:
             "Give the missing ones, or another depth.",
             missing=missing[:5],
         )
-        shapes = {(cell.inputs) for cell in self.cells.values()}
-        require(len(shapes) == 1, "all cells have the same number of inputs", "", inputs=sorted(shapes))
+        require(
+            len({cell.inputs for cell in self.cells.values()}) == 1,
+            "all cells have the same number of inputs",
+            "Build all of them with 2 inputs (DARTS), or all with 1 (NAS-Bench-201).",
+            inputs={kind: cell.inputs for kind, cell in self.cells.items()},
+        )
 
     @property
     def layout(self) -> tuple[Position, ...]:
@@ -272,8 +292,11 @@ class Macro:
         return LAYOUTS[self.stacking](self.depth)
 
     def at_depth(self, depth: int) -> Self:
-        """The same cells, stacked `depth` high."""
-        return replace(self, depth=depth)
+        """The same cells, stacked `depth` high; where no choice is shared, those that find no place in a lower stack are left out."""
+        lower = replace(self, depth=depth)
+        if self.stacking != "unshared":
+            return lower
+        return replace(lower, cells={place.kind: self.cells[place.kind] for place in lower.layout})
 
     def with_cells(self, cells: Mapping[str, CellSpace]) -> Self:
         """The same stack of other cells."""
@@ -310,6 +333,8 @@ class Macro:
             )
             cells = {str(kind): CellSpace.from_dict(cell) for kind, cell in data["cells"].items()}
             return cls(cells, str(data["stacking"]), int(data["depth"]))
+        except InvalidInput:
+            raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(f"A file of cells needs format, stacking, depth and cells, but: {error!r}.") from error
 

@@ -1,8 +1,8 @@
-"""Files that are whole or not there at all."""
+"""The files of an export."""
 
-import os
 from pathlib import Path
 
+from fade_ray.atomic import write_atomically
 from spaces.errors import InvalidInput
 
 
@@ -12,18 +12,10 @@ def write_whole(path: Path, content: bytes) -> Path:
     Raises:
         InvalidInput: if the place cannot be written (read-only, full disk); what was at `path` stays.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            temporary.write_bytes(content)
-            os.replace(temporary, path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        return write_atomically(path, content)
     except OSError as error:
         raise InvalidInput(
             f"An export must be writable, but writing {path} failed: {error.strerror or error}. "
             "Free space, set the permissions or choose another folder."
         ) from error
-    return path

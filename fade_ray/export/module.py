@@ -4,7 +4,8 @@ import dataclasses
 import json
 import keyword
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -50,19 +51,82 @@ def export_module(
         InvalidInput: a network with a choice left, a name that cannot be imported, a wrong number of classes or channels, a mean that
             is not finite or a std that is not positive, a fact under a name already taken, or a folder that cannot be written.
     """
-    mean, std = [float(value) for value in mean], [float(value) for value in std]
-    _check(network, name, classes, mean, std)
-    weights = module_weights(network)
-    description = _describe(network, weights, classes, mean, std)
-    if taken := sorted(description.keys() & facts.keys()):
+    check_architecture(network)
+    told = Told(name, list(classes), [float(value) for value in mean], [float(value) for value in std])
+    told.check(network.classes, network.input_shape)
+
+    def source(lines: Mapping[str, str]) -> str:
+        return module_source(network, name, classes=told.classes, mean=told.mean, std=told.std, facts=lines)
+
+    return write_files(folder, told, module_weights(network), _describe(network), facts, source)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What an export says of the images. `name`: of the module; `classes`: [classes] names; `mean`, `std`: [channels]."""
+
+    name: str
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+
+    def check(self, classes: int, input_shape: tuple[int, int, int]) -> None:
+        """InvalidInput unless it fits a network with so many classes and images [channels, side, side]."""
+        if not self.name.isidentifier() or keyword.iskeyword(self.name):
+            raise InvalidInput(
+                f"The name of a module must be a Python identifier, but got {self.name!r}. Use 'architecture'."
+            )
+        require(
+            len(self.classes) == classes,
+            "len(classes) == network.classes",
+            "Name each class once.",
+            classes=len(self.classes),
+        )
+        channels = input_shape[0]
+        finite = all(map(math.isfinite, [*self.mean, *self.std]))
+        require(
+            len(self.mean) == len(self.std) == channels and finite and min(self.std) > 0,
+            "mean and std are finite, std > 0, one of each per channel",
+            "Give those that the training images were normalised with.",
+            mean=self.mean,
+            std=self.std,
+            channels=channels,
+        )
+
+
+def write_files(
+    folder: Path,
+    told: Told,
+    weights: Mapping[str, Tensor],
+    description: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    source: Callable[[Mapping[str, str]], str],
+) -> Path:
+    """Write the three files of an export and return the path of the `.py`, which is written last.
+
+    Args:
+        weights: by their names in the module.
+        description: of the network, with "code" and "multiply_adds".
+        source: gives the text of the module from the "key: value" lines of its docstring.
+
+    Raises:
+        InvalidInput: a fact under a name already taken, or a folder that cannot be written.
+    """
+    statistics = ("running_mean", "running_var", "num_batches_tracked")  # buffers of BatchNorm, not trained
+    parameters = sum(value.numel() for key, value in weights.items() if not key.endswith(statistics))
+    whole = {
+        **description,
+        **{"classes": told.classes, "mean": told.mean, "std": told.std, "parameters": parameters},
+    }
+    if taken := sorted(whole.keys() & facts.keys()):
         raise InvalidInput(f"Facts need names that the description does not use, but got {taken}. Rename them.")
-    told = {"Parameters": description["parameters"], "Multiply-adds per image": description["multiply_adds"]}
-    told |= {key: value for key, value in facts.items() if key.isidentifier()}
-    source = module_source(network, name, classes=classes, mean=mean, std=std, facts=_numbers(told))
-    text = json.dumps(plain({**description, **facts}), indent=2) + "\n"
-    write_whole(folder / f"{name}.safetensors", save(weights, {"format": "pt", "code": description["code"]}))
-    write_whole(folder / f"{name}.json", text.encode())
-    return write_whole(folder / f"{name}.py", source.encode())
+    lines = {"Parameters": parameters, "Multiply-adds per image": whole["multiply_adds"]}
+    lines |= {key: value for key, value in facts.items() if key.isidentifier()}
+    text = source(_numbers(lines))
+    written = json.dumps(plain({**whole, **facts}), indent=2) + "\n"
+    write_whole(folder / f"{told.name}.safetensors", save(dict(weights), {"format": "pt", "code": whole["code"]}))
+    write_whole(folder / f"{told.name}.json", written.encode())
+    return write_whole(folder / f"{told.name}.py", text.encode())
 
 
 def _numbers(facts: Mapping[str, Any]) -> dict[str, str]:
@@ -81,37 +145,7 @@ def check_architecture(network: ChainNetwork) -> None:
     )
 
 
-def _check(
-    network: ChainNetwork, name: str, classes: Sequence[str], mean: Sequence[float], std: Sequence[float]
-) -> None:
-    check_architecture(network)
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise InvalidInput(f"The name of a module must be a Python identifier, but got {name!r}. Use 'architecture'.")
-    require(
-        len(classes) == network.classes,
-        "len(classes) == network.classes",
-        "Name each class once.",
-        classes=len(classes),
-    )
-    channels = network.input_shape[0]
-    require(
-        len(mean) == len(std) == channels and all(map(math.isfinite, [*mean, *std])) and min(std) > 0,
-        "mean and std are finite, std > 0, one of each per channel",
-        "Give those that the training images were normalised with.",
-        mean=mean,
-        std=std,
-        channels=channels,
-    )
-
-
-def _describe(
-    network: ChainNetwork,
-    weights: Mapping[str, Tensor],
-    classes: Sequence[str],
-    mean: Sequence[float],
-    std: Sequence[float],
-) -> dict[str, Any]:
-    statistics = ("running_mean", "running_var", "num_batches_tracked")  # buffers of BatchNorm, not trained
+def _describe(network: ChainNetwork) -> dict[str, Any]:
     dags = [dag for (dag,) in network.hyper.rows]
     return {
         "code": network.hyper.code(),
@@ -119,9 +153,5 @@ def _describe(
         "layout": [dataclasses.asdict(row) for row in network.layout],
         "network": dataclasses.asdict(network.config),
         "input_shape": network.input_shape,
-        "classes": list(classes),
-        "mean": mean,
-        "std": std,
-        "parameters": sum(value.numel() for key, value in weights.items() if not key.endswith(statistics)),
         "multiply_adds": network.multiply_adds(),
     }

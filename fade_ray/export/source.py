@@ -51,16 +51,15 @@ def module_source(
     """The text of `<name>.py` for a network of width one. `facts`: "key: value" lines of its docstring."""
     config, layout = network.config, network.layout
     channels, side, _ = network.input_shape
-    constants = {"CLASSES": [literal(text) for text in classes], "MEAN": map(repr, mean), "STD": map(repr, std)}
     rows = zip(layout, _dags(network), strict=True)
     pooled = any(row.stride > 1 for row in layout)
     return str(
-        _template().render(
+        template("module.py.j2").render(
             name=name,
             version=importlib.metadata.version("fade-ray"),
             facts=facts,
             shape=f"[batch, {channels}, {side}, {side}]",
-            constants=[line for key, items in constants.items() for line in _constant(key, list(items))],
+            constants=constant_lines(classes, mean, std),
             rows=[_row(number, row, dag, config) for number, (row, dag) in enumerate(rows, start=1)],
             features=network.classifier.in_features,
             classes=len(classes),
@@ -81,7 +80,7 @@ def module_weights(network: ChainNetwork) -> dict[str, Tensor]:
     nested = len(_operation_words(network.config)) > 1  # then the convolution is part 0 of a Sequential
     for number, (module, dag) in enumerate(zip(network.rows, _dags(network), strict=True), start=1):
         row = cast(Row, module)
-        weights |= _prefixed(f"entry{number}", row.entry.state_dict())
+        weights |= prefixed(f"entry{number}", row.entry.state_dict())
         operations = cast(Cell, row.mixed.cells[0]).operations
         for (source, target), name in zip(_edges(dag), _edge_names(number, dag), strict=True):
             operation = cast(Operation, operations[f"{source}-{target}"])
@@ -89,11 +88,17 @@ def module_weights(network: ChainNetwork) -> dict[str, Tensor]:
             if operation.bias is not None:
                 weights[f"{name}.0.bias" if nested else f"{name}.bias"] = operation.bias.detach()
             if operation.norm is not None:
-                weights |= _prefixed(f"{name}.1", operation.norm.state_dict())
+                weights |= prefixed(f"{name}.1", operation.norm.state_dict())
         if row.norm is not None:
-            weights |= _prefixed(f"norm{number}", row.norm.state_dict())
-    weights |= _prefixed("classifier", network.classifier.state_dict())
+            weights |= prefixed(f"norm{number}", row.norm.state_dict())
+    weights |= prefixed("classifier", network.classifier.state_dict())
     return {key: value.cpu().contiguous() for key, value in weights.items()}
+
+
+def constant_lines(classes: Sequence[str], mean: Sequence[float], std: Sequence[float]) -> list[str]:
+    """The assignments of CLASSES, MEAN and STD."""
+    constants = {"CLASSES": [literal(text) for text in classes], "MEAN": map(repr, mean), "STD": map(repr, std)}
+    return [line for key, items in constants.items() for line in list_lines(key, list(items))]
 
 
 def literal(text: str) -> str:
@@ -136,13 +141,14 @@ def _comment(number: int, dag: Dag) -> list[str]:
 
 def _cell_lines(number: int, dag: Dag, *, relu: bool) -> Iterator[str]:
     """One statement for the sources, which share one value, one for each further vertex and one for OUTPUT."""
-    yield from _statement(" = ".join(f"v{u}" for u in dag.sources), ["x"], relu)
+    yield from statement(" = ".join(f"v{u}" for u in dag.sources), ["x"], relu)
     for target in [*(v for v in range(dag.n) if v not in dag.sources), OUTPUT]:
         terms = [f"self.cell{number}_{u}_{v}(v{u})" for u, v in _edges(dag) if v == target]
-        yield from _statement("x" if target == OUTPUT else f"v{target}", terms, relu)
+        yield from statement("x" if target == OUTPUT else f"v{target}", terms, relu)
 
 
-def _statement(target: str, terms: Sequence[str], relu: bool) -> list[str]:
+def statement(target: str, terms: Sequence[str], relu: bool = False) -> list[str]:
+    """`target = the sum of terms`, or its ReLU, as it stands in a method, on one line where it fits."""
     total = " + ".join(terms)
     line = f"{target} = F.relu({total})" if relu else f"{target} = {total}"
     if INDENT + len(line) <= LINE:
@@ -152,9 +158,10 @@ def _statement(target: str, terms: Sequence[str], relu: bool) -> list[str]:
     return [f"{target} = F.relu(" if relu else f"{target} = (", *(f"    {part}" for part in inner), ")"]
 
 
-def _constant(name: str, items: Sequence[str]) -> list[str]:
+def list_lines(name: str, items: Sequence[str], indent: int = 0) -> list[str]:
+    """`name = [items]`, to stand `indent` characters in, on one line where it fits."""
     line = f"{name} = [{', '.join(items)}]"
-    return [line] if len(line) <= LINE else [f"{name} = [", *(f"    {item}," for item in items), "]"]
+    return [line] if indent + len(line) <= LINE else [f"{name} = [", *(f"    {item}," for item in items), "]"]
 
 
 def _operation_words(config: NetworkConfig) -> list[str]:
@@ -185,12 +192,14 @@ def _description(config: NetworkConfig, pooled: bool) -> str:
     )
 
 
-def _prefixed(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def prefixed(prefix: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The weights with `prefix.` before their names."""
     return {f"{prefix}.{key}": value for key, value in weights.items()}
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A template of this folder, for Python text."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent),
         trim_blocks=True,
@@ -199,4 +208,4 @@ def _template() -> Any:
         undefined=StrictUndefined,
         autoescape=False,  # Python, not HTML
     )
-    return environment.get_template("module.py.j2")
+    return environment.get_template(name)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
-from fade_ray.records import Cost, History, wording
+from fade_ray.records import Cost, History, TrialHistory, wording
 from fade_ray.report.statistics import wilson
 from fade_ray.report.words import count, duration, percent, si
 from spaces.dag import Dag
@@ -38,7 +38,7 @@ class Run:
         """
         history = History.read(folder / "records.jsonl")
         names = ("config.json", "environment.json", "result.json")
-        return cls(folder, history, *(_read_object(folder / name) for name in names))
+        return cls(folder, history, *(read_object(folder / name) for name in names))
 
     @property
     def name(self) -> str:
@@ -68,7 +68,7 @@ class Run:
         return [row[0] for row in self.history.proposals[best.id].hyper.rows] if best else []
 
 
-def _read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is no such file."""
     try:
         data = json.loads(path.read_bytes())
@@ -102,12 +102,12 @@ def state(run: Run) -> tuple[str, str]:
         return "empty", "Nothing was recorded yet."
     continued = f" It was continued {count(history.resumed, 'time')}." if history.resumed else ""
     if history.ended and not run.result:
-        return "ended without a result", f"Ended {_moment(history.last)}: nothing was found to retrain.{continued}"
+        return "ended without a result", f"Ended {moment(history.last)}: nothing was found to retrain.{continued}"
     if history.ended:
-        return "finished", f"Started {_moment(history.started)}, ended {_moment(history.last)}.{continued}"
+        return "finished", f"Started {moment(history.started)}, ended {moment(history.last)}.{continued}"
     waiting = len(history.in_flight)
     flight = f" {count(waiting, 'trial')} {'was' if waiting == 1 else 'were'} in flight." if waiting else ""
-    times = f"Started {_moment(history.started)}, last record {_moment(history.last)}."
+    times = f"Started {moment(history.started)}, last record {moment(history.last)}."
     return "unfinished", f"{times}{flight}{continued} All figures show what was done until then."
 
 
@@ -116,7 +116,7 @@ def continuation(run: Run) -> str | None:
     return None if run.history.ended else f"fade-ray search --out {shlex.quote(str(run.folder))}"
 
 
-def _moment(time: str | None) -> str:
+def moment(time: str | None) -> str:
     """An ISO time to the second."""
     return "unknown" if time is None else time[:19].replace("T", " ") + " UTC"
 
@@ -165,7 +165,7 @@ def _test_accuracy(run: Run) -> list[Row]:
     return [("test accuracy", percent(accuracy, 2), "; ".join(remarks))]
 
 
-def warnings(history: History) -> list[Row]:
+def warnings(history: TrialHistory[Any]) -> list[Row]:
     """(message, trials it is about) of all warnings in words; those that differ in their numbers only are told once."""
     told: dict[str, tuple[list[str], list[str]]] = {}
     for id, message in history.warnings:

@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
         with house_style():
             for picture in _pictures(run):
                 svg = inline(save(picture, folder / "figures"), picture.name, picture.alt)
-                drawn[picture.name] = _element(picture, svg)
+                drawn[picture.name] = element(picture, svg)
         path = folder / "report.html"
         replace_file(path, _page(run, drawn).encode())
     except OSError as error:
@@ -69,17 +69,23 @@ def _pictures(run: Run) -> Iterator[Picture]:
     yield from (picture for picture in candidates if picture is not None)
 
 
-def _element(picture: Picture, svg: str) -> Markup:
+def element(picture: Picture, svg: str) -> Markup:
+    """A picture and its caption as they stand on a page."""
     caption = html.escape(f"{picture.caption}")
     return Markup(f'<div class="drawing">{svg}</div><figcaption>{caption}</figcaption>')
 
 
-def _page(run: Run, drawn: dict[str, Markup]) -> str:
+def environment() -> Environment:
+    """Of the templates of this package, which escape what they show."""
     loader = PackageLoader("fade_ray.report", ".")
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+
+
+def _page(run: Run, drawn: dict[str, Markup]) -> str:
     word, sentence = facts.state(run)
     history = run.history
-    return environment.get_template("report.html.j2").render(
+    template = environment().get_template("report.html.j2")
+    return template.render(
         name=run.name,
         state=word,
         sentence=sentence,

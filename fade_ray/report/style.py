@@ -2,7 +2,6 @@
 
 import html
 import io
-import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+
+from fade_ray.atomic import write_atomically
 
 WIDTH = 10.0
 """Inches of every figure: 720 SVG units, so that 10 of them, the size of text, are 15 pixels on a page of 1,080."""
@@ -199,14 +200,8 @@ def save(picture: Picture, folder: Path) -> str:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: first beside its place, then moved there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a file whole or not at all."""
+    write_atomically(path, data)
 
 
 def inline(svg: str, name: str, alt: str) -> str:

@@ -7,19 +7,59 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar
 
-from fade_ray.config import Config, differences
+from fade_ray.atomic import write_atomically
+from fade_ray.config import Config, RunConfig, differences
 from spaces.errors import InvalidInput
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 
 
-def default_folder(config: Config) -> Path:
+class Configuration(Protocol):
+    """What a run directory needs of a configuration, whatever the run is made of: a frozen dataclass with these."""
+
+    @property
+    def run(self) -> RunConfig: ...
+
+    @property
+    def out(self) -> str | None: ...
+
+    @property
+    def name(self) -> str: ...
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, by parts; "run", "out" and "name" may change when a run is continued."""
+
+
+C = TypeVar("C", bound=Configuration)
+
+
+@dataclass(frozen=True)
+class RunKind(Generic[C]):
+    """A kind of run: the `fade-ray` command that starts and continues it, and how its configuration is read.
+
+    `read` is the inverse of `to_dict`. The command is kept as "kind" in config.json, but for a search.
+    """
+
+    command: str
+    read: Callable[[Mapping[str, Any]], C]
+
+
+SEARCH = RunKind("search", Config.from_dict)
+
+
+def run_folder(config: Configuration) -> Path:
+    """The directory of a run, absolute: `out`, else a new one."""
+    return (Path(config.out).expanduser() if config.out else default_folder(config)).resolve()
+
+
+def default_folder(config: Configuration) -> Path:
     """runs/<time>-<name>, a new one."""
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.name}"
     path = Path("runs") / stem
@@ -32,9 +72,7 @@ def default_folder(config: Config) -> Path:
 
 def write_json(path: Path, value: Any) -> None:
     """Atomically, indented."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(value, indent=2) + "\n")
-    os.replace(temporary, path)
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -47,14 +85,39 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-def stored_config(folder: Path) -> Config | None:
-    """The configuration of the run in `folder`; None where there is none. Raises InvalidInput for one of another version."""
+def stored_kind(folder: Path) -> str | None:
+    """The command of the run in `folder`; None where there is none. Raises InvalidInput for a config.json that is none."""
     path = folder / "config.json"
     if not path.exists():
         return None
     values = read_json(path)
+    return str(values.get("kind", SEARCH.command)) if isinstance(values, dict) else SEARCH.command
+
+
+def check_kind(folder: Path, kind: RunKind[Any]) -> bool:
+    """Whether `folder` holds a run of this kind. Raises InvalidInput if it holds one of another kind."""
+    stored = stored_kind(folder)
+    if stored not in (None, kind.command):
+        raise InvalidInput(
+            f"{folder} must hold a run of `fade-ray {kind.command}`, but it holds one of `fade-ray {stored}`. "
+            f"Name another directory, or continue that run with `fade-ray {stored} --out {folder}`."
+        )
+    return stored is not None
+
+
+def stored_config(folder: Path) -> Config | None:
+    """The configuration of the search in `folder`, as `stored`."""
+    return stored(folder, SEARCH)
+
+
+def stored(folder: Path, kind: RunKind[C]) -> C | None:
+    """The configuration of the run in `folder`; None where there is none. Raises InvalidInput for one of another kind or version."""
+    if not check_kind(folder, kind):
+        return None
+    path = folder / "config.json"
+    values = read_json(path)
     try:
-        return Config.from_dict(values)
+        return kind.read({key: value for key, value in values.items() if key != "kind"})
     except (InvalidInput, TypeError, AttributeError) as error:
         raise InvalidInput(
             f"{path} must be the configuration of a run of this version, but: {error} "
@@ -62,14 +125,14 @@ def stored_config(folder: Path) -> Config | None:
         ) from error
 
 
-def check_same_search(config: Config, folder: Path) -> bool:
-    """Whether `folder` holds this search already. Raises InvalidInput naming the differences if it holds another one."""
-    stored = stored_config(folder)
-    if stored is None:
+def check_same_run(folder: Path, config: C, kind: RunKind[C]) -> bool:
+    """Whether `folder` holds this run already. Raises InvalidInput naming the differences if it holds another one."""
+    before = stored(folder, kind)
+    if before is None:
         if folder.is_dir() and any(path.suffix in (".jsonl", ".html") for path in folder.iterdir()):
             raise InvalidInput(f"{folder} holds files of something else. Choose another directory with --out.")
         return False
-    changed = differences(config.to_dict(), stored.to_dict())
+    changed = differences(config.to_dict(), before.to_dict())
     if changed:
         raise InvalidInput(
             f"{folder} holds a run with another configuration ({'; '.join(changed)}). "
@@ -79,7 +142,7 @@ def check_same_search(config: Config, folder: Path) -> bool:
 
 
 @contextmanager
-def opened(folder: Path, config: Config, command: str) -> Iterator[None]:
+def opened(folder: Path, config: Configuration, command: str, kind: RunKind[Any] = SEARCH) -> Iterator[None]:
     """Create or continue the run directory, for this process alone. Raises InvalidInput when it cannot be written or is in use."""
     try:
         for name in FOLDERS:
@@ -97,7 +160,8 @@ def opened(folder: Path, config: Config, command: str) -> Iterator[None]:
                 f"One process at a time may run in {folder}, and one does. Wait for it or end it."
             ) from error
         try:
-            write_json(folder / "config.json", config.to_dict())
+            named = {} if kind.command == SEARCH.command else {"kind": kind.command}
+            write_json(folder / "config.json", named | config.to_dict())
             if not (folder / "environment.json").exists():  # of the first start; every start's is in the record
                 write_json(folder / "environment.json", environment(command))
         except OSError as error:

@@ -1,4 +1,4 @@
-"""The session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on one yet."""
+"""A session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on one yet."""
 
 import importlib.util
 import logging
@@ -8,14 +8,15 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from fade_ray.config import Config, RunConfig
-from fade_ray.data import Splits
+from fade_ray.config import RunConfig
+from fade_ray.job import Job
 from spaces.errors import InvalidInput
 
 from .session import Session
 
+D = TypeVar("D")
 WORKER_RESTARTS = 2  # of a trial whose process died, each from its last epoch; then it counts as failed
 
 QUIET = {
@@ -33,15 +34,15 @@ ALWAYS = {
 }
 
 
-def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> None:
+def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> None:
     """Carry the session out on Ray Tune.
 
-    Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one with the proposals that are not finished.
+    Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one with the plans that are not finished.
     Raises InvalidInput when the cluster has not what a trial asks for.
     """
-    for name, value in (ALWAYS if config.run.verbose else ALWAYS | QUIET).items():
+    for name, value in (ALWAYS if run.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
-    with _cluster(config.run) as ray:
+    with _cluster(run) as ray:
         from ray import tune
 
         from searchers.tune import TuneSearcher
@@ -49,11 +50,11 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
         from .ray_trial import FadeTrial, KeepActors
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-        gpus = gpus_per_trial(config.run, nodes)
-        slots = concurrency(config.run, gpus, nodes)
+        gpus = gpus_per_trial(run, nodes)
+        slots = concurrency(run, gpus, nodes)
         _check_storage(ray, folder)
-        trial = tune.with_parameters(FadeTrial, splits=splits, settings=config, folder=str(folder))
-        trial = tune.with_resources(trial, {"cpu": config.run.cpus_per_trial, "gpu": gpus})
+        trial = tune.with_parameters(FadeTrial, job=job, data=data, folder=str(folder))
+        trial = tune.with_resources(trial, {"cpu": run.cpus_per_trial, "gpu": gpus})
         trial.__name__ = FadeTrial.__name__  # what Ray's dashboard and `ps` show
         experiments = folder / "tune"
         experiments.mkdir(exist_ok=True)
@@ -71,7 +72,7 @@ def run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> N
             run_config=tune.RunConfig(
                 name=f"{len(list(experiments.iterdir())):03d}",
                 storage_path=str(experiments.resolve()),
-                verbose=2 if config.run.verbose else 0,
+                verbose=2 if run.verbose else 0,
                 failure_config=tune.FailureConfig(max_failures=WORKER_RESTARTS),
                 checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
                 callbacks=[],

@@ -8,25 +8,21 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from fade_ray.config import Config
-from fade_ray.data import Splits
-from fade_ray.trial import Event, run_trial
-from searchers import Proposal
+from fade_ray.job import Event, Job, events
 
 
 class FadeTrial(tune.Trainable):  # type: ignore[misc]
-    """One proposal; each `step` is an epoch. Checkpoints are `run_trial`'s own, so a restarted actor goes on after the last epoch.
+    """One plan; each `step` is an epoch. Checkpoints are the job's own, so a restarted actor goes on after the last epoch.
 
-    The splits come out of the object store without a copy.
+    The data come out of the object store; arrays are not copied.
     """
 
-    def setup(self, config: dict[str, Any], splits: Splits, settings: Config, folder: str) -> None:
-        self._splits, self._settings, self._folder = splits, settings, Path(folder)
+    def setup(self, config: dict[str, Any], job: Job[Any], data: Any, folder: str) -> None:
+        self._job, self._data, self._folder = job, data, Path(folder)
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        proposal = Proposal.from_dict(config["proposal"])
-        self._events: Iterator[Event] = run_trial(proposal, self._splits, self._settings, self._folder)
+        self._events: Iterator[Event] = events(self._job, config["proposal"], self._data, self._folder)
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)
@@ -37,7 +33,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         return True
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: Tune keeps no copy of what `run_trial` already has on disk."""
+        """Nothing: Tune keeps no copy of what the job already has on disk."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, see `save_checkpoint`."""

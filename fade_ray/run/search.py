@@ -8,27 +8,20 @@ from typing import Any
 from fade_ray.config import Config
 from fade_ray.data import Splits, load
 from fade_ray.nn import chain_layout
-from fade_ray.records import FORMAT, History, Journal
+from fade_ray.records import History
 from fade_ray.training import place
-from fade_ray.trial import augmentation
+from fade_ray.trial import SearchJob, augmentation
 from searchers import AnchorSearch, AskTell, RandomSearch, WithRetraining
 from spaces import GraphSpace, HyperArchitecture
 
-from .folder import check_same_search, command_line, default_folder, environment, opened, read_json
-from .local import run_local
+from .engines import Interrupted, carry_out, interruptible, recording
+from .folder import SEARCH, check_kind, check_same_run, command_line, read_json, run_folder
 from .progress import Progress
 from .result import write_result
-from .session import Session, Watcher
+from .session import SearchSession, Watcher
 from .tensorboard import TensorBoard
 
-
-def _run_ray(session: Session, splits: Splits, config: Config, folder: Path) -> None:
-    from .ray_engine import run_ray  # Ray is imported by those who run on it
-
-    run_ray(session, splits, config, folder)
-
-
-ENGINES: dict[str, Callable[[Session, Splits, Config, Path], None]] = {"ray": _run_ray, "local": run_local}
+__all__ = ["Interrupted", "Result", "finish", "load_result", "prepare", "search"]
 
 
 def _anchor(space: GraphSpace, config: Config) -> AskTell:
@@ -86,51 +79,31 @@ class Result:
     folder: Path
 
 
-class Interrupted(KeyboardInterrupt):
-    """A run that was stopped by a signal; `folder` continues it."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__()
-        self.folder = folder
-
-
 def search(config: Config, *, watchers: Sequence[Watcher] | None = None, command: str | None = None) -> Result:
     """Run a search to its end, or continue the one in `config.out`.
 
     `watchers` replaces the progress display (use () for silence). Raises InvalidInput for everything a user can mend, before any work where
     that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
     """
-    folder = Path(config.out).expanduser() if config.out else default_folder(config)
-    folder = folder.resolve()
-    if check_same_search(config, folder) and (folder / "result.json").exists():
+    folder = run_folder(config)
+    if check_same_run(folder, config, SEARCH) and (folder / "result.json").exists():
         if not (folder / "report.html").exists():
             finish(folder)
         return load_result(folder)
-    try:
+    with interruptible(folder, SEARCH):
         _carry_out(config, folder, watchers, command or command_line())
         finish(folder)
-    except KeyboardInterrupt as error:
-        raise Interrupted(folder) from error
     return load_result(folder)
 
 
 def _carry_out(config: Config, folder: Path, watchers: Sequence[Watcher] | None, command: str) -> None:
     """Search, retrain, export, up to result.json."""
     splits, searcher = prepare(config)
-    with opened(folder, config, command), Journal(folder / "records.jsonl") as journal:
-        history = History.read(folder / "records.jsonl")
-        resumed = history.started is not None
-        journal.append("start", format=FORMAT, resumed=resumed, environment=environment(command))
+    with recording(folder, config, SEARCH, History, command) as (journal, history):
         shown = [Progress(config.outer.iterations, history.best)] if watchers is None else list(watchers)
-        everyone: list[Watcher] = [*shown, TensorBoard(folder / "tensorboard")]
-        try:
-            session = Session(searcher, journal, history, everyone, iterations=config.outer.iterations)
-            ENGINES[config.run.engine](session, splits, config, folder)
-        finally:
-            for watcher in everyone:
-                watcher.close()
-        share = session.training_share if history.training_share is None else history.training_share
-        journal.append("end", training_share=share)
+        everyone = [*shown, TensorBoard(folder / "tensorboard")]
+        session = SearchSession(searcher, journal, history, everyone, iterations=config.outer.iterations)
+        share = carry_out(session, SearchJob(config), splits, config.run, folder)
         write_result(folder, splits, config, searcher, share)
 
 
@@ -164,6 +137,7 @@ def finish(folder: Path) -> None:
     from fade_ray.report import write_report
     from fade_ray.tables import write_tables
 
+    check_kind(folder, SEARCH)
     features = read_json(folder / "config.json")["space"]["features"]
     write_tables(History.read(folder / "records.jsonl"), features, folder / "tables")
     write_report(folder)

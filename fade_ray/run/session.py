@@ -1,26 +1,31 @@
-"""A search in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
+"""A run in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from fade_ray.records import History, Journal, wording
+from fade_ray.records import History, Journal, TrialHistory, wording
 from searchers import AskTell, Outcome, Proposal
+from searchers.grid import Asks, Plan
 from spaces.errors import InvalidInput
 
 COSTS = ("images", "multiply_adds", "seconds")
+P = TypeVar("P", bound=Plan)
 
 
 class Watcher:
-    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks at what it cares for."""
+    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks at what it cares for.
 
-    def proposed(self, proposal: Proposal) -> None:
+    A `proposal` is a plan of the kind that the run is made of: in an outer search a `Proposal`.
+    """
+
+    def proposed(self, proposal: Any) -> None:
         """A trial is about to run."""
 
-    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         """One of its epochs, from 1, is over."""
 
-    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+    def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         """It has ended, well or not."""
 
     def warned(self, message: str) -> None:
@@ -33,34 +38,27 @@ class Watcher:
         """The run has ended or stopped."""
 
 
-class Session:
+class Session(Generic[P]):
     """`ask`, `observe` and `tell` for an engine; every event is on disk before the searcher acts on it.
 
     A session over the record of an interrupted run first replays it: the searcher is deterministic, so asking it again and telling it what
-    is recorded restores its state, and the proposals without an outcome are handed out again under the same ids and seeds.
+    is recorded restores its state, and the plans without an outcome are handed out again under the same ids and seeds.
     """
 
     def __init__(
-        self,
-        searcher: AskTell,
-        journal: Journal,
-        history: History,
-        watchers: Sequence[Watcher] = (),
-        *,
-        iterations: int,
+        self, searcher: Asks[P], journal: Journal, history: TrialHistory[P], watchers: Sequence[Watcher] = ()
     ) -> None:
-        self.iterations = iterations  # that move the anchors; what follows evaluates and retrains
         self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
-        self._running: dict[str, tuple[Proposal, float]] = {}
+        self._running: dict[str, tuple[P, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
-        self._epochs: dict[str, set[int]] = {}
-        self._spent: dict[str, dict[str, float]] = {}
+        self._seen: dict[str, dict[int, Mapping[str, Any]]] = {}  # plan id -> epoch -> metrics, earlier sessions' too
         self._warned = {wording(message) for _, message in history.warnings}
         self.broken: InvalidInput | None = None
         self.training_seconds = 0.0
         self.wall_seconds = 0.0
-        if 0 not in history.anchors:
-            self._anchors(0)
+
+    def begin(self) -> None:
+        """Called once, before the first trial."""
 
     @property
     def done(self) -> bool:
@@ -73,65 +71,56 @@ class Session:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.searcher.load_state_dict(state)
 
-    def ask(self) -> Proposal | None:
-        """The next trial to run; None while the batch is in flight and at the end."""
-        while (proposal := self.searcher.ask()) is not None:
-            known = self.history.outcomes.get(proposal.id)
+    def ask(self) -> P | None:
+        """The next trial to run; None while all that can run is in flight and at the end."""
+        while (plan := self.searcher.ask()) is not None:
+            known = self.history.outcomes.get(plan.id)
             if known is not None:
-                self._tell(proposal.id, known)
+                self._tell(plan.id, known)
                 continue
-            if proposal.id not in self.history.proposals:
-                self._record("proposed", proposal=proposal.to_dict())
-            self._running[proposal.id] = (proposal, time.monotonic())
-            self._show("proposed", proposal)
-            return proposal
+            if plan.id not in self.history.proposals:
+                self._record("proposed", proposal=plan.to_dict())
+            self._running[plan.id] = (plan, time.monotonic())
+            self._seen[plan.id] = dict(self.history.epochs.get(plan.id, {}))
+            self._show("proposed", plan)
+            return plan
         return None
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
-        """Take one event of a running trial, as `run_trial` yields them."""
-        proposal, _ = self._running[id]
+        """Take one event of a running trial, as `fade_ray.job.events` yields them."""
+        plan, _ = self._running[id]
         if "abort" in event:
             self.broken = InvalidInput(event["abort"])
             raise self.broken
         if "epoch" not in event:
             self._last[id] = dict(event)
             return
-        if event["epoch"] in self._epochs.setdefault(id, set(self.history.epochs.get(id, ()))):
+        epoch, metrics = event["epoch"], event["metrics"]
+        if epoch in self._seen[id]:
             return  # told again by a trial that was restarted
-        self._epochs[id].add(event["epoch"])
-        self._record("epoch", id=id, epoch=event["epoch"], metrics=event["metrics"])
-        spent = self._spent.setdefault(id, dict.fromkeys(COSTS, 0))
-        for name in COSTS:
-            spent[name] += event["metrics"][name]
-        self._show("epoch", proposal, event["epoch"], event["metrics"])
+        self._seen[id][epoch] = metrics
+        self._record("epoch", id=id, epoch=epoch, metrics=metrics)
+        self.training_seconds += metrics.get("seconds") or 0.0
+        self._show("epoch", plan, epoch, metrics)
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """Record the end of a trial and tell the searcher."""
-        proposal, started = self._running.pop(id)
+        plan, started = self._running.pop(id)
         wall = time.monotonic() - started
         self.wall_seconds += wall
-        self.training_seconds += self._spent.get(id, {}).get("seconds", 0.0)
         last = self._last.pop(id, {})
         # a trial that failed reports no sums of its own, but has cost what was seen of it
-        metrics = self._spent.pop(id, {}) | last.get("metrics", {}) | {"trial_seconds": wall}
+        metrics = _cost(self._seen.pop(id)) | last.get("metrics", {}) | {"trial_seconds": wall}
         self._record("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
         for message in last.get("warnings", []):
             self.warn(message, id)
         if outcome.failure is not None:
             self.warn(f"trial {id} failed: {outcome.failure}", id)
-        self._show("finished", proposal, outcome, metrics)
+        self._show("finished", plan, outcome, metrics)
         self._tell(id, outcome)
 
     def _tell(self, id: str, outcome: Outcome) -> None:
-        before = self.searcher.iteration
         self.searcher.tell(id, outcome)
-        if before <= self.iterations and (self.searcher.iteration != before or self.searcher.done):
-            self._anchors(before)
-
-    def _anchors(self, iteration: int) -> None:
-        if iteration not in self.history.anchors:
-            self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
-        self._show("iteration", iteration, self.searcher.anchors)
 
     def _show(self, what: str, *told: Any) -> None:
         for watcher in self.watchers:
@@ -161,3 +150,42 @@ class Session:
     def training_share(self) -> float | None:
         """Share of the wall time of this session's finished trials that was spent training; None without one."""
         return self.training_seconds / self.wall_seconds if self.wall_seconds else None
+
+
+class SearchSession(Session[Proposal]):
+    """The session of an outer search, which records the anchors after each of the `iterations` that move them."""
+
+    searcher: AskTell
+    history: History
+
+    def __init__(
+        self,
+        searcher: AskTell,
+        journal: Journal,
+        history: History,
+        watchers: Sequence[Watcher] = (),
+        *,
+        iterations: int,
+    ) -> None:
+        super().__init__(searcher, journal, history, watchers)
+        self.iterations = iterations  # what follows evaluates and retrains
+
+    def begin(self) -> None:
+        if 0 not in self.history.anchors:
+            self._anchors(0)
+
+    def _tell(self, id: str, outcome: Outcome) -> None:
+        before = self.searcher.iteration
+        super()._tell(id, outcome)
+        if before <= self.iterations and (self.searcher.iteration != before or self.searcher.done):
+            self._anchors(before)
+
+    def _anchors(self, iteration: int) -> None:
+        if iteration not in self.history.anchors:
+            self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
+        self._show("iteration", iteration, self.searcher.anchors)
+
+
+def _cost(epochs: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
+    """The sums over epochs; {} of none."""
+    return {name: sum(metrics.get(name) or 0 for metrics in epochs.values()) for name in COSTS if epochs}

@@ -1,37 +1,83 @@
 """How far a run is, from its files alone."""
 
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
-from fade_ray.records import History, wording
+from fade_ray.records import History, TrialHistory, wording
+from spaces.errors import InvalidInput
 
-from .folder import read_json
+from .cell_history import CELLS, CellHistory
+from .folder import SEARCH, read_json, stored_kind
 from .progress import clock
+
+
+class Standing(NamedTuple):
+    """What a kind of run says about itself beside what every run says."""
+
+    history: TrialHistory[Any]
+    reached: str
+    """How much is done of what, where."""
+    best: str
+    result: Callable[[Mapping[str, Any]], str]
+    """From result.json."""
+
+
+def _search(folder: Path, config: Mapping[str, Any]) -> Standing:
+    history = History.read(folder / "records.jsonl")
+    outer = config["outer"]
+    reached = min(outer["iterations"], max(history.anchors, default=0))
+    return Standing(
+        history,
+        f"iteration {reached} of {outer['iterations']}, {outer['searcher']} search on {config['data']['data']}",
+        "-" if history.best is None else f"{history.best.accuracy:.4f} (evaluation {history.best.id})",
+        lambda result: f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}",
+    )
+
+
+def _cells(folder: Path, config: Mapping[str, Any]) -> Standing:
+    history = CellHistory.read(folder / "records.jsonl")
+    grid = config["grid"]
+    total = len(grid["recipes"]) * len(grid["spaces"]) * len(grid["seeds"])
+    scored = {id: outcome.accuracy for id, outcome in history.outcomes.items() if outcome.accuracy is not None}
+    best = max(scored, key=lambda id: scored[id], default=None)
+    return Standing(
+        history,
+        f"{len(history.outcomes)} of {total} cell searches on {config['data']['data']}",
+        "-" if best is None else f"proxy accuracy {scored[best]:.4f} ({history.proposals[best].kind}, trial {best})",
+        lambda result: f"{folder / 'cells.json'}",
+    )
+
+
+STANDINGS: dict[str, Callable[[Path, Mapping[str, Any]], Standing]] = {SEARCH.command: _search, CELLS.command: _cells}
+"""By the kind of run: (folder, config.json) -> Standing."""
 
 
 def status(folder: Path) -> str:
     """A few lines for people. Raises InvalidInput if the records cannot be read."""
-    history = History.read(folder / "records.jsonl")
-    config = read_json(folder / "config.json")
+    kind = stored_kind(folder) or SEARCH.command
+    if kind not in STANDINGS:
+        raise InvalidInput(
+            f"{folder} holds a run of `fade-ray {kind}`, but this version knows {', '.join(STANDINGS)} only. "
+            "Use the version of fade_ray that wrote it (see environment.json)."
+        )
+    history, reached, best, result = STANDINGS[kind](folder, read_json(folder / "config.json"))
     trials, cost = history.trials, history.cost
-    total = config["outer"]["iterations"]
-    reached = min(total, max(history.anchors, default=0))
     finished = (folder / "result.json").exists()
-    state = "finished" if finished else "not finished"
     lines = [
-        f"{folder}: {state}, iteration {reached} of {total}, {config['outer']['searcher']} search on {config['data']['data']}",
+        f"{folder}: {'finished' if finished else 'not finished'}, {reached}",
         f"  trials     {trials['done']} done, {trials['failed']} failed, {trials['retried']} retried, {len(history.in_flight)} open",
-        f"  best       {'-' if history.best is None else f'{history.best.accuracy:.4f} (evaluation {history.best.id})'}",
+        f"  best       {best}",
         f"  cost       {cost.images:,} training images, {cost.multiply_adds:.3g} multiply-adds, {clock(cost.seconds)} training",
         f"  last event {history.last or '-'}{_age(history.last)}",
     ]
     lines += [f"  warning    {message}" for message in {wording(m): m for _, m in history.warnings}.values()]
     if finished:
-        result = read_json(folder / "result.json")
-        lines.append(f"  result     test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}")
+        lines.append(f"  result     {result(read_json(folder / 'result.json'))}")
         lines.append(f"  report     {folder / 'report.html'}")
     else:
-        lines.append(f"  continue   fade-ray search --out {folder}")
+        lines.append(f"  continue   fade-ray {kind} --out {folder}")
     return "\n".join(lines)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from fade_ray.config import Config
+from fade_ray.config import Config, RunConfig
 from fade_ray.records import read_events
 from fade_ray.run.search import search
 from fade_ray.run.session import Watcher
@@ -136,6 +136,17 @@ def test_trials_read_the_images_in_place() -> None:
     writeable, in_place = ray.get(ray.remote(look).remote(ray.put(load("digits"))), timeout=120)
     assert not writeable
     assert in_place
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trials_of_another_kind_run_alike(
+    tmp_path: Path, toy: Callable[..., Path], toy_config: Callable[..., Any], story: Story
+) -> None:
+    """A grid, some of whose trials raise: two at once on Ray as one after the other in the plain loop."""
+    plain_toy = toy(toy_config(tmp_path / "plain"))
+    on_ray = toy(toy_config(tmp_path / "ray", run=RunConfig(concurrency=2)))
+    assert story(on_ray) == story(plain_toy)
+    assert json.loads((on_ray / "result.json").read_text()) == json.loads((plain_toy / "result.json").read_text())
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]) -> None:

@@ -1,0 +1,1 @@
+"""Inner searches: which operation stands on which edge of a cell."""

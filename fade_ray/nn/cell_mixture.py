@@ -1,0 +1,142 @@
+"""A cell whose edges carry mixed operations; one operation per edge is the case of a genotype."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from spaces.cell import NONE, CellSpace
+
+from .cell_drop_path import DropPath
+from .cell_sums import Source, Sum
+from .edge_weights import EdgeWeights
+from .operations import OPERATIONS, Build, ConvNorm, Cost, FactorizedReduce, Operation, halved
+
+
+class Cell(nn.Module):
+    """One cell: `forward(inputs)` gives the concatenation of its output nodes.
+
+    `entries`: what brings the ReLU of each input to the cell's width; none where the inputs have it. `partial`: 1 / partial of the channels
+    go through the operations, the others past them (PC-DARTS 3.1).
+    """
+
+    def __init__(
+        self,
+        space: CellSpace,
+        build: Build,
+        entries: Sequence[ConvNorm | FactorizedReduce],
+        reduction: bool,
+        partial: int,
+    ) -> None:
+        super().__init__()
+        self.space, self.partial, self.width = space, partial, build.channels
+        self.reduction = 2 if reduction else 1
+        self.entries = nn.ModuleList(entries)
+        self.allowed = tuple(
+            tuple(k for k, op in enumerate(space.ops) if row[k] and op != NONE) for row in space.allowed
+        )
+        self.edges = nn.ModuleDict()
+        for (source, target), numbers in zip(space.edges, self.allowed, strict=True):
+            at_edge = replace(build, channels=self.width // partial, stride=self._stride(source))
+            made = {space.ops[k]: OPERATIONS[space.ops[k]](at_edge) for k in numbers}
+            self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
+
+    def forward(
+        self, inputs: Sequence[Source], weights: EdgeWeights | None = None, drop_path: DropPath | None = None
+    ) -> Tensor:
+        """[batch, channels, side, side] of each input -> [batch, outputs * width, side, side], half the side in a reduction cell."""
+        values = [x.value for x in inputs]
+        if self.entries:
+            values = [entry(x.relu) for entry, x in zip(self.entries, inputs, strict=True)]
+        masks = None
+        if drop_path is not None:
+            masks = drop_path.masks(len(self.space.edges) * len(self.space.ops), values[0])
+        through = [Source(self._through(x)) for x in values]
+        factors = _Factors(weights)
+        for node in range(self.space.inputs, self.space.nodes):
+            total, past = Sum(), Sum()
+            for number in self.space.incoming(node):
+                source = self.space.edges[number][0]
+                for k, operation in self._operations(number, weights):
+                    mask = None if masks is None else masks[number * len(self.space.ops) + k]
+                    operation(through[source], total, factors.operation(number, k), mask)
+                if self.partial > 1:
+                    past.add(self._past(values[source], self._stride(source)), factors.edge(number))
+            values.append(self._joined(total.value(), past.value(), values[0]))
+            through.append(Source(self._through(values[-1])))
+        return torch.cat([values[node] for node in self.space.outputs], 1)
+
+    def _operations(self, number: int, weights: EdgeWeights | None) -> list[tuple[int, Operation]]:
+        """Those that run on an edge, with their numbers."""
+        source, target = self.space.edges[number]
+        numbers = self.allowed[number]
+        if weights is not None and weights.used is not None:
+            numbers = tuple(k for k in weights.used[number] if k in numbers)
+        edge = cast(nn.ModuleDict, self.edges[f"{source}-{target}"])
+        return [(k, cast(Operation, edge[self.space.ops[k]])) for k in numbers]
+
+    def _through(self, x: Tensor) -> Tensor:
+        """The channels that go through the operations."""
+        return (
+            x if self.partial == 1 else x[:, : self.width // self.partial].contiguous(memory_format=torch.channels_last)
+        )
+
+    def _past(self, x: Tensor, stride: int) -> Tensor:
+        rest = x[:, self.width // self.partial :]
+        return rest if stride == 1 else F.max_pool2d(rest, 2, 2, ceil_mode=True)
+
+    def _joined(self, total: Tensor | None, past: Tensor | None, like: Tensor) -> Tensor:
+        """The value of a node: nothing is zeros; with partial channels both parts, shuffled (linear, so once per node is enough)."""
+        if total is None:
+            side = halved(like.shape[-1], self.reduction)
+            total = like.new_zeros(like.shape[0], self.width // self.partial, side, side)
+        return total if past is None else shuffled(torch.cat([total, past], 1), self.partial)
+
+    def _stride(self, source: int) -> int:
+        return self.reduction if source < self.space.inputs else 1
+
+    def cost(self, side: int) -> Cost:
+        """Without `entries`, on inputs of side x side."""
+        total = Cost()
+        for source, target in self.space.edges:
+            at = side if source < self.space.inputs else halved(side, self.reduction)
+            for operation in cast(nn.ModuleDict, self.edges[f"{source}-{target}"]).values():
+                total += cast(Operation, operation).cost(at)
+        return total
+
+
+class _Factors:
+    """What each operation and each edge is multiplied by: scalars, None for 1. The factor of an edge is that of its operations too."""
+
+    def __init__(self, weights: EdgeWeights | None) -> None:
+        self._operations: list[tuple[Tensor, ...]] | None = None
+        self._edges: tuple[Tensor, ...] | None = None
+        if weights is not None:
+            products = weights.operations if weights.edges is None else weights.operations * weights.edges[:, None]
+            count = products.shape[1]
+            scalars = products.flatten().unbind()
+            self._operations = [scalars[i : i + count] for i in range(0, len(scalars), count)]
+            self._edges = None if weights.edges is None else weights.edges.unbind()
+
+    def operation(self, edge: int, k: int) -> Tensor | None:
+        return None if self._operations is None else self._operations[edge][k]
+
+    def edge(self, number: int) -> Tensor | None:
+        return None if self._edges is None else self._edges[number]
+
+
+def shuffled(x: Tensor, groups: int) -> Tensor:
+    """Channels [groups, C / groups] in the order [C / groups, groups], so that the next edge takes others (ShuffleNet, PC-DARTS)."""
+    N, C, H, W = x.shape
+    return (
+        x.permute(0, 2, 3, 1)
+        .reshape(N, H, W, groups, C // groups)
+        .transpose(3, 4)
+        .reshape(N, H, W, C)
+        .permute(0, 3, 1, 2)
+    )

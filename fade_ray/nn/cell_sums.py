@@ -1,0 +1,120 @@
+"""What the forward pass of a cell is made of: values with what is shared of them, sums in place, BatchNorm that carries a weight."""
+
+from collections.abc import Callable, Hashable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from .cell_kernels import PointwiseNorm
+from .cells import Norm
+
+
+class CellNorm(Norm):
+    """BatchNorm whose output is multiplied by `scale` (a scalar) at no cost: the weight of an operation goes into its last BatchNorm."""
+
+    def forward(self, input: Tensor, scale: Tensor | None = None) -> Tensor:
+        tracking = self._tracking
+        if tracking and self.num_batches_tracked is not None:
+            self.num_batches_tracked.add_(1)
+        running = tracking or not self.by_batch
+        return F.batch_norm(
+            input,
+            self.running_mean if running else None,
+            self.running_var if running else None,
+            self.gain(scale),
+            self.offset(scale),
+            self.by_batch,
+            self.momentum or 0.0,
+            self.eps,
+        )
+
+    @property
+    def by_batch(self) -> bool:
+        """Whether it normalises by the statistics of the batch."""
+        return self.training or self.running_mean is None
+
+    @property
+    def _tracking(self) -> bool:
+        return self.running_mean is not None and self.training and self.updating
+
+    def gain(self, scale: Tensor | None) -> Tensor | None:
+        """scale * weight [channels]; None for 1."""
+        if scale is None:
+            return self.weight
+        if self.affine:
+            return scale * self.weight
+        return scale.expand(self.num_features).contiguous()  # torch's backward pass on CPUs reads it as if it were
+
+    def offset(self, scale: Tensor | None) -> Tensor | None:
+        """scale * bias [channels]; None for 0."""
+        return scale * self.bias if scale is not None and self.affine else self.bias
+
+    def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Take the batch statistics of `count` pixels [channels] into the running ones, where `forward` would."""
+        if self._tracking and self.running_mean is not None and self.running_var is not None:
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+            self.running_mean.lerp_(mean, self.momentum or 0.0)
+            self.running_var.lerp_(variance * (count / max(count - 1, 1)), self.momentum or 0.0)
+
+
+class Source:
+    """The value of a node [batch, channels, side, side], and what several operations make of it, each computed once."""
+
+    def __init__(self, value: Tensor) -> None:
+        self.value = value
+        self._known: dict[Hashable, Tensor] = {}
+
+    def once(self, name: Hashable, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` gives; the second time the same tensor."""
+        if name not in self._known:
+            self._known[name] = make()
+        return self._known[name]
+
+    @property
+    def relu(self) -> Tensor:
+        return self.once("relu", lambda: F.relu(self.value))
+
+
+class Sum:
+    """A sum of maps, accumulated in place as soon as it holds a tensor that nobody else reads."""
+
+    def __init__(self) -> None:
+        self._total: Tensor | None = None
+        self._own = False
+        self._shifts: list[Tensor] = []
+
+    def add(self, y: Tensor, weight: Tensor | None = None, *, fresh: bool = False) -> None:
+        """Add weight * y; `weight` broadcasts. `fresh`: y was made for this sum alone."""
+        if self._total is None:
+            self._total, self._own = (y, fresh) if weight is None else (y * weight, True)
+            return
+        total = self._owned(self._total)
+        self._total = total.add_(y) if weight is None else total.addcmul_(y, weight)
+
+    def add_pointwise_norm(self, x: Tensor, pointwise: nn.Conv2d, norm: CellNorm, scale: Tensor | None) -> None:
+        """Add scale * norm(pointwise(x))."""
+        if x.device.type != "cpu" or not norm.by_batch:
+            self.add(norm(pointwise(x), scale), fresh=True)
+            return
+        gain, offset, P = norm.gain(scale), norm.offset(scale), pointwise.weight.flatten(1)
+        total = None if self._total is None else self._owned(self._total)
+        self._total, shift, mean, variance = PointwiseNorm.apply(
+            total, x, P, P.new_ones(len(P)) if gain is None else gain, norm.eps
+        )
+        self._own = True
+        self._shifts += [shift] if offset is None else [shift, offset]
+        norm.track(mean, variance, x.numel() // x.shape[1])
+
+    def value(self) -> Tensor | None:
+        """The sum, None of nothing; then it is closed."""
+        if self._total is None or not self._shifts:
+            return self._total
+        shift = self._shifts[0] if len(self._shifts) == 1 else torch.stack(self._shifts).sum(0)
+        return self._total.add_(shift[:, None, None])
+
+    def _owned(self, total: Tensor) -> Tensor:
+        if not self._own:
+            total, self._own = total.clone(), True
+        return total

@@ -1,0 +1,214 @@
+"""Several runs of `fade-ray cells` as one study: small tables, a summary over seeds and a figure of how the searches went.
+
+    python scripts/study_cells.py --runs runs/a runs/b --out docs/results/nasbench201 [--table nasbench201.parquet]
+
+Writes searches.parquet (one row per search), epochs.parquet (one per epoch, with all architecture weights), summary.json (mean, standard
+deviation and number of seeds per recipe and learning rate, beside random picks), searches.svg and .png, and the configuration and environment
+of each run.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import tyro
+
+from fade_ray.cell_search.config import CellsConfig
+from fade_ray.report import style
+from fade_ray.run.cell_history import CellHistory
+from fade_ray.run.cells import cell_rows
+from fade_ray.run.folder import command_line, environment, write_json
+from spaces.errors import InvalidInput
+from spaces.nasbench201_table import Table
+
+COLUMNS = (
+    "true_accuracy",
+    "skip_share",
+    "parameter_free_share",
+    "none_weight",
+    "entropy",
+    "accuracy",
+    "loss",
+    "architecture_loss",
+)
+TITLES = {
+    "skip_share": "Share of skip-connects in the genotype",
+    "parameter_free_share": "Share of operations without parameters",
+    "true_accuracy": "True test accuracy of the genotype, %",
+    "none_weight": "Mean weight of none",
+    "eigenvalue": "Dominant eigenvalue of the Hessian",
+}
+
+
+@dataclass(frozen=True)
+class Study:
+    """Command line."""
+
+    runs: tuple[Path, ...]
+    """Run directories of `fade-ray cells`, finished or not."""
+    out: Path = Path("docs/results/cells")
+    panels: tuple[str, ...] = ("skip_share", "parameter_free_share")
+    """What the figure shows over the epochs: names of epoch metrics."""
+    table: Path | None = None
+    """NAS-Bench-201 table, for random picks."""
+    title: str = "Cell searches"
+
+
+def read(runs: tuple[Path, ...]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Searches and epochs of all runs, as rows."""
+    searches, epochs = [], []
+    for run in runs:
+        config = CellsConfig.from_dict(json.loads((run / "config.json").read_text()))
+        history = CellHistory.read(run / "records.jsonl")
+        shared = {
+            "run": run.name,
+            "learning_rate": config.train.learning_rate,
+            "optimizer": config.architecture.architecture_optimizer,
+        }
+        for row in cell_rows(run):
+            true = row.pop("true") or {}
+            searches.append(
+                shared
+                | row
+                | {
+                    key: true.get(key)
+                    for key in ("index", "c10_valid_200", "c10_test_200", "c100_test_200", "in16_test_200")
+                }
+            )
+        for id, plan in history.proposals.items():
+            for epoch, metrics in sorted(history.epochs.get(id, {}).items()):
+                found = {name: metrics.get(name) for name in (*COLUMNS, "eigenvalue", "seconds", "stage", "search")}
+                names = {"id": id, "method": plan.recipe, "space": plan.space, "seed": plan.seed, "epoch": epoch}
+                weights = {kind: np.ravel(rows).tolist() for kind, rows in metrics["weights"].items()}
+                epochs.append(
+                    shared
+                    | names
+                    | found
+                    | {"weights": json.dumps({k: [round(v, 5) for v in w] for k, w in weights.items()})}
+                )
+    return searches, epochs
+
+
+def spread(values: list[float]) -> dict[str, float] | None:
+    """Mean, standard deviation over the n seeds, least and largest."""
+    if not values:
+        return None
+    deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
+    return {"mean": float(np.mean(values)), "std": deviation, "n": len(values), "min": min(values), "max": max(values)}
+
+
+def summarise(searches: list[dict[str, Any]], table: Path | None) -> dict[str, Any]:
+    """Per recipe, space and learning rate over the seeds."""
+    groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
+    for row in searches:
+        groups.setdefault((row["method"], row["space"], row["learning_rate"]), []).append(row)
+    names = (
+        "skip_share",
+        "parameter_free_share",
+        "proxy_accuracy",
+        "discrete_accuracy",
+        "c10_valid_200",
+        "c10_test_200",
+        "device_seconds",
+    )
+    found = [
+        {"method": method, "space": space, "learning_rate": rate}
+        | {"genotypes": [row["genotype"] for row in rows], "seeds": [row["seed"] for row in rows]}
+        | {name: spread([row[name] for row in rows if row[name] is not None]) for name in names}
+        for (method, space, rate), rows in groups.items()
+    ]
+    picks = None
+    if table is not None:
+        read = Table.read(table)
+        pick, best = read.random_pick("c10_test_200"), read.optimum("c10_test_200")
+        picks = {
+            "mean": pick.mean,
+            "std": pick.std,
+            "quantiles": {str(k): v for k, v in pick.quantiles.items()},
+            "count": pick.count,
+        }
+        picks["optimum"] = {"index": best.index, "c10_test_200": best.to_dict()["c10_test_200"]}
+    return {"groups": found, "random_picks": picks}
+
+
+def draw(epochs: list[dict[str, Any]], panels: tuple[str, ...], title: str) -> style.Picture:
+    """One row of panels per metric, one panel per learning rate; a line per recipe: mean over seeds, the band from least to largest."""
+    rates = sorted({row["learning_rate"] for row in epochs})
+    methods = list(dict.fromkeys(row["method"] for row in epochs))
+    figure = style.new_figure(2.5 * len(panels) + 0.6)
+    axes = figure.subplots(len(panels), len(rates), squeeze=False, sharex=True, sharey="row")
+    for i, name in enumerate(panels):
+        for j, rate in enumerate(rates):
+            axis = axes[i][j]
+            for k, method in enumerate(methods):
+                rows = [
+                    r for r in epochs if r["method"] == method and r["learning_rate"] == rate and r[name] is not None
+                ]
+                by_epoch: dict[int, list[float]] = {}
+                for row in rows:
+                    by_epoch.setdefault(row["epoch"], []).append(row[name])
+                if not by_epoch:
+                    continue
+                x = sorted(by_epoch)
+                mean = [float(np.mean(by_epoch[e])) for e in x]
+                axis.plot(x, mean, color=style.series(k), ls=style.LINES[k % len(style.LINES)], label=method)
+                axis.fill_between(
+                    x,
+                    [min(by_epoch[e]) for e in x],
+                    [max(by_epoch[e]) for e in x],
+                    color=style.series(k),
+                    alpha=0.13,
+                    lw=0,
+                )
+            if name.endswith("share"):
+                axis.set_ylim(-0.03, 1.03)
+            if i == 0 and len(rates) > 1:
+                axis.set_title(f"weights' learning rate {rate:g}")
+            if j == 0:
+                axis.set_ylabel(TITLES.get(name, name).replace(" of ", "\nof ", 1))
+            if i == len(panels) - 1:
+                axis.set_xlabel("epoch")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
+    alt = f"{', '.join(TITLES.get(p, p) for p in panels)} over the epochs for {', '.join(methods)}."
+    return style.Picture("searches", title, figure, alt, "Lines: means over seeds; bands: least to largest.")
+
+
+def main(study: Study) -> None:
+    """Read, summarise, draw, write."""
+    for run in study.runs:
+        if not (run / "records.jsonl").exists():
+            raise InvalidInput(f"`--runs` must name run directories of `fade-ray cells`, but {run} holds no record.")
+    searches, epochs = read(study.runs)
+    study.out.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(searches), study.out / "searches.parquet", compression="zstd")
+    pq.write_table(pa.Table.from_pylist(epochs), study.out / "epochs.parquet", compression="zstd")
+    summary = summarise(searches, study.table)
+    write_json(
+        study.out / "summary.json", summary | {"command": command_line(), "environment": environment(command_line())}
+    )
+    for run in study.runs:
+        folder = study.out / run.name
+        folder.mkdir(exist_ok=True)
+        for name in ("config.json", "environment.json"):
+            shutil.copy(run / name, folder / name)
+    with style.house_style():
+        style.save(draw(epochs, study.panels, study.title), study.out)
+    for group in summary["groups"]:
+        parts = [f"{group['method']:22} {group['space']:12} lr {group['learning_rate']:<6g}"]
+        for name in ("skip_share", "parameter_free_share", "c10_test_200", "proxy_accuracy"):
+            if group[name] is not None:
+                parts.append(f"{name} {group[name]['mean']:.3f} +- {group[name]['std']:.3f} (n {group[name]['n']})")
+        print(" | ".join(parts))
+
+
+if __name__ == "__main__":
+    try:
+        main(tyro.cli(Study, description=__doc__))
+    except InvalidInput as error:
+        raise SystemExit(f"study_cells: {error}") from None

@@ -1,0 +1,265 @@
+"""Genotypes in the field's notation and in files. A genotype is a `Macro` whose cells are discrete."""
+
+import ast
+import json
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from . import nasbench201
+from .cell import CellSpace, Gene, Macro
+from .darts import DARTS_OPS, INPUTS, OPERATORS, darts_cell
+from .errors import InvalidInput, require
+
+FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
+"""Of the notation `Genotype(...)`, in the order of its positional form."""
+DEPTH = 20
+"""Cells in the networks that published genotypes are retrained in; the notation itself has no depth."""
+MAX_NODES = 64
+MAX_BYTES = 16 * 2**20
+"""Largest file of cells that is read."""
+
+_NAMES = tuple(dict.fromkeys(op for name, ops in OPERATORS.items() if not name.startswith("nasbench") for op in ops))
+_EXAMPLE = (
+    "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+)
+
+
+def read_genotype(text: str, depth: int = DEPTH) -> Macro:
+    """The cells of DARTS in the field's notation, stacked `depth` high: two (operation, source) pairs for each node in turn.
+
+    `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`, also positional, and
+    as the one such assignment in a Python source. The text is parsed, never run. The cells are over the operations of DARTS where these
+    suffice, else over the smallest published set that does, else over those of DARTS and the further ones.
+
+    Raises:
+        InvalidInput: no genotype, several, a gene that breaks a rule, an unknown operation (with the nearest name).
+    """
+    fields = _fields(_the_call(text))
+    genes = {kind: _genes(kind, fields[kind]) for kind in ("normal", "reduce")}
+    ops = _operations(gene.op for each in genes.values() for gene in each)
+    cells = {kind: _cell(kind, each, ops, fields[f"{kind}_concat"]) for kind, each in genes.items()}
+    return Macro(cells, "darts", depth)
+
+
+def write_genotype(macro: Macro) -> str:
+    """The field's notation of a shared genotype of DARTS on one line: `read_genotype` reads the same cells from it.
+
+    Raises InvalidInput where the notation has no words for it: cells with a choice left, other kinds than `normal` and `reduce`, another
+    number of edges into a node than two.
+    """
+    require(
+        set(macro.cells) == {"normal", "reduce"},
+        "the notation Genotype(...) has the cells normal and reduce",
+        "Write `Macro.to_dict` as JSON.",
+        kinds=sorted(macro.cells)[:5],
+    )
+    parts = []
+    for kind in ("normal", "reduce"):
+        cell = macro.cells[kind]
+        genes = cell.genes
+        targets = [gene.target for gene in genes]
+        require(
+            cell.inputs == INPUTS and targets == sorted([*range(INPUTS, cell.nodes)] * 2),
+            "the notation Genotype(...) has two edges into each node after two inputs",
+            "Write `Macro.to_dict` as JSON.",
+            cell=kind,
+            edges=[(gene.source, gene.target) for gene in genes],
+        )
+        first, last = min(cell.outputs), max(cell.outputs)
+        block = cell.outputs == tuple(range(first, last + 1))
+        concat = f"range({first}, {last + 1})" if block else str(list(cell.outputs))
+        parts.append(f"{kind}={[(gene.op, gene.source) for gene in genes]}, {kind}_concat={concat}")
+    return f"Genotype({', '.join(parts)})"
+
+
+def load_cells(path: str | Path) -> Macro:
+    """The network of cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or a string of NAS-Bench-201 (15 cells).
+
+    Raises InvalidInput, with the path, for a file that is none of these or that cannot be read.
+    """
+    text = _text(Path(path)).lstrip("\ufeff").strip()
+    try:
+        if text.startswith("{"):
+            return Macro.from_dict(json.loads(text))
+        if text.startswith("|"):
+            return nasbench201.macro(cell=nasbench201.decode(text))
+        return read_genotype(text)
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise InvalidInput(f"{path}: not JSON of cells ({error}). {_FORMS}") from error
+    except InvalidInput as error:
+        raise InvalidInput(f"{path}: {error}") from error
+
+
+_FORMS = f"A file of cells holds the JSON that a search writes, {_EXAMPLE}, or a string of NAS-Bench-201."
+
+
+def _text(path: Path) -> str:
+    try:
+        size = path.stat().st_size
+        require(size <= MAX_BYTES, f"a file of cells has {MAX_BYTES} bytes at most", _FORMS, path=str(path), bytes=size)
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{path}: not text. {_FORMS}") from error
+    except OSError as error:
+        raise InvalidInput(
+            f"{path}: cannot be read ({error.strerror or error}). Give the path of a file of cells."
+        ) from error
+
+
+def _the_call(text: str) -> ast.Call:
+    """The one call of `Genotype` in the text: an expression of its own, or the value of an assignment."""
+    try:
+        body = ast.parse(text.strip()).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise InvalidInput(
+            f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}: {error}. {_FORMS}"
+        ) from error
+    calls: list[tuple[str, ast.Call]] = []
+    for statement in body:
+        value = getattr(statement, "value", None)
+        if isinstance(value, ast.Call) and _called(value) == "Genotype":
+            target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", value)
+            calls.append((ast.unparse(target)[:40], value))
+    if not calls:
+        raise InvalidInput(f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}. {_FORMS}")
+    names = [name for name, _ in calls]
+    require(len(calls) == 1, "one genotype in the text", "Copy the one you mean into a file of its own.", found=names)
+    return calls[0][1]
+
+
+def _called(call: ast.Call) -> str:
+    """The last part of the name that is called."""
+    return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
+
+
+def _fields(call: ast.Call) -> dict[str, Any]:
+    """The values of the four fields."""
+    given = [
+        *zip(FIELDS, call.args, strict=False),
+        *((keyword.arg or "**", keyword.value) for keyword in call.keywords),
+    ]
+    names = [name for name, _ in given]
+    require(
+        sorted(names) == sorted(FIELDS) and len(call.args) <= len(FIELDS),
+        f"a genotype has the fields {', '.join(FIELDS)}, each once",
+        f"Write {_EXAMPLE}; recurrent cells have another form.",
+        fields=names,
+    )
+    return {name: _value(name, node) for name, node in given}
+
+
+def _value(name: str, node: ast.expr) -> Any:
+    """A literal, or a range of literals."""
+    try:
+        if isinstance(node, ast.Call) and _called(node) == "range" and not node.keywords:
+            return list(range(*(ast.literal_eval(argument) for argument in node.args))[: 2 * MAX_NODES])
+        return ast.literal_eval(node)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise InvalidInput(
+            f"The field {name!r} must be a list or a range of literals, but got {_shown(ast.unparse(node))}. Write {_EXAMPLE}."
+        ) from error
+
+
+def _genes(kind: str, pairs: Any) -> list[Gene]:
+    """The genes of a cell: pairs 2j and 2j + 1 end at node 2 + j."""
+    held = list(pairs) if isinstance(pairs, list | tuple) else []
+    require(
+        len(held) >= 2 and len(held) % 2 == 0 and len(held) <= 2 * MAX_NODES,
+        f"two (operation, source) pairs for each of 1 to {MAX_NODES} nodes",
+        f"Write {_EXAMPLE}.",
+        **{kind: _shown(repr(pairs))},
+    )
+    genes: list[Gene] = []
+    for place, pair in enumerate(held):
+        target = INPUTS + place // 2
+        require(
+            isinstance(pair, list | tuple) and [type(part) for part in pair] == [str, int] and 0 <= pair[1] < target,
+            f"a gene is (operation, source), sources of node {target} being 0 to {target - 1}",
+            f"Write {_EXAMPLE}.",
+            cell=kind,
+            gene=pair,
+        )
+        _known(pair[0])
+        genes.append(Gene(pair[1], target, pair[0]))
+    twice = [gene for gene in genes if sum(other[:2] == gene[:2] for other in genes) > 1]
+    require(
+        not twice,
+        "one operation per edge",
+        "Cells with two operations on one edge are not built.",
+        cell=kind,
+        genes=twice,
+    )
+    return genes
+
+
+def _known(op: str) -> None:
+    if op not in _NAMES:
+        nearest = get_close_matches(op, _NAMES, n=1, cutoff=0.0)[0]
+        raise InvalidInput(
+            f"An operation must be one of {', '.join(_NAMES)}, but got {op!r}. Did you mean {nearest!r}?"
+        )
+
+
+def _operations(used: Iterable[str]) -> tuple[str, ...]:
+    """The operations that the cells are over."""
+    needed = set(used)
+    for ops in (DARTS_OPS, *sorted(OPERATORS.values(), key=len)):
+        if needed <= set(ops):
+            return ops
+    return tuple(op for op in _NAMES if op in needed or op in DARTS_OPS)
+
+
+def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> CellSpace:
+    """The genotype of those genes in the full space of its size."""
+    nodes = INPUTS + len(genes) // 2
+    outputs = tuple(concat) if isinstance(concat, list | tuple) and len(concat) <= nodes else ()
+    require(
+        len(set(outputs)) == len(outputs) > 0 and all(type(node) is int and 0 <= node < nodes for node in outputs),
+        f"the output joins some of the nodes 0 to {nodes - 1}, each once",
+        f"Write {kind}_concat=range({INPUTS}, {nodes}).",
+        **{f"{kind}_concat": _shown(repr(concat))},
+    )
+    return CellSpace.create(INPUTS, nodes, ops, outputs=outputs, keep=2).genotype(genes)
+
+
+def _shown(text: str) -> str:
+    return repr(text if len(text) <= 80 else text[:80] + "...")
+
+
+def _published(normal: str, reduce: str) -> Macro:
+    """From `op source, op source, ...` for each kind, with short names."""
+    short = {
+        "max": "max_pool_3x3",
+        "avg": "avg_pool_3x3",
+        "skip": "skip_connect",
+        "sep3": "sep_conv_3x3",
+        "sep5": "sep_conv_5x5",
+        "dil3": "dil_conv_3x3",
+    }
+    space = darts_cell(DARTS_OPS)
+    cells = {}
+    for kind, genes in (("normal", normal), ("reduce", reduce)):
+        pairs = [gene.split() for gene in genes.split(",")]
+        cells[kind] = space.genotype((int(source), INPUTS + i // 2, short[op]) for i, (op, source) in enumerate(pairs))
+    return Macro(cells, "darts", DEPTH)
+
+
+_ALL_SKIP = ", ".join(["skip 0, skip 1"] * 4)
+GENOTYPES: dict[str, Macro] = {
+    "DARTS_V1": _published(
+        "sep3 1, sep3 0, skip 0, sep3 1, skip 0, sep3 1, sep3 0, skip 2",
+        "max 0, max 1, skip 2, max 0, max 0, skip 2, skip 2, avg 0",
+    ),
+    "DARTS_V2": _published(
+        "sep3 0, sep3 1, sep3 0, sep3 1, sep3 1, skip 0, skip 0, dil3 2",
+        "max 0, max 1, skip 2, max 1, max 0, skip 2, skip 2, max 1",
+    ),
+    "PC_DARTS_cifar": _published(
+        "sep3 1, skip 0, sep3 0, dil3 1, sep5 0, sep3 1, avg 0, dil3 1",
+        "sep5 1, max 0, sep5 1, sep5 2, sep3 0, sep3 3, sep3 1, sep3 2",
+    ),
+    "all-skip": _published(_ALL_SKIP, _ALL_SKIP),
+}
+"""Published genotypes of DARTS's space, 20 cells: first and second order DARTS, PC-DARTS, and the collapsed one (algorithms F.1)."""

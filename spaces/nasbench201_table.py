@@ -1,0 +1,330 @@
+"""The results of NAS-Bench-201 as a Parquet table: read and queried, or converted from the benchmark's own files."""
+
+import importlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from . import nasbench201
+from .errors import InvalidInput, require
+from .nasbench201 import EDGES, OPS, Architecture
+
+DATASETS = ("c10", "c100", "in16")
+"""CIFAR-10, CIFAR-100, ImageNet16-120."""
+SPLITS = ("valid", "test")
+EPOCHS = (12, 200)
+ACCURACIES = tuple(f"{dataset}_{split}_{epochs}" for dataset in DATASETS for split in SPLITS for epochs in EPOCHS)
+"""Columns of accuracies in percent: `c10_valid_12`, ..., `in16_test_200`; means over the seeds that the benchmark has."""
+PARAMETERS = tuple(f"params_{dataset}" for dataset in DATASETS)
+OPERATIONS = tuple(f"op_e{source}{target}" for source, target in EDGES)
+"""Columns with the number of each edge's operation in `nasbench201.OPS`."""
+
+_POWERS = len(OPS) ** np.arange(len(EDGES))
+_QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What the benchmark knows of one architecture."""
+
+    index: int
+    """In the benchmark's own order."""
+    architecture: str
+    accuracy: Mapping[str, Mapping[str, Mapping[int, float]]]
+    """[dataset][split][epochs], in percent."""
+    parameters: Mapping[str, int]
+    """[dataset]: trainable parameters of the network of 15 cells and 16 channels."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, under the names of the columns."""
+        row: dict[str, Any] = {"index": self.index, "architecture": self.architecture}
+        for column in ACCURACIES:
+            dataset, split, epochs = column.split("_")
+            row[column] = self.accuracy[dataset][split][int(epochs)]
+        return row | {f"params_{dataset}": count for dataset, count in self.parameters.items()}
+
+
+@dataclass(frozen=True)
+class RandomPick:
+    """What an architecture drawn uniformly from the table has in one column."""
+
+    mean: float
+    std: float
+    """Of the whole table (no correction for a sample)."""
+    quantiles: Mapping[float, float]
+    count: int
+    """Architectures in the table."""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The table, or a part of it: one row per architecture. Made by `read`."""
+
+    index: Integers
+    """[N], the benchmark's own order."""
+    codes: Integers
+    """[N], the operations of each row as one number in base 5, the first edge last."""
+    columns: Mapping[str, Floats]
+    """Each [N]: `ACCURACIES` in percent and `PARAMETERS`."""
+    _rows: Mapping[int, int]
+
+    @classmethod
+    def read(cls, path: str | Path) -> Self:
+        """The table in a Parquet file with the columns `index`, `OPERATIONS`, `ACCURACIES` and `PARAMETERS`; further ones are ignored.
+
+        Raises:
+            InvalidInput: no Parquet file, columns that are missing or hold other than numbers in range, an architecture twice.
+        """
+        raw = _read_columns(Path(path))
+        operations = np.stack([raw[name] for name in OPERATIONS], axis=1)  # [N, 6]
+        _check(path, raw, operations)
+        codes = (operations @ _POWERS).astype(np.int64)
+        rows = {int(code): row for row, code in enumerate(codes)}
+        require(
+            len(rows) == len(codes) > 0,
+            "a table holds every architecture once, and at least one",
+            "Write the table anew with `convert`.",
+            path=str(path),
+            rows=len(codes),
+            architectures=len(rows),
+        )
+        columns = {name: raw[name] for name in (*ACCURACIES, *PARAMETERS)}
+        return cls(raw["index"].astype(np.int64), codes, columns, rows)
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __contains__(self, architecture: Architecture) -> bool:
+        return self._code(architecture) in self._rows
+
+    def lookup(self, architecture: Architecture) -> Record:
+        """All that is known of an architecture. Raises InvalidInput where it is not one of the space or not in this table."""
+        return self._record(self._row(architecture))
+
+    def column(self, name: str) -> Floats:
+        """A column, [N]. Raises InvalidInput, with the nearest name, for an unknown one."""
+        if name not in self.columns:
+            nearest = get_close_matches(name, self.columns, n=1, cutoff=0.0)[0]
+            raise InvalidInput(
+                f"A column must be one of {', '.join(self.columns)}, but got {name!r}. Did you mean {nearest!r}?"
+            )
+        return self.columns[name]
+
+    def accuracy(self, architecture: Architecture, column: str = "c10_test_200") -> float:
+        """One number of an architecture, by default its test accuracy on CIFAR-10 after 200 epochs in percent."""
+        return float(self.column(column)[self._row(architecture)])
+
+    def rank(self, architecture: Architecture, column: str = "c10_test_200") -> int:
+        """1 + the number of architectures in the table that are strictly better; 1 is the best, equal ones share a rank."""
+        return 1 + int((self.column(column) > self.accuracy(architecture, column)).sum())
+
+    def percentile(self, architecture: Architecture, column: str = "c10_test_200") -> float:
+        """The share of the table's architectures that are strictly worse, in percent: how many random picks it beats."""
+        return 100 * float((self.column(column) < self.accuracy(architecture, column)).mean())
+
+    def optimum(self, column: str = "c10_test_200") -> Record:
+        """The best architecture of the table; the one with the smaller row where two are equal."""
+        return self._record(int(self.column(column).argmax()))
+
+    def random_pick(self, column: str = "c10_test_200", quantiles: Sequence[float] = _QUANTILES) -> RandomPick:
+        """What a uniform draw from the table has in `column`; `quantiles` in [0, 1], interpolated linearly."""
+        require(
+            all(0 <= q <= 1 for q in quantiles), "0 <= quantile <= 1", "Use 0.5 for the median.", quantiles=quantiles
+        )
+        values = self.column(column)
+        found = {float(q): float(np.quantile(values, q)) for q in quantiles}
+        return RandomPick(float(values.mean()), float(values.std()), found, len(values))
+
+    def _code(self, architecture: Architecture) -> int:
+        return int(np.array(nasbench201.numbers(architecture)) @ _POWERS)
+
+    def _row(self, architecture: Architecture) -> int:
+        row = self._rows.get(self._code(architecture))
+        if row is None:
+            raise InvalidInput(
+                f"An architecture must be in the table to be looked up, but {nasbench201.encode(architecture)} is not among its "
+                f"{len(self)} of {nasbench201.SIZE}. Use the whole table."
+            )
+        return row
+
+    def _record(self, row: int) -> Record:
+        numbers = tuple(int(self.codes[row]) // int(power) % len(OPS) for power in _POWERS)
+        value = {name: float(values[row]) for name, values in self.columns.items()}
+        accuracy = {
+            dataset: {split: {epochs: value[f"{dataset}_{split}_{epochs}"] for epochs in EPOCHS} for split in SPLITS}
+            for dataset in DATASETS
+        }
+        parameters = {dataset: int(value[f"params_{dataset}"]) for dataset in DATASETS}
+        architecture = nasbench201.encode(nasbench201.from_numbers(numbers))
+        return Record(int(self.index[row]), architecture, accuracy, parameters)
+
+
+class BenchmarkApi(Protocol):
+    """What `convert` calls of the object that `nats_bench.create` returns."""
+
+    def __len__(self) -> int: ...
+
+    def arch(self, index: int) -> str: ...
+
+    def get_more_info(self, index: int, dataset: str, *, hp: str, is_random: bool) -> Mapping[str, Any]: ...
+
+    def get_cost_info(self, index: int, dataset: str, hp: str) -> Mapping[str, Any]: ...
+
+
+_OFFICIAL = {
+    "c10": {"valid": "cifar10-valid", "test": "cifar10"},
+    "c100": {"valid": "cifar100", "test": "cifar100"},
+    "in16": {"valid": "ImageNet16-120", "test": "ImageNet16-120"},
+}
+"""The benchmark's datasets. On CIFAR-10 the network of the validation accuracy has trained on half of the training set, that of the test
+accuracy on all of it."""
+
+
+def convert(
+    source: str | Path | BenchmarkApi, target: str | Path, *, progress: Callable[[int, int], object] | None = None
+) -> None:
+    """Write the table that `Table.read` reads from the official files of NATS-Bench (topology), through the package `nats_bench`.
+
+    The official files are pickles, which run code when they are read: convert those that you trust, once.
+
+    Args:
+        source: the folder `NATS-tss-v1_0-3ffb9-simple` (read one architecture at a time), the file `NATS-tss-v1_0-3ffb9.pickle.pbz2`
+            (needs much memory), or what `nats_bench.create` returned.
+        target: the Parquet file; it appears whole or not at all.
+        progress: called after each architecture with its number from 1 and the number of all.
+
+    Raises:
+        InvalidInput: the package or a file is missing, the files are not those of the benchmark, the target cannot be written.
+    """
+    api = _open(Path(source)) if isinstance(source, str | Path) else source
+    total = len(api)
+    rows: list[dict[str, Any]] = []
+    for index in range(total):
+        rows.append(_official_row(api, index))
+        if getattr(api, "fast_mode", False):
+            # It keeps what it has read, tens of GiB for all; what is dropped it would read again.
+            getattr(api, "arch2infos_dict", {}).pop(index, None)
+        if progress is not None:
+            progress(index + 1, total)
+    require(total > 0, "the benchmark has architectures", "Give its complete files.", architectures=total)
+    _write(rows, Path(target))
+
+
+def _open(path: Path) -> BenchmarkApi:
+    require(
+        path.exists(),
+        "the official files of NATS-Bench exist",
+        "Download NATS-tss-v1_0-3ffb9-simple and give its path.",
+        path=str(path),
+    )
+    try:
+        nats_bench = importlib.import_module("nats_bench")
+    except ImportError as error:
+        raise InvalidInput(
+            "Converting the official files takes the package nats_bench, which is not installed. "
+            'Run: pip install "fade-ray[nasbench201]"'
+        ) from error
+    try:
+        api: BenchmarkApi = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+    except Exception as error:  # whatever unpickling a wrong file raises
+        raise InvalidInput(
+            f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder NATS-tss-v1_0-3ffb9-simple or the "
+            "file NATS-tss-v1_0-3ffb9.pickle.pbz2."
+        ) from error
+    return api
+
+
+def _official_row(api: BenchmarkApi, index: int) -> dict[str, Any]:
+    """The row of one architecture. Raises InvalidInput where the benchmark lacks one of its results."""
+    cell = nasbench201.decode(api.arch(index))
+    numbers = nasbench201.numbers(cell)
+    row: dict[str, Any] = {
+        "index": index,
+        "arch_str": nasbench201.encode(cell),
+        "unique_str": nasbench201.unique_key(cell),
+        **dict(zip(OPERATIONS, numbers, strict=True)),
+    }
+    try:
+        for column in ACCURACIES:
+            dataset, split, epochs = column.split("_")
+            info = api.get_more_info(
+                index, _OFFICIAL[dataset][split], hp=epochs, is_random=False
+            )  # the mean over the seeds
+            row[column] = float(info[f"{split}-accuracy"])
+        for dataset in DATASETS:
+            cost = api.get_cost_info(index, _OFFICIAL[dataset]["test"], "200")
+            row[f"params_{dataset}"] = round(float(cost["params"]) * 1e6)  # given in millions
+    except (KeyError, ValueError, TypeError, AssertionError, OSError) as error:
+        raise InvalidInput(
+            f"The benchmark must have all results of all architectures, but those of number {index} are incomplete ({error!r}). "
+            "Give its complete files."
+        ) from error
+    return row
+
+
+def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    types = {"index": pa.int32(), "arch_str": pa.string(), "unique_str": pa.string()}
+    types |= dict.fromkeys(OPERATIONS, pa.int8()) | dict.fromkeys(ACCURACIES, pa.float64())
+    types |= dict.fromkeys(PARAMETERS, pa.int32())
+    part = target.with_name(target.name + ".part")
+    try:
+        pq.write_table(
+            pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items()))), part, compression="zstd"
+        )
+        os.replace(part, target)
+    except OSError as error:
+        raise InvalidInput(f"{target}: cannot be written ({error}). Name a file in a folder that exists.") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _read_columns(path: Path) -> dict[str, Floats]:
+    """The columns that a table needs, each [N], as float64 (which holds the integers exactly)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
+    try:
+        missing = [name for name in needed if name not in pq.read_schema(path).names]
+        if missing:
+            raise InvalidInput(
+                f"{path}: a table of NAS-Bench-201 must have the columns {', '.join(needed)}, but lacks {', '.join(missing)}. "
+                "Write the table with `convert`."
+            )
+        table = pq.read_table(path, columns=list(needed))
+        return {name: table[name].cast(pa.float64()).to_numpy() for name in needed}
+    except (OSError, pa.ArrowException) as error:
+        raise InvalidInput(
+            f"{path}: not a readable Parquet table of numbers ({error}). Give the path of a table of NAS-Bench-201."
+        ) from error
+
+
+def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:
+    """InvalidInput for operations, accuracies or counts out of range; a value that is missing reads as NaN and is in no range."""
+    require(
+        bool(np.isin(operations, np.arange(len(OPS))).all()),
+        f"operations are whole numbers from 0 to {len(OPS) - 1}",
+        "Write the table with `convert`.",
+        path=str(path),
+    )
+    top = dict.fromkeys(ACCURACIES, 100.0) | dict.fromkeys(("index", *PARAMETERS), 2.0**31)
+    bad = [name for name, high in top.items() if not ((raw[name] >= 0) & (raw[name] <= high)).all()]
+    require(
+        not bad,
+        "accuracies are in percent, indices and counts not negative, and none is missing",
+        "Write the table with `convert`.",
+        path=str(path),
+        columns=bad,
+    )

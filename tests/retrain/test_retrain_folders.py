@@ -1,0 +1,141 @@
+"""Pictures read from folders as they are needed: the same images for every number of processes and workers."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
+from fade_ray.retrain import RetrainConfig, Retraining
+from fade_ray.retrain.config import NetworkOptions, RetrainData, WorkersConfig
+from fade_ray.run.retrain import check_accuracy, run_retraining
+from fade_ray.training.cell_config import CellTrainConfig
+from spaces.errors import InvalidInput
+from spaces.genotype import GENOTYPES
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """train/ with 9 and val/ with 5 pictures of each of two classes, of many sizes."""
+    made, rng = tmp_path_factory.mktemp("imagenet"), np.random.default_rng(0)
+    for part, count in (("train", 9), ("val", 5)):
+        for name in ("cat", "dog"):
+            (made / part / name).mkdir(parents=True)
+            for number in range(count):
+                height, width = rng.integers(20, 90, 2)
+                pixels = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+                image = Image.fromarray(pixels)
+                image = image.convert("L") if number == 0 else image  # ImageNet has a few
+                image.save(made / part / name / f"{number}.png")
+    return made
+
+
+def batches(root: Path, *, training: bool = True, **options: Any) -> FolderBatches:
+    folders, transforms = ImageFolders.read(root), ImageTransforms(SIDE)
+    given: dict[str, Any] = {"batch_size": 4, "device": torch.device("cpu"), "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    if training:
+        return FolderBatches(folders.train, transforms.training(), **(given | options))
+    return FolderBatches(folders.val, transforms.test(), **(given | options))
+
+
+Epoch = list[tuple[torch.Tensor, torch.Tensor]]
+
+
+def epochs(made: FolderBatches, seed: int, count: int = 2) -> list[Epoch]:
+    generator = torch.Generator().manual_seed(seed)
+    return [list(made.epoch(generator)) for _ in range(count)]
+
+
+def joined(parts: list[Epoch]) -> Epoch:
+    """The shares of all workers side by side."""
+    return [(torch.cat([i for i, _ in step]), torch.cat([n for _, n in step])) for step in zip(*parts, strict=True)]
+
+
+def test_batches_depend_on_the_seed_alone(root: Path) -> None:
+    before = torch.random.get_rng_state()
+    first, second = epochs(batches(root), 3)
+    assert torch.equal(torch.random.get_rng_state(), before)  # the process's own generator is left alone
+    assert [tuple(images.shape) for images, _ in first] == [(4, 3, SIDE, SIDE)] * 4
+    assert not torch.equal(first[0][0], second[0][0])
+    torch.manual_seed(1)
+    for other in (epochs(batches(root), 3), epochs(batches(root, loader_workers=2), 3)):
+        torch.testing.assert_close(other, [first, second], rtol=0, atol=0)
+    assert not torch.equal(epochs(batches(root), 4, 1)[0][0][0], first[0][0])
+
+
+def test_shares_of_workers_are_the_whole_batch(root: Path) -> None:
+    whole = epochs(batches(root), 3, 1)[0]
+    shares = [epochs(batches(root, rank=rank, size=2), 3, 1)[0] for rank in range(2)]
+    torch.testing.assert_close(joined(shares), whole, rtol=0, atol=0)
+    tested = [batch for rank in range(2) for batch in batches(root, training=False, rank=rank, size=2).ordered()]
+    assert sum(len(labels) for _, labels in tested) == 10
+    labels = torch.cat([labels for _, labels in batches(root, training=False).ordered()])
+    assert labels.tolist() == [0] * 5 + [1] * 5
+
+
+def test_evaluation_sees_the_centre_and_is_normalised(tmp_path: Path) -> None:
+    # red in the middle, black on the left and on the right, which the centre crop leaves out
+    for part in ("train", "val"):
+        for name in ("a", "b"):
+            (tmp_path / part / name).mkdir(parents=True)
+            pixels = np.zeros((36, 72, 3), np.uint8)
+            pixels[:, 18:54, 0] = 255
+            Image.fromarray(pixels).save(tmp_path / part / name / "0.png")
+    ((images, _),) = batches(tmp_path, training=False).ordered()
+    inside = images[:, :, 1:-1, 1:-1]  # the scaling blurs the edge
+    torch.testing.assert_close(inside[:, 0], torch.full_like(inside[:, 0], (1 - 0.5) / 0.2))
+    torch.testing.assert_close(inside[:, 1], torch.full_like(inside[:, 1], -0.5 / 0.2))
+
+
+def test_limits_keep_the_proportions(root: Path) -> None:
+    folders = ImageFolders.read(root, limit=8, test_limit=4)
+    assert [label for _, label in folders.train] == [0] * 4 + [1] * 4
+    assert len(folders.val) == 4
+
+
+@pytest.mark.parametrize("loader_workers", [0, 1])
+def test_a_broken_picture_is_named(loader_workers: int, root: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(root, tmp_path / "copy")
+    path = tmp_path / "copy" / "train" / "dog" / "3.png"
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(InvalidInput, match=r"readable picture, but .*3\.png"):
+        epochs(batches(tmp_path / "copy", loader_workers=loader_workers), 0, 1)
+
+
+def test_folders_of_another_form(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="Name the folder that holds train and val"):
+        ImageFolders.read(root / "train")
+    for part, names in (("train", ("a", "b")), ("val", ("a", "c"))):
+        for name in names:
+            (tmp_path / part / name).mkdir(parents=True)
+            Image.new("RGB", (8, 8)).save(tmp_path / part / name / "0.png")
+    with pytest.raises(InvalidInput, match=r"same class folders.*\['b', 'c'\]"):
+        ImageFolders.read(tmp_path)
+
+
+def test_a_network_with_the_imagenet_stem_is_trained_on_folders(
+    root: Path, tmp_path: Path, told: Callable[[Path], dict[str, Any]]
+) -> None:
+    config = RetrainConfig(
+        data=RetrainData(
+            data=str(root), loader="folder", image_side=32, normalisation="imagenet", jitter=(0.4, 0.4, 0.4, 0.2)
+        ),
+        network=NetworkOptions(cells=3, channels=4, stem="imagenet"),
+        train=CellTrainConfig(epochs=1, batch_size=6, final_learning_rate=0.0, label_smoothing=0.1),
+        workers=WorkersConfig(device="cpu", loader_workers=1),
+    )
+    job = Retraining.of(GENOTYPES["DARTS_V2"], config)
+    result = run_retraining(job, tmp_path / "one")
+    run_retraining(job, tmp_path / "two")
+    assert told(tmp_path / "one") == told(tmp_path / "two")
+    assert result["test_images"] == 10
+    assert result["cost"]["images"] == 18
+    assert set(check_accuracy(tmp_path / "one", device="cpu")) == {"last", "best"}
