@@ -54,12 +54,12 @@ class _Depthwise(Function):
 def _weight_gradient(x: Tensor, g: Tensor, kernel: int) -> Tensor:
     """The weight gradient [C, 1, k, k] of a depthwise convolution with stride 1: the three middle columns, then one by one the others."""
     C, pad = x.shape[1], kernel // 2
+    if kernel <= 3 or x.shape[-1] < pad:
+        return conv2d_weight(x, (C, 1, kernel, kernel), g, padding=pad, groups=C)  # type: ignore[no-any-return,no-untyped-call]
 
     def columns(x: Tensor, count: int) -> Tensor:
         return conv2d_weight(x, (C, 1, kernel, count), g, padding=(pad, count // 2), groups=C)  # type: ignore[no-any-return,no-untyped-call]
 
-    if kernel == 1:
-        return columns(x, 1)
     sides = [[columns(F.pad(x, (-s, s)), 1) for s in shifts] for shifts in (range(-pad, -1), range(2, pad + 1))]
     return torch.cat([*sides[0], columns(x, 3), *sides[1]], 3)
 
