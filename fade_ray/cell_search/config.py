@@ -35,6 +35,8 @@ class ArchitectureOptions:
     architecture_weight_decay: float | None = None
     eta: float | None = None
     """Amending coefficient of the amended update (0.1)."""
+    difference: Literal["central", "forward"] | None = None
+    """Finite differences of the second-order and amended updates: central as in the papers, or forward: fewer passes, less exact."""
     architecture_warm_up: float | None = None
     """Share of the epochs in which the network weights train alone."""
 
@@ -47,6 +49,7 @@ class ArchitectureOptions:
                 "learning_rate": self.architecture_learning_rate,
                 "weight_decay": self.architecture_weight_decay,
                 "eta": self.eta,
+                "difference": self.difference,
                 "warm_up": self.architecture_warm_up,
             },
         )
@@ -58,7 +61,7 @@ class GridConfig:
 
     recipes: tuple[str, ...] = ("darts-1st", "single-level")
     """darts-1st, darts-2nd, single-level, amended, amended-edges, amended-fixed, gdas, pc-darts, random, ..."""
-    spaces: tuple[str, ...] = ("s3",)
+    spaces: tuple[str, ...] = ("s5",)
     """Published spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed, amended-s3, nasbench201."""
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""

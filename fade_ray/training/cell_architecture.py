@@ -49,6 +49,8 @@ class CellArchitectureConfig:
     """Amending coefficient of the amended update."""
     unroll_momentum: bool = True
     """Whether the unrolled step of the second-order update holds SGD's momentum, as the code of DARTS does."""
+    difference: Literal["central", "forward"] = "central"
+    """Finite differences of the second-order and amended updates: central as in the papers, or forward: fewer passes, less exact."""
 
     def __post_init__(self) -> None:
         for name, table in (("relaxation", RELAXATIONS), ("edges", EDGE_RELAXATIONS), ("update", UPDATES)):
@@ -64,7 +66,7 @@ class CellArchitectureConfig:
 
     @property
     def update_config(self) -> UpdateConfig:
-        return UpdateConfig(eta=self.eta, unroll_momentum=self.unroll_momentum)
+        return UpdateConfig(eta=self.eta, unroll_momentum=self.unroll_momentum, difference=self.difference)
 
 
 class CellArchitecture:

@@ -73,10 +73,11 @@ class CellProblem:
         self.generators: Sequence[torch.Generator] = (
             drawn if training.architecture is None else [*drawn, training.architecture.generator]
         )
-        self.scores = torch.empty(0)
+        self.seen: dict[int, tuple[Tensor, Tensor]] = {}
+        self.passed = 0  # images in forward passes
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean cross-entropy, with the auxiliary head's where there is one; `scores` holds those of the last call."""
+        """Mean cross-entropy, with the auxiliary head's where there is one; `on(batch)` gives the last loss and scores of a batch."""
         images, labels = batch
         config, architecture = self.training.config, self.training.architecture
         with self.training.placement.precision():
@@ -86,8 +87,15 @@ class CellProblem:
             if auxiliary is not None:
                 other = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
                 loss = loss + config.auxiliary_weight * other
-        self.scores = scores.detach()
+        self.passed += len(labels)
+        self.seen[id(labels)] = (loss.detach(), scores.detach())
         return loss
+
+    def on(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Loss and scores [N, classes] of the last pass over `batch`; forgets all batches."""
+        found = self.seen[id(batch[1])]
+        self.seen.clear()
+        return found
 
 
 class CellTraining:
@@ -149,6 +157,8 @@ class CellTraining:
         """Train one epoch and return its metrics: loss, accuracy, learning_rate, seconds, images, images_per_second, multiply_adds,
         peak_memory_mib; with logits also architecture_loss.
 
+        multiply_adds counts every forward pass of the updates three times, for its backward passes, with all allowed operations: an upper bound.
+
         Raises TrainingFailed when a loss is not finite.
         """
         start = time.perf_counter()
@@ -162,21 +172,19 @@ class CellTraining:
             Sums(self.placement.device, self.workers),
             torch.zeros((), device=self.placement.device),
         )
-        steps = images = 0
+        steps = images = self.problem.passed = 0
         for train, valid in self._steps():
             found = self._architecture_step(train, valid)
             if found is not None:
                 architecture_loss += found.loss
                 images += len(train[1]) if valid is None else len(valid[1])
             if found is None or found.weights is None:
-                loss = self.problem.loss(train)
-                loss.backward()  # type: ignore[no-untyped-call]
+                self.problem.loss(train).backward()  # type: ignore[no-untyped-call]
                 images += len(train[1])
-            else:
-                loss = found.loss
+            else:  # joint; or a forward difference, whose last pass over the training images was a small step aside
                 for weight, gradient in zip(self.problem.weights, found.weights, strict=True):
                     weight.grad = gradient
-            sums.add(loss, self.problem.scores, train[1])
+            sums.add(*self.problem.on(train), train[1])
             self._weight_step()
             steps += 1
         images *= self.workers.size
@@ -188,7 +196,7 @@ class CellTraining:
             "seconds": seconds,
             "images": images,
             "images_per_second": images / seconds,
-            "multiply_adds": 3 * images * self.network.multiply_adds("conv+fc"),  # forward, and backward twice
+            "multiply_adds": 3 * self.problem.passed * self.workers.size * self.network.multiply_adds("conv+fc"),
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
