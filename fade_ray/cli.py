@@ -99,7 +99,7 @@ def parse(arguments: list[str]) -> Any:
     from fade_ray.config import RECIPES, Config
     from fade_ray.run.folder import SEARCH
 
-    rest, recipe = _take(arguments, "--recipe")
+    rest, recipe = take_flag(arguments, "--recipe")
     if recipe is not None and recipe not in RECIPES:
         raise InvalidInput(f"`--recipe` must be one of {', '.join(RECIPES)}, but got {recipe!r}.")
     described = (
@@ -116,7 +116,7 @@ def _parsed(arguments: list[str], config: Any, kind: Any, default: Any, describe
 
     from fade_ray.run.folder import stored as stored_in
 
-    out = _take(arguments, "--out")[1]
+    out = take_flag(arguments, "--out")[1]
     before = stored_in(Path(out).expanduser(), kind) if out and stored else None
     return tyro.cli(
         Annotated[config, tyro.conf.OmitArgPrefixes],
@@ -127,7 +127,7 @@ def _parsed(arguments: list[str], config: Any, kind: Any, default: Any, describe
     )
 
 
-def _take(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
+def take_flag(arguments: list[str], flag: str) -> tuple[list[str], str | None]:
     """`arguments` without `flag VALUE` or `flag=VALUE`, and the value."""
     for index, argument in enumerate(arguments):
         if argument.startswith(f"{flag}="):

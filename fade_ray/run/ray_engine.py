@@ -42,7 +42,7 @@ def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder:
     """
     for name, value in (ALWAYS if run.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
-    with _cluster(run) as ray:
+    with ray_cluster(run) as ray:
         from ray import tune
 
         from searchers.tune import TuneSearcher
@@ -52,7 +52,7 @@ def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder:
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = gpus_per_trial(run, nodes)
         slots = concurrency(run, gpus, nodes)
-        _check_storage(ray, folder)
+        check_storage(ray, folder)
         trial = tune.with_parameters(FadeTrial, job=job, data=data, folder=str(folder))
         trial = tune.with_resources(trial, {"cpu": run.cpus_per_trial, "gpu": gpus})
         trial.__name__ = FadeTrial.__name__  # what Ray's dashboard and `ps` show
@@ -93,7 +93,7 @@ def _name(trial: Any) -> str:
 
 
 @contextmanager
-def _cluster(run: RunConfig) -> Iterator[Any]:
+def ray_cluster(run: RunConfig) -> Iterator[Any]:
     """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine that ends with the run."""
     if not run.verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.air"):
@@ -182,7 +182,7 @@ def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
     return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
 
 
-def _check_storage(ray: Any, folder: Path) -> None:
+def check_storage(ray: Any, folder: Path) -> None:
     """Every node must see the run directory: checkpoints and weights are written there by the trials."""
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:

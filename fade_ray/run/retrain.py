@@ -134,12 +134,12 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
 
 def retrain_command(arguments: list[str]) -> None:
     """`fade-ray retrain` with these arguments."""
-    from fade_ray.cli import _take
+    from fade_ray.cli import take_flag
 
     if not arguments or arguments in (["-h"], ["--help"]):
         print(USAGE + "\n`fade-ray retrain SOURCE --help` lists the options.")
         raise SystemExit(0 if arguments else 2)
-    rest, checked = _take(arguments, "--check")
+    rest, checked = take_flag(arguments, "--check")
     console = Console(highlight=False)
     if checked is not None:
         for name, (recorded, measured) in check_accuracy(Path(checked)).items():
@@ -155,11 +155,11 @@ def parse_retraining(arguments: list[str], source: str | None) -> tuple[Retraini
     """The retraining that a command line asks for, and its directory: a recipe, or what is stored in the directory, and flags over it."""
     import tyro
 
-    from fade_ray.cli import _take
+    from fade_ray.cli import take_flag
 
-    rest, trial = _take(arguments, "--trial")
-    rest, recipe = _take(rest, "--recipe")
-    out = _take(rest, "--out")[1]
+    rest, trial = take_flag(arguments, "--trial")
+    rest, recipe = take_flag(rest, "--recipe")
+    out = take_flag(rest, "--out")[1]
     origin = _origin(source, trial, out)
     usual = None if origin.run is None else origin.run / "retrain" / str(origin.trial)
     folder = Path(out).expanduser() if out else usual

@@ -5,7 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fade_ray.records import History, TrialHistory, wording
+from fade_ray.records import History, TrialHistory, read_events, wording
 from spaces.errors import InvalidInput
 
 from .cell_history import CELLS, CellHistory
@@ -54,9 +54,28 @@ STANDINGS: dict[str, Callable[[Path, Mapping[str, Any]], Standing]] = {SEARCH.co
 """By the kind of run: (folder, config.json) -> Standing."""
 
 
+def _retraining(folder: Path) -> str:
+    """A retraining is no run of trials: its record holds the epochs of one."""
+    events = read_events(folder / "records.jsonl")
+    config = read_json(folder / "config.json")
+    epochs = [event for event in events if event["event"] == "epoch"]
+    finished = (folder / "result.json").exists()
+    done = max((event["epoch"] for event in epochs), default=0)
+    last = epochs[-1]["metrics"] if epochs else {}
+    lines = [
+        f"{folder}: {'finished' if finished else 'not finished'}, epoch {done} of {config['train']['epochs']} on {config['data']['data']}",
+        *([f"  test       {last['test_accuracy']:.4f} after it"] if last.get("test_accuracy") is not None else []),
+        f"  last event {events[-1]['time'] if events else '-'}{_age(events[-1]['time'] if events else None)}",
+        *([] if finished else [f"  continue   fade-ray retrain --out {folder}"]),
+    ]
+    return "\n".join(lines)
+
+
 def status(folder: Path) -> str:
     """A few lines for people. Raises InvalidInput if the records cannot be read."""
     kind = stored_kind(folder) or SEARCH.command
+    if kind == "retrain":
+        return _retraining(folder)
     if kind not in STANDINGS:
         raise InvalidInput(
             f"{folder} holds a run of `fade-ray {kind}`, but this version knows {', '.join(STANDINGS)} only. "

@@ -19,7 +19,7 @@ from fade_ray.training import TrainingFailed, place
 from spaces.errors import InvalidInput
 
 from .folder import read_json
-from .ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, _check_storage, _cluster
+from .ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
 
 RESULT, FAILURE = "trained.json", "failed.json"
 POLL = 1.0  # seconds between looks at the records, for the display alone
@@ -35,11 +35,11 @@ def train_on_workers(job: Retraining, folder: Path, tell: Callable[[Event], None
     options = job.config.workers
     for name, value in (ALWAYS if options.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
-    with _cluster(job.run) as ray, following(folder / "records.jsonl", tell):
+    with ray_cluster(job.run) as ray, following(folder / "records.jsonl", tell):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         use_gpu = _use_gpu(options.device, nodes)
         _check_room(job, nodes, use_gpu)
-        _check_storage(ray, folder)
+        check_storage(ray, folder)
         for name in (RESULT, FAILURE):
             (folder / name).unlink(missing_ok=True)
         for left in range(WORKER_RESTARTS, -1, -1):

@@ -5,12 +5,12 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import children_of, end_by_id, wait_for
 
 from fade_ray.config import Config, RunConfig
 from fade_ray.records import read_events
@@ -45,27 +45,6 @@ def plain(plain_folder: Path, small: Small) -> Path:
     """The folder of one run in the plain loop, made once."""
     search(small(plain_folder), watchers=())
     return plain_folder
-
-
-def children_of(root: int) -> dict[int, str]:
-    """Process id -> command line of all descendants of `root`."""
-    parents, commands = {}, {}
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                stat = (entry / "stat").read_text()
-                commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-    found: dict[int, str] = {}
-    for pid in parents:
-        walk = pid
-        while walk in parents and walk != root:
-            walk = parents[walk]
-        if walk == root and pid != root:
-            found[pid] = commands[pid]
-    return found
 
 
 class WorkerKiller(Watcher):
@@ -149,14 +128,6 @@ def test_trials_of_another_kind_run_alike(
     assert json.loads((on_ray / "result.json").read_text()) == json.loads((plain_toy / "result.json").read_text())
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, "the driver ended by itself"
-        assert time.monotonic() < end, "bounded wait"
-        time.sleep(0.05)  # polling a file that another process writes
-
-
 def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
     """`search(config)` in a process of its own, with a Ray of its own."""
     program = (
@@ -166,14 +137,6 @@ def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
     )
     log = (folder.parent / "driver.log").open("ab")
     return subprocess.Popen([sys.executable, "-c", program, json.dumps(config.to_dict())], stdout=log, stderr=log)
-
-
-def end_by_id(pids: list[int]) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            continue
 
 
 @pytest.mark.slow
