@@ -206,10 +206,20 @@ def _analyse(arguments: list[str]) -> None:
 
 
 def _export(arguments: list[str]) -> None:
+    from fade_ray.run.folder import stored_kind
     from fade_ray.run.result import export_run
+    from fade_ray.run.retrain import export_retraining
 
     rest = [argument for argument in arguments if argument != "--onnx"]
-    for path in export_run(_folder(rest, "export"), onnx=len(rest) < len(arguments)):
+    folder = _folder(rest, "export")
+    export = {"search": export_run, "retrain": export_retraining}
+    kind = stored_kind(folder) or "search"
+    if kind not in export:
+        raise InvalidInput(
+            f"Trained networks are exported, but {folder} holds the genotypes of `fade-ray {kind}`. Train one with `fade-ray retrain {folder}`, "
+            "which exports it."
+        )
+    for path in export[kind](folder, onnx=len(rest) < len(arguments)):
         print(path)
 
 

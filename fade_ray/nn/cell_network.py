@@ -124,10 +124,11 @@ class CellNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """Class scores [batch, classes], and those of the auxiliary head in training mode (None without it).
 
-        `weights`: those of each kind of cell; None where nothing is left to choose, all operations then count once.
+        `weights`: those of each kind of cell; None where nothing is left to choose, all operations then count once. `drop_path` rests in
+        evaluation mode.
         """
         self._check_input(x, weights)
-        auxiliary = None
+        auxiliary, drop_path = None, drop_path if self.training else None
         before, last = (Source(_channels_last(y)) for y in self.stem(_channels_last(x)))
         for index, (place, cell) in enumerate(zip(self.macro.layout, self.cells, strict=True)):
             if place.kind == RESIDUAL:
@@ -187,7 +188,8 @@ class CellNetwork(nn.Module):
 
 
 def _channels_last(x: Tensor) -> Tensor:
-    return x.contiguous(memory_format=torch.channels_last)
+    """x in the layout that all devices but Apple's are fastest in."""
+    return x if x.device.type == "mps" else x.contiguous(memory_format=torch.channels_last)
 
 
 def _check(macro: Macro, config: CellNetworkConfig, side: int, channels: int, classes: int) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cell_kernels import PointwiseNorm
+from .cell_kernels import PointwiseNorm, special
 from .cells import Norm
 
 
@@ -94,12 +94,12 @@ class Sum:
         self._total = total.add_(y) if weight is None else total.addcmul_(y, weight)
 
     def add_pointwise_norm(self, x: Tensor, pointwise: nn.Conv2d, norm: CellNorm, scale: Tensor | None) -> None:
-        """Add scale * norm(pointwise(x))."""
-        if x.device.type != "cpu" or not norm.by_batch:
+        """Add scale * norm(pointwise(x)), `pointwise` 1x1 without bias."""
+        if not (norm.by_batch and special(x)):
             self.add(norm(pointwise(x), scale), fresh=True)
             return
         gain, offset, P = norm.gain(scale), norm.offset(scale), pointwise.weight.flatten(1)
-        total = None if self._total is None else self._owned(self._total)
+        total = None if self._total is None else _channels_last(self._owned(self._total))
         self._total, shift, mean, variance = PointwiseNorm.apply(
             total, x, P, P.new_ones(len(P)) if gain is None else gain, norm.eps
         )
@@ -118,3 +118,7 @@ class Sum:
         if not self._own:
             total, self._own = total.clone(), True
         return total
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    return x.contiguous(memory_format=torch.channels_last)

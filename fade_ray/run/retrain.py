@@ -8,14 +8,17 @@ from typing import Annotated, Any
 
 import torch
 from rich.console import Console
+from safetensors.torch import load_file
 
+from fade_ray.export import export_onnx
 from fade_ray.job import Event
+from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records import FORMAT, Journal, read_events
 from fade_ray.retrain import RETRAIN_RECIPES, Origin, RetrainConfig, Retraining, find_genotype, retrain, retrain_recipe
 from fade_ray.retrain.config import RetrainData
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.images import Images, open_images
-from fade_ray.retrain.retrain import BEST_NOTE, CHECKPOINT, build_network
+from fade_ray.retrain.retrain import BEST_NOTE, CHECKPOINT, build_network, weights_path
 from fade_ray.training import Placement, TrainingFailed, place
 from spaces.errors import InvalidInput
 
@@ -130,6 +133,32 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
     if job is None or not (folder / "result.json").exists():
         raise InvalidInput(f"Only a finished retraining can be checked, but {folder} holds none. Finish it first.")
     return measure(job, open_images(job.config), folder, place(device, job.config.train.precision))
+
+
+def export_retraining(folder: Path, *, onnx: bool) -> list[Path]:
+    """The exported files of a finished retraining; with `onnx` an ONNX file is added. Raises InvalidInput for an unfinished one."""
+    job = stored(folder, RETRAIN)
+    if job is None or not (folder / "result.json").exists():
+        raise InvalidInput(
+            f"Only a finished retraining has files to export, and the one in {folder} is not finished. "
+            f"Finish it with `fade-ray retrain --out {folder}`."
+        )
+    architectures = folder / "architectures"
+    paths = [architectures / f"architecture{suffix}" for suffix in (".py", ".safetensors", ".json")]
+    if onnx:
+        told = read_json(paths[-1])
+        channels, side, _ = told["input_shape"]
+        network = CellNetwork(
+            job.macro,
+            job.config.network_config(job.macro),
+            side=side,
+            channels=channels,
+            classes=len(told["classes"]),
+            generator=torch.Generator(),
+        )
+        network.load_state_dict(load_file(weights_path(folder, told["weights"])))
+        paths.append(export_onnx(network.eval(), architectures / "architecture.onnx"))
+    return paths
 
 
 def retrain_command(arguments: list[str]) -> None:

@@ -1,5 +1,6 @@
 """`fade-ray retrain`: where the genotype comes from, what is asked for, and what is wrong with it."""
 
+import importlib.util
 import json
 import resource
 from collections.abc import Callable
@@ -8,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fade_ray.config import DataConfig
 from fade_ray.retrain import Retraining, find_genotype
-from fade_ray.run.retrain import parse_retraining, retrain_command, run_retraining
+from fade_ray.run.retrain import export_retraining, parse_retraining, retrain_command, run_retraining
 from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.darts import published
@@ -197,3 +199,21 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path: Path
             run_retraining(job, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
+
+
+def test_a_finished_retraining_is_exported_again_also_as_onnx(tiny: Tiny, tmp_path: Path) -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    folder = tmp_path / "run"
+    with pytest.raises(InvalidInput, match="not finished"):
+        export_retraining(folder, onnx=True)
+    run_retraining(tiny(epochs=1), folder)
+    *_, told, onnx = export_retraining(folder, onnx=True)
+    images = torch.randn(2, *json.loads(told.read_text())["input_shape"])
+    (scores,) = onnxruntime.InferenceSession(str(onnx)).run(None, {"images": images.numpy()})
+    spec = importlib.util.spec_from_file_location("exported", folder / "architectures" / "architecture.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.testing.assert_close(torch.from_numpy(scores), module.load().eval()(images).detach(), rtol=1e-4, atol=1e-5)
+    assert run_retraining(tiny(epochs=1), folder)["epochs"] == 1  # not run again
