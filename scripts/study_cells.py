@@ -37,9 +37,9 @@ COLUMNS = (
     "architecture_loss",
 )
 TITLES = {
-    "skip_share": "Share of skip-connects in the genotype",
-    "parameter_free_share": "Share of operations without parameters",
-    "true_accuracy": "True test accuracy of the genotype, %",
+    "skip_share": "Share of skip-connects",
+    "parameter_free_share": "Share without parameters",
+    "true_accuracy": "True test accuracy, %",
     "none_weight": "Mean weight of none",
     "eigenvalue": "Dominant eigenvalue of the Hessian",
 }
@@ -106,7 +106,8 @@ def summarise(searches: list[dict[str, Any]], table: Path | None) -> dict[str, A
     """Per recipe, space and learning rate over the seeds."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
     for row in searches:
-        groups.setdefault((row["method"], row["space"], row["learning_rate"]), []).append(row)
+        if row["state"] == "done":
+            groups.setdefault((row["method"], row["space"], row["learning_rate"]), []).append(row)
     names = (
         "skip_share",
         "parameter_free_share",
@@ -137,46 +138,47 @@ def summarise(searches: list[dict[str, Any]], table: Path | None) -> dict[str, A
 
 
 def draw(epochs: list[dict[str, Any]], panels: tuple[str, ...], title: str) -> style.Picture:
-    """One row of panels per metric, one panel per learning rate; a line per recipe: mean over seeds, the band from least to largest."""
+    """A panel per metric and learning rate; a line per recipe: mean over seeds, the band from least to largest."""
     rates = sorted({row["learning_rate"] for row in epochs})
-    methods = list(dict.fromkeys(row["method"] for row in epochs))
-    figure = style.new_figure(2.5 * len(panels) + 0.6)
-    axes = figure.subplots(len(panels), len(rates), squeeze=False, sharex=True, sharey="row")
+    methods = list(dict.fromkeys(row["method"] for row in epochs if row["epoch"]))
+    wide = len(rates) == 1  # the metrics side by side, else one row of panels each
+    figure = style.new_figure(3.6 if wide else 2.5 * len(panels) + 0.6)
+    grid = (1, len(panels)) if wide else (len(panels), len(rates))
+    axes = figure.subplots(*grid, squeeze=False, sharex=True, sharey=False if wide else "row")
     for i, name in enumerate(panels):
         for j, rate in enumerate(rates):
-            axis = axes[i][j]
+            axis = axes[0][i] if wide else axes[i][j]
             for k, method in enumerate(methods):
-                rows = [
-                    r for r in epochs if r["method"] == method and r["learning_rate"] == rate and r[name] is not None
-                ]
-                by_epoch: dict[int, list[float]] = {}
-                for row in rows:
-                    by_epoch.setdefault(row["epoch"], []).append(row[name])
-                if not by_epoch:
-                    continue
-                x = sorted(by_epoch)
-                mean = [float(np.mean(by_epoch[e])) for e in x]
-                axis.plot(x, mean, color=style.series(k), ls=style.LINES[k % len(style.LINES)], label=method)
-                axis.fill_between(
-                    x,
-                    [min(by_epoch[e]) for e in x],
-                    [max(by_epoch[e]) for e in x],
-                    color=style.series(k),
-                    alpha=0.13,
-                    lw=0,
+                draw_method(
+                    axis, [r for r in epochs if (r["method"], r["learning_rate"]) == (method, rate)], name, method, k
                 )
             if name.endswith("share"):
                 axis.set_ylim(-0.03, 1.03)
-            if i == 0 and len(rates) > 1:
-                axis.set_title(f"weights' learning rate {rate:g}")
-            if j == 0:
-                axis.set_ylabel(TITLES.get(name, name).replace(" of ", "\nof ", 1))
-            if i == len(panels) - 1:
-                axis.set_xlabel("epoch")
+            words = TITLES.get(name, name)
+            axis.set_title(words if wide else f"weights' learning rate {rate:g}" if i == 0 else "")
+            if not wide and j == 0:
+                axis.set_ylabel(words.replace(" of ", "\nof ", 1))
+            style.count_axis(axis, "epoch" if wide or i == len(panels) - 1 else "")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     alt = f"{', '.join(TITLES.get(p, p) for p in panels)} over the epochs for {', '.join(methods)}."
     return style.Picture("searches", title, figure, alt, "Lines: means over seeds; bands: least to largest.")
+
+
+def draw_method(axis: Any, rows: list[dict[str, Any]], name: str, method: str, number: int) -> None:
+    """One recipe in one panel. An accuracy is drawn from epoch 1: before, the genotype is a tie."""
+    by_epoch: dict[int, list[float]] = {}
+    for row in rows:
+        if row[name] is not None and (row["epoch"] or not name.endswith("accuracy")):
+            by_epoch.setdefault(row["epoch"], []).append(row[name])
+    x = sorted(by_epoch)
+    if x:
+        mean = [float(np.mean(by_epoch[e])) for e in x]
+        colour = style.series(number)
+        axis.plot(x, mean, color=colour, ls=style.LINES[number % len(style.LINES)], label=method)
+        axis.fill_between(
+            x, [min(by_epoch[e]) for e in x], [max(by_epoch[e]) for e in x], color=colour, alpha=0.13, lw=0
+        )
 
 
 def main(study: Study) -> None:
