@@ -53,14 +53,13 @@ class CellNetworkConfig:
     """1 / partial of the channels go through the operations of an edge, the others past them (PC-DARTS: 4)."""
 
     def __post_init__(self) -> None:
-        require(self.channels >= 1, "channels >= 1", "Use 16 or 36.", channels=self.channels)
         require(self.stem in STEMS, f"stem is one of {', '.join(STEMS)}", "Name one of them.", stem=self.stem)
         require(
-            self.partial >= 1 and self.channels % self.partial == 0,
-            "channels is a multiple of partial",
-            "Use 4 with 16 channels, or 1.",
-            partial=self.partial,
+            self.partial >= 1 and self.channels % self.partial == 0 and self.channels // self.partial >= 2,
+            "channels is a multiple of partial, and channels / partial >= 2",
+            "Use 16 or 36 channels with partial 1, 16 with 4.",
             channels=self.channels,
+            partial=self.partial,
         )
 
     def for_search(self) -> Self:

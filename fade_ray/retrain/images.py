@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from fade_ray.data import Augment, Batches, LabelledImages, load
+from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
 from fade_ray.data.shared import SharedBatches
+from fade_ray.images import load_images
 from fade_ray.training import Placement
 from fade_ray.training.cell_loop import Workers
 from spaces.errors import require
@@ -72,15 +73,7 @@ def _statistics(
 
 def _in_memory(config: RetrainConfig) -> Images:
     data = config.data
-    splits = load(
-        data.data,
-        test_data=data.test_data,
-        root=data.data_root,
-        image_side=data.image_side,
-        limit=data.limit,
-        test_limit=data.test_limit,
-        split_seed=data.split_seed,
-    )
+    splits = load_images(config.data)
     parts = (splits.weights, splits.architecture)
     training = LabelledImages(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("images", "labels")))
     mean, std = _statistics(config, splits.channels, lambda: channel_statistics(training.images))

@@ -46,7 +46,7 @@ def _gradients(arguments: list[str]) -> None:
     from fade_ray.analysis.gradient_figures import pictures
     from fade_ray.analysis.gradient_study import check_images, run_study
     from fade_ray.analysis.gradient_summary import in_words, read_study, summary
-    from fade_ray.data import load
+    from fade_ray.images import load_images
     from fade_ray.report.style import house_style, save
     from fade_ray.run.folder import write_json
     from fade_ray.training import place
@@ -58,16 +58,7 @@ def _gradients(arguments: list[str]) -> None:
         description=DESCRIPTION,
     )
     place(study.device)
-    data = study.data
-    splits = load(
-        data.data,
-        test_data=data.test_data,
-        root=data.data_root,
-        image_side=data.image_side,
-        limit=data.limit,
-        test_limit=data.test_limit,
-        split_seed=data.split_seed,
-    )
+    splits = load_images(study.data)
     folder = Path(study.out).expanduser().resolve()
     check_images(study, splits)
     _begin(folder, study)

@@ -11,7 +11,8 @@ from rich.table import Table as TextTable
 from fade_ray.cell_search.config import CellPlan, CellsConfig
 from fade_ray.cell_search.recipes import RECIPES
 from fade_ray.cell_search.trial import CellJob, search_network
-from fade_ray.data import Splits, load
+from fade_ray.data import Splits
+from fade_ray.images import load_images
 from fade_ray.training import place
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
@@ -66,16 +67,7 @@ def prepare_cells(config: CellsConfig) -> Splits:
                 f"A table must hold every architecture that a search may find, but {config.grid.table} has {len(table):,} of 15,625. "
                 "Give the whole one."
             )
-    data = config.data
-    splits = load(
-        data.data,
-        test_data=data.test_data,
-        root=data.data_root,
-        image_side=data.image_side,
-        limit=data.limit,
-        test_limit=data.test_limit,
-        split_seed=data.split_seed,
-    )
+    splits = load_images(config.data)
     with torch.device("meta"):  # shapes alone
         for space in config.grid.spaces:
             for name in config.grid.recipes:

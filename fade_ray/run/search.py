@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.config import Config
-from fade_ray.data import Splits, load
+from fade_ray.data import Splits
+from fade_ray.images import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.records import History
 from fade_ray.training import place
@@ -116,16 +117,7 @@ def prepare(config: Config) -> tuple[Splits, AskTell]:
     searcher = WithRetraining(
         inner, config.outer.retrain_epochs, seed=config.seed, max_retries=config.outer.max_retries
     )
-    data = config.data
-    splits = load(
-        data.data,
-        test_data=data.test_data,
-        root=data.data_root,
-        image_side=data.image_side,
-        limit=data.limit,
-        test_limit=data.test_limit,
-        split_seed=data.split_seed,
-    )
+    splits = load_images(config.data)
     augmentation(splits, config)
     network = config.network
     chain_layout(splits.side, network.depth, splits.channels, network.final_channels, network.strides)

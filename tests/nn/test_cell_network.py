@@ -288,7 +288,7 @@ def test_estimating_leaves_running_statistics_alone() -> None:
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
 @pytest.mark.parametrize(
-    ("side", "channels", "width", "partial"), [(8, 1, 8, 1), (7, 3, 8, 2), (33, 1, 4, 4), (1, 3, 8, 1), (9, 1, 1, 1)]
+    ("side", "channels", "width", "partial"), [(8, 1, 8, 1), (7, 3, 8, 2), (33, 1, 8, 4), (1, 3, 8, 1), (9, 1, 3, 1)]
 )
 def test_any_image_side_will_do(stem: str, side: int, channels: int, width: int, partial: int) -> None:
     config = CellNetworkConfig(channels=width, stem=stem, partial=partial).for_search()
@@ -359,6 +359,8 @@ def test_mistakes_are_named() -> None:
         network(SMALL, config, side=0)
     with pytest.raises(InvalidInput, match="partial"):
         CellNetworkConfig(channels=6, partial=4)
+    with pytest.raises(InvalidInput, match="channels"):
+        CellNetworkConfig(channels=1)
     with pytest.raises(InvalidInput, match="stem"):
         CellNetworkConfig(stem="cifar100")  # type: ignore[arg-type]
     model = network(SMALL, config)
