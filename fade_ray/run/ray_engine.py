@@ -97,7 +97,9 @@ def ray_cluster(run: RunConfig) -> Iterator[Any]:
     """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine that ends with the run."""
     if not run.verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.air"):
-            logging.getLogger(name).setLevel(logging.ERROR)
+            logging.getLogger(name).setLevel(
+                logging.CRITICAL
+            )  # a worker that dies is restarted, or told in the run's own words
     import ray
 
     if ray.is_initialized():  # a notebook's or a test's own connection is used and left open
