@@ -20,6 +20,8 @@ from fade_ray.config import RunConfig
 from fade_ray.data import Splits, load
 from fade_ray.job import events
 from fade_ray.training.cell_config import CellTrainConfig
+from fade_ray.training.hessian import dominant_eigenvalue
+from fade_ray.training.updates import asking
 from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
@@ -164,6 +166,21 @@ def test_a_loss_that_is_not_finite_ends_the_search_with_a_reason(splits: Splits,
     assert last["outcome"]["failure"].startswith("the loss")
     assert "lower" in last["outcome"]["failure"]
     assert last["outcome"]["accuracy"] is None
+
+
+def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:
+    """Second derivatives pass through the fast forms of the operations too. (Differences of gradients would not do: kinks of ReLU.)"""
+    config = small("darts-1st", space="nasbench201", cells=3, channels=4)
+    search = CellSearch(config.plans()[0], splits, config)
+    problem = search.training.problem
+    batch = next(search.batches(search.valid_images).ordered())
+    with asking(problem, problem.logits):
+        (logits,) = problem.logits
+        (gradient,) = torch.autograd.grad(problem.loss(batch), (logits,), create_graph=True)
+        rows = [torch.autograd.grad(g, (logits,), retain_graph=True)[0].flatten() for g in gradient.flatten()]
+    values = torch.linalg.eigvalsh(torch.stack(rows).double())
+    found = dominant_eigenvalue(problem, batch, 30, torch.Generator().manual_seed(0), tolerance=1e-4)
+    assert found.value == pytest.approx(float(values[values.abs().argmax()]), rel=1e-2)
 
 
 def test_a_table_gives_the_true_accuracy_of_everything_found(splits: Splits, tmp_path: Path, real_data: Path) -> None:
