@@ -32,9 +32,10 @@ lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(STAMP)  ## the speed ratios: hyper-architecture step, input pipeline
+bench: $(STAMP)  ## the speed ratios: hyper-architecture step, input pipeline, steps of the cell searches
 	$(BIN)/python scripts/bench_data.py
 	$(BIN)/python scripts/bench_hyper.py
+	$(BIN)/python scripts/bench_cells.py
 
 clean:  ## remove the virtual environment and caches, never a run
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
