@@ -1,6 +1,5 @@
 """One proposal, trained: the plain function behind every trial of the outer search, with or without Ray."""
 
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from fade_ray.job import Event, checkpoint_path, write_output
 from fade_ray.nn import ChainNetwork, architecture_weights
 from fade_ray.ranks import FadeRanks, misgivings
 from fade_ray.training import Architecture, Placement, Training, evaluate, place
+from fade_ray.training.states import state_bytes
 from searchers import Outcome, Proposal
 
 
@@ -53,7 +53,7 @@ def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) 
             totals[key] += metrics[key]
         totals["peak_memory_mib"] = max(totals["peak_memory_mib"], metrics["peak_memory_mib"])
         told.append({"epoch": training.epoch, "metrics": metrics})
-        write_output(checkpoint, _saved({"training": training.state_dict(), "totals": totals, "told": told}))
+        write_output(checkpoint, state_bytes({"training": training.state_dict(), "totals": totals, "told": told}))
         yield told[-1]
     outcome, found, warnings = kind.finish(training, splits, config)
     if kind.keeps_weights(config):
@@ -187,9 +187,3 @@ KINDS: dict[str, TrialKind] = {
     "evaluation": TrialKind(lambda s: s.weights, False, _evaluation, lambda c: False),
     "retraining": TrialKind(_all_but_test, False, _retraining, lambda c: True),
 }
-
-
-def _saved(state: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()

@@ -4,7 +4,6 @@ A search here is that of `fade-ray cells` in the analysis setting of the paper's
 same learning rate and cosine schedule, for the logits without momentum and weight decay.
 """
 
-import io
 import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ from fade_ray.cell_search.watch import indicators, learned
 from fade_ray.data import LabelledImages, Splits
 from fade_ray.records import Journal, read_events
 from fade_ray.training.architecture import TrainingFailed
+from fade_ray.training.states import state_bytes
 from spaces.errors import require
 from spaces.nasbench201 import KIND
 
@@ -122,7 +122,7 @@ def measured_search(
         search.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu"))
     else:
         yield 0, measurement(search, None, study.pairs)
-        _save(search, checkpoint)
+        write_atomically(checkpoint, state_bytes(search.state_dict()))
     places = first_middle_last(search.network.macro)
     while not search.finished:
         with OperationGradients(search.network, places) as measured:
@@ -130,14 +130,8 @@ def measured_search(
         kept = {key: metrics[key] for key in ("loss", "accuracy", "architecture_loss", "seconds")}
         gradients = {str(place): slope.tolist() for place, slope in measured.mean().items()}
         yield search.training.epoch, kept | measurement(search, gradients, study.pairs)
-        _save(search, checkpoint)
+        write_atomically(checkpoint, state_bytes(search.state_dict()))
     checkpoint.unlink(missing_ok=True)
-
-
-def _save(search: CellSearch, checkpoint: Path) -> None:
-    buffer = io.BytesIO()
-    torch.save(search.state_dict(), buffer)
-    write_atomically(checkpoint, buffer.getvalue())
 
 
 def measurement(search: CellSearch, gradients: dict[str, Any] | None, pairs: int) -> dict[str, Any]:

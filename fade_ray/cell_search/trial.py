@@ -18,7 +18,7 @@ from fade_ray.training import Placement, place
 from fade_ray.training.cell_architecture import CellArchitecture
 from fade_ray.training.cell_loop import CellTraining, evaluate_cells
 from fade_ray.training.hessian import dominant_eigenvalue
-from fade_ray.trial import _saved as saved
+from fade_ray.training.states import state_bytes
 from searchers import Outcome
 from spaces.cell import Macro
 from spaces.nasbench201_table import Table
@@ -52,7 +52,7 @@ class CellJob:
             yield search.first_event()
         while not search.finished:
             event = search.run_epoch()
-            write_output(checkpoint, saved(search.state_dict()))
+            write_output(checkpoint, state_bytes(search.state_dict()))
             yield event
         last = search.outcome()
         found = {name: getattr(search.plan, name) for name in ("id", "recipe", "space", "seed")}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from fade_ray.job import Event, write_output
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.training import Placement
 from fade_ray.training.cell_loop import CellTraining, Workers, evaluate_cells
+from fade_ray.training.states import state_bytes
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
 
@@ -148,7 +148,7 @@ def retrain(
         if leads:
             if metrics["test_accuracy"] > best:
                 _keep(training, folder, "best", training.epoch, metrics["test_accuracy"])
-            write_output(checkpoint, _bytes({"training": training.state_dict(), "told": told}))
+            write_output(checkpoint, state_bytes({"training": training.state_dict(), "told": told}))
         yield told[-1]
     if leads:
         _keep_last(training, folder, told)
@@ -234,9 +234,3 @@ def _result(job: Retraining, images: Images, training: CellTraining, told: list[
         "peak_memory_mib": max(m["peak_memory_mib"] for m in epochs),
         "device": training.placement.device.type,
     }
-
-
-def _bytes(state: Any) -> bytes:
-    buffer = io.BytesIO()
-    torch.save(state, buffer)
-    return buffer.getvalue()

@@ -53,7 +53,7 @@ def run(config: CellsConfig, splits: Splits, folder: Path, plan: CellPlan | None
 
 @pytest.mark.parametrize(("name", "space"), PAIRS)
 def test_every_recipe_ends_with_a_genotype_of_its_space(name: str, space: str, splits: Splits, tmp_path: Path) -> None:
-    config = small(name, space=space, epochs=1)
+    config = small(name, space=space, epochs=1, channels=max(4, 2 * RECIPES[name].partial))
     *told, last = run(config, splits, tmp_path)
     assert last["outcome"]["failure"] is None
     genotype = Macro.from_dict(json.loads((tmp_path / "genotypes" / "000.json").read_text()))
