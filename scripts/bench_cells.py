@@ -160,6 +160,8 @@ def main(bench: Bench) -> None:
     def compare(name: str, slow: Callable[[], None], fast: Callable[[], None]) -> None:
         figures[name] = ratio = ratios(slow, fast, repeats=bench.repeats)
         print(f"{name}: {ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}] n={ratio.n}", flush=True)
+        if bench.json is not None:  # each as soon as it is there
+            write_json(bench.json, figures)
 
     ours = our_step("first-order")
     if "step" in bench.part:
