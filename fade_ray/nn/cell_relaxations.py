@@ -6,12 +6,12 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from spaces.cell import CellSpace
 
+from . import relaxations
 from .edge_weights import EdgeWeights
-from .relaxations import architecture_weights, gumbel_noise
+from .relaxations import architecture_weights
 
 Used = tuple[tuple[int, ...], ...]
 
@@ -60,23 +60,19 @@ def expected_sigmoid(logits: Tensor, mask: Tensor) -> Tensor:
 
 def gumbel_softmax(logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator) -> tuple[Tensor, None]:
     """softmax((alpha + g) / tau): every operation is run, with noisy weights (the concrete relaxation)."""
-    noise = gumbel_noise(logits.shape, generator, logits.dtype).to(logits.device)
-    return ((logits + noise).masked_fill(~mask, -torch.inf) / temperature).softmax(dim=1), None
+    return (relaxations.perturbed(logits, mask, generator) / temperature).softmax(dim=1), None
 
 
 def sampled_gumbel_softmax(
     logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
 ) -> tuple[Tensor, Used]:
-    """onehot(argmax y) - stopgrad(y) + y of the same y, of which only the drawn operation is run (GDAS's forward pass).
+    """The hard weights of that draw (FaDE eq. 3), of which only the drawn operation is run (GDAS's forward pass).
 
     GDAS adds the zero weights of the others as bare scalars, whose gradient says nothing about those operations; here they get what the
     softmax passes on from the drawn one.
     """
-    soft, _ = gumbel_softmax(logits, mask, temperature, generator)
-    drawn = soft.detach().argmax(dim=1)
-    hard = F.one_hot(drawn, soft.shape[1]).to(soft.dtype)
-    # the value is exactly 1 or 0 in every float format, as soft - soft is 0
-    return hard + (soft - soft.detach()), tuple((index,) for index in drawn.tolist())
+    sample = relaxations.gumbel_softmax(logits, mask, temperature, generator)
+    return sample.hard, tuple((index,) for index in sample.path)
 
 
 RELAXATIONS: dict[str, Relaxation] = {

@@ -35,13 +35,21 @@ def gumbel_noise(shape: torch.Size, generator: torch.Generator, dtype: torch.dty
     return -torch.empty(shape, dtype=dtype).exponential_(generator=generator).log()
 
 
+def perturbed(logits: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
+    """alpha' + g with Gumbel noise g, drawn on the host; -inf where masked."""
+    return logits.masked_fill(~mask, -torch.inf) + gumbel_noise(logits.shape, generator, logits.dtype).to(logits.device)
+
+
 def gumbel_softmax(logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator) -> GumbelSample:
-    """FaDE eq. 3, hard: y = softmax((alpha' + g) / tau), z = onehot(argmax y) - stopgrad(y) + y. All tensors [d, w], on the host."""
-    noisy = logits.masked_fill(~mask, -torch.inf) + gumbel_noise(logits.shape, generator, logits.dtype)
+    """FaDE eq. 3, hard: y = softmax((alpha' + g) / tau), z = onehot(argmax y) - stopgrad(y) + y. All tensors [d, w].
+
+    z is exactly 0 or 1 in every float format, as y - stopgrad(y) is 0.
+    """
+    noisy = perturbed(logits, mask, generator)
     soft = (noisy / temperature).softmax(dim=1)  # eq. 3
     drawn = noisy.argmax(dim=1)
     onehot = torch.nn.functional.one_hot(drawn, logits.shape[1]).to(soft.dtype)
-    return GumbelSample(drawn.tolist(), soft, onehot - soft.detach() + soft)
+    return GumbelSample(drawn.tolist(), soft, onehot + (soft - soft.detach()))
 
 
 def draw_path(weights: Tensor, generator: torch.Generator) -> list[int]:
