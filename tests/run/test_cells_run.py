@@ -3,20 +3,20 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from processes import children_of, end_by_id, wait_for
+from stopper import Stopper
 
-from fade_ray.cell_search.config import CellData, CellPlan, CellsConfig, GridConfig
+from fade_ray.cell_search.config import CellData, CellsConfig, GridConfig
 from fade_ray.cli import main
 from fade_ray.config import RunConfig
 from fade_ray.run.cells import best_row, cell_rows, run_cells
 from fade_ray.run.engines import Interrupted
-from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
 from fade_ray.training.cell_config import CellTrainConfig
 from spaces.errors import InvalidInput
@@ -41,18 +41,6 @@ def grid(out: Path, **run: Any) -> CellsConfig:
         run=RunConfig(**({"engine": "local"} | run)),
         out=str(out),
     )
-
-
-class Stopper(Watcher):
-    """Stops the run at its n-th epoch, as Ctrl-C would."""
-
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-
-    def epoch(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")

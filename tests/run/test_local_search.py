@@ -1,36 +1,23 @@
 """A whole search in the plain loop: what it leaves behind, how it is continued, how it fails."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from stopper import Stopper
 
 import fade_ray
 from fade_ray.config import Config, differences
 from fade_ray.run.folder import opened
 from fade_ray.run.search import Interrupted, search
-from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
-from searchers import Proposal
 from spaces.errors import InvalidInput
 
 Small = Callable[..., Config]
 Story = Callable[[Path], dict[str, Any]]
-
-
-class Stopper(Watcher):
-    """A watcher that stops the search at its n-th epoch, as Ctrl-C would."""
-
-    def __init__(self, epochs: int) -> None:
-        self.left = epochs
-
-    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.left -= 1
-        if self.left == 0:
-            raise KeyboardInterrupt
 
 
 @pytest.fixture(scope="module")
