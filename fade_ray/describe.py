@@ -277,7 +277,7 @@ def draw(subject: Subject, path: Path) -> Path:
     buffer = io.BytesIO()
     with house_style():
         if isinstance(subject, Chain):  # noqa: SIM108
-            picture = draw_cells([dag for (dag,) in subject.hyper.rows], "Cells")
+            picture = draw_cells([dag for (dag,) in subject.hyper.graphs()], "Cells")
         else:
             picture = draw_genotype(subject, "Cells")
         picture.figure.savefig(buffer, format=suffix[1:], dpi=150)

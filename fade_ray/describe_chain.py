@@ -72,7 +72,7 @@ def describe_chain(
         "kind": "chain",
         "name": name,
         "genotype": hyper.code(),
-        "graph": {f"row {number}": _dag_graph(dag) for number, (dag,) in enumerate(hyper.rows, start=1)},
+        "graph": {f"row {number}": _dag_graph(dag) for number, (dag,) in enumerate(hyper.graphs(), start=1)},
         "macro": "as exported" if told else macro or "cifar10",
         "cells": hyper.depth,
         "channels": config.final_channels,
@@ -94,7 +94,7 @@ def describe_chain(
 def _chain_entries(network: ChainNetwork) -> tuple[int, int]:
     """Entries that leave a BatchNorm and a ReLU, where the configuration has them: behind rows, operations or vertices."""
     norms = relus = 0
-    for row, (dag,) in zip(network.layout, network.hyper.rows, strict=True):
+    for row, (dag,) in zip(network.layout, network.hyper.graphs(), strict=True):
         behind, inside = row.channels * (-(-row.side // row.stride)) ** 2, row.channels * row.side**2
         norms += {"row": behind, "operation": dag.operations * inside, "none": 0}[network.config.norm]
         values = 1 + dag.n - len(dag.sources) + 1  # all sources hold one value; OUTPUT is one too

@@ -13,7 +13,7 @@ from searchers.base import Proposal, State, Told, at_least
 from searchers.batch import BatchSearcher, as_points, generate
 from searchers.paths import best_paths
 from spaces.errors import require
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 
 Array = NDArray[np.float64]
@@ -102,7 +102,7 @@ class AnchorSearch(BatchSearcher):
     like.
     """
 
-    space: GraphSpace = field(repr=False)
+    space: FeatureSpace = field(repr=False)
     depth: int
     iterations: int
     walks: int = 1

@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from searchers.base import Kind, Outcome, Points, Proposal, State, Told, at_least, checked
 from spaces.errors import require
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 
 
-def generate(space: GraphSpace, points: NDArray[np.float64], rng: np.random.Generator) -> HyperArchitecture:
+def generate(space: FeatureSpace, points: NDArray[np.float64], rng: np.random.Generator) -> HyperArchitecture:
     """The hyper-architecture [d][w] of one graph drawn per point [d, w, k] by the space's generator (FaDE 2.4)."""
     return HyperArchitecture(tuple(tuple(space.sample(point, rng) for point in row) for row in points))
 
@@ -159,8 +159,8 @@ class BatchSearcher(ABC):
         """What this searcher was built from, JSON-able: a state may be loaded only where it is the same."""
         values = {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
         plain = {name: value for name, value in values.items() if isinstance(value, int | float)}
-        spaces = [value for value in values.values() if isinstance(value, GraphSpace)]
-        described = [[len(space.dags), list(space.feature_map.names), list(space.bins)] for space in spaces]
+        spaces = [value for value in values.values() if isinstance(value, FeatureSpace)]
+        described = [[len(space.cells), list(space.feature_map.names), list(space.bins)] for space in spaces]
         return {"searcher": type(self).__name__, "space": described} | plain
 
     def state_dict(self) -> State:

@@ -9,7 +9,7 @@ import numpy as np
 
 from searchers.base import State, Told, at_least
 from searchers.batch import BatchSearcher, as_points, generate
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import FeatureSpace
 
 
 class ScoredPoint(NamedTuple):
@@ -30,7 +30,7 @@ class RandomSearch(BatchSearcher):
     proposal's `walk` is the number of its point within the batch. InvalidInput for a depth or count of zero.
     """
 
-    space: GraphSpace = field(repr=False)
+    space: FeatureSpace = field(repr=False)
     depth: int
     iterations: int
     batch: int = 1

@@ -1,12 +1,13 @@
 """What can be built: graphs, their features, hyper-architectures; cells, their published spaces and genotypes."""
 
+from spaces.candidates import Candidate
 from spaces.cell import LAYOUTS, NONE, RESIDUAL, CellSpace, Gene, Macro, Position
 from spaces.dag import INPUT, OUTPUT, Dag, catalogue, complete_dag, enumerate_dags
 from spaces.darts import DARTS_OPS, OPERATORS, SPACES, PublishedSpace, cells_of, darts_cell, fixed_edges, published
 from spaces.errors import InvalidInput
+from spaces.feature_space import FeatureSpace, GraphSpace
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
 from spaces.genotype import GENOTYPES, load_cells, read_genotype, write_genotype
-from spaces.graph_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
 __all__ = [
@@ -21,10 +22,12 @@ __all__ = [
     "OUTPUT",
     "RESIDUAL",
     "SPACES",
+    "Candidate",
     "CellSpace",
     "Dag",
     "Feature",
     "FeatureMap",
+    "FeatureSpace",
     "Gene",
     "GraphSpace",
     "HyperArchitecture",

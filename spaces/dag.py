@@ -2,13 +2,14 @@
 
 import operator
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
 
 import networkx as nx
 
+from spaces.candidates import Candidate
 from spaces.errors import InvalidInput, require
 
 INPUT = "INPUT"
@@ -24,7 +25,7 @@ _CODE = re.compile(r"([1-9][0-9]?)\.(0|[1-9a-f][0-9a-f]*)")
 
 
 @dataclass(frozen=True)
-class Dag:
+class Dag(Candidate):
     """A directed acyclic graph on `n` unlabelled vertices; isomorphic graphs compare equal.
 
     Any acyclic labelling may be given, each edge `(source, target)` any number of times. The graph relabels itself to
@@ -82,6 +83,16 @@ class Dag:
             raise InvalidInput(f"{rule} Write {dag.code!r} for this graph.")
         return dag
 
+    def edits(self) -> dict[str, tuple["Dag", ...]]:
+        """The graphs with one edge more ("add"), one less ("drop") or one elsewhere ("move"), each once and sorted by `bits`."""
+        without = {edge: tuple(other for other in self.edges if other != edge) for edge in self.edges}
+        found = {
+            "add": set(_grown(self.n, self.edges)),
+            "drop": {Dag(self.n, rest) for rest in without.values()},
+            "move": {dag for rest in without.values() for dag in _grown(self.n, rest)} - {self},
+        }
+        return {kind: tuple(sorted(dags, key=lambda dag: dag.bits)) for kind, dags in found.items()}
+
     def predecessors(self, vertex: int) -> tuple[int, ...]:
         """Sources of the edges into `vertex`, ascending; INPUT is not among them."""
         return tuple(u for u, v in self.edges if v == vertex)
@@ -117,6 +128,17 @@ class Dag:
         graph.add_edges_from((INPUT, v) for v in self.sources)
         graph.add_edges_from((v, OUTPUT) for v in self.sinks)
         return graph
+
+
+def _grown(n: int, edges: Edges) -> Iterator[Dag]:
+    """The graphs with one edge more, of all labellings: only against a way that leads back it would close a cycle."""
+    reaches = [{v} for v in range(n)]
+    for u, v in sorted(edges, reverse=True):  # u < v: what v reaches is complete
+        reaches[u] |= reaches[v]
+    for u in range(n):
+        for v in range(n):
+            if u not in reaches[v] and (u, v) not in edges:
+                yield Dag(n, (*edges, (u, v)))
 
 
 def complete_dag(n: int) -> Dag:

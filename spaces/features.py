@@ -5,14 +5,16 @@ the graph *with* INPUT and OUTPUT, since eccentricity is undefined where that vi
 the 1,024 labelled 5-vertex DAGs without them; degree is total degree, and variances are those of the population.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import Any
 
 import networkx as nx
 import numpy as np
 import numpy.typing as npt
 
+from spaces.candidates import Candidate
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 
@@ -22,9 +24,9 @@ DEFAULT_FEATURES = ("eccentricity_variance", "degree_variance", "vertices")
 
 @dataclass(frozen=True)
 class Feature:
-    """One attribute of a graph: `raw(dag)` in its own unit, `integer` if it is a count, `text` for people."""
+    """One attribute of a cell: `raw(cell)` in its own unit, `integer` if it is a count, `text` for people."""
 
-    raw: Callable[[Dag], float]
+    raw: Callable[[Any], float]
     integer: bool
     text: str
 
@@ -60,7 +62,7 @@ FEATURES: dict[str, Feature] = {
 
 @dataclass(frozen=True)
 class FeatureMap:
-    """Dag -> [0, 1]^k: each feature scaled linearly, so that `low` becomes 0 and `high` becomes 1.
+    """Cell -> [0, 1]^k: each feature scaled linearly, so that `low` becomes 0 and `high` becomes 1.
 
     Raises:
         InvalidInput: no feature, an unknown or repeated name, or `low < high` broken on an axis.
@@ -70,9 +72,11 @@ class FeatureMap:
     low: tuple[float, ...]
     """Shape [k], raw values, in the features' own units; so is `high`."""
     high: tuple[float, ...]
+    features: Mapping[str, Feature] = field(default_factory=lambda: FEATURES, repr=False, compare=False)
+    """What the names mean: those of graphs, or of another kind of cell."""
 
     def __post_init__(self) -> None:
-        _check_names(self.names)
+        _check_names(self.names, self.features)
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             if not low < high:
                 raise InvalidInput(
@@ -81,34 +85,39 @@ class FeatureMap:
                 )
 
     @classmethod
-    def fit(cls, dags: Iterable[Dag], names: Sequence[str] = DEFAULT_FEATURES) -> "FeatureMap":
-        """The map with the minimum and maximum over `dags` as its ends.
+    def fit(
+        cls,
+        cells: Iterable[Candidate],
+        names: Sequence[str] = DEFAULT_FEATURES,
+        features: Mapping[str, Feature] = FEATURES,
+    ) -> "FeatureMap":
+        """The map with the minimum and maximum over `cells` as its ends.
 
         Raises:
-            InvalidInput: no graph, an unknown or repeated name, or a feature that is the same for all graphs. (Such an
+            InvalidInput: no cell, an unknown or repeated name, or a feature that is the same for all cells. (Such an
                 axis would cost two candidates per row, whose difference says nothing.)
         """
         names = tuple(names)
-        _check_names(names)
-        raw = [[float(FEATURES[name].raw(dag)) for name in names] for dag in dags]
+        _check_names(names, features)
+        raw = [[float(features[name].raw(cell)) for name in names] for cell in cells]
         if not raw:
             raise InvalidInput("Features are scaled over at least one graph, but got none. Give a non-empty catalogue.")
-        return cls(names, tuple(map(min, zip(*raw, strict=True))), tuple(map(max, zip(*raw, strict=True))))
+        return cls(names, tuple(map(min, zip(*raw, strict=True))), tuple(map(max, zip(*raw, strict=True))), features)
 
-    def __call__(self, dag: Dag) -> npt.NDArray[np.float64]:
-        """The graph's point, shape [k], in [0, 1]; a graph beyond the fitted ends lands on the nearest face."""
+    def __call__(self, cell: Candidate) -> npt.NDArray[np.float64]:
+        """The cell's point, shape [k], in [0, 1]; a cell beyond the fitted ends lands on the nearest face."""
         low, high = np.array(self.low), np.array(self.high)
-        raw = np.array([FEATURES[name].raw(dag) for name in self.names], dtype=np.float64)
+        raw = np.array([self.features[name].raw(cell) for name in self.names], dtype=np.float64)
         point: npt.NDArray[np.float64] = np.clip((raw - low) / (high - low), 0.0, 1.0)
         return point
 
 
-def _check_names(names: Sequence[str]) -> None:
-    if unknown := [name for name in names if name not in FEATURES]:
+def _check_names(names: Sequence[str], features: Mapping[str, Feature]) -> None:
+    if unknown := [name for name in names if name not in features]:
         raise InvalidInput(
-            f"Features go by the names {', '.join(FEATURES)}, but got {unknown[0]!r}. Choose among these."
+            f"Features go by the names {', '.join(features)}, but got {unknown[0]!r}. Choose among these."
         )
     if not names or len(set(names)) < len(names):
         raise InvalidInput(
-            f"Features are at least one and different, but got {list(names)}. Choose among {', '.join(FEATURES)}."
+            f"Features are at least one and different, but got {list(names)}. Choose among {', '.join(features)}."
         )

@@ -1,10 +1,21 @@
 """Hyper-architectures: a chain of rows, each with several candidate cells (FaDE 2.2)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from spaces.candidates import Candidate
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
+from spaces.nasbench_cell import BenchCell
+from spaces.nasbench_macro import Block
+
+KINDS: dict[str, Callable[[str], Candidate]] = {"block": Block.from_code, "nb201": BenchCell.from_code}
+"""How the cells of a kind are read from their codes; what has no kind in here is a `Dag`."""
+
+
+def candidate(code: str) -> Candidate:
+    """The cell with this `code`. Raises InvalidInput for a malformed one."""
+    return KINDS.get(code.partition(".")[0], Dag.from_code)(code)
 
 
 @dataclass(frozen=True)
@@ -15,10 +26,10 @@ class HyperArchitecture:
     of its `places`.
 
     Raises:
-        InvalidInput: a depth or window of zero, rows of different length, an entry that is no `Dag`.
+        InvalidInput: a depth or window of zero, rows of different length, an entry that is no `Candidate`.
     """
 
-    rows: tuple[tuple[Dag, ...], ...]
+    rows: tuple[tuple[Candidate, ...], ...]
     """Shape [d][w]."""
 
     def __post_init__(self) -> None:
@@ -33,9 +44,9 @@ class HyperArchitecture:
             raise InvalidInput(
                 f"All rows must hold equally many candidates, but got windows {widths}. Fill the shorter rows up."
             )
-        if strangers := [cell for row in rows for cell in row if not isinstance(cell, Dag)]:
+        if strangers := [cell for row in rows for cell in row if not isinstance(cell, Candidate)]:
             raise InvalidInput(
-                f"Every candidate must be a Dag, but got {strangers[0]!r}. Build it by `Dag` or `Dag.from_code`."
+                f"Every candidate must be a cell such as a Dag, but got {strangers[0]!r}. Build it by `Dag` or `Dag.from_code`."
             )
         object.__setattr__(self, "rows", rows)
 
@@ -59,9 +70,16 @@ class HyperArchitecture:
         """Whether the window is 1, so that nothing is left to choose."""
         return self.width == 1
 
-    def distinct(self) -> tuple[tuple[Dag, ...], ...]:
+    def distinct(self) -> tuple[tuple[Candidate, ...], ...]:
         """Per row its different candidates, in the order of their first appearance; rows may differ in length."""
         return tuple(tuple(dict.fromkeys(row)) for row in self.rows)
+
+    def graphs(self) -> tuple[tuple[Dag, ...], ...]:
+        """The rows of `distinct()`, where all cells are graphs. Raises InvalidInput where one is not."""
+        rows = tuple(tuple(cell for cell in row if isinstance(cell, Dag)) for row in self.distinct())
+        if [len(row) for row in rows] != [len(row) for row in self.distinct()]:
+            raise InvalidInput(f"The cells of a chain of graphs must be Dags, but got {self.code()!r}.")
+        return rows
 
     def places(self) -> tuple[tuple[int, ...], ...]:
         """Shape [d][w]: the index of each place's candidate in its row of `distinct()`."""
@@ -89,7 +107,7 @@ class HyperArchitecture:
         return HyperArchitecture(tuple((candidates[k],) for candidates, k in zip(distinct, choice, strict=True)))
 
     def code(self) -> str:
-        """The hyper-architecture as text: graph codes, candidates separated by ",", rows by "/"."""
+        """The hyper-architecture as text: codes of the cells, candidates separated by ",", rows by "/"."""
         return "/".join(",".join(cell.code for cell in row) for row in self.rows)
 
     @classmethod
@@ -97,6 +115,6 @@ class HyperArchitecture:
         """The hyper-architecture with this `code()`.
 
         Raises:
-            InvalidInput: a malformed graph code, or rows of different length.
+            InvalidInput: a malformed code of a cell, or rows of different length.
         """
-        return cls(tuple(tuple(Dag.from_code(cell) for cell in row.split(",")) for row in code.split("/")))
+        return cls(tuple(tuple(candidate(cell) for cell in row.split(",")) for row in code.split("/")))

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from . import nasbench201
 from .errors import InvalidInput, require
 from .nasbench201 import EDGES, OPS, Architecture
+from .parquet import read_columns
 
 DATASETS = ("c10", "c100", "in16")
 """CIFAR-10, CIFAR-100, ImageNet16-120."""
@@ -292,23 +293,9 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
 
 def _read_columns(path: Path) -> dict[str, Floats]:
     """The columns that a table needs, each [N], as float64 (which holds the integers exactly)."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
-    try:
-        missing = [name for name in needed if name not in pq.read_schema(path).names]
-        if missing:
-            raise InvalidInput(
-                f"{path}: a table of NAS-Bench-201 must have the columns {', '.join(needed)}, but lacks {', '.join(missing)}. "
-                "Write the table with `convert`."
-            )
-        table = pq.read_table(path, columns=list(needed))
-        return {name: table[name].cast(pa.float64()).to_numpy() for name in needed}
-    except (OSError, pa.ArrowException) as error:
-        raise InvalidInput(
-            f"{path}: not a readable Parquet table of numbers ({error}). Give the path of a table of NAS-Bench-201."
-        ) from error
+    remedy = "Give a table of NAS-Bench-201, as `convert` writes it."
+    return {name: values.astype(np.float64) for name, values in read_columns(path, needed, remedy).items()}
 
 
 def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:

@@ -146,7 +146,7 @@ def check_architecture(network: ChainNetwork) -> None:
 
 
 def _describe(network: ChainNetwork) -> dict[str, Any]:
-    dags = [dag for (dag,) in network.hyper.rows]
+    dags = [dag for (dag,) in network.hyper.graphs()]
     return {
         "code": network.hyper.code(),
         "cells": [{"code": dag.code, "n": dag.n, "edges": dag.edges} for dag in dags],

@@ -110,7 +110,7 @@ def literal(text: str) -> str:
 
 
 def _dags(network: ChainNetwork) -> list[Dag]:
-    return [dag for (dag,) in network.hyper.rows]
+    return [dag for (dag,) in network.hyper.graphs()]
 
 
 def _edges(dag: Dag) -> Iterator[tuple[int, int | str]]:

@@ -114,10 +114,10 @@ class ChainNetwork(nn.Module):
         self.hyper, self.config = hyper, config
         self.input_shape, self.classes = (channels, side, side), classes
         self.layout = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
-        largest = max(share_vertices, *(dag.n for row in hyper.rows for dag in row), 0) if config.share else 0
+        largest = max(share_vertices, *(dag.n for row in hyper.graphs() for dag in row), 0) if config.share else 0
         self.rows = nn.ModuleList(
             Row(candidates, layout, config, largest, generator)
-            for candidates, layout in zip(hyper.distinct(), self.layout, strict=True)
+            for candidates, layout in zip(hyper.graphs(), self.layout, strict=True)
         )
         last = self.layout[-1]
         self.classifier = nn.Linear(last.channels * math.ceil(last.side / last.stride) ** 2, classes)
@@ -170,7 +170,7 @@ class ChainNetwork(nn.Module):
     def _count(self) -> tuple[list[int], list[list[int]]]:
         fixed = []
         candidate_costs = []
-        for layout, candidates in zip(self.layout, self.hyper.distinct(), strict=True):
+        for layout, candidates in zip(self.layout, self.hyper.graphs(), strict=True):
             per_operation = self.config.kernel**2 * layout.side**2 * layout.channels**2
             fixed.append(per_operation * layout.channels_in // layout.channels)
             candidate_costs.append([per_operation * dag.operations for dag in candidates])

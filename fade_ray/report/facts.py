@@ -65,7 +65,7 @@ class Run:
         if codes:
             return [Dag.from_code(str(code)) for code in codes]
         best = self.history.best
-        return [row[0] for row in self.history.proposals[best.id].hyper.rows] if best else []
+        return [row[0] for row in self.history.proposals[best.id].hyper.graphs()] if best else []
 
 
 def read_object(path: Path) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from fade_ray.records import Journal
 from searchers.base import Outcome, Proposal
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
 FEATURES = ("eccentricity_variance", "degree_variance", "vertices")

@@ -13,7 +13,7 @@ from fade_ray.tables import write_tables
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
 NAMES = ("trials", "epochs", "ranks", "anchors")

@@ -11,7 +11,7 @@ from searchers import AnchorSearch, Outcome, Proposal, pseudo_gradient, stencil,
 from searchers.anchor import pooled
 from spaces.dag import Dag, complete_dag
 from spaces.errors import InvalidInput
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
 GAMMA = 0.17
@@ -118,7 +118,7 @@ def test_a_small_step_raises_beta_by_lambda_2_gamma_gradient_squared() -> None:
 
 
 def graphs(n: int) -> list[Dag]:
-    return list(space().dags[:n])
+    return list(space().cells[:n])
 
 
 @unhurried

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from searchers import AnchorSearch, AskTell, Outcome, Proposal, RandomSearch, WithRetraining
 from spaces.errors import InvalidInput
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import GraphSpace
 
 RETRIES = 2
 

@@ -6,7 +6,7 @@ import pytest
 
 from searchers import Outcome, Proposal, RandomSearch
 from spaces.errors import InvalidInput
-from spaces.graph_space import GraphSpace
+from spaces.feature_space import GraphSpace
 
 
 @cache

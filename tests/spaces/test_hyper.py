@@ -85,7 +85,7 @@ def test_lists_become_tuples():
         (((), ()), r"windows \[0, 0\]"),
         (((A,), ()), r"windows \[1, 0\]"),
         (((A, B), (A,)), "equally many"),
-        ((("3.1",),), "must be a Dag"),
+        ((("3.1",),), "must be a cell such as a Dag"),
     ],
 )
 def test_bad_rows_are_refused(rows, words):

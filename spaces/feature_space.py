@@ -1,70 +1,62 @@
-"""The feature space of graphs, cut into boxes, and the generator that draws from them (FaDE 2.4, Fig. 3)."""
+"""The feature space of cells, cut into boxes, and the generator that draws from them (FaDE 2.4, Fig. 3)."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
-from spaces.dag import Dag, catalogue
+from spaces.candidates import Candidate
+from spaces.dag import catalogue
 from spaces.errors import InvalidInput, require
-from spaces.features import DEFAULT_FEATURES, FEATURES, FeatureMap
+from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
 
 Box = tuple[int, ...]
 Point = Sequence[float] | npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class GraphSpace:
-    """A catalogue of graphs in [0, 1]^k, each axis cut into equal bins; their boxes are the generator's intervals.
+class FeatureSpace:
+    """A catalogue of cells in [0, 1]^k, each axis cut into equal bins; their boxes are the generator's intervals.
 
-    A box without graphs stands for the non-empty box whose centre is nearest to its own, ties by index, so every point
-    has members; and every graph is a member of its own point's box, so the generator reaches all of them. Neither the
+    A box without cells stands for the non-empty box whose centre is nearest to its own, ties by index, so every point
+    has members; and every cell is a member of its own point's box, so the generator reaches all of them. Neither the
     edges of the boxes nor their number is stated in the paper (FaDE 2.4).
 
     Raises:
-        InvalidInput: no graph, another number of `bins` than features, or fewer than one bin on an axis.
+        InvalidInput: no cell, another number of `bins` than features, or fewer than one bin on an axis.
     """
 
-    dags: tuple[Dag, ...]
+    cells: tuple[Candidate, ...]
     feature_map: FeatureMap
     bins: tuple[int, ...]
     """Shape [k], number of bins per axis."""
     _resolved: dict[Box, Box] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require(len(self.dags) > 0, "len(dags) >= 1", "Give a non-empty catalogue.", dags=self.dags)
+        require(len(self.cells) > 0, "len(cells) >= 1", "Give a non-empty catalogue.", cells=self.cells)
         if len(self.bins) != self.dim or min(self.bins) < 1:
             raise InvalidInput(
-                f"A graph space takes at least one bin per axis, but got bins={self.bins} for "
+                f"A feature space takes at least one bin per axis, but got bins={self.bins} for "
                 f"{', '.join(self.feature_map.names)}. Give {self.dim} positive numbers."
             )
 
     @classmethod
-    def create(
-        cls,
-        min_vertices: int = 3,
-        max_vertices: int = 5,
-        features: Sequence[str] = DEFAULT_FEATURES,
-        bins: int = 6,
-    ) -> "GraphSpace":
-        """The space of all DAGs with `min_vertices` to `max_vertices` vertices.
+    def over(
+        cls, cells: Sequence[Candidate], names: Sequence[str], features: Mapping[str, Feature], bins: int = 6
+    ) -> Self:
+        """The space of `cells` with the axes `names`, among `features`.
 
-        Args:
-            features: names of the axes, among `FEATURES`.
-            bins: equal bins of each real-valued axis; an integer-valued one has one bin per value.
-
-        Raises:
-            InvalidInput: a range of vertices that is empty or not enumerated, an unknown feature, a feature that is the
-                same for all graphs, fewer than one bin.
+        `bins`: equal bins of each real-valued axis; an integer-valued one has one bin per value. InvalidInput for an
+        unknown feature, one that is the same for all cells, fewer than one bin.
         """
-        dags = catalogue(min_vertices, max_vertices)
-        fitted = FeatureMap.fit(dags, features)
+        fitted = FeatureMap.fit(cells, names, features)
         spans = zip(fitted.names, fitted.low, fitted.high, strict=True)
-        counts = tuple(round(high - low) + 1 if FEATURES[name].integer else bins for name, low, high in spans)
-        return cls(dags, fitted, counts)
+        counts = tuple(round(high - low) + 1 if features[name].integer else bins for name, low, high in spans)
+        return cls(tuple(cells), fitted, counts)
 
     @property
     def dim(self) -> int:
@@ -73,22 +65,22 @@ class GraphSpace:
 
     @cached_property
     def points(self) -> npt.NDArray[np.float64]:
-        """Shape [len(dags), k]: the embedding of every graph, read-only."""
-        points = np.stack([self.embed(dag) for dag in self.dags])
+        """Shape [len(cells), k]: the embedding of every cell, read-only."""
+        points = np.stack([self.embed(cell) for cell in self.cells])
         points.flags.writeable = False
         return points
 
     @cached_property
-    def boxes(self) -> dict[Box, tuple[Dag, ...]]:
-        """The non-empty boxes in the order of their index, each with its graphs in the order of the catalogue."""
-        found: dict[Box, list[Dag]] = {}
-        for dag, point in zip(self.dags, self.points, strict=True):
-            found.setdefault(self.interval(point), []).append(dag)
+    def boxes(self) -> dict[Box, tuple[Candidate, ...]]:
+        """The non-empty boxes in the order of their index, each with its cells in the order of the catalogue."""
+        found: dict[Box, list[Candidate]] = {}
+        for cell, point in zip(self.cells, self.points, strict=True):
+            found.setdefault(self.interval(point), []).append(cell)
         return {box: tuple(found[box]) for box in sorted(found)}
 
-    def embed(self, dag: Dag) -> npt.NDArray[np.float64]:
-        """The graph's point, shape [k]."""
-        return self.feature_map(dag)
+    def embed(self, cell: Candidate) -> npt.NDArray[np.float64]:
+        """The cell's point, shape [k]."""
+        return self.feature_map(cell)
 
     def clip(self, point: Point) -> npt.NDArray[np.float64]:
         """The nearest point of [0, 1]^k, shape [k].
@@ -109,11 +101,11 @@ class GraphSpace:
         index = np.floor(self.clip(point) * self.bins).astype(int)
         return tuple(int(i) for i in np.minimum(index, np.array(self.bins) - 1))
 
-    def members(self, point: Point) -> tuple[Dag, ...]:
-        """The graphs of the point's box or, where it is empty, of the nearest non-empty one; at least one."""
+    def members(self, point: Point) -> tuple[Candidate, ...]:
+        """The cells of the point's box or, where it is empty, of the nearest non-empty one; at least one."""
         return self.boxes[self._resolve(self.interval(point))]
 
-    def sample(self, point: Point, rng: np.random.Generator) -> Dag:
+    def sample(self, point: Point, rng: np.random.Generator) -> Candidate:
         """The generator: one of the point's `members`, drawn uniformly (FaDE 2.4)."""
         members = self.members(point)
         return members[int(rng.integers(len(members)))]
@@ -123,13 +115,13 @@ class GraphSpace:
         return rng.random(self.dim)
 
     def same_box(self, p: Point, q: Point) -> bool:
-        """Whether the generator draws from the same graphs at both points, empty boxes resolved."""
+        """Whether the generator draws from the same cells at both points, empty boxes resolved."""
         return self._resolve(self.interval(p)) == self._resolve(self.interval(q))
 
     def check_gamma(self, gamma: float) -> None:
         """Check that no bin of any axis k holds both M + gamma e_k and M - gamma e_k, for M and both inside the cube.
 
-        Where empty boxes resolve to the same box, both sides can still draw from the same graphs: see `same_box`.
+        Where empty boxes resolve to the same box, both sides can still draw from the same cells: see `same_box`.
 
         Raises:
             InvalidInput: `2 gamma` does not exceed the widest bin. (Equal is not enough: the last bin is closed.)
@@ -153,3 +145,23 @@ class GraphSpace:
             squares = np.sum(((np.array(occupied) - np.array(box)) / bins) ** 2, axis=1).round(9)
             self._resolved[box] = occupied[int(np.argmin(squares))]
         return self._resolved[box]
+
+
+@dataclass(frozen=True)
+class GraphSpace(FeatureSpace):
+    """The feature space of FaDE: all small DAGs up to isomorphism."""
+
+    @classmethod
+    def create(
+        cls,
+        min_vertices: int = 3,
+        max_vertices: int = 5,
+        features: Sequence[str] = DEFAULT_FEATURES,
+        bins: int = 6,
+    ) -> "GraphSpace":
+        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; `features` and `bins` as in `over`.
+
+        Raises:
+            InvalidInput: a range of vertices that is empty or not enumerated, and as `over`.
+        """
+        return cls.over(catalogue(min_vertices, max_vertices), features, FEATURES, bins)

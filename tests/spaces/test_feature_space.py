@@ -35,7 +35,7 @@ def points_of(space):
 
 
 def test_the_default_space():
-    assert len(DEFAULT.dags) == 339
+    assert len(DEFAULT.cells) == 339
     assert DEFAULT.bins == (6, 6, 3)
     assert DEFAULT.points.shape == (339, 3)
 
@@ -45,7 +45,7 @@ def test_an_integer_axis_has_one_bin_per_value():
     assert space.bins == (4, 10, 11, 5)
     for axis, name in enumerate(space.feature_map.names):
         low = space.feature_map.low[axis]
-        assert all(space.interval(space.embed(dag))[axis] == FEATURES[name].raw(dag) - low for dag in space.dags)
+        assert all(space.interval(space.embed(dag))[axis] == FEATURES[name].raw(dag) - low for dag in space.cells)
 
 
 def test_features_lie_in_the_unit_cube_and_fill_it(space):
@@ -61,8 +61,8 @@ def test_points_cannot_be_changed():
 
 
 def test_surjective_every_graph_is_a_member_of_its_own_point(space):
-    assert all(dag in space.members(space.embed(dag)) for dag in space.dags)
-    assert sum(len(members) for members in space.boxes.values()) == len(space.dags)
+    assert all(dag in space.members(space.embed(dag)) for dag in space.cells)
+    assert sum(len(members) for members in space.boxes.values()) == len(space.cells)
 
 
 @untimed
@@ -74,7 +74,7 @@ def test_sample_draws_from_the_box_or_the_nearest_one_that_holds_graphs(name, da
     own = tuple(int(min(max(x, 0) * b, b - 1)) for x, b in zip(point, space.bins, strict=True))
     assert space.interval(point) == own
     drawn = space.interval(space.embed(dag))
-    assert set(space.members(point)) == {other for other in space.dags if space.interval(space.embed(other)) == drawn}
+    assert set(space.members(point)) == {other for other in space.cells if space.interval(space.embed(other)) == drawn}
 
     def distance(box):
         return sum(((i - j) / b) ** 2 for i, j, b in zip(box, own, space.bins, strict=True))
@@ -89,7 +89,7 @@ def test_sample_draws_from_the_box_or_the_nearest_one_that_holds_graphs(name, da
 @pytest.mark.parametrize("bins", [(6, 6, 3), (5, 10, 5)])
 def test_ties_between_boxes_go_to_the_lowest_index(bins):
     """Every box, against exact fractions: floating point must not decide between equally near boxes."""
-    space = GraphSpace(DEFAULT.dags, DEFAULT.feature_map, bins)
+    space = GraphSpace(DEFAULT.cells, DEFAULT.feature_map, bins)
     for box in product(*map(range, bins)):
         centre = [(i + 0.5) / b for i, b in zip(box, bins, strict=True)]
         nearest = min(
@@ -181,7 +181,7 @@ def test_a_gamma_that_passes_keeps_both_sides_in_different_bins(x, axis, gamma, 
 
 def test_six_vertices_work():
     space = GraphSpace.create(3, 6)
-    assert len(space.dags) == 6323
+    assert len(space.cells) == 6323
     assert space.bins == (6, 6, 4)
     assert sum(len(members) for members in space.boxes.values()) == 6323
 

@@ -1,0 +1,74 @@
+"""The cells of NAS-Bench-201 as candidates of a hyper-architecture of one row, with features to walk along."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Self
+
+from spaces.candidates import Candidate
+from spaces.errors import InvalidInput
+from spaces.feature_space import FeatureSpace
+from spaces.features import Feature
+from spaces.nasbench201 import EDGES, OPS
+
+
+@dataclass(frozen=True)
+class BenchCell(Candidate):
+    """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, the position in `OPS` of each edge's operation."""
+
+    numbers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.numbers) != len(EDGES) or not all(number in range(len(OPS)) for number in self.numbers):
+            raise InvalidInput(
+                f"A cell of NAS-Bench-201 has {len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}, but got "
+                f"{self.numbers}. Give one per edge."
+            )
+
+    @property
+    def code(self) -> str:
+        return "nb201." + "".join(map(str, self.numbers))
+
+    @classmethod
+    def from_code(cls, code: str) -> Self:
+        """InvalidInput for a code that is none."""
+        digits = code.removeprefix("nb201.")
+        if not (digits.isascii() and digits.isdecimal()):
+            raise InvalidInput(f"A cell of NAS-Bench-201 has a code such as 'nb201.421034', but got {code!r}.")
+        return cls(tuple(int(digit) for digit in digits))
+
+    def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
+        before, after = self.numbers, range(len(OPS))
+        places = [(edge, new) for edge, old in enumerate(before) for new in after if new != old]
+        return {"swap": tuple(BenchCell((*before[:edge], new, *before[edge + 1 :])) for edge, new in places)}
+
+
+def _count(op: str) -> Callable[[BenchCell], float]:
+    number = OPS.index(op)
+    return lambda cell: cell.numbers.count(number)
+
+
+def _depth(cell: BenchCell) -> float:
+    """Convolutions on the longest way from the input to the output; 0 where no way carries anything."""
+    longest: list[int | None] = [0, None, None, None]
+    for (source, target), number in sorted(zip(EDGES, cell.numbers, strict=True)):
+        before = longest[source]
+        if OPS[number] != "none" and before is not None:
+            length = before + OPS[number].startswith("nor_conv")
+            longest[target] = max(length, longest[target] or 0)
+    return longest[3] or 0
+
+
+CELL_FEATURES = {
+    "conv_3x3": Feature(_count("nor_conv_3x3"), True, "3x3 convolutions"),
+    "conv_1x1": Feature(_count("nor_conv_1x1"), True, "1x1 convolutions"),
+    "depth": Feature(_depth, True, "convolutions on the longest way"),
+    "skips": Feature(_count("skip_connect"), True, "skip-connects"),
+    "nones": Feature(_count("none"), True, "edges that carry nothing"),
+}
+
+
+def space(features: tuple[str, ...] = ("conv_3x3", "conv_1x1", "depth")) -> FeatureSpace:
+    """All 15,625 cells on the axes `features`, among `CELL_FEATURES`."""
+    cells = [BenchCell(numbers) for numbers in product(range(len(OPS)), repeat=len(EDGES))]
+    return FeatureSpace.over(cells, features, CELL_FEATURES)
