@@ -54,25 +54,28 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial found: one of the three.
+    """What a trial found: one of the first three.
 
     `log_weights` [d][w]: log FaDE weight credited to each place of the hyper-architecture (a duplicate gets the full
-    weight of its distinct candidate). `accuracy` in [0, 1]. `failure`: why there is neither.
+    weight of its distinct candidate). `accuracy` in [0, 1]. `failure`: why there is neither. `cost`: what it took, in the
+    unit of the run's budget, where there is one; searchers do not look at it.
     """
 
     log_weights: tuple[tuple[float, ...], ...] | None = None
     accuracy: float | None = None
     failure: str | None = None
+    cost: float | None = None
 
     def to_dict(self) -> State:
         rows = None if self.log_weights is None else [list(row) for row in self.log_weights]
-        return {"log_weights": rows, "accuracy": self.accuracy, "failure": self.failure}
+        known = {} if self.cost is None else {"cost": self.cost}
+        return {"log_weights": rows, "accuracy": self.accuracy, "failure": self.failure} | known
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         rows = data.get("log_weights")
         log_weights = None if rows is None else tuple(tuple(row) for row in rows)
-        return cls(log_weights, data.get("accuracy"), data.get("failure"))
+        return cls(log_weights, data.get("accuracy"), data.get("failure"), data.get("cost"))
 
 
 Told = list[tuple[Proposal, Outcome]]  # the successful trials of a batch, sorted by index

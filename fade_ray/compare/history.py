@@ -1,0 +1,19 @@
+"""What the record of a run of several searches says."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from fade_ray.records import TrialHistory
+from searchers.contest import Entered
+
+
+class EnteredHistory(TrialHistory[Entered]):
+    """What the events of a comparison or of a rank study say together; the plans are `Entered`."""
+
+    @classmethod
+    def parse(cls, plan: Mapping[str, Any]) -> Entered:
+        return Entered.from_dict(plan)
+
+    def of(self, entry: str) -> list[str]:
+        """The ids of the ended trials of one search, in the order in which they ended."""
+        return [id for id in self.outcomes if self.proposals[id].entry == entry]
