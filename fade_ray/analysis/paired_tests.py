@@ -1,0 +1,154 @@
+"""Is one searcher better than another on the same seeds? The signed-rank test, effect sizes, and Holm's correction."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from fade_ray.analysis.resampling import t_interval
+from spaces.errors import require
+
+Array = npt.NDArray[np.float64]
+
+DIGITS = 12
+"""Differences of shares that are equal on paper differ in their last bits; they tie, and are 0, to so many decimals."""
+
+
+def signed_rank(differences: Sequence[float] | Array) -> float:
+    """One-sided exact p of Wilcoxon's signed-rank test: are differences [n] symmetric about 0, or larger?
+
+    Exact for every n, with ties too: the distribution of the sum of the positive ranks over all 2^n signs, by a recursion over the doubled
+    (so whole) mid-ranks. Differences of 0 keep their ranks but have no sign (Pratt 1959): they lower what can be shown. 1.0 where all are 0.
+    """
+    data = np.asarray(differences, float)
+    require(bool(np.isfinite(data).all()), "differences are finite", "Leave incomplete pairs out.", differences=data)
+    data = data.round(DIGITS)
+    signed = data != 0
+    if not signed.any():
+        return 1.0
+    doubled = np.rint(2 * rankdata(np.abs(data))).astype(int)[signed]
+    probabilities = np.zeros(int(doubled.sum()) + 1)  # of each doubled sum of positive ranks
+    probabilities[0] = 1.0
+    for rank in doubled:
+        probabilities /= 2
+        probabilities[rank:] += probabilities[:-rank].copy()
+    found = int(doubled[data[signed] > 0].sum())
+    return min(1.0, float(probabilities[found:].sum()))
+
+
+def smallest_p(n: int) -> float:
+    """The smallest p that n pairs can give: that of n positive differences, 2^-n."""
+    return 0.5**n
+
+
+def effect_size(differences: Sequence[float] | Array) -> float:
+    """Cohen's d_z: mean over standard deviation of the differences [n]; NaN for fewer than two or where all are equal."""
+    data = np.asarray(differences, float)
+    if len(data) < 2 or np.ptp(data) < 1e-12:
+        return math.nan
+    return float(data.mean() / data.std(ddof=1))
+
+
+def superiority(differences: Sequence[float] | Array) -> float:
+    """The share of pairs with a positive difference, those of 0 counted half: the probability of superiority in pairs."""
+    data = np.asarray(differences, float).round(DIGITS)
+    return float((np.sign(data).mean() + 1) / 2) if len(data) else math.nan
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's (1979) adjusted p values of a family of tests: the step-down maximum of (m - i) p_(i), at most 1."""
+    m, largest, adjusted = len(p), 0.0, [1.0] * len(p)
+    for i, place in enumerate(sorted(range(m), key=p.__getitem__)):
+        largest = max(largest, (m - i) * p[place])
+        adjusted[place] = min(1.0, largest)
+    return adjusted
+
+
+@dataclass(frozen=True)
+class PairedTest:
+    """A searcher against a baseline on the seeds that both completed. Differences are searcher - baseline."""
+
+    searcher: str
+    baseline: str
+    measure: str
+    seeds: tuple[int, ...]
+    """Of the pairs."""
+    zeros: int
+    """Pairs without a difference."""
+    difference: float
+    """Mean, in shares of 1; NaN without pairs."""
+    low: float
+    """95% t interval of the mean; NaN for fewer than two pairs. So is `high`."""
+    high: float
+    effect: float
+    """Cohen's d_z; NaN where undefined."""
+    superiority: float
+    """Share of pairs in which the searcher is better, ties half."""
+    p: float
+    """One-sided, uncorrected."""
+    corrected: float
+    """By Holm over the `family` tests of the same measure."""
+    family: int
+    smallest: float
+    """The smallest p that so many pairs can give, uncorrected."""
+    smallest_corrected: float
+    """The same after the correction, if all pairs of all tests of the family spoke for their searchers."""
+
+    @property
+    def can_show(self) -> bool:
+        """Whether so many pairs can show a difference at all."""
+        return self.smallest_corrected <= LEVEL
+
+    @property
+    def shown(self) -> bool:
+        return self.corrected <= LEVEL
+
+
+LEVEL = 0.05
+"""Of significance, of a whole family of tests."""
+
+
+def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], measure: str) -> tuple[PairedTest, ...]:
+    """One test of each searcher against each baseline but itself, corrected as one family.
+
+    Args:
+        values: [searcher][seed]: the measure, larger being better. Pairs are the seeds that both have.
+    """
+    raw = []
+    for baseline in baselines:
+        for searcher in values:
+            if searcher in baselines[: baselines.index(baseline) + 1]:
+                continue  # itself, or a pair of baselines that has been tested
+            seeds = tuple(sorted(values[searcher].keys() & values[baseline].keys()))
+            differences = [values[searcher][seed] - values[baseline][seed] for seed in seeds]
+            raw.append((searcher, baseline, seeds, np.asarray(differences, float)))
+    p = [signed_rank(differences) for *_, differences in raw]
+    smallest = [smallest_p(len(seeds)) for _, _, seeds, _ in raw]
+    tests = []
+    for (searcher, baseline, seeds, data), one, corrected, least, bound in zip(
+        raw, p, holm(p), smallest, holm(smallest), strict=True
+    ):
+        low, high = t_interval(data)
+        tests.append(
+            PairedTest(
+                searcher,
+                baseline,
+                measure,
+                seeds,
+                zeros=int((data.round(DIGITS) == 0).sum()),
+                difference=float(data.mean()) if len(data) else math.nan,
+                low=low,
+                high=high,
+                effect=effect_size(data),
+                superiority=superiority(data),
+                p=one,
+                corrected=corrected,
+                family=len(raw),
+                smallest=least,
+                smallest_corrected=bound,
+            )
+        )
+    return tuple(tests)

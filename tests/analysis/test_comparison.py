@@ -1,0 +1,239 @@
+"""Comparisons of searchers: curves and areas by hand, exact tests, corrections, and verdicts that claim no more than the tests."""
+
+import csv
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fade_ray.analysis.anytime import anytime, area, final, incumbents, top_reports
+from fade_ray.analysis.comparison import Comparison
+from fade_ray.analysis.comparison_tables import SCHEMAS, write_csv, write_parquet
+from fade_ray.analysis.paired_tests import effect_size, holm, signed_rank, superiority
+from fade_ray.analysis.resampling import bootstrap, t_interval
+from fade_ray.analysis.traces import Trace
+from spaces.errors import InvalidInput
+
+STEPS = Trace("random", 0, 10.0, "evaluations", (2, 4, 6, 8), (0.5, 0.7, 0.7, 0.6), (0.55, 0.6, 0.9, 0.8))
+"""Best scores 0.5, 0.7, 0.7 (tie: the earlier), 0.7."""
+
+
+def trace(searcher: str, seed: int, report: float, **changed: object) -> Trace:
+    """One evaluation at half the budget."""
+    return replace(Trace(searcher, seed, 10.0, "evaluations", (5.0,), (report,), (report,)), **changed)  # type: ignore[arg-type]
+
+
+def test_the_curve_reports_the_best_scored_and_the_earlier_of_equal_ones() -> None:
+    found = anytime(STEPS, [0, 1.99, 2, 3, 4, 7, 10])
+    np.testing.assert_array_equal(found.reports, [np.nan, np.nan, 0.55, 0.55, 0.6, 0.6, 0.6])
+    np.testing.assert_array_equal(found.scores, [np.nan, np.nan, 0.5, 0.5, 0.7, 0.7, 0.7])
+    assert anytime(STEPS, [0], floor=0.1).reports == 0.1
+    assert incumbents(STEPS).tolist() == [0, 1, 1, 1]
+
+
+def test_the_area_is_that_of_the_steps_over_the_budget() -> None:
+    assert area(STEPS, floor=0.1) == pytest.approx((2 * 0.1 + 2 * 0.55 + 6 * 0.6) / 10)
+    assert final(STEPS) == 0.6
+    assert area(replace(STEPS, costs=(), scores=(), reports=()), floor=0.1) == pytest.approx(0.1)
+
+
+def test_what_ends_after_the_budget_counts_nowhere() -> None:
+    late = replace(STEPS, costs=(2, 4, 6, 10.5), scores=(0.5, 0.7, 0.7, 0.99))
+    assert final(late) == 0.6
+    assert area(late, 0.1) == area(STEPS, 0.1)
+    assert top_reports(late, 10) == ((0.7, 0.6), (0.7, 0.9), (0.5, 0.55))
+    [result] = Comparison.of([late]).results
+    assert (result.evaluations, result.spent, result.score) == (3, 6, 0.7)
+
+
+@given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8), st.floats(0, 1))
+def test_the_area_is_the_mean_of_a_fine_curve(found: list[tuple[float, float, float]], floor: float) -> None:
+    found.sort(key=lambda one: one[0])
+    costs, scores, reports = zip(*found, strict=True) if found else ((), (), ())
+    one = Trace("s", 0, 10.0, "evaluations", costs, scores, reports)
+    fine = anytime(one, (np.arange(20_000) + 0.5) / 2000, floor)
+    assert area(one, floor) == pytest.approx(fine.reports.mean(), abs=1e-3)
+    assert (np.diff(anytime(one, np.linspace(0, 12, 50), 0.0).scores) >= 0).all()
+
+
+def test_five_positive_pairs_give_one_in_thirty_two() -> None:
+    assert signed_rank([1, 2, 3, 4, 5]) == 1 / 32
+    assert signed_rank([1, 1, 1, 1, 1]) == 1 / 32
+    assert signed_rank([-1, -2, -3, -4, -5]) == 1.0
+    assert signed_rank([0.0, 0.0]) == 1.0
+
+
+def test_the_signed_rank_test_is_that_of_scipy_without_ties() -> None:
+    for n in (4, 9, 20, 40):
+        differences = np.random.default_rng(n).normal(0.3, 1, n)
+        expected = stats.wilcoxon(differences, alternative="greater", method="exact").pvalue
+        assert signed_rank(differences) == pytest.approx(expected, rel=1e-9)
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
+def test_with_ties_and_zeros_it_is_the_share_of_all_signs(differences: list[int]) -> None:
+    data = np.array(differences)
+    ranks = stats.rankdata(np.abs(data))[data != 0]
+    found = ranks[data[data != 0] > 0].sum()
+    sums = [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=len(ranks))]
+    assert signed_rank(data / 7) == pytest.approx(np.mean(np.asarray(sums) >= found - 1e-9))
+
+
+def test_the_signed_rank_test_keeps_its_level() -> None:
+    """Under the hypothesis p <= 0.05 in at most 5% of cases; 2,000 draws, alpha 1e-4."""
+    draws = np.random.default_rng(0).normal(size=(2000, 8))
+    found = sum(signed_rank(row) <= 0.05 for row in draws)
+    assert stats.binomtest(found, 2000, 0.05, alternative="greater").pvalue > 1e-4
+
+
+def test_holm_by_hand() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_effect_sizes_by_hand() -> None:
+    assert effect_size([1, 2, 3]) == 2.0
+    assert math.isnan(effect_size([1, 1, 1]))
+    assert math.isnan(effect_size([1]))
+    assert superiority([1, 0, -1, 2]) == 0.625
+
+
+def test_intervals_cover_what_they_should() -> None:
+    """400 samples of 40: the 90% interval holds the mean in about 90%; the bootstrap's a little less (it takes z for t)."""
+    generator = np.random.default_rng(1)
+    covered = np.zeros(2)
+    for _ in range(400):
+        sample = generator.exponential(size=40)
+        both = t_interval(sample, 0.9), bootstrap(40, lambda i: sample[i].mean(axis=1), generator, 400, 0.9)  # noqa: B023
+        covered += [low <= 1 <= high for low, high in both]
+    assert (np.abs(covered / 400 - 0.88) < 0.06).all()
+
+
+def test_a_bootstrap_leaves_undefined_draws_out() -> None:
+    generator = np.random.default_rng(0)
+    assert bootstrap(3, lambda draws: np.where(draws[:, 0] == 0, np.nan, 1.0), generator, 100) == (1.0, 1.0)
+    assert math.isnan(bootstrap(3, lambda draws: np.full(len(draws), np.nan), generator, 10).low)
+
+
+def test_identical_traces_show_no_difference() -> None:
+    reports = [0.5, 0.6, 0.7, 0.65, 0.62, 0.61, 0.6, 0.55]
+    traces = [trace(name, seed, report) for name in ("random", "fade") for seed, report in enumerate(reports)]
+    found = Comparison.of(traces, floor=0.1)
+    assert [(test.p, test.corrected, test.zeros, test.difference) for test in found.tests] == [(1.0, 1.0, 8, 0.0)] * 2
+    assert all("no difference shown" in sentence and "8 seeds" in sentence for sentence in found.verdict)
+    assert [summary.rank for summary in found.summaries] == [1.5, 1.5]
+
+
+def test_a_better_searcher_is_said_to_be_better_and_a_worse_one_is_not() -> None:
+    traces = [trace("random", seed, 0.5) for seed in range(8)]
+    traces += [trace("fade", seed, 0.6 + seed / 100) for seed in range(8)]
+    traces += [trace("bayes", seed, 0.4 - seed / 100) for seed in range(8)]
+    found = Comparison.of(traces, floor=0.1)
+    fade, bayes = (test for test in found.tests if test.measure == "final")
+    assert (fade.p, fade.corrected, fade.family, fade.shown) == (1 / 256, 2 / 256, 2, True)
+    assert (bayes.p, bayes.corrected, bayes.shown) == (1.0, 1.0, False)
+    assert fade.difference == pytest.approx(0.135)
+    assert "fade against random, the final report, 8 seeds: better (mean difference +13.50 points" in found.verdict[0]
+    assert "no difference shown in favour of bayes" in found.verdict[1]
+    assert [summary.rank for summary in found.summaries] == [2, 1, 3]
+
+
+def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> None:
+    traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.9)) for seed in range(4)]
+    found = Comparison.of(traces)
+    assert not any(test.shown for test in found.tests)
+    assert "With 4 seeds no p can be below 0.062" in found.verdict[-1]
+    assert "at least 5 seeds" in found.verdict[-1]
+
+
+def test_partial_traces_are_reported_and_left_out() -> None:
+    traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.6)) for seed in range(6)]
+    traces[0] = replace(traces[0], complete=False)
+    found = Comparison.of(traces)
+    assert found.tests[0].seeds == found.common_seeds == (1, 2, 3, 4, 5)
+    assert (found.summaries[0].seeds, found.summaries[0].partial) == (5, 1)
+    assert "random: 1 partial trace left out" in found.verdict[-1]
+    assert len(found.results) == 12
+
+
+def test_only_partial_traces_leave_nothing_to_test() -> None:
+    found = Comparison.of([trace("random", 0, 0.5, complete=False), trace("fade", 0, 0.6)])
+    assert "no pair of complete traces" in found.verdict[0]
+    json.dumps(found.to_dict(), allow_nan=False)
+
+
+def test_each_pair_of_baselines_is_tested_once() -> None:
+    traces = [trace(name, seed, 0.5) for name in ("random", "evolution", "fade") for seed in range(3)]
+    found = Comparison.of(traces, baseline=("random", "evolution"))
+    pairs = [(test.searcher, test.baseline) for test in found.tests if test.measure == "area"]
+    assert pairs == [("evolution", "random"), ("fade", "random"), ("fade", "evolution")]
+
+
+def test_the_top_of_all_seeds_is_by_score_and_shows_reports() -> None:
+    traces = [
+        Trace("random", 0, 10.0, "evaluations", (1, 2), (0.5, 0.9), (0.1, 0.2)),
+        Trace("random", 1, 10.0, "evaluations", (1, 2), (0.7, 0.6), (0.3, 0.4)),
+    ]
+    [summary] = Comparison.of(traces, k=3).summaries
+    assert summary.top == (0.2, 0.3, 0.4)
+    assert summary.top_mean == pytest.approx((0.15 + 0.35) / 2)
+
+
+def test_bands_begin_where_all_seeds_have_evaluated() -> None:
+    traces = [trace("random", 0, 0.4), trace("random", 1, 0.6, costs=(7.0,))]
+    [band] = Comparison.of(traces).bands
+    assert math.isnan(band.mean[60])
+    assert band.mean[70] == 0.5
+    low, high = t_interval([0.4, 0.6])
+    assert (band.low[70], band.high[70]) == (low, high)
+
+
+def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> None:
+    traces = [trace(name, seed, 0.5 + seed / 10) for name in ("random", "fade") for seed in range(2)]
+    found = Comparison.of(traces, spent_on_ranks={("fade", 0): 3.0, ("fade", 1): 4.0})
+    values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    assert values["summaries"][1]["spent_on_ranks"] == 3.5
+    write_csv(found, traces, tmp_path)
+    write_parquet(found, traces, tmp_path)
+    for name, columns in SCHEMAS.items():
+        table = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
+        with (tmp_path / f"{name}.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == len(table) > 0
+        assert list(table[0]) == list(columns)
+    assert pq.read_table(tmp_path / "tests.parquet").to_pylist()[0]["effect"] is None  # equal differences
+
+
+@pytest.mark.parametrize(
+    ("traces", "text"),
+    [
+        ([], "at least one trace"),
+        ([trace("random", 0, 0.5), trace("fade", 0, 0.5, budget=9.0)], "one budget and unit"),
+        ([trace("random", 0, 0.5)] * 2, "repeated"),
+        ([trace("fade", 0, 0.5)], "A baseline must be one of the searchers fade, but got 'random'"),
+        ([trace("random", 0, 50.0)], "Give shares, not percent"),
+        ([trace("random", 0, math.nan)], "Give shares"),
+        ([trace("random", 0, 0.5, costs=(1.0, 2.0))], "one of each per evaluation"),
+        ([replace(STEPS, costs=(4, 2, 6, 8))], "ascending costs"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(traces: list[Trace], text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        Comparison.of(traces)
+
+
+@given(st.permutations(range(8)))
+def test_the_order_of_the_traces_does_not_matter(order: list[int]) -> None:
+    generator = np.random.default_rng(5)
+    traces = [trace(name, seed, float(generator.random())) for name in ("random", "fade") for seed in range(4)]
+    usual = {test.measure: test for test in Comparison.of(traces).tests}
+    for test in Comparison.of([traces[i] for i in order]).tests:
+        assert test == usual[test.measure]
