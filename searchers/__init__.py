@@ -3,14 +3,19 @@
 from searchers.anchor import AnchorSearch, pseudo_gradient, stencil, step
 from searchers.base import AskTell, Kind, Outcome, Proposal
 from searchers.batch import BatchSearcher
+from searchers.bayes import BayesSearch
+from searchers.evolution import EvolutionSearch
 from searchers.paths import best_paths
-from searchers.random_search import RandomSearch, ScoredPoint
+from searchers.points import ScoredPoint
+from searchers.random_search import RandomSearch
 from searchers.retraining import WithRetraining
 
 __all__ = [
     "AnchorSearch",
     "AskTell",
     "BatchSearcher",
+    "BayesSearch",
+    "EvolutionSearch",
     "Kind",
     "Outcome",
     "Proposal",

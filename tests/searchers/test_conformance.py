@@ -1,7 +1,7 @@
 """One suite for every searcher: a new one is a new row of CASES."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 
@@ -10,19 +10,46 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from searchers import AnchorSearch, AskTell, Outcome, Proposal, RandomSearch, WithRetraining
+import searchers.bayes
+from searchers import (
+    AnchorSearch,
+    AskTell,
+    BayesSearch,
+    EvolutionSearch,
+    Outcome,
+    Proposal,
+    RandomSearch,
+    WithRetraining,
+)
+from spaces import nasbench_macro
 from spaces.errors import InvalidInput
-from spaces.feature_space import GraphSpace
+from spaces.feature_space import FeatureSpace, GraphSpace
 
 RETRIES = 2
 
 
+Space = Callable[[], FeatureSpace]
+
+
 @cache
-def space() -> GraphSpace:
+def graphs() -> FeatureSpace:
     return GraphSpace.create()
 
 
-def anchor(seed: int, **arguments: object) -> AnchorSearch:
+@cache
+def macro() -> FeatureSpace:
+    return nasbench_macro.space()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def suggested_once() -> Iterator[None]:
+    """What Bayesian search suggests is a pure function, of which tests/searchers/test_bayes.py makes sure: the same question is computed once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(searchers.bayes, "suggest", cache(searchers.bayes.suggest))
+        yield
+
+
+def anchor(seed: int, space: Space = graphs, **arguments: object) -> AnchorSearch:
     plain = {"depth": 2, "iterations": 4, "evaluate_every": 2, "max_retries": RETRIES}
     return AnchorSearch(space(), seed=seed, **(plain | arguments))  # type: ignore[arg-type]
 
@@ -32,29 +59,57 @@ def population(seed: int) -> AnchorSearch:
 
 
 def random_search(seed: int) -> RandomSearch:
-    return RandomSearch(space(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES)
+    return RandomSearch(graphs(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES)
+
+
+def bayes(seed: int, space: Space = graphs, **arguments: object) -> BayesSearch:
+    plain = {"depth": 2, "iterations": 3, "evaluations": 2, "n_initial": 1, "max_retries": RETRIES}
+    return BayesSearch(space(), seed=seed, **(plain | arguments))  # type: ignore[arg-type]
+
+
+def evolution(seed: int, space: Space = graphs, depth: int = 2) -> EvolutionSearch:
+    return EvolutionSearch(
+        space(), depth, trials=12, population=5, tournament=2, batch=3, seed=seed, max_retries=RETRIES
+    )
 
 
 def retrained(inner: AskTell, seed: int) -> WithRetraining:
     return WithRetraining(inner, epochs=7, repeats=2, seed=seed, max_retries=RETRIES)
 
 
-CASES: dict[str, tuple[Callable[[int], AskTell], int]] = {  # how to build it from a seed, trials when none fails
-    "anchor": (anchor, 4 + 2),
-    "anchor, printed sign": (lambda seed: anchor(seed, direction=-1), 4 + 2),
-    "anchor, not evaluated": (lambda seed: anchor(seed, evaluations=0), 4),
-    "anchor, evolving population": (population, 3 * 6 + 2 * 6 + 6),
-    "random": (random_search, 18),
-    "anchor, retrained": (lambda seed: retrained(anchor(seed), seed), 6 + 2),
-    "population, retrained": (lambda seed: retrained(population(seed), seed), 36 + 2),
-    "random, retrained": (lambda seed: retrained(random_search(seed), seed), 18 + 2),
+@dataclass(frozen=True)
+class Case:
+    """How to build a searcher from a seed, its trials when none fails, where it searches."""
+
+    build: Callable[[int], AskTell]
+    trials: int
+    space: Space = graphs
+
+
+CASES: dict[str, Case] = {
+    "anchor": Case(anchor, 4 + 2),
+    "anchor, printed sign": Case(lambda seed: anchor(seed, direction=-1), 4 + 2),
+    "anchor, not evaluated": Case(lambda seed: anchor(seed, evaluations=0), 4),
+    "anchor, evolving population": Case(population, 3 * 6 + 2 * 6 + 6),
+    "anchor, macro": Case(lambda seed: anchor(seed, macro, depth=8), 4 + 2, macro),
+    "random": Case(random_search, 18),
+    "bayes": Case(bayes, 6),
+    "bayes, joint": Case(lambda seed: bayes(seed, joint=True), 6),
+    "bayes, batches": Case(lambda seed: bayes(seed, batch=2, iterations=2), 8),
+    "bayes, macro": Case(lambda seed: bayes(seed, macro), 6, macro),
+    "evolution": Case(evolution, 12),
+    "evolution, macro": Case(lambda seed: evolution(seed, macro, depth=8), 12, macro),
+    "anchor, retrained": Case(lambda seed: retrained(anchor(seed), seed), 6 + 2),
+    "population, retrained": Case(lambda seed: retrained(population(seed), seed), 36 + 2),
+    "random, retrained": Case(lambda seed: retrained(random_search(seed), seed), 18 + 2),
+    "evolution, retrained": Case(lambda seed: retrained(evolution(seed), seed), 12 + 2),
 }
 every = pytest.mark.parametrize("name", CASES)
 few = settings(max_examples=15, deadline=None)
 
 
 def build(name: str, seed: int = 3) -> AskTell:
-    return CASES[name][0](seed)
+    return CASES[name].build(seed)
 
 
 def found(proposal: Proposal, key: int | None = None) -> Outcome:
@@ -108,22 +163,23 @@ def state(searcher: AskTell) -> str:
 
 @every
 def test_proposals(name: str) -> None:
+    space = CASES[name].space()
     drive = Drive(build(name), concurrency=100).run()
-    assert [p.index for p in drive.asked.values()] == list(range(CASES[name][1]))
+    assert [p.index for p in drive.asked.values()] == list(range(CASES[name].trials))
     for proposal in drive.asked.values():
         assert Proposal.from_dict(json.loads(json.dumps(proposal.to_dict()))) == proposal
         assert proposal.id == f"{proposal.index:05d}"
         assert 0 <= proposal.seed < 2**31
         assert proposal.epochs >= 1
         assert proposal.parent is None or drive.asked[proposal.parent].iteration == proposal.iteration - 1
-        assert proposal.hyper.width == (2 * space().dim + 1 if proposal.kind == "ranks" else 1)
+        assert proposal.hyper.width == (2 * space.dim + 1 if proposal.kind == "ranks" else 1)
         if proposal.points:
-            shape = (proposal.hyper.depth, proposal.hyper.width, space().dim)
+            shape = (proposal.hyper.depth, proposal.hyper.width, space.dim)
             assert np.asarray(proposal.points).shape == shape
         for row, points in zip(proposal.hyper.rows, proposal.points, strict=False):
             for graph, point in zip(row, points, strict=True):
                 assert all(0 <= x <= 1 for x in point)
-                assert graph in space().members(point)
+                assert graph in space.members(point)
     seeds = [proposal.seed for proposal in drive.asked.values()]
     assert len(set(seeds)) == len(seeds)
 
@@ -264,7 +320,7 @@ def test_the_number_of_trials_is_bounded(name: str, unlucky: int) -> None:
         return Outcome(failure="unlucky") if rng.random() < 0.6 else found(proposal)
 
     drive = Drive(build(name), result, concurrency=4).run()
-    assert len(drive.asked) <= CASES[name][1] * (RETRIES + 1)
+    assert len(drive.asked) <= CASES[name].trials * (RETRIES + 1)
     succeeded = {drive.asked[id].index for id, outcome in drive.told.items() if outcome.failure is None}
     given_up = {drive.asked[id].index for id, _ in drive.searcher.failures if id != "retraining"}
     assert succeeded | given_up == {p.index for p in drive.asked.values()}

@@ -1,0 +1,93 @@
+"""Bayesian search over the joint feature space by Gaussian processes and upper confidence bounds (FaDE 3.2)."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from searchers.base import at_least
+from searchers.points import Point, PointSearch
+from spaces.errors import require
+
+Coordinates = tuple[float, ...]
+
+
+def suggest(
+    points: Sequence[Coordinates], scores: Sequence[float], count: int, kappa: float, seed: int
+) -> list[Coordinates]:
+    """`count` points of the box [0, 1]^m to evaluate next: maximisers of mean + kappa * standard deviation.
+
+    points [n][m], n >= 1, repeats allowed; scores [n], higher is better. The model is that of `bayesian-optimization`:
+    Matern 5/2, scores normalised, one length scale. Further points of a batch are chosen as if those before them had
+    been scored like the best point so far ("constant liar"): without it all of them would be the same. A pure function:
+    the same arguments give the same points, in any process.
+    """
+    # Takes seconds to import, and not every search needs it.
+    from bayes_opt import BayesianOptimization, acquisition
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # a requirement of scikit-learn
+
+    bound = acquisition.UpperConfidenceBound(kappa=kappa)
+    names = [f"x{i:03d}" for i in range(len(points[0]))]
+    optimiser = BayesianOptimization(
+        f=None,
+        pbounds=dict.fromkeys(names, (0.0, 1.0)),
+        acquisition_function=bound if count == 1 else acquisition.ConstantLiar(bound, strategy="max"),
+        random_state=seed,
+        verbose=0,
+        allow_duplicate_points=True,
+    )
+    # One thread: matrices this small are slower on several, and their sums would depend on the number of threads.
+    with warnings.catch_warnings(), threadpool_limits(1):
+        warnings.simplefilter("ignore")  # about length scales at their bounds, which few points cannot tell
+        for point, score in zip(points, scores, strict=True):
+            optimiser.register(dict(zip(names, point, strict=True)), score)
+        chosen = [optimiser.suggest() for _ in range(count)]
+    return [tuple(float(point[name]) for name in names) for point in chosen]
+
+
+@dataclass(eq=False)
+class BayesSearch(PointSearch):
+    """Points of the joint box [0, 1]^(d x k) of largest upper confidence bound, scored as in random search (FaDE 3.2).
+
+    One independent Gaussian process per row over its feature point [k], all of them fed the same score, the median
+    accuracy of `evaluations` architectures: the paper argues that its few points are too few for a model of all rows.
+    With `joint` one process over all d * k coordinates. The paper: kappa = 2.5, 50 `iterations` of one point. (Its xi is
+    no parameter of upper confidence bounds.) The batches that begin within the first `n_initial` points are uniform, as
+    is any as long as no point has a score; the paper says nothing of it.
+
+    The processes are fitted anew for each batch, from the scored points and a seed made of `seed`, the batch and the
+    row: there is no other state. InvalidInput for a depth or count of zero, a kappa that is negative or not finite.
+    """
+
+    kappa: float = 2.5
+    joint: bool = False
+    n_initial: int = 5
+
+    def _check(self) -> None:
+        super()._check()
+        at_least(1, n_initial=self.n_initial)
+        holds = math.isfinite(self.kappa) and self.kappa >= 0
+        require(holds, "0 <= kappa < inf", "The paper's value is 2.5.", kappa=self.kappa)
+
+    def _next_points(self) -> Iterator[Point]:
+        if self._completed * self.batch < self.n_initial or not self.points_scored:
+            return (self._uniform_point() for _ in range(self.batch))
+        return iter(self._suggested())
+
+    def _suggested(self) -> list[Point]:
+        rows = range(self.depth)
+        models = [list(rows)] if self.joint else [[row] for row in rows]
+        batch: list[Point] = [np.empty((self.depth, self.space.dim)) for _ in range(self.batch)]
+        scores = tuple(scored.median for scored in self.points_scored)
+        for number, model in enumerate(models):
+            sequence = np.random.SeedSequence(self.seed, spawn_key=(self._completed, number))
+            seed = int(sequence.generate_state(1)[0])
+            points = tuple(tuple(x for row in model for x in scored.point[row]) for scored in self.points_scored)
+            suggested = suggest(points, scores, self.batch, self.kappa, seed)
+            for point, coordinates in zip(batch, suggested, strict=True):
+                point[model] = np.reshape(coordinates, (len(model), self.space.dim))
+        return batch
