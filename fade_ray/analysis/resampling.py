@@ -52,7 +52,11 @@ def bootstrap(
     require(n >= 1, "n >= 1", "Give at least one unit.", n=n)
     require(resamples >= 1, "resamples >= 1", "Use some thousands.", resamples=resamples)
     require(0 < confidence < 1, "0 < confidence < 1", "Use 0.95.", confidence=confidence)
-    values = statistic(generator.integers(n, size=(resamples, n)))
+    return percentiles(statistic(generator.integers(n, size=(resamples, n))), confidence)
+
+
+def percentiles(values: Array, confidence: float = 0.95) -> Interval:
+    """The middle part of the values [resamples] that are not NaN; NaN where all are."""
     values = values[np.isfinite(values)]
     if not len(values):
         return NOWHERE

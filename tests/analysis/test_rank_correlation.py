@@ -1,0 +1,212 @@
+"""Rank studies: measures against scipy and by hand, intervals, noise ceilings, and the agreement with a whole table."""
+
+import itertools
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from fade_ray.analysis.rank_correlation import RankStudy, ceiling, rank_against_table
+from fade_ray.analysis.rank_measures import chance_regret, kendall, log_psis, regret, spearman
+from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun, Rows
+from spaces.errors import InvalidInput
+from spaces.nasbench_macro import MacroTable
+
+WEIGHTS: Rows = ((0.7, 0.2, 0.1), (0.6, 0.4))
+CHOICES = list(itertools.product(range(3), range(2)))
+PSI = [0.42, 0.28, 0.12, 0.08, 0.06, 0.04]
+VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=9)
+
+
+def run(setting: str, seed: int, *weights: Rows, seconds: float = 10.0) -> RankRun:
+    epochs = tuple(RankEpoch(i, i * seconds, rows) for i, rows in enumerate(weights, start=1))
+    return RankRun(setting, seed, epochs, 0.5)
+
+
+def alone(accuracies: list[float]) -> list[Alone]:
+    return [Alone(choice, (value,)) for choice, value in zip(CHOICES, accuracies, strict=True)]
+
+
+def study(runs: list[RankRun], truth: list[Alone], **options: object) -> RankStudy:
+    return RankStudy.of(runs, truth, np.random.default_rng(0), **{"resamples": 500, "ks": (1, 2), **options})  # type: ignore[arg-type]
+
+
+def test_psi_is_the_product_of_the_weights() -> None:
+    np.testing.assert_allclose(np.exp(log_psis(WEIGHTS, CHOICES)), PSI, rtol=1e-9)
+    assert np.isfinite(log_psis(((1.0, 0.0), (1.0,)), [(1, 0)])).all()
+
+
+@given(VALUES)
+def test_correlations_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
+    x, y = np.asarray(pairs, float).T
+    constant = np.ptp(x) == 0 or np.ptp(y) == 0
+    rho = math.nan if constant else stats.spearmanr(x, y).statistic
+    tau = math.nan if constant else stats.kendalltau(x, y).statistic
+    np.testing.assert_allclose(spearman(x, y), rho, atol=1e-12)
+    np.testing.assert_allclose(kendall(x, y), [tau], atol=1e-12)
+
+
+@given(VALUES, st.integers(0, 1000))
+def test_tau_of_counts_is_tau_of_the_resample(pairs: list[tuple[int, int]], seed: int) -> None:
+    x, y = np.asarray(pairs, float).T
+    draw = np.random.default_rng(seed).integers(len(x), size=len(x))
+    counts = np.bincount(draw, minlength=len(x))[None]
+    np.testing.assert_allclose(kendall(x, y, counts), kendall(x[draw], y[draw]), atol=1e-12)
+
+
+def test_regret_by_hand() -> None:
+    true = np.array([0.5, 0.9, 0.7, 0.6])
+    predicted = np.array([4.0, 1.0, 3.0, 3.0])
+    assert [float(regret(predicted, true, k)) for k in (1, 2, 3, 4, 9)] == pytest.approx([0.4, 0.3, 0.2, 0, 0])
+    assert regret(np.zeros(4), true, 1) == pytest.approx(0.4)  # nothing predicted: the worst
+
+
+def test_the_regret_of_chance_is_the_mean_over_all_draws() -> None:
+    true = np.array([0.5, 0.9, 0.7, 0.6, 0.6])
+    for k in range(1, 6):
+        best = [max(draw) for draw in itertools.combinations(true, k)]
+        assert chance_regret(true, k) == pytest.approx(0.9 - np.mean(best))
+
+
+def test_perfect_ranks_agree_perfectly() -> None:
+    found = study([run("default", seed, WEIGHTS) for seed in range(3)], alone(PSI))
+    [setting] = found.settings
+    for agreement in (setting.mean, setting.overall, setting.pooled, *(one.agreement for one in setting.seeds)):
+        for one in (agreement.spearman, agreement.kendall):
+            assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
+        assert [one.value for one in agreement.regrets] == [0, 0]
+    assert found.chance_regrets == pytest.approx([chance_regret(np.asarray(PSI), k) for k in (1, 2)])
+
+
+def test_reversed_ranks_disagree_perfectly_and_settings_differ() -> None:
+    runs = [run("default", 0, WEIGHTS), run("shared", 0, ((0.1, 0.2, 0.7), (0.4, 0.6)))]
+    found = study(runs, alone(PSI))
+    assert [setting.mean.spearman.value for setting in found.settings] == pytest.approx([1, -1])
+    [(name, difference)] = found.differences
+    assert name == "shared"
+    assert (difference.value, difference.low, difference.high) == pytest.approx((-2, -2, -2))
+
+
+def test_pooling_averages_logs_not_ranks() -> None:
+    """One confident right seed outweighs one unsure wrong seed; their mean rho is 0."""
+    runs = [run("default", 0, ((0.9, 0.1, 1e-3), (0.8, 0.2))), run("default", 1, ((0.3, 0.33, 0.37), (0.49, 0.51)))]
+    truth = alone(np.exp(log_psis(runs[0].epochs[0].weights, CHOICES)).tolist())
+    [setting] = study(runs, truth).settings
+    assert abs(setting.mean.spearman.value) < 0.1
+    assert setting.pooled.spearman.value == pytest.approx(1)
+
+
+def test_intervals_widen_when_seeds_are_drawn_too() -> None:
+    generator = np.random.default_rng(3)
+    n = 40
+    truth = [Alone((i,), (float(a),)) for i, a in enumerate(generator.random(n))]
+    runs = []
+    for seed in range(6):
+        logits = np.asarray([one.accuracies[0] for one in truth]) + generator.normal(0, 0.2 + 0.3 * (seed % 2), n)
+        runs.append(run("default", seed, (tuple(np.exp(logits) / np.exp(logits).sum()),)))
+    [setting] = study(runs, truth).settings
+    width = [each.spearman.high - each.spearman.low for each in (setting.mean, setting.overall)]
+    assert 0 < width[0] < width[1]
+    assert setting.mean.spearman.low < setting.mean.spearman.value < setting.mean.spearman.high
+
+
+def test_the_interval_covers_the_correlation_of_the_population() -> None:
+    """200 samples of 30 architectures from normal pairs of r = 0.6, whose rho is 6/pi asin(r/2): a 90% interval holds it in about 90%."""
+    rho, generator, covered = 6 / math.pi * math.asin(0.3), np.random.default_rng(8), 0
+    for _ in range(200):
+        x, noise = generator.normal(size=(2, 30))
+        y = 0.6 * x + 0.8 * noise
+        weights = (tuple(np.exp(x) / np.exp(x).sum()),)
+        truth = [Alone((i,), (float(1 / (1 + np.exp(-value))),)) for i, value in enumerate(y)]
+        found = RankStudy.of([run("default", 0, weights)], truth, generator, (1,), 300, 0.9)
+        covered += found.settings[0].mean.spearman.low <= rho <= found.settings[0].mean.spearman.high
+    assert 0.82 <= covered / 200 <= 0.97
+
+
+def test_the_ceiling_by_hand_and_by_simulation() -> None:
+    accuracies = np.array([[0.1, 0.2], [0.2, 0.1], [0.3, 0.3], [0.4, 0.4]])
+    found = ceiling([Alone((i,), tuple(row)) for i, row in enumerate(accuracies.tolist())])
+    assert (found.repeats, found.between) == (2, pytest.approx(0.8))
+    assert (found.reliability, found.bound) == (pytest.approx(1.6 / 1.8), pytest.approx(math.sqrt(1.6 / 1.8)))
+    assert math.isnan(ceiling([Alone((i,), (0.5,)) for i in range(3)]).between)
+    generator = np.random.default_rng(0)
+    true = generator.normal(size=2000)
+    repeats = true[:, None] + generator.normal(size=(2000, 3))
+    shares = 1 / (1 + np.exp(-repeats))
+    bound = ceiling([Alone((i,), tuple(row)) for i, row in enumerate(shares.tolist())]).bound
+    assert bound == pytest.approx(float(spearman(true, shares.mean(axis=1))), abs=0.03)
+
+
+def test_epochs_and_equal_time() -> None:
+    wrong: Rows = ((0.1, 0.2, 0.7), (0.4, 0.6))
+    runs = [run("default", 0, wrong, WEIGHTS, seconds=10), run("shared", 0, wrong, wrong, WEIGHTS, seconds=8)]
+    found = study(runs, alone(PSI))
+    assert [(p.setting, p.epoch, round(p.spearman, 6)) for p in found.points] == [
+        ("default", 1, -1),
+        ("default", 2, 1),
+        ("shared", 1, -1),
+        ("shared", 2, -1),
+        ("shared", 3, 1),
+    ]
+    assert found.equal_seconds == 20
+    assert dict(found.at_equal_time) == {"default": pytest.approx(1), "shared": pytest.approx(-1)}
+    curve = found.curves[0]
+    first = next(i for i, value in enumerate(curve.spearman) if not math.isnan(value))
+    assert curve.seconds[first] >= 10
+    assert math.isnan(curve.spearman[-1])  # this run had ended at 20 of 24 s
+
+
+def test_the_dictionary_is_json_and_the_generator_decides() -> None:
+    runs = [run("default", seed, WEIGHTS, ((0.2, 0.5, 0.3), (0.5, 0.5))) for seed in range(2)]
+    truth = alone([0.5, 0.4, 0.6, 0.3, 0.2, 0.45])
+    first, again = study(runs, truth).to_dict(), study(runs, truth).to_dict()
+    assert json.loads(json.dumps(first, allow_nan=False)) == json.loads(json.dumps(again))
+    assert first["ceiling"]["bound"] is None
+
+
+def test_a_table_is_ranked_whole() -> None:
+    weights = ((0.7, 0.2, 0.1), (0.6, 0.4))
+    accuracies = np.asarray(PSI).reshape(3, 2)
+    found = rank_against_table(weights, accuracies, ks=(1,))
+    assert (found.architectures, found.spearman, found.kendall) == (6, pytest.approx(1), pytest.approx(1))
+    assert (found.regrets, found.percentile) == ((0.0,), 5 / 6)
+    with pytest.raises(InvalidInput, match="row lengths"):
+        rank_against_table(weights, accuracies.T)
+
+
+def test_marginals_of_the_real_table_rank_it(real_data: Path) -> None:
+    table = MacroTable.read(real_data / "nasbench_macro.parquet").accuracies.mean(axis=-1)
+    weights = []
+    for row in range(8):
+        means = table.mean(axis=tuple(axis for axis in range(8) if axis != row))
+        weights.append(tuple((np.exp(20 * means) / np.exp(20 * means).sum()).tolist()))
+    found = rank_against_table(tuple(weights), table)
+    psis = log_psis(tuple(weights), np.indices(table.shape).reshape(8, -1).T)
+    assert found.architectures == 6561
+    assert found.spearman == pytest.approx(stats.spearmanr(psis, table.reshape(-1)).statistic, abs=1e-9)
+    assert found.spearman > 0.9
+    assert found.regrets[0] < found.chance_regrets[0]
+
+
+@pytest.mark.parametrize(
+    ("runs", "truth", "text"),
+    [
+        ([], alone(PSI), "at least one run"),
+        ([run("default", 0, WEIGHTS)], alone(PSI)[:2], "at least 3 architectures"),
+        ([run("default", 0, WEIGHTS)], alone(PSI) + alone(PSI)[:1], "each architecture once"),
+        ([run("default", 0, WEIGHTS)] * 2, alone(PSI), "each seed of a setting once"),
+        ([run("default", 0)], alone(PSI), "a run has epochs"),
+        ([run("default", 0, ((0.5, 0.5), (0.5, 0.5)))], alone(PSI), "one distinct candidate per row"),
+        ([run("default", 0, WEIGHTS)], [replace(one, accuracies=()) for one in alone(PSI)], "one accuracy or more"),
+        ([run("default", 0, WEIGHTS)], alone([50.0, *PSI[1:]]), "each in .0, 1."),
+    ],
+)
+def test_what_is_no_rank_study_is_refused(runs: list[RankRun], truth: list[Alone], text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        study(runs, truth)
