@@ -81,7 +81,7 @@ class EvolutionSearch(BatchSearcher):
     depth: int
     trials: int
     population: int = 10
-    tournament: int = 3
+    tournament: int = 5
     batch: int = 1
     evaluation_epochs: int = 30
     seed: int = 0
