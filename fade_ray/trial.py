@@ -12,11 +12,14 @@ from safetensors.torch import load_file, save
 from fade_ray.config import Config
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
 from fade_ray.job import Event, checkpoint_path, write_output
-from fade_ray.nn import ChainNetwork, architecture_weights
+from fade_ray.nn import Chain, ChainNetwork, MacroNetwork, architecture_weights
 from fade_ray.ranks import FadeRanks, misgivings
 from fade_ray.training import Architecture, Placement, Training, evaluate, place
 from fade_ray.training.states import state_bytes
 from searchers import Outcome, Proposal
+from spaces import Candidate, Dag
+from spaces.errors import InvalidInput
+from spaces.nasbench_macro import Block
 
 
 @dataclass(frozen=True)
@@ -71,8 +74,7 @@ def build_training(proposal: Proposal, splits: Splits, config: Config, placement
     seeds = [int(s) for s in np.random.SeedSequence(proposal.seed).generate_state(3) >> 1]
     network = build_network(proposal, splits, config, torch.Generator().manual_seed(seeds[0]))
     if proposal.parent is not None:
-        inherited = load_file(weights_path(folder, proposal.parent))
-        network.load_state_dict(inherited)
+        network.inherit(load_file(weights_path(folder, proposal.parent)))
     batches = _batches(kind.part(splits), splits, config, placement, augmented=True)
     architecture = None
     if kind.ranks:
@@ -99,18 +101,18 @@ class Shaped(Protocol):
     def num_classes(self) -> int: ...
 
 
-def build_network(proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator) -> ChainNetwork:
-    """The (hyper-)network of a proposal; a single architecture has nothing to share."""
-    network = config.network if KINDS[proposal.kind].ranks else replace(config.network, share=False)
-    return ChainNetwork(
-        proposal.hyper,
-        network,
-        side=shape.side,
-        channels=shape.channels,
-        classes=shape.num_classes,
-        generator=generator,
-        share_vertices=config.space.max_vertices,
-    )
+def build_network(proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
+    """The (hyper-)network of a proposal.
+
+    Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
+    """
+    kinds = {type(cell) for row in proposal.hyper.rows for cell in row}
+    if len(kinds) > 1 or not kinds <= set(NETWORKS):
+        raise InvalidInput(
+            f"A network is made of cells of one kind, {' or '.join(kind.__name__ for kind in NETWORKS)}, "
+            f"but got {proposal.hyper.code()!r}. Give every row cells of that kind."
+        )
+    return NETWORKS[kinds.pop()](proposal, shape, config, generator)
 
 
 def weights_path(folder: Path, id: str) -> Path:
@@ -187,3 +189,35 @@ KINDS: dict[str, TrialKind] = {
     "evaluation": TrialKind(lambda s: s.weights, False, _evaluation, lambda c: False),
     "retraining": TrialKind(_all_but_test, False, _retraining, lambda c: True),
 }
+
+
+def _graph_network(proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
+    # a single architecture has nothing to share
+    network = config.network if KINDS[proposal.kind].ranks else replace(config.network, share=False)
+    return ChainNetwork(
+        proposal.hyper,
+        network,
+        side=shape.side,
+        channels=shape.channels,
+        classes=shape.num_classes,
+        generator=generator,
+        share_vertices=config.space.max_vertices,
+    )
+
+
+def _block_network(proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
+    return MacroNetwork(
+        proposal.hyper,
+        config.network.base_channels,
+        side=shape.side,
+        channels=shape.channels,
+        classes=shape.num_classes,
+        generator=generator,
+    )
+
+
+NETWORKS: dict[type[Candidate], Callable[[Proposal, Shaped, Config, torch.Generator], Chain]] = {
+    Dag: _graph_network,
+    Block: _block_network,
+}
+"""The network of each kind of cells."""

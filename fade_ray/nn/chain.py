@@ -1,10 +1,10 @@
-"""The chain network: rows of candidate cells, from one architecture (width one) to a hyper-architecture (FaDE 2.2, Fig. 1)."""
+"""Chains: rows of candidate cells, from one architecture (width one) to a hyper-architecture (FaDE 2.2, Fig. 1); that of graphs."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from spaces.errors import InvalidInput
 
 from .cells import Norm
 from .layout import RowLayout, chain_layout
-from .mixed import Mixed
+from .mixed import Mixed, MixedGraphs
 
 Path = Sequence[int]  # one index per row, into the row's distinct candidates
 
@@ -40,6 +40,8 @@ class NetworkConfig:
     """One hyper-cell per row: all candidates of a row share their operations (FaDE 2.2, weight sharing)."""
     strides: tuple[int, ...] = ()
     """Pooling stride of each row; by default chosen from image side and depth."""
+    base_channels: int = 32
+    """Channels of the stem of a NAS-Bench-Macro network, all others grow with it; of the other options none concerns its blocks."""
 
     def __post_init__(self) -> None:
         if self.depth < 1:
@@ -48,10 +50,107 @@ class NetworkConfig:
             raise InvalidInput(f"`kernel` must be odd and positive, but got kernel={self.kernel}. Use 3, 5 or 7.")
         if self.final_channels < 1:
             raise InvalidInput(f"`final_channels >= 1` must hold, but got final_channels={self.final_channels}.")
+        if self.base_channels < 1:
+            raise InvalidInput(f"`base_channels >= 1` must hold, but got base_channels={self.base_channels}. Try 8.")
 
 
-class Row(nn.Module):
-    """Convolution without activation, candidate cells, pooling, and BatchNorm where asked for."""
+class ChainRow(nn.Module):
+    """What comes before the candidates of a row (`entry`), the candidates (`mixed`), what comes behind them (`leave`)."""
+
+    def __init__(self, entry: nn.Module, mixed: Mixed) -> None:
+        super().__init__()
+        self.entry, self.mixed = entry, mixed
+
+    def forward(self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False) -> Tensor:
+        return self.leave(self.mixed(self.entry(x), choice, gate, others))
+
+    def leave(self, x: Tensor) -> Tensor:
+        """Behind the candidates: here nothing."""
+        return x
+
+
+class Costs(NamedTuple):
+    """Multiply-adds of one image: convolutions and the classifier, nothing else counted."""
+
+    entries: Sequence[int]
+    """Of each row's entry."""
+    candidates: Sequence[Sequence[int]]
+    """[row][candidate]."""
+    classifier: int
+    """Of all that stands behind the last row."""
+
+
+class Chain(nn.Module):
+    """A hyper-architecture as a network, whatever its cells are; one architecture is the case of width one.
+
+    `forward(x, path)` maps images [batch, channels, side, side] to class scores [batch, classes] along one candidate per row (`path`
+    indexes the row's distinct candidates; () takes the first of each). `gates` [depth, width] and `others` as in `Mixed`.
+    Duplicate candidates of a row are built once. `shape`: channels, side, side of the images.
+    """
+
+    def __init__(
+        self,
+        hyper: HyperArchitecture,
+        rows: Sequence[ChainRow],
+        classifier: nn.Linear,
+        shape: tuple[int, int, int],
+        costs: Costs,
+    ) -> None:
+        super().__init__()
+        self.hyper, self.input_shape, self.classes = hyper, shape, classifier.out_features
+        self.rows, self.classifier, self.costs = nn.ModuleList(rows), classifier, costs
+
+    @property
+    def row_modules(self) -> list[ChainRow]:
+        """The rows, shallow to deep."""
+        return [cast(ChainRow, row) for row in self.rows]
+
+    def forward(self, x: Tensor, path: Path = (), gates: Tensor | None = None, others: bool = False) -> Tensor:
+        for index, row in enumerate(self.row_modules):
+            x = row(x, path[index] if path else 0, None if gates is None else gates[index], others)
+        return self.classify(x)
+
+    def classify(self, x: Tensor) -> Tensor:
+        """Class scores [batch, classes] of the last row's output."""
+        # flatten as [channel, row, column], so that the layout in memory does not matter to the classifier's weights
+        scores: Tensor = self.classifier(x.flatten(1))
+        return scores
+
+    def forward_paths(self, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
+        """The class scores [batch, classes] of each path; what several paths have in common at their beginning is computed once."""
+        reached: dict[tuple[int, ...], Tensor] = {(): x}
+        for index, row in enumerate(self.row_modules):
+            entered = {prefix: row.entry(value) for prefix, value in reached.items()}
+            longer = sorted({tuple(path[: index + 1]) for path in paths})
+            reached = {p: row.leave(row.mixed.candidate(entered[p[:-1]], p[-1])) for p in longer}
+        return [self.classify(reached[tuple(path)]) for path in paths]
+
+    def multiply_adds(self, path: Path = ()) -> int:
+        """Multiply-adds of one image's forward pass along `path`: convolutions and the classifier, nothing else counted."""
+        chosen = [costs[path[index] if path else 0] for index, costs in enumerate(self.costs.candidates)]
+        return sum(self.costs.entries) + sum(chosen) + self.costs.classifier
+
+    def multiply_adds_paths(self, paths: Sequence[Path]) -> int:
+        """Multiply-adds of one image's forward pass through `forward_paths(paths)`, where common beginnings are computed once."""
+        total = self.costs.classifier * len(paths)
+        for index, (entry, costs) in enumerate(zip(self.costs.entries, self.costs.candidates, strict=True)):
+            total += entry * len({tuple(path[:index]) for path in paths})
+            total += sum(costs[longer[-1]] for longer in {tuple(path[: index + 1]) for path in paths})
+        return total
+
+    def multiply_adds_beside(self, path: Path) -> int:
+        """Multiply-adds of the candidates that are not on `path`, each run once beside it."""
+        return sum(sum(costs) - costs[path[index]] for index, costs in enumerate(self.costs.candidates))
+
+    def inherit(self, weights: Mapping[str, Tensor]) -> None:
+        """Start from the `state_dict` of an earlier hyper-architecture; all of it must fit."""
+        self.load_state_dict(weights)
+
+
+class Row(ChainRow):
+    """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for."""
+
+    mixed: MixedGraphs
 
     def __init__(
         self,
@@ -61,11 +160,10 @@ class Row(nn.Module):
         share_vertices: int,
         generator: torch.Generator,
     ) -> None:
-        super().__init__()
-        self.entry = nn.Conv2d(layout.channels_in, layout.channels, config.kernel, padding=config.kernel // 2)
-        nn.init.kaiming_normal_(self.entry.weight, nonlinearity="linear", generator=generator)
-        nn.init.zeros_(self.entry.bias)  # type: ignore[arg-type]
-        self.mixed = Mixed(
+        entry = nn.Conv2d(layout.channels_in, layout.channels, config.kernel, padding=config.kernel // 2)
+        nn.init.kaiming_normal_(entry.weight, nonlinearity="linear", generator=generator)
+        nn.init.zeros_(entry.bias)  # type: ignore[arg-type]
+        mixed = MixedGraphs(
             candidates,
             layout.channels,
             config.kernel,
@@ -74,12 +172,10 @@ class Row(nn.Module):
             edge_activation=config.activation == "edge",
             generator=generator,
         )
+        super().__init__(entry, mixed)
         self.pool = F.max_pool2d if config.pool == "max" else F.avg_pool2d
         self.stride = layout.stride
         self.norm = Norm(layout.channels) if config.norm == "row" else None
-
-    def forward(self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False) -> Tensor:
-        return self.leave(self.mixed(self.entry(x), choice, gate, others))
 
     def leave(self, x: Tensor) -> Tensor:
         """Pooling and norm, behind the candidates."""
@@ -88,13 +184,10 @@ class Row(nn.Module):
         return x if self.norm is None else self.norm(x)
 
 
-class ChainNetwork(nn.Module):
-    """A hyper-architecture as a network; one architecture is the case of width one.
+class ChainNetwork(Chain):
+    """A chain of graphs.
 
-    `forward(x, path)` maps images [batch, channels, side, side] to class scores [batch, classes] along one candidate per row (`path`
-    indexes the row's distinct candidates; () takes the first of each). `gates` [depth, width] and `others` as in `Mixed`.
-    Duplicate candidates of a row are built once. `share_vertices`: the largest graph that a shared hyper-cell must hold (`config.share`),
-    by default the largest candidate.
+    `share_vertices`: the largest graph that a shared hyper-cell must hold (`config.share`), by default the largest candidate.
     """
 
     def __init__(
@@ -108,74 +201,38 @@ class ChainNetwork(nn.Module):
         generator: torch.Generator,
         share_vertices: int = 0,
     ) -> None:
-        super().__init__()
         if hyper.depth != config.depth:
             raise InvalidInput(f"The network has depth={config.depth}, but the hyper-architecture {hyper.depth} rows.")
-        self.hyper, self.config = hyper, config
-        self.input_shape, self.classes = (channels, side, side), classes
-        self.layout = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
+        layouts = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
         largest = max(share_vertices, *(dag.n for row in hyper.graphs() for dag in row), 0) if config.share else 0
-        self.rows = nn.ModuleList(
+        rows = [
             Row(candidates, layout, config, largest, generator)
-            for candidates, layout in zip(hyper.graphs(), self.layout, strict=True)
-        )
-        last = self.layout[-1]
-        self.classifier = nn.Linear(last.channels * math.ceil(last.side / last.stride) ** 2, classes)
-        nn.init.kaiming_normal_(self.classifier.weight, nonlinearity="linear", generator=generator)
-        nn.init.zeros_(self.classifier.bias)
-        self._fixed_costs, self._candidate_costs = (
-            self._count()
-        )  # entries of the rows and the classifier; [row][candidate]
+            for candidates, layout in zip(hyper.graphs(), layouts, strict=True)
+        ]
+        last = layouts[-1]
+        classifier = linear(last.channels * math.ceil(last.side / last.stride) ** 2, classes, generator)
+        costs = _count(hyper, config, layouts, classifier)
+        super().__init__(hyper, rows, classifier, (channels, side, side), costs)
+        self.config, self.layout = config, layouts
 
-    @property
-    def row_modules(self) -> list[Row]:
-        """The rows, shallow to deep."""
-        return [cast(Row, row) for row in self.rows]
 
-    def forward(self, x: Tensor, path: Path = (), gates: Tensor | None = None, others: bool = False) -> Tensor:
-        for index, row in enumerate(self.row_modules):
-            x = row(x, path[index] if path else 0, None if gates is None else gates[index], others)
-        # flatten as [channel, row, column], so that the layout in memory does not matter to the classifier's weights
-        scores: Tensor = self.classifier(x.flatten(1))
-        return scores
+def linear(features: int, classes: int, generator: torch.Generator) -> nn.Linear:
+    """A classifier."""
+    made = nn.Linear(features, classes)
+    nn.init.kaiming_normal_(made.weight, nonlinearity="linear", generator=generator)
+    nn.init.zeros_(made.bias)
+    return made
 
-    def forward_paths(self, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
-        """The class scores [batch, classes] of each path; what several paths have in common at their beginning is computed once."""
-        reached: dict[tuple[int, ...], Tensor] = {(): x}
-        for index, row in enumerate(self.row_modules):
-            entered = {prefix: row.entry(value) for prefix, value in reached.items()}
-            longer = sorted({tuple(path[: index + 1]) for path in paths})
-            reached = {p: row.leave(row.mixed.candidate(entered[p[:-1]], p[-1])) for p in longer}
-        return [self.classifier(reached[tuple(path)].flatten(1)) for path in paths]
 
-    def multiply_adds(self, path: Path = ()) -> int:
-        """Multiply-adds of one image's forward pass along `path`: convolutions and the classifier, nothing else counted."""
-        chosen = [costs[path[index] if path else 0] for index, costs in enumerate(self._candidate_costs)]
-        return sum(self._fixed_costs) + sum(chosen)
-
-    def multiply_adds_paths(self, paths: Sequence[Path]) -> int:
-        """Multiply-adds of one image's forward pass through `forward_paths(paths)`, where common beginnings are computed once."""
-        classifier = self._fixed_costs[-1]
-        total = classifier * len(paths)
-        for index, costs in enumerate(self._candidate_costs):
-            entered = {tuple(path[:index]) for path in paths}
-            total += self._fixed_costs[index] * len(entered)
-            total += sum(costs[longer[-1]] for longer in {tuple(path[: index + 1]) for path in paths})
-        return total
-
-    def multiply_adds_beside(self, path: Path) -> int:
-        """Multiply-adds of the candidates that are not on `path`, each run once beside it."""
-        return sum(sum(costs) - costs[path[index]] for index, costs in enumerate(self._candidate_costs))
-
-    def _count(self) -> tuple[list[int], list[list[int]]]:
-        fixed = []
-        candidate_costs = []
-        for layout, candidates in zip(self.layout, self.hyper.graphs(), strict=True):
-            per_operation = self.config.kernel**2 * layout.side**2 * layout.channels**2
-            fixed.append(per_operation * layout.channels_in // layout.channels)
-            candidate_costs.append([per_operation * dag.operations for dag in candidates])
-        fixed.append(self.classifier.in_features * self.classifier.out_features)
-        return fixed, candidate_costs
+def _count(
+    hyper: HyperArchitecture, config: NetworkConfig, layouts: Sequence[RowLayout], classifier: nn.Linear
+) -> Costs:
+    entries, candidate_costs = [], []
+    for layout, candidates in zip(layouts, hyper.graphs(), strict=True):
+        per_operation = config.kernel**2 * layout.side**2 * layout.channels**2
+        entries.append(per_operation * layout.channels_in // layout.channels)
+        candidate_costs.append([per_operation * dag.operations for dag in candidates])
+    return Costs(entries, candidate_costs, classifier.weight.numel())
 
 
 @contextmanager

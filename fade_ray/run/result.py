@@ -19,8 +19,10 @@ from .folder import read_json, stored_config, write_json
 
 
 def retrained_network(folder: Path, proposal: Proposal, shape: Shaped, config: Config) -> ChainNetwork:
-    """The network of a finished retraining, in evaluation mode."""
+    """The network of a finished retraining, in evaluation mode. Raises InvalidInput for one that is no chain of graphs."""
     network = build_network(proposal, shape, config, torch.Generator())
+    if not isinstance(network, ChainNetwork):
+        raise InvalidInput(f"Chains of graphs alone are exported, but the one found is {proposal.hyper.code()!r}.")
     network.load_state_dict(load_file(weights_path(folder, proposal.id)))
     return network.eval()
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fade_ray.data import Batches
-from fade_ray.nn import ChainNetwork, architecture_weights, initial_logits
+from fade_ray.nn import Chain, architecture_weights, initial_logits
 from fade_ray.nn.relaxations import draw_path
 
 from .config import ArchitectureConfig
@@ -27,7 +27,7 @@ class Architecture:
 
     def __init__(
         self,
-        network: ChainNetwork,
+        network: Chain,
         batches: Batches,
         config: ArchitectureConfig,
         epochs: int,
@@ -63,7 +63,7 @@ class Architecture:
         """Whether the logits are trained in `epoch` (from 0): not during the warm-up."""
         return epoch >= self.config.warm_up
 
-    def step(self, network: ChainNetwork, batch: tuple[Tensor, Tensor], epoch: int) -> Estimate:
+    def step(self, network: Chain, batch: tuple[Tensor, Tensor], epoch: int) -> Estimate:
         """One update of the logits on one architecture batch (FaDE eq. 4)."""
         t = min(1.0, epoch / max(1, self.epochs - 1))
         penalty = scaled(PENALTIES[self.config.penalty], self.config.penalty_scale, t)

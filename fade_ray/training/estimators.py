@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fade_ray.nn import ChainNetwork, architecture_weights, gumbel_softmax, still
+from fade_ray.nn import Chain, architecture_weights, gumbel_softmax, still
 from fade_ray.nn.relaxations import draw_path
 
 from .config import ArchitectureConfig
@@ -32,7 +32,7 @@ class Estimate:
 
 Estimator = Callable[
     [
-        ChainNetwork,
+        Chain,
         tuple[Tensor, Tensor],
         Tensor,
         Tensor,
@@ -45,7 +45,7 @@ Estimator = Callable[
 
 
 def straight_through(
-    network: ChainNetwork,
+    network: Chain,
     batch: tuple[Tensor, Tensor],
     logits: Tensor,
     mask: Tensor,
@@ -78,7 +78,7 @@ def straight_through(
 
 
 def score_function(
-    network: ChainNetwork,
+    network: Chain,
     batch: tuple[Tensor, Tensor],
     logits: Tensor,
     mask: Tensor,

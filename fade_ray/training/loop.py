@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.data import Batches
-from fade_ray.nn import ChainNetwork, entropy, still
+from fade_ray.nn import Chain, entropy, still
 from fade_ray.nn.chain import Path
 
 from .architecture import Architecture, TrainingFailed
@@ -50,7 +50,7 @@ class Training:
     bits on the CPU.
     """
 
-    network: ChainNetwork
+    network: Chain
     batches: Batches
     config: TrainConfig
     epochs: int
@@ -77,7 +77,7 @@ class Training:
         )
         if self.config.compile:
             for row in self.network.row_modules:
-                for cell in row.mixed.cells:
+                for cell in row.mixed.cells.children():
                     cell.compile()
 
     @property
@@ -197,7 +197,7 @@ class Training:
 
 
 def evaluate(
-    network: ChainNetwork, batches: Batches, placement: Placement, path: Path = (), *, batch_statistics: bool = False
+    network: Chain, batches: Batches, placement: Placement, path: Path = (), *, batch_statistics: bool = False
 ) -> tuple[float, float]:
     """Mean loss and accuracy on all of `batches`, in order and without augmentation.
 
