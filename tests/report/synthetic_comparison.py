@@ -1,0 +1,158 @@
+"""Made-up directories of comparisons and rank studies with planted behaviour, written as the commands write them."""
+
+import json
+from collections.abc import Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fade_ray.analysis.comparison import Comparison
+from fade_ray.analysis.rank_correlation import RankStudy
+from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.analysis.traces import Trace
+from fade_ray.records import Journal
+from searchers.base import Outcome, Proposal
+from searchers.contest import Entered
+from spaces.dag import Dag
+from spaces.hyper import HyperArchitecture
+
+ENVIRONMENT = {"fade_ray": "0.1.0", "torch": "2.5.1", "platform": "Linux x86_64", "device": "cpu", "cpus": 2}
+SKILL = {"fade": 0.05, "random": 0.0, "bayes": 0.0, "evolution": 0.02}
+"""By how much the evaluations of a searcher are better than those of random search."""
+
+
+def write(folder: Path, **files: Any) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, data in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(data))
+
+
+def synthetic_traces(
+    seeds: int = 6,
+    evaluations: int = 12,
+    searchers: Sequence[str] = tuple(SKILL),
+    partial: Sequence[tuple[str, int]] = (),
+    unit: str = "training images",
+) -> list[Trace]:
+    """Accuracies around 0.6; "fade" begins when a quarter of the budget is spent, since it pays for its ranks."""
+    found = []
+    for number, name in enumerate(searchers):
+        for seed in range(seeds):
+            rng, budget = np.random.default_rng([number, seed]), 1000.0 * evaluations
+            start = budget / 4 if name == "fade" else budget / evaluations
+            n = evaluations // 2 if (name, seed) in partial else evaluations
+            costs = np.linspace(start, budget, evaluations)[:n]
+            scores = np.clip(rng.normal(0.6 + SKILL.get(name, 0.0), 0.01, n), 0, 1).round(4)
+            reports = np.clip(scores + rng.normal(0, 0.004, n), 0, 1).round(4)
+            sequences = (tuple(values.tolist()) for values in (costs, scores, reports))
+            found.append(Trace(name, seed, budget, unit, *sequences, (name, seed) not in partial))
+    return found
+
+
+class SyntheticEntered:
+    """A record of trials of several searches."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        write(folder, environment={**ENVIRONMENT, "command": command}, config={"data": {"name": "digits"}})
+        self.folder, self.journal, self.index = folder, Journal(folder / "records.jsonl"), 0
+        self.journal.append("start", format=1, resumed=False)
+
+    def propose(self, entry: str, kind: Any, hyper: HyperArchitecture) -> Entered:
+        proposal = Proposal(f"{self.index:05d}", self.index, 0, kind, 1, 0, 0, (), hyper, 7 * self.index, 5)
+        self.index += 1
+        entered = Entered.of(entry, proposal)
+        self.journal.append("proposed", proposal=entered.to_dict())
+        return entered
+
+    def finish(self, entered: Entered, outcome: Outcome, **metrics: Any) -> None:
+        cost = {"images": 1000, "multiply_adds": 10**6, "seconds": 2.0, "trial_seconds": 2.5, "peak_memory_mib": 123.4}
+        self.journal.append("finished", id=entered.id, outcome=outcome.to_dict(), metrics={**cost, **metrics})
+
+
+def architecture(*graphs: Dag) -> HyperArchitecture:
+    return HyperArchitecture(tuple((graph,) for graph in graphs))
+
+
+def compared(folder: Path, traces: Sequence[Trace], ended: bool = True) -> SyntheticEntered:
+    """A directory of `fade-ray compare` with one trial in the record per evaluation of its traces."""
+    run = SyntheticEntered(folder, "fade-ray compare --seeds 0 1 2")
+    for trace in traces:
+        before = 0.0
+        for cost, score, report in zip(trace.costs, trace.scores, trace.reports, strict=True):
+            entered = run.propose(f"{trace.searcher}-{trace.seed}", "evaluation", architecture(Dag(3), Dag(4)))
+            run.finish(entered, Outcome(accuracy=score, cost=cost - before), test_accuracy=report)
+            before = cost
+    write(folder, traces=[trace.to_dict() for trace in traces])
+    spent = {(t.searcher, t.seed): t.budget / 5 if t.searcher == "fade" else 0.0 for t in traces}
+    write(folder, comparison=Comparison.of(traces, "random", 0.1, spent_on_ranks=spent).to_dict())
+    if ended:
+        write(folder, result={"kind": "compare", "chance": 0.1, "training_share": 0.91})
+        run.journal.append("end", training_share=0.91)
+    return run
+
+
+HYPER = HyperArchitecture(((Dag(2), Dag(3), Dag(4)),) * 3)
+
+
+def true_accuracy(choice: Sequence[int]) -> float:
+    """Larger candidates are better, and deeper rows count more."""
+    return 0.4 + 0.03 * sum((row + 1) * candidate for row, candidate in enumerate(choice))
+
+
+def synthetic_runs(settings: Sequence[str] = ("default", "shared"), seeds: int = 3, epochs: int = 6) -> list[RankRun]:
+    """Weights that move from uniform to a softmax of the true order; the second setting half as far, in twice the time."""
+    found = []
+    for number, setting in enumerate(settings):
+        for seed in range(seeds):
+            rng, told = np.random.default_rng([number, seed]), []
+            for epoch in range(epochs + 1):
+                reach = epoch / epochs / (number + 1)
+                logits = [
+                    reach * np.arange(3) * (row + 1) / 2 + rng.normal(0, 0.4 + 0.3 * number, 3) for row in range(3)
+                ]
+                weights = tuple(tuple((np.exp(row) / np.exp(row).sum()).tolist()) for row in logits)
+                told.append(RankEpoch(epoch, 10.0 * epoch * (number + 1), weights))
+            found.append(RankRun(setting, seed, tuple(told), 0.5 + 0.01 * seed))
+    return found
+
+
+def synthetic_alone(repeats: int = 2, architectures: int = 14) -> list[Alone]:
+    rng = np.random.default_rng(5)
+    choices = list(product(range(3), repeat=3))
+    chosen = rng.permutation(len(choices))[:architectures]
+    return [
+        Alone(choices[i], tuple((true_accuracy(choices[i]) + rng.normal(0, 0.02, repeats)).round(4).tolist()))
+        for i in chosen
+    ]
+
+
+def studied(
+    folder: Path,
+    runs: Sequence[RankRun],
+    alone: Sequence[Alone],
+    hyper: HyperArchitecture = HYPER,
+    table: dict[str, Any] | None = None,
+    ended: bool = True,
+) -> SyntheticEntered:
+    """A directory of `fade-ray rank-study`; the summary is there where it can be."""
+    record = SyntheticEntered(folder, "fade-ray rank-study --seeds 0 1 2")
+    for run in runs:
+        entered = record.propose(f"{run.setting}-{run.seed}", "ranks", hyper)
+        record.finish(entered, Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth), hyper_accuracy=run.accuracy)
+    for one in alone if table is None else ():
+        for repeat, accuracy in enumerate(one.accuracies):
+            entered = record.propose(f"alone-{repeat}", "evaluation", hyper.architecture(one.choice))
+            record.finish(entered, Outcome(accuracy=accuracy))
+    enough = len(alone) >= 3 and runs and all(run.epochs for run in runs) and table is None
+    summary = RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict() if enough else {}
+    document = {
+        "hyper": hyper.code(),
+        "runs": [run.to_dict() for run in runs],
+        "alone": [one.to_dict() for one in alone],
+    }
+    write(folder, ranks={**document, "table": table, "summary": summary})
+    if ended:
+        record.journal.append("end", training_share=0.93)
+    return record
