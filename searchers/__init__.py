@@ -1,6 +1,6 @@
 """Where to look next: searchers that ask and tell plain values."""
 
-from searchers.anchor import AnchorSearch, pseudo_gradient, stencil, step
+from searchers.anchor import AnchorSearch
 from searchers.base import AskTell, Kind, Outcome, Proposal
 from searchers.batch import BatchSearcher
 from searchers.bayes import BayesSearch
@@ -9,6 +9,8 @@ from searchers.paths import best_paths
 from searchers.points import ScoredPoint
 from searchers.random_search import RandomSearch
 from searchers.retraining import WithRetraining
+from searchers.stencils import stencil
+from searchers.steps import pseudo_gradient, step
 
 __all__ = [
     "AnchorSearch",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,72 +12,15 @@ from numpy.typing import NDArray
 from searchers.base import Proposal, State, Told, at_least
 from searchers.batch import BatchSearcher, as_points, generate
 from searchers.paths import best_paths
+from searchers.row_weights import among, firsts, merits, pooled
+from searchers.stencils import GAMMA_RULES, HalfWidths, stencil
+from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 
 Array = NDArray[np.float64]
-
-
-def stencil(anchor: Array, gamma: float) -> Array:
-    """The points of a row in the box [0, 1]^k (FaDE 2.4): {M} and {M +- gamma e_k}.
-
-    anchor [k] -> [2k+1, k], in the order M, M + gamma e_1, M - gamma e_1, M + gamma e_2, ... The paper's |row| = w with
-    k = w/2 counts one point too few: w = 2k+1. InvalidInput unless 0 < gamma <= 0.5, the half width of the box.
-    """
-    require(0 < gamma <= 0.5, "0 < gamma <= 0.5", "Choose gamma as a part of the box's width 1.", gamma=gamma)
-    k = len(anchor)
-    points = np.tile(anchor, (2 * k + 1, 1))
-    # Near the border the pair of an axis is slid inside the box and stays 2 gamma apart. Clipping its outer point alone
-    # would bring the sides as close as gamma: both could share a box of the space, and the difference would say
-    # nothing. Within gamma of the border the step is therefore that of the point gamma inside.
-    centre = np.clip(anchor, gamma, 1 - gamma)
-    axes = np.arange(k)
-    points[1 + 2 * axes, axes] = centre + gamma
-    points[2 + 2 * axes, axes] = centre - gamma
-    return points
-
-
-def pseudo_gradient(log_weights: Sequence[float] | Array) -> Array:
-    """beta(M + gamma e_k) - beta(M - gamma e_k) per axis, beta = exp(log weight): [2k+1] -> [k] (sum of FaDE eq. 5).
-
-    Not divided by 2 gamma, as in the paper: lambda absorbs it. Where both sides resolve to the same graph the
-    difference is exactly 0, as a duplicate's weight is credited to each of its places.
-    """
-    beta = np.exp(np.asarray(log_weights, dtype=np.float64))
-    return np.asarray(beta[1::2] - beta[2::2])
-
-
-def step(anchor: Array, log_weights: Sequence[float] | Array, step_size: float, direction: int = 1) -> Array:
-    """The next anchor (FaDE eq. 5): anchor [k], log weights [2k+1] of its stencil -> [k], clipped to the box [0, 1]^k.
-
-    direction -1 is the printed sign. Our default is +1: beta is larger for better cells (it is a factor of psi, which
-    is claimed to correlate positively with accuracy), so that the printed minus walks to worse graphs, while plus
-    ascends the ranks, as the text and the caption of the paper's Fig. 2 say.
-    """
-    moved = anchor + direction * step_size * pseudo_gradient(log_weights)  # FaDE eq. 5
-    return np.asarray(np.clip(moved, 0.0, 1.0))
-
-
-def pooled(repeats: Sequence[Sequence[Sequence[float]]], hyper: HyperArchitecture) -> Array:
-    """Log weights [d, w] of a hyper-architecture from those of its repeats, each [d][w]: normalised geometric means.
-
-    The mean of log weights alone is a geometric mean, whose row sums to less than 1 where repeats disagree: steps would
-    shrink with their number. It is scaled so that the *distinct* candidates of a row sum to as much as in the repeats,
-    that is to 1: the softmax of the repeats' mean logits. One repeat stays as it is.
-    """
-    each = np.asarray(repeats, dtype=np.float64)  # [repeat, d, w]
-    mean = each.mean(axis=0)
-    for i, places in enumerate(hyper.places()):
-        distinct = firsts(places)
-        sums = np.logaddexp.reduce(each[:, i, distinct], axis=1)
-        mean[i] -= np.logaddexp.reduce(mean[i, distinct]) - sums.mean()
-    return np.asarray(mean)
-
-
-def firsts(places: Sequence[int]) -> list[int]:
-    """The first place of each distinct candidate of a row, in the order of the distinct candidates."""
-    return [places.index(candidate) for candidate in range(max(places) + 1)]
+Ranks = dict[int, tuple[HyperArchitecture, Array]]  # of each number of a hyper-architecture: log weights [d, w]
 
 
 @dataclass(eq=False)
@@ -91,12 +34,20 @@ class AnchorSearch(BatchSearcher):
     generated from the anchors themselves (FaDE 3.2). With `evolve` and at least two walks, after such an iteration the
     walk with the lowest median accuracy restarts at the anchors of the best one, displaced by a normal variate of
     standard deviation `mutation` on each axis. With `finalists` > 0 one more batch evaluates, per walk, that many
-    architectures of largest psi of its last hyper-architecture.
+    architectures of largest psi of its last hyper-architecture; with `elites` > 0 the batch after each iteration with
+    evaluations does so with as many of the walk's latest.
 
     `gamma` and `step_size` (lambda) are in units of the box [0, 1]; the paper gives neither. `rank_epochs` and
     `evaluation_epochs`: training epochs per trial, the defaults from FaDE 3.2. `carry`: a hyper-architecture's network
     starts from the weights of the same walk's previous one (FaDE 2.4, "weight sharing"), of the same repeat or, where
     that one failed, of any that succeeded.
+
+    Not in the paper, and off by default: another `gradient`, `gamma_rule` and `step_rule` than the first of their
+    tables; `momentum` (heavy ball), the part of an anchor's last displacement that is added to its next; `wide`, which
+    puts the stencils of all walks side by side into the rows of one hyper-architecture, walk after walk: its weights
+    compare the walks with each other. Each moves by the weights among its own candidates, so that `step_size` means
+    the same, and `evolve` goes by the sum over rows of the log mean weight of a walk's candidates, without evaluations.
+    A `wide` hyper-architecture and its elites and finalists have walk 0.
 
     InvalidInput for a depth, window, or count of zero, a gamma that lets both sides of the stencil share a box, and the
     like.
@@ -108,10 +59,16 @@ class AnchorSearch(BatchSearcher):
     walks: int = 1
     repeats: int = 1
     gamma: float = 0.17
+    gamma_rule: str = "fixed"
+    gradient: str = "difference"
     step_size: float = 1.0
+    step_rule: str = "plain"
     direction: int = 1
+    momentum: float = 0.0
+    wide: bool = False
     evaluate_every: int = 5
     evaluations: int = 1
+    elites: int = 0
     finalists: int = 0
     evolve: bool = True
     mutation: float = 0.1
@@ -126,38 +83,62 @@ class AnchorSearch(BatchSearcher):
         self._setup()
         starts = [[self.space.uniform_point(self._rng) for _ in range(self.depth)] for _ in range(self.walks)]
         self._anchors: Array = np.asarray(starts, dtype=np.float64)  # [walk, d, k]
-        self._propose_iteration([self._heirs([])] * self.walks)
+        self._velocities = np.zeros_like(self._anchors)  # the last displacements
+        walks = tuple(range(self.walks))
+        self._groups = [walks] if self.wide else [(walk,) for walk in walks]  # the walks of each hyper-architecture
+        self._propose_iteration([self._heirs([])] * len(self._groups))
 
     def _check(self) -> None:
         at_least(1, depth=self.depth, iterations=self.iterations, walks=self.walks, repeats=self.repeats)
         at_least(1, evaluate_every=self.evaluate_every)
         at_least(1, rank_epochs=self.rank_epochs, evaluation_epochs=self.evaluation_epochs)
-        at_least(0, evaluations=self.evaluations, finalists=self.finalists)
+        at_least(0, evaluations=self.evaluations, elites=self.elites, finalists=self.finalists)
         for name, value in {"step_size": self.step_size, "mutation": self.mutation}.items():
             holds = math.isfinite(value) and value >= 0
             require(holds, f"0 <= {name} < inf", "Give a finite number of 0 or more.", **{name: value})
+        remedy = "Give the part of the last displacement to go on with."
+        require(0 <= self.momentum < 1, "0 <= momentum < 1", remedy, momentum=self.momentum)
         remedy = "Use +1 to ascend the ranks, -1 for the printed sign of eq. 5."
         require(self.direction in (1, -1), "direction is +1 or -1", remedy, direction=self.direction)
+        for name, table in self._tables().items():
+            value = getattr(self, name)
+            require(value in table, f"{name} is one of {list(table)}", "Choose one of them.", **{name: value})
         stencil(np.zeros(1), self.gamma)
         self.space.check_gamma(self.gamma)
+
+    @staticmethod
+    def _tables() -> dict[str, Collection[str]]:
+        return {"gamma_rule": GAMMA_RULES, "gradient": GRADIENTS, "step_rule": STEP_RULES}
+
+    def arguments(self) -> State:
+        return super().arguments() | {name: getattr(self, name) for name in self._tables()}
 
     @property
     def anchors(self) -> list[list[list[float]]]:
         return [[[float(x) for x in point] for point in rows] for rows in self._anchors]
 
-    def _propose_iteration(self, parents: list[list[str | None]]) -> None:
-        """Iteration t = completed batches + 1: the hyper-architectures of all walks, then all evaluations.
+    def _half_widths(self, anchor: Array) -> HalfWidths:
+        return GAMMA_RULES[self.gamma_rule](self.space, anchor, self.gamma)
 
-        parents [walk][repeat]: where the networks of the hyper-architectures start from with `carry`.
+    def _evaluated(self, iteration: int) -> bool:
+        return iteration % self.evaluate_every == 0 or iteration == self.iterations
+
+    def _propose_iteration(self, parents: list[list[str | None]]) -> None:
+        """Iteration t = completed batches + 1: all hyper-architectures, then all evaluations of anchors.
+
+        parents [hyper-architecture][repeat]: where their networks start from with `carry`.
         """
-        t = self._completed + 1
-        for walk, anchors in enumerate(self._anchors):
-            points = np.asarray([stencil(anchor, self.gamma) for anchor in anchors])  # [d, 2k+1, k]
+        for number, group in enumerate(self._groups):
+            walks = [
+                np.asarray([stencil(anchor, self._half_widths(anchor).widths) for anchor in self._anchors[walk]])
+                for walk in group
+            ]
+            points = np.concatenate(walks, axis=1)  # [d, walks (2k+1), k]
             hyper = generate(self.space, points, self._rng)
-            for repeat, parent in enumerate(parents[walk]):
+            for repeat, parent in enumerate(parents[number]):
                 source = parent if self.carry else None
-                self._propose("ranks", hyper, self.rank_epochs, walk, repeat, as_points(points), source)
-        if t % self.evaluate_every == 0 or t == self.iterations:
+                self._propose("ranks", hyper, self.rank_epochs, number, repeat, as_points(points), source)
+        if self._evaluated(self._completed + 1):
             for walk, anchors in enumerate(self._anchors):
                 points = anchors[:, None, :]  # [d, 1, k]
                 for repeat in range(self.evaluations):
@@ -167,23 +148,38 @@ class AnchorSearch(BatchSearcher):
     def _update(self, told: Told) -> None:
         if self._completed > self.iterations:
             return  # the finalists are in: done
-        ranks: dict[int, tuple[HyperArchitecture, Array]] = {}  # of each walk with a successful repeat
+        ranks: Ranks = {}  # of each hyper-architecture with a successful repeat
         parents = []
-        for walk in range(self.walks):
-            trials = [(p, o.log_weights) for p, o in told if p.kind == "ranks" and p.walk == walk and o.log_weights]
+        for number in range(len(self._groups)):
+            trials = [(p, o.log_weights) for p, o in told if p.kind == "ranks" and p.walk == number and o.log_weights]
             if trials:
                 hyper = trials[0][0].hyper
-                ranks[walk] = hyper, pooled([log_weights for _, log_weights in trials], hyper)
+                ranks[number] = hyper, pooled([log_weights for _, log_weights in trials], hyper)
             parents.append(self._heirs([p for p, _ in trials]))
-        for walk, (_, log_weights) in ranks.items():
-            for row, anchor in enumerate(self._anchors[walk]):
-                self._anchors[walk, row] = step(anchor, log_weights[row], self.step_size, self.direction)
+        for number, (hyper, log_weights) in ranks.items():
+            self._move(self._groups[number], hyper, log_weights)
         if self._completed < self.iterations:
             if self.evolve:
-                self._restart_worst(told)
+                self._restart_worst(self._merits(ranks) if self.wide else medians(told))
             self._propose_iteration(parents)
+            self._propose_best(ranks, self.elites if self._evaluated(self._completed) else 0)
         else:
-            self._propose_finalists(ranks)
+            self._propose_best(ranks, max(self.elites, self.finalists))
+
+    def _move(self, group: tuple[int, ...], hyper: HyperArchitecture, log_weights: Array) -> None:
+        """Each anchor of the walks of a hyper-architecture by its part of the log weights [d, w]."""
+        w = hyper.width // len(group)
+        for i, walk in enumerate(group):
+            part = slice(i * w, (i + 1) * w)
+            for row, anchor in enumerate(self._anchors[walk].copy()):
+                cells = hyper.rows[row][part]
+                own = among(cells, log_weights[row, part]) if self.wide else log_weights[row]
+                seen = Surroundings(self.space, cells, own, self._half_widths(anchor), self.gamma)
+                move = STEP_RULES[self.step_rule](GRADIENTS[self.gradient](seen), self.step_size, self.gamma)
+                carried = self.momentum * self._velocities[walk, row]
+                self._anchors[walk, row] = inside(anchor + carried + self.direction * move)
+                # What was cut off at the border is no velocity: it would hold the anchor there.
+                self._velocities[walk, row] = self._anchors[walk, row] - anchor
 
     def _heirs(self, trials: list[Proposal]) -> list[str | None]:
         """For each repeat of the next iteration the id of the trial whose network weights it may start from."""
@@ -191,29 +187,45 @@ class AnchorSearch(BatchSearcher):
         spare = next(iter(succeeded.values()), None)
         return [succeeded.get(repeat, spare) for repeat in range(self.repeats)]
 
-    def _restart_worst(self, told: Told) -> None:
-        """The worst of the walks evaluated in this batch restarts near the best, unless all are equal."""
-        accuracies: dict[int, list[float]] = {}
-        for proposal, outcome in told:
-            if proposal.kind == "evaluation" and outcome.accuracy is not None:
-                accuracies.setdefault(proposal.walk, []).append(outcome.accuracy)
-        medians = {walk: float(np.median(values)) for walk, values in accuracies.items()}
-        if len(set(medians.values())) < 2:
-            return
-        worst, best = min(medians, key=medians.__getitem__), max(medians, key=medians.__getitem__)
-        displaced = self._anchors[best] + self._rng.normal(0.0, self.mutation, self._anchors[best].shape)
-        self._anchors[worst] = np.clip(displaced, 0.0, 1.0)
+    def _merits(self, ranks: Ranks) -> dict[int, float]:
+        """Of the walks of a wide hyper-architecture by its ranks, every `evaluate_every`-th iteration."""
+        if not ranks or not self._evaluated(self._completed):
+            return {}
+        (_, log_weights) = ranks[0]
+        return dict(enumerate(merits(log_weights, self.walks).tolist()))
 
-    def _propose_finalists(self, ranks: dict[int, tuple[HyperArchitecture, Array]]) -> None:
-        """Batch number iterations + 1, of the walks whose last hyper-architecture has ranks."""
-        for walk, (hyper, log_weights) in ranks.items():
+    def _restart_worst(self, merits: dict[int, float]) -> None:
+        """The walk of lowest merit restarts near that of the highest, unless all are equal."""
+        if len(set(merits.values())) < 2:
+            return
+        worst, best = min(merits, key=merits.__getitem__), max(merits, key=merits.__getitem__)
+        displaced = self._anchors[best] + self._rng.normal(0.0, self.mutation, self._anchors[best].shape)
+        self._anchors[worst] = inside(displaced)
+        self._velocities[worst] = 0.0
+
+    def _propose_best(self, ranks: Ranks, count: int) -> None:
+        """The architectures of largest psi of each hyper-architecture that has ranks."""
+        for number, (hyper, log_weights) in ranks.items():
             # One weight per distinct candidate: a duplicate would give the same architecture twice.
-            rows = [row[firsts(places)] for row, places in zip(log_weights, hyper.places(), strict=True)]
-            for repeat, (choice, _) in enumerate(best_paths([row.tolist() for row in rows], self.finalists)):
-                self._propose("evaluation", hyper.architecture(choice), self.evaluation_epochs, walk, repeat)
+            rows = [row[firsts(cells)].tolist() for row, cells in zip(log_weights, hyper.rows, strict=True)]
+            for repeat, (choice, _) in enumerate(best_paths(rows, count)):
+                self._propose("evaluation", hyper.architecture(choice), self.evaluation_epochs, number, repeat)
 
     def _own_state(self) -> State:
-        return {"anchors": self.anchors}
+        return {"anchors": self.anchors, "velocities": self._velocities.tolist()}
 
     def _load_own_state(self, state: State) -> None:
         self._anchors = np.asarray(state["anchors"], dtype=np.float64)
+        self._velocities = np.asarray(state["velocities"], dtype=np.float64)
+
+
+def medians(told: Told) -> dict[int, float]:
+    """The median accuracy of the architectures generated from a walk's anchors, of the walks that have one.
+
+    Elites have no points: they tell of the best of a hyper-architecture, not of where the walk stands.
+    """
+    accuracies: dict[int, list[float]] = {}
+    for proposal, outcome in told:
+        if proposal.kind == "evaluation" and proposal.points and outcome.accuracy is not None:
+            accuracies.setdefault(proposal.walk, []).append(outcome.accuracy)
+    return {walk: float(np.median(values)) for walk, values in accuracies.items()}

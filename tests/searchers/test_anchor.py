@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchers import AnchorSearch, Outcome, Proposal, pseudo_gradient, stencil, step
-from searchers.anchor import pooled
+from searchers.row_weights import pooled
 from spaces.dag import Dag, complete_dag
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace

@@ -58,6 +58,14 @@ def population(seed: int) -> AnchorSearch:
     return anchor(seed, walks=3, repeats=2, iterations=3, evaluations=2, finalists=2, carry=True)
 
 
+def wide(seed: int, space: Space = graphs) -> AnchorSearch:
+    """Everything at once."""
+    parts = {"gradient": "least-squares", "gamma_rule": "distinct", "step_rule": "normalised", "momentum": 0.5}
+    return anchor(
+        seed, space, wide=True, walks=3, repeats=2, iterations=3, evaluations=2, elites=2, carry=True, **parts
+    )
+
+
 def random_search(seed: int) -> RandomSearch:
     return RandomSearch(graphs(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES)
 
@@ -79,11 +87,12 @@ def retrained(inner: AskTell, seed: int) -> WithRetraining:
 
 @dataclass(frozen=True)
 class Case:
-    """How to build a searcher from a seed, its trials when none fails, where it searches."""
+    """How to build a searcher from a seed, its trials when none fails, where it searches, stencils in a row."""
 
     build: Callable[[int], AskTell]
     trials: int
     space: Space = graphs
+    stencils: int = 1
 
 
 CASES: dict[str, Case] = {
@@ -91,6 +100,13 @@ CASES: dict[str, Case] = {
     "anchor, printed sign": Case(lambda seed: anchor(seed, direction=-1), 4 + 2),
     "anchor, not evaluated": Case(lambda seed: anchor(seed, evaluations=0), 4),
     "anchor, evolving population": Case(population, 3 * 6 + 2 * 6 + 6),
+    "anchor, least squares": Case(lambda seed: anchor(seed, gradient="least-squares"), 4 + 2),
+    "anchor, distinct": Case(lambda seed: anchor(seed, gamma_rule="distinct"), 4 + 2),
+    "anchor, normalised": Case(lambda seed: anchor(seed, step_rule="normalised"), 4 + 2),
+    "anchor, momentum": Case(lambda seed: anchor(seed, walks=2, evolve=True, momentum=0.5), 2 * (4 + 2)),
+    "anchor, elites": Case(lambda seed: anchor(seed, elites=2, finalists=1), 4 + 2 + 2 * 2),
+    "anchor, wide": Case(wide, 3 * 2 + 2 * 6 + 2 * 2, stencils=3),
+    "anchor, wide macro": Case(lambda seed: wide(seed, macro), 3 * 2 + 2 * 6 + 2 * 2, macro, stencils=3),
     "anchor, macro": Case(lambda seed: anchor(seed, macro, depth=8), 4 + 2, macro),
     "random": Case(random_search, 18),
     "bayes": Case(bayes, 6),
@@ -172,7 +188,7 @@ def test_proposals(name: str) -> None:
         assert 0 <= proposal.seed < 2**31
         assert proposal.epochs >= 1
         assert proposal.parent is None or drive.asked[proposal.parent].iteration == proposal.iteration - 1
-        assert proposal.hyper.width == (2 * space.dim + 1 if proposal.kind == "ranks" else 1)
+        assert proposal.hyper.width == (CASES[name].stencils * (2 * space.dim + 1) if proposal.kind == "ranks" else 1)
         if proposal.points:
             shape = (proposal.hyper.depth, proposal.hyper.width, space.dim)
             assert np.asarray(proposal.points).shape == shape
