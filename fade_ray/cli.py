@@ -16,6 +16,9 @@ USAGE = """usage: fade-ray COMMAND [options]
 commands:
   search   outer search: which graphs form the cells; searches, retrains, tests and reports
   cells    inner searches: which operation stands on which edge of a cell; recipes x spaces x seeds
+  compare  searchers x seeds under one budget: curves, tests, a verdict
+  rank-study  are FaDE-ranks worth anything: ranks of a hyper-architecture against architectures trained alone
+  replay   searchers on a table of known accuracies, without training
   retrain  SOURCE: train a genotype from scratch, from a run of `cells`, a file or a published name
   describe FILE|NAME: draw a genotype or an architecture, count its parameters and multiply-adds
   analyse  gradients: what the architecture gradient of a cell search consists of
@@ -159,14 +162,16 @@ def _status(arguments: list[str]) -> None:
 
 def _report(arguments: list[str]) -> None:
     from fade_ray.run.cells import finish_cells
+    from fade_ray.run.compare import finish_compare
     from fade_ray.run.folder import stored_kind
+    from fade_ray.run.rank_study import finish_rank_study
     from fade_ray.run.search import finish
 
     folder = _folder(arguments, "report")
-    draw = {"search": finish, "cells": finish_cells}
+    draw = {"search": finish, "cells": finish_cells, "compare": finish_compare, "rank-study": finish_rank_study}
     kind = stored_kind(folder) or "search"
     if kind not in draw:
-        raise InvalidInput(f"Runs of {' and '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`.")
+        raise InvalidInput(f"Runs of {', '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`.")
     draw[kind](folder)
     print(folder / "report.html")
 
@@ -185,6 +190,40 @@ def _cells(arguments: list[str]) -> None:
     print_rows(cell_rows(folder), console)
     console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
     console.print(f"train the best fade-ray retrain {folder} --trial {best_row(folder)['id']}", soft_wrap=True)
+
+
+def _compare(arguments: list[str]) -> None:
+    from fade_ray.compare.config import CompareConfig
+    from fade_ray.run.compare import COMPARE, compare, print_comparison
+
+    described = (
+        "Compare searchers: each with every seed, all under one budget, FaDE paying for its hyper-architectures from it. Architectures are selected "
+        "on the architecture split; accuracy on the test part is in the report alone. `--out DIR` continues the unfinished run in DIR."
+    )
+    folder = compare(_parsed(arguments, CompareConfig, COMPARE, CompareConfig(), described))
+    console = Console(highlight=False)
+    print_comparison(folder, console)
+    console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
+
+
+def _rank_study(arguments: list[str]) -> None:
+    from fade_ray.rank_study.config import RankStudyConfig
+    from fade_ray.run.rank_study import RANK_STUDY, print_ranks, rank_study
+
+    described = (
+        "Train a hyper-architecture in each setting with each seed, then a sample of its architectures alone, stratified over the predicted rank, "
+        "and tell how well the ranks predict their accuracies. `--out DIR` continues the unfinished study in DIR, with its flags."
+    )
+    folder = rank_study(_parsed(arguments, RankStudyConfig, RANK_STUDY, RankStudyConfig(), described))
+    console = Console(highlight=False)
+    print_ranks(folder, console)
+    console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
+
+
+def _replay(arguments: list[str]) -> None:
+    from fade_ray.replay.command import replay_command
+
+    replay_command(arguments)
 
 
 def _retrain(arguments: list[str]) -> None:
@@ -226,6 +265,9 @@ def _export(arguments: list[str]) -> None:
 COMMANDS: dict[str, Callable[[list[str]], None]] = {
     "search": _search,
     "cells": _cells,
+    "compare": _compare,
+    "rank-study": _rank_study,
+    "replay": _replay,
     "retrain": _retrain,
     "describe": _describe,
     "analyse": _analyse,

@@ -53,27 +53,48 @@ class SpaceConfig:
 class OuterConfig:
     """The outer search."""
 
-    searcher: Literal["anchor", "random"] = "anchor"
-    """anchor: walk along the FaDE-ranks; random: uniform points, median of their evaluations."""
+    searcher: Literal["anchor", "random", "bayes", "evolution"] = "anchor"
+    """anchor: walk along the FaDE-ranks; random: uniform points; bayes: a Gaussian process per row; both by the median of a point's evaluations;
+    evolution: regularised evolution of the graphs."""
     iterations: int = 6
     walks: int = 2
-    """Anchor walks at once; random search: points per iteration."""
+    """Anchor walks at once; random search and evolution: points or architectures per iteration."""
     repeats: int = 1
     """Trainings of one hyper-architecture, their log ranks averaged."""
     gamma: float = 0.17
     """Half width of the stencil, in units of the scaled features; at least half a box."""
+    gamma_rule: Literal["fixed", "distinct"] = "fixed"
+    """distinct: widen gamma, per row and axis, until both sides of the stencil draw from different graphs."""
     step_size: float = 1.0
     """lambda of eq. 5."""
+    step_rule: Literal["plain", "normalised"] = "plain"
+    """plain: eq. 5; normalised: every step is step_size * gamma long."""
+    gradient: Literal["difference", "least-squares"] = "difference"
+    """difference: eq. 5; least-squares: slope of the weights over the features of the graphs that were drawn."""
+    momentum: float = 0.0
+    """Share of an anchor's last step that is added to its next one."""
+    wide: bool = False
+    """All walks in one wide hyper-architecture, so that their ranks are comparable and the worst anchors are replaced by ranks alone."""
     evaluate_every: int = 2
     """Iterations between evaluations of the anchors."""
     evaluations: int | None = None
-    """Architectures that are generated and trained per evaluated point; by default 1, in random search 5."""
+    """Architectures that are generated and trained per evaluated point; by default 1, in random and Bayesian search 5."""
+    elites: int = 0
+    """Architectures of largest psi of each walk's hyper-architecture that are evaluated after each evaluation of the anchors."""
     finalists: int = 2
     """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the end."""
     evolve: bool = True
     """The walk evaluated worst restarts near the best one."""
     mutation: float = 0.1
     """Standard deviation of that restart, in units of the scaled features."""
+    kappa: float = 2.5
+    """Bayesian search: weight of the uncertainty in the upper confidence bound."""
+    joint: bool = False
+    """Bayesian search: one Gaussian process over all rows instead of one per row."""
+    population: int = 10
+    """Evolution: architectures alive."""
+    tournament: int = 5
+    """Evolution: architectures among which the parent of the next one is the best."""
     carry_weights: bool = True
     """Start each hyper-architecture from the network weights of the one before (needs --share)."""
     rank_epochs: int = 6
@@ -84,6 +105,8 @@ class OuterConfig:
     """Epochs of the found architecture, trained from scratch on the weights and architecture parts."""
     max_retries: int = 2
     """How often a failed trial is proposed again, with a new seed."""
+    test_evaluations: bool = False
+    """Measure evaluated architectures on the test part too, for the record alone: no searcher sees it."""
 
     def __post_init__(self) -> None:
         for name in ("rank_epochs", "evaluation_epochs", "retrain_epochs"):

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from searchers.base import AskTell, Outcome, Proposal, State
+from searchers.base import AskTell, Kind, Outcome, Proposal, State
 from spaces.errors import require
 
 
@@ -26,6 +26,10 @@ class Entered:
     @property
     def id(self) -> str:
         return self.proposal.id
+
+    @property
+    def kind(self) -> Kind:
+        return self.proposal.kind
 
     @property
     def attempt(self) -> int:
@@ -48,6 +52,7 @@ class Entered:
 class _Entry:
     """One search and what it has spent."""
 
+    name: str
     searcher: AskTell
     open: bool = True
     flying: dict[str, Proposal] = field(default_factory=dict)  # by the searcher's own id
@@ -62,8 +67,8 @@ class _Entry:
 class Contest:
     """Asks every search of `entries` in turn, the one that has spent least first, until each has spent `budget`.
 
-    A trial is charged with its `cost` as told, before that with `price(proposal)`, its cost where that is known beforehand; None: the mean of
-    that search's trials of that kind so far, 0 of none. A search ends with the first trial that would take it beyond its budget, which is not run.
+    A trial is charged with its `cost` as told, before that with `price(entry, proposal)`, its cost where that is known beforehand; None: the mean
+    of that search's trials of that kind so far, 0 of none. A search ends with the first trial that would take it beyond its budget, which is not run.
     What a search asks depends on its own outcomes alone, not on their order or on the other searches. A search that raises an exception has
     ended, with its reason in `failures`; the others go on.
 
@@ -72,12 +77,12 @@ class Contest:
     """
 
     def __init__(
-        self, entries: Mapping[str, AskTell], budget: float, price: Callable[[Proposal], float | None]
+        self, entries: Mapping[str, AskTell], budget: float, price: Callable[[str, Proposal], float | None]
     ) -> None:
         require(len(entries) > 0, "at least one search", "Name a searcher.", entries=list(entries))
         require(budget > 0, "budget > 0", "Give each search something to spend.", budget=budget)
         self.budget, self.price = budget, price
-        self.entries = {name: _Entry(searcher) for name, searcher in entries.items()}
+        self.entries = {name: _Entry(name, searcher) for name, searcher in entries.items()}
 
     def ask(self) -> Entered | None:
         """The next trial of any search; None while all that can run is in flight, and when done."""
@@ -111,7 +116,7 @@ class Contest:
 
     def _estimate(self, entry: _Entry, proposal: Proposal) -> float:
         """What a trial is charged with when it is asked; by batches before its own alone, whatever has ended meanwhile."""
-        price = self.price(proposal)
+        price = self.price(entry.name, proposal)
         if price is not None:
             return price
         known = entry.costs.get(proposal.kind, [])
@@ -130,7 +135,7 @@ class Contest:
         require(id in flying, "id in flight", "Answer each trial of `ask` once.", id=id, in_flight=sorted(flying))
         entry, own = flying[id]
         proposal = entry.flying.pop(own)
-        price = self.price(proposal)
+        price = self.price(entry.name, proposal)
         cost = outcome.cost if outcome.cost is not None else (price or 0.0)
         entry.told.append((proposal.kind, cost))
         try:

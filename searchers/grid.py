@@ -126,6 +126,12 @@ class GridSearch(Generic[P]):
         told = [(item.plan.id, item.outcome) for item in self._items]
         return [(id, o.failure) for id, o in told if o is not None and o.failure is not None]
 
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """The last outcome of every plan that has one, by the id of its first attempt, in the order of the list."""
+        told = [(item.attempts[0].id, item.outcome) for item in self._items]
+        return {id: outcome for id, outcome in told if outcome is not None}
+
     def _plans(self) -> list[Any]:
         """The list as JSON gives it back."""
         plans: list[Any] = json.loads(json.dumps([item.attempts[0].to_dict() for item in self._items]))

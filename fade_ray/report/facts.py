@@ -155,7 +155,9 @@ def _test_accuracy(run: Run) -> list[Row]:
     if images:
         low, high = wilson(accuracy, images)
         remarks.append(f"{count(images, 'test image')}, 95 % interval {100 * low:.1f} to {percent(high)}")
-    told = [metrics.get("test_accuracy") for metrics in run.history.metrics.values()]
+    proposals = run.history.proposals
+    retrained = [m for id, m in run.history.metrics.items() if proposals[id].kind == "retraining"]
+    told = [metrics.get("test_accuracy") for metrics in retrained]
     tested = [accuracy for accuracy in told if accuracy is not None]
     if len(tested) > 1:
         spread = f"standard deviation {100 * stdev(tested):.2f} points over {len(tested)} retrainings"

@@ -1,6 +1,6 @@
 """The main job from configuration to report: `search(config) -> Result`."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,10 @@ from fade_ray.data import Splits
 from fade_ray.images import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.records import History
+from fade_ray.searches import SEARCHERS
 from fade_ray.training import place
 from fade_ray.trial import SearchJob, augmentation
-from searchers import AnchorSearch, AskTell, RandomSearch, WithRetraining
+from searchers import AskTell, WithRetraining
 from spaces import GraphSpace, HyperArchitecture
 
 from .engines import Interrupted, carry_out, interruptible, recording
@@ -23,46 +24,6 @@ from .session import SearchSession, Watcher
 from .tensorboard import TensorBoard
 
 __all__ = ["Interrupted", "Result", "finish", "load_result", "prepare", "search"]
-
-
-def _anchor(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return AnchorSearch(
-        space,
-        config.network.depth,
-        outer.iterations,
-        walks=outer.walks,
-        repeats=outer.repeats,
-        gamma=outer.gamma,
-        step_size=outer.step_size,
-        evaluate_every=outer.evaluate_every,
-        evaluations=1 if outer.evaluations is None else outer.evaluations,
-        finalists=outer.finalists,
-        evolve=outer.evolve,
-        mutation=outer.mutation,
-        rank_epochs=outer.rank_epochs,
-        evaluation_epochs=outer.evaluation_epochs,
-        carry=outer.carry_weights,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-def _random(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return RandomSearch(
-        space,
-        config.network.depth,
-        outer.iterations,
-        batch=outer.walks,
-        evaluations=5 if outer.evaluations is None else outer.evaluations,  # FaDE 3.2
-        evaluation_epochs=outer.evaluation_epochs,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-SEARCHERS: dict[str, Callable[[GraphSpace, Config], AskTell]] = {"anchor": _anchor, "random": _random}
 
 
 @dataclass(frozen=True)

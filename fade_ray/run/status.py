@@ -5,6 +5,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fade_ray.compare.history import EnteredHistory
 from fade_ray.records import History, TrialHistory, read_events, wording
 from spaces.errors import InvalidInput
 
@@ -50,7 +51,40 @@ def _cells(folder: Path, config: Mapping[str, Any]) -> Standing:
     )
 
 
-STANDINGS: dict[str, Callable[[Path, Mapping[str, Any]], Standing]] = {SEARCH.command: _search, CELLS.command: _cells}
+def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
+    history = EnteredHistory.read(folder / "records.jsonl")
+    contest, budget = config["contest"], read_json(folder / "budget.json")
+    spent = sum(outcome.cost or 0.0 for outcome in history.outcomes.values())
+    searches = len(contest["searchers"]) * len(contest["seeds"])
+    scored = {id: outcome.accuracy for id, outcome in history.outcomes.items() if outcome.accuracy is not None}
+    best = max(scored, key=lambda id: scored[id], default=None)
+    return Standing(
+        history,
+        f"{spent / (searches * budget['budget']):.0%} of the budgets of {searches} searches on {config['data']['data']}",
+        "-" if best is None else f"{scored[best]:.4f} (evaluation {best})",
+        lambda result: f"{folder / 'comparison.json'}",
+    )
+
+
+def _rank_study(folder: Path, config: Mapping[str, Any]) -> Standing:
+    history = EnteredHistory.read(folder / "records.jsonl")
+    study = config["study"]
+    alone = 0 if study["table"] else study["sample"] * study["repeats"]
+    trials = len(study["settings"]) * len(study["seeds"]) + alone
+    return Standing(
+        history,
+        f"{len(history.outcomes)} of {trials} trainings of a rank study on {config['data']['data']}",
+        "-",
+        lambda result: f"{folder / 'ranks.json'}",
+    )
+
+
+STANDINGS: dict[str, Callable[[Path, Mapping[str, Any]], Standing]] = {
+    SEARCH.command: _search,
+    CELLS.command: _cells,
+    "compare": _compare,
+    "rank-study": _rank_study,
+}
 """By the kind of run: (folder, config.json) -> Standing."""
 
 

@@ -1,0 +1,92 @@
+"""The configuration of a comparison of searchers."""
+
+import dataclasses
+import difflib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fade_ray.config import Config, DataConfig, OuterConfig, RunConfig, SpaceConfig, build, plain
+from fade_ray.nn.chain import NetworkConfig
+from fade_ray.searches import ENTRANTS
+from fade_ray.training.config import ArchitectureConfig, TrainConfig
+from spaces.errors import InvalidInput, require
+
+UNLIMITED = 1_000_000  # iterations: the budget ends a search, nothing else
+
+
+@dataclass(frozen=True)
+class ContestConfig:
+    """Who takes part, and what each may spend."""
+
+    searchers: tuple[str, ...] = ("fade", "random", "bayes", "evolution")
+    """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper and its variants fade-elites,
+    fade-least-squares, fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-exact, fade-sampled, fade-split."""
+    seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
+    """Seeds of each searcher."""
+    baseline: str = "random"
+    """What the others are tested against."""
+    unit: Literal["images", "seconds"] = "images"
+    """Unit of the budget: training images (one pass forward and back each; a pass forward alone counts a third), or seconds of training."""
+    budget: float | None = None
+    """What each search may spend; by default as many images as 30 evaluated architectures take, or 300 seconds."""
+
+    def __post_init__(self) -> None:
+        for name in (*self.searchers, self.baseline):
+            if name not in ENTRANTS:
+                near = difflib.get_close_matches(name, ENTRANTS, n=1, cutoff=0.0)[0]
+                raise InvalidInput(
+                    f"A searcher must be one of {', '.join(ENTRANTS)}, but got {name!r}. Did you mean {near!r}?"
+                )
+        require(len(self.searchers) > 0, "len(searchers) >= 1", "Name a searcher.", searchers=self.searchers)
+        require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
+        remedy = "Name each once."
+        require(len(set(self.searchers)) == len(self.searchers), "searchers differ", remedy, searchers=self.searchers)
+        require(len(set(self.seeds)) == len(self.seeds), "seeds differ", remedy, seeds=self.seeds)
+        require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
+        remedy = f"Choose one of {', '.join(self.searchers)}, or add it to --searchers."
+        require(self.baseline in self.searchers, "baseline takes part", remedy, baseline=self.baseline)
+        require(
+            self.budget is None or self.budget > 0, "budget > 0", "Give each something to spend.", budget=self.budget
+        )
+
+
+@dataclass(frozen=True)
+class CompareConfig:
+    """A whole comparison: `Config`, but for the searchers and seeds that take the place of one."""
+
+    contest: ContestConfig = field(default_factory=ContestConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    space: SpaceConfig = field(default_factory=SpaceConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    outer: OuterConfig = field(default_factory=OuterConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = "compare"
+    """Name of the run, part of the default run directory."""
+
+    def __post_init__(self) -> None:
+        dict(self.configs())  # every rule of every search is checked here
+
+    def configs(self) -> Iterator[tuple[str, Config]]:
+        """(name of the search, its configuration): "fade-0" for the searcher fade with the seed 0; seed by seed."""
+        outer = replace(self.outer, iterations=UNLIMITED, test_evaluations=True)
+        parts = {name: getattr(self, name) for name in ("data", "space", "network", "train", "architecture", "run")}
+        base = Config(outer=outer, **parts)
+        for seed in self.contest.seeds:
+            for name in self.contest.searchers:
+                yield f"{name}-{seed}", ENTRANTS[name].config(base, seed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "CompareConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: CompareConfig = build(cls, values, "")
+        return config

@@ -1,0 +1,133 @@
+"""The configuration of a rank study."""
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig, RunConfig, build, plain
+from fade_ray.nn.chain import NetworkConfig
+from fade_ray.training.config import ArchitectureConfig, TrainConfig
+from spaces.errors import InvalidInput, require
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a hyper-architecture is trained: options over those of the study's configuration."""
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+
+
+_PAPER = RECIPES["paper"].architecture
+
+SETTINGS: dict[str, Setting] = {
+    "default": Setting(),
+    "separate": Setting({"share": False}),
+    "shared": Setting({"share": True}),
+    "score-weighted": Setting({}, {"estimator": "score-function", "draw": "weighted"}),
+    "score-uniform": Setting({}, {"estimator": "score-function", "draw": "uniform"}),
+    "score-split": Setting({}, {"estimator": "score-function-split", "draw": "uniform"}),
+    "weight-paths": Setting({}, {"weight_paths": 4}),
+    "exact": Setting({}, {"estimator": "straight-through-exact", "draw": "weighted"}),
+    "exact-uniform": Setting({}, {"estimator": "straight-through-exact", "draw": "uniform"}),
+    "sampled": Setting({}, {"estimator": "straight-through-sampled", "draw": "weighted"}),
+    "penalty": Setting({}, {"penalty": "max-norm"}),
+    "penalty-by-cell": Setting({}, {"penalty": "max-norm-by-cell"}),
+    "paper": Setting({}, dataclasses.asdict(_PAPER)),
+}
+"""By the names of `fade-ray rank-study --settings`."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What is trained, and what the ranks are held against."""
+
+    settings: tuple[str, ...] = ("default",)
+    """How the hyper-architecture is trained: default (the flags as they are); one thing changed over them: separate, shared, score-weighted,
+    score-uniform, score-split, weight-paths, exact, exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Trainings of each setting."""
+    cells: Literal["graphs", "nasbench-macro"] = "graphs"
+    """Candidates: graphs of `--operations`, or the blocks of NAS-Bench-Macro (needs --table)."""
+    graphs: int = 5
+    """Graphs per row, the same in all rows: equally spaced in the catalogue of those with that many operations."""
+    operations: int = 7
+    """Operations of each graph on 5 vertices (FaDE 3.1: seven fit the paper's number of weights)."""
+    rank_epochs: int = 50
+    """Epochs of the hyper-architecture."""
+    sample: int = 16
+    """Architectures that are trained alone, one from each of as many strata of the predicted rank (mean over the seeds of the first setting)."""
+    repeats: int = 2
+    """Trainings of each of them, with different seeds; two or more tell how noisy the truth is."""
+    alone_epochs: int = 30
+    """Epochs of an architecture alone."""
+    table: str | None = None
+    """Parquet file of NAS-Bench-Macro: its accuracies are the truth and nothing is trained alone."""
+
+    def __post_init__(self) -> None:
+        for name in self.settings:
+            if name not in SETTINGS:
+                near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.0)[0]
+                raise InvalidInput(
+                    f"A setting must be one of {', '.join(SETTINGS)}, but got {name!r}. Did you mean {near!r}?"
+                )
+        require(len(self.settings) > 0, "len(settings) >= 1", "Name a setting.", settings=self.settings)
+        require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
+        for name, values in {"settings": self.settings, "seeds": self.seeds}.items():
+            require(len(set(values)) == len(values), f"{name} differ", "Name each once.", **{name: values})
+        require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
+        for name in ("rank_epochs", "alone_epochs", "repeats"):
+            require(getattr(self, name) >= 1, f"{name} >= 1", "Use 1 or more.", **{name: getattr(self, name)})
+        require(self.graphs >= 2, "graphs >= 2", "One candidate leaves nothing to rank.", graphs=self.graphs)
+        require(self.sample >= 3, "sample >= 3", "A correlation needs three; try 16.", sample=self.sample)
+        remedy = "Give the file of NAS-Bench-Macro with --table."
+        macro = self.cells == "nasbench-macro"
+        require(not macro or self.table is not None, "table with nasbench-macro", remedy, table=self.table)
+        remedy = "Leave --table out, or use --cells nasbench-macro."
+        require(macro or self.table is None, "no table with graphs", remedy, table=self.table)
+
+
+@dataclass(frozen=True)
+class RankStudyConfig:
+    """A whole rank study."""
+
+    study: StudyConfig = field(default_factory=StudyConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(share=False))
+    train: TrainConfig = field(default_factory=TrainConfig)
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = "ranks"
+    """Name of the run, part of the default run directory."""
+
+    def __post_init__(self) -> None:
+        for name in self.study.settings:
+            self.config(name)
+
+    def config(self, setting: str) -> Config:
+        """The configuration of the trials of a setting."""
+        chosen, study = SETTINGS[setting], self.study
+        outer = OuterConfig(rank_epochs=study.rank_epochs, evaluation_epochs=study.alone_epochs, carry_weights=False)
+        return Config(
+            data=self.data,
+            network=replace(self.network, **chosen.network),
+            train=self.train,
+            architecture=replace(self.architecture, **chosen.architecture),
+            outer=outer,
+            run=self.run,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RankStudyConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: RankStudyConfig = build(cls, values, "")
+        return config

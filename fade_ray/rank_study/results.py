@@ -1,0 +1,51 @@
+"""From the record of a rank study to the ranks over the epochs and the architectures trained alone."""
+
+from collections.abc import Sequence
+from itertools import accumulate, product
+
+from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.compare.history import EnteredHistory
+from fade_ray.rank_study.trials import ALONE
+from spaces import HyperArchitecture
+from spaces.nasbench_macro import BLOCKS, MacroTable
+
+
+def rank_runs(history: EnteredHistory, settings: Sequence[str]) -> list[RankRun]:
+    """The trainings of the hyper-architecture that ended well, in the order of `settings` and seeds."""
+    found = []
+    for setting in settings:
+        for id in sorted(history.of(setting), key=lambda id: history.proposals[id].proposal.repeat):
+            if history.outcomes[id].log_weights is None:
+                continue
+            told = sorted(history.epochs.get(id, {}).items())
+            seconds = accumulate(metrics["seconds"] for _, metrics in told)
+            epochs = tuple(
+                RankEpoch(epoch, spent, tuple(tuple(row) for row in metrics["weights"]))
+                for (epoch, metrics), spent in zip(told, seconds, strict=True)
+            )
+            accuracy = history.metrics[id].get("hyper_accuracy")
+            found.append(RankRun(setting, history.proposals[id].proposal.repeat, epochs, accuracy))
+    return found
+
+
+def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alone]:
+    """The architectures trained alone, in the order of their strata, each with its accuracies in the order of the repeats."""
+    accuracies: dict[str, list[tuple[int, float]]] = {}
+    for id in history.of(ALONE):
+        proposal, accuracy = history.proposals[id].proposal, history.outcomes[id].accuracy
+        if accuracy is not None:
+            accuracies.setdefault(proposal.hyper.code(), []).append((proposal.repeat, accuracy))
+    distinct = hyper.distinct()
+    found = []
+    for code, values in accuracies.items():
+        cells = [row[0] for row in HyperArchitecture.from_code(code).rows]
+        choice = tuple(row.index(cell) for row, cell in zip(distinct, cells, strict=True))
+        found.append(Alone(choice, tuple(accuracy for _, accuracy in sorted(values))))
+    return sorted(found, key=lambda alone: alone.choice)
+
+
+def of_table(table: MacroTable) -> list[Alone]:
+    """All architectures of NAS-Bench-Macro with the accuracies of their trainings, in lexicographic order."""
+    trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
+    choices = product(range(len(BLOCKS)), repeat=table.accuracies.ndim - 1)
+    return [Alone(choice, tuple(row)) for choice, row in zip(choices, trainings.tolist(), strict=True)]

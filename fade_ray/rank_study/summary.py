@@ -1,0 +1,114 @@
+"""What a rank study comes to: numbers for its file, and words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fade_ray.analysis.rank_correlation import RankStudy, rank_against_table
+from fade_ray.analysis.rank_records import Alone, RankRun, Rows
+from spaces.nasbench_macro import MacroTable
+
+LOW = 0.5
+"""Of the lower end of an interval of Spearman's correlation, under which ranks are called unreliable here."""
+REPEATS_SEED = 0
+
+
+def summary_of(runs: Sequence[RankRun], alone: Sequence[Alone]) -> dict[str, Any] | None:
+    """`RankStudy` as JSON, over the architectures that have all their repeats; None where there is nothing to correlate yet."""
+    repeats = max((len(one.accuracies) for one in alone), default=0)
+    whole = [one for one in alone if len(one.accuracies) == repeats]
+    if not runs or len(whole) < 3:
+        return None
+    return RankStudy.of(runs, whole, np.random.default_rng(REPEATS_SEED)).to_dict()
+
+
+def table_of(runs: Sequence[RankRun], table: MacroTable) -> dict[str, Any]:
+    """The ranks of every run after every epoch, and those of each setting's mean log weights at the end, against the whole table.
+
+    {"name", "agreements": [{"setting", "seed", "epoch", "seconds", ...TableAgreement}], "pooled": {setting: TableAgreement}, "ceiling": mean Spearman
+    between the table's own trainings}.
+    """
+    means = table.accuracies.mean(axis=-1)
+    agreements = [
+        {"setting": run.setting, "seed": run.seed, "epoch": epoch.epoch, "seconds": epoch.seconds}
+        | rank_against_table(epoch.weights, means).to_dict()
+        for run in runs
+        for epoch in run.epochs
+    ]
+    names = list(dict.fromkeys(run.setting for run in runs))
+    pooled = {name: _pooled([run for run in runs if run.setting == name]) for name in names}
+    trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
+    ranks = np.apply_along_axis(lambda column: column.argsort().argsort(), 0, trainings)
+    between = np.corrcoef(ranks.T)[np.triu_indices(trainings.shape[1], 1)]
+    return {
+        "name": "NAS-Bench-Macro",
+        "agreements": agreements,
+        "pooled": {name: rank_against_table(rows, means).to_dict() for name, rows in pooled.items()},
+        "ceiling": float(between.mean()),
+    }
+
+
+def _pooled(runs: Sequence[RankRun]) -> Rows:
+    """Normalised geometric means of the final weights of several trainings."""
+    logs = [
+        np.mean([np.log(np.maximum(run.epochs[-1].weights[i], 1e-38)) for run in runs], axis=0) for i in _rows(runs)
+    ]
+    return tuple(tuple(np.exp(row - np.logaddexp.reduce(row)).tolist()) for row in logs)
+
+
+def _rows(runs: Sequence[RankRun]) -> range:
+    return range(len(runs[0].epochs[-1].weights))
+
+
+def in_words(found: Mapping[str, Any]) -> list[str]:
+    """The sentences a study ends with, from what ranks.json holds."""
+    if found["table"] is not None:
+        return _table_in_words(found["table"])
+    if found["summary"] is None:
+        return [
+            "Nothing can be correlated yet: the hyper-architecture and three of its architectures alone must be trained."
+        ]
+    summary = found["summary"]
+    return [_setting_in_words(setting, summary["architectures"]) for setting in summary["settings"]] + [
+        _ceiling_in_words(summary["ceiling"])
+    ]
+
+
+def _setting_in_words(setting: Mapping[str, Any], architectures: int) -> str:
+    rho, seeds = setting["overall"]["spearman"], len(setting["seeds"])
+    told = f"{setting['setting']}: Spearman's correlation of the ranks with {architectures} architectures trained alone, mean over {seeds} seeds: "
+    if rho["low"] is None or rho["value"] is None:
+        return told + "is undefined (all ranks or all accuracies are equal)."
+    verdict = "the ranks say something" if rho["low"] > 0 else "not shown to differ from 0"
+    verdict = "the ranks can be relied on" if rho["low"] >= LOW else verdict
+    return told + f"{rho['value']:.2f} (95 % interval {rho['low']:.2f} to {rho['high']:.2f}): {verdict}."
+
+
+def _ceiling_in_words(ceiling: Mapping[str, Any]) -> str:
+    if ceiling["between"] is None:
+        return "How noisy the truth is cannot be told: each architecture was trained alone once. Raise --repeats."
+    return (
+        f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}; the mean of all repeats bounds any correlation by "
+        f"{ceiling['bound']:.2f}."
+        if ceiling["bound"] is not None
+        else f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}: the truth of this study is noise."
+    )
+
+
+def _table_in_words(table: Mapping[str, Any]) -> list[str]:
+    last: dict[tuple[str, int], float | None] = {(a["setting"], a["seed"]): a["spearman"] for a in table["agreements"]}
+    sentences = []
+    for name in table["pooled"]:
+        values = [rho for (setting, _), rho in last.items() if setting == name and rho is not None]
+        if not values:
+            sentences.append(f"{name}: no correlation is defined.")
+            continue
+        spread = f" +- {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
+        pooled = table["pooled"][name]["spearman"]
+        sentences.append(
+            f"{name}: Spearman's correlation of the FaDE-ranks with the {6561:,} published accuracies of {table['name']} is "
+            f"{np.mean(values):.3f}{spread} ({len(values)} seeds: {', '.join(f'{v:.3f}' for v in values)}); of their pooled ranks "
+            f"{pooled:.3f}. Two trainings in the table agree by {table['ceiling']:.3f}."
+        )
+    return sentences

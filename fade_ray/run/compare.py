@@ -1,0 +1,196 @@
+"""Searchers x seeds under one budget, from configuration to report: `compare(config) -> folder`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as TextTable
+
+from fade_ray.analysis.comparison import Comparison
+from fade_ray.analysis.comparison_tables import write_csv, write_parquet
+from fade_ray.analysis.traces import Trace
+from fade_ray.compare.config import CompareConfig
+from fade_ray.compare.history import EnteredHistory
+from fade_ray.compare.job import PRICES, EntryJob
+from fade_ray.compare.traces import traces
+from fade_ray.config import Config
+from fade_ray.data import Splits
+from fade_ray.images import load_images
+from fade_ray.nn import chain_layout
+from fade_ray.searches import SEARCHERS
+from fade_ray.training import place
+from fade_ray.trial import augmentation
+from searchers import AskTell, Outcome, Proposal
+from searchers.contest import Contest, Entered
+from spaces import GraphSpace
+from spaces.errors import InvalidInput
+
+from .contest_watchers import ContestProgress
+from .engines import carry_out, interruptible, recording
+from .folder import RunKind, check_kind, check_same_run, command_line, read_json, run_folder, stored, write_json
+from .session import Session, Watcher
+from .tensorboard import TensorBoard
+
+COMPARE: RunKind[CompareConfig] = RunKind("compare", CompareConfig.from_dict)
+EVALUATIONS = 30  # of the default budget in images
+SECONDS = 300.0
+
+
+def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None, command: str | None = None) -> Path:
+    """Run every search of a comparison to the end of its budget, or what is left of them in `config.out`; returns the run directory.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for everything a user can mend, before any work where
+    that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
+    """
+    folder = run_folder(config)
+    if check_same_run(folder, config, COMPARE) and (folder / "result.json").exists():
+        finish_compare(folder)
+        return folder
+    with interruptible(folder, COMPARE):
+        splits, contest = prepare_compare(config)
+        with recording(folder, config, COMPARE, EnteredHistory, command or command_line()) as (journal, history):
+            shown = [ContestProgress(contest)] if watchers is None else list(watchers)
+            everyone = [*shown, TensorBoard(folder / "tensorboard")]
+            write_json(folder / "budget.json", {"budget": contest.budget, "unit": config.contest.unit})
+            session: Session[Entered] = Session(contest, journal, history, everyone)
+            job = EntryJob(dict(config.configs()), config.contest.unit)
+            share = carry_out(session, job, splits, config.run, folder)
+            ended = {name: contest.over(name) for name in contest.entries}
+            for name, reason in contest.failures.items():
+                session.warn(f"the search {name} ended before its budget: {reason}")
+            result = {
+                "kind": "compare",
+                "training_share": share,
+                "complete": ended,
+                "chance": 1 / splits.num_classes,
+                "data": splits.describe(),
+                "test_images": len(splits.test),
+            }
+            write_json(folder / "result.json", result)
+        finish_compare(folder)
+    return folder
+
+
+def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
+    """The data and the searches; every rule that can be checked before work starts is checked here."""
+    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
+        place(config.run.device, config.train.precision)
+    space = GraphSpace.create(**vars(config.space))
+    configs = dict(config.configs())
+    searches = {name: SEARCHERS[one.outer.searcher](space, one) for name, one in configs.items()}
+    splits = load_images(config.data)
+    network = config.network
+    chain_layout(splits.side, network.depth, splits.channels, network.final_channels, network.strides)
+    augmentation(splits, next(iter(configs.values())))
+    unit = config.contest.unit
+    budget = config.contest.budget or _default_budget(unit, splits, config)
+    if unit == "images":
+        _check_budget(budget, {n: (SEARCHERS[c.outer.searcher](space, c), c) for n, c in configs.items()}, splits)
+    return splits, _contest(searches, configs, budget, unit, splits)
+
+
+def _contest(
+    searches: Mapping[str, AskTell], configs: Mapping[str, Config], budget: float, unit: str, splits: Splits
+) -> Contest:
+    return Contest(searches, budget, lambda name, proposal: PRICES[unit](proposal, splits, configs[name]))
+
+
+def _default_budget(unit: str, splits: Splits, config: CompareConfig) -> float:
+    per_evaluation = config.outer.evaluation_epochs * len(splits.weights)
+    return float(EVALUATIONS * per_evaluation) if unit == "images" else SECONDS
+
+
+def _check_budget(budget: float, searches: Mapping[str, tuple[AskTell, Config]], splits: Splits) -> None:
+    """InvalidInput for a budget that ends before the first evaluation of some search."""
+    for name, (searcher, config) in searches.items():
+        needed = 0.0
+        while (proposal := searcher.ask()) is not None:
+            needed += PRICES["images"](proposal, splits, config) or 0.0
+            if proposal.kind == "evaluation":
+                break
+            searcher.tell(proposal.id, _no_opinion(proposal))
+        if needed > budget:
+            raise InvalidInput(
+                f"The budget must cover the first evaluation of each search, but --budget {budget:g} training images is less than the "
+                f"{needed:,.0f} of {name}. Raise it, lower --evaluation-epochs or --rank-epochs, or use fewer images (--limit)."
+            )
+
+
+def _no_opinion(proposal: Proposal) -> Outcome:
+    """Ranks that prefer nothing."""
+    rows = tuple((-float(len(row)),) * len(row) for row in proposal.hyper.rows)
+    return Outcome(log_weights=rows)
+
+
+def read_traces(folder: Path) -> list[Trace]:
+    """The traces of the comparison in `folder`, finished or not, from its record."""
+    config = stored(folder, COMPARE)
+    if config is None:
+        raise InvalidInput(f"{folder} must hold a run of `fade-ray compare`, but it holds none.")
+    names = {f"{name}-{seed}": (name, seed) for seed in config.contest.seeds for name in config.contest.searchers}
+    history = EnteredHistory.read(folder / "records.jsonl")
+    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
+    budget = read_json(folder / "budget.json")
+    return traces(history, names, budget["budget"], budget["unit"], result.get("complete", {}))
+
+
+def spent_on_ranks(folder: Path) -> dict[tuple[str, int], float]:
+    """What each search spent on hyper-architectures, by (searcher, seed)."""
+    history = EnteredHistory.read(folder / "records.jsonl")
+    sums: dict[tuple[str, int], float] = {}
+    for id, outcome in history.outcomes.items():
+        entered = history.proposals[id]
+        name, _, seed = entered.entry.rpartition("-")
+        ranks = outcome.cost if entered.proposal.kind == "ranks" else 0.0
+        sums[name, int(seed)] = sums.get((name, int(seed)), 0.0) + (ranks or 0.0)
+    return sums
+
+
+def finish_compare(folder: Path) -> None:
+    """Everything that is made from the records alone: traces, comparison, tables, report."""
+    from fade_ray.report.comparison_page import write_comparison_report
+
+    check_kind(folder, COMPARE)
+    found = read_traces(folder)
+    write_json(folder / "traces.json", [trace.to_dict() for trace in found])
+    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
+    config = stored(folder, COMPARE)
+    assert config is not None  # read_traces has read it
+    comparison = Comparison.of(
+        found, config.contest.baseline, result.get("chance", 0.0), spent_on_ranks=spent_on_ranks(folder)
+    )
+    write_json(folder / "comparison.json", comparison.to_dict())
+    (folder / "tables").mkdir(exist_ok=True)
+    write_csv(comparison, found, folder / "tables")
+    write_parquet(comparison, found, folder / "tables")
+    write_comparison_report(folder)
+
+
+def print_comparison(folder: Path, console: Console) -> None:
+    """The table and the verdict at the end of a comparison."""
+    comparison: dict[str, Any] = json.loads((folder / "comparison.json").read_text())
+    table = TextTable(box=None, pad_edge=False)
+    for head in ("searcher", "seeds", "evaluated", "test accuracy", "area", "rank"):
+        table.add_column(head, justify="left" if head == "searcher" else "right", no_wrap=True)
+    for row in comparison["summaries"]:
+        partial = f" (+{row['partial']} partial)" if row["partial"] else ""
+        table.add_row(
+            row["searcher"],
+            f"{row['seeds']}{partial}",
+            _number(row["evaluations"], 1),
+            f"{_number(row['mean'], 4)} +- {_number(row['std'], 4)}",
+            _number(row["area"], 4),
+            _number(row["rank"], 2),
+        )
+    console.print(table)
+    console.print(
+        f"budget of each search: {comparison['budget']:,.0f} {comparison['unit']}; mean and standard deviation over seeds"
+    )
+    for sentence in comparison["verdict"]:
+        console.print(sentence, soft_wrap=True)
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"

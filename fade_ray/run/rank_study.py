@@ -1,0 +1,115 @@
+"""A rank study from configuration to report: `rank_study(config) -> folder`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from fade_ray.compare.history import EnteredHistory
+from fade_ray.compare.job import EntryJob
+from fade_ray.config import Config
+from fade_ray.data import Splits
+from fade_ray.images import load_images
+from fade_ray.nn import chain_layout
+from fade_ray.rank_study.config import RankStudyConfig
+from fade_ray.rank_study.results import of_table, rank_runs, trained_alone
+from fade_ray.rank_study.summary import in_words, summary_of, table_of
+from fade_ray.rank_study.trials import ALONE, hyper_architecture, search
+from fade_ray.training import place
+from fade_ray.trial import augmentation
+from searchers import Outcome
+from searchers.contest import Entered
+from spaces.nasbench_macro import MacroTable
+
+from .engines import carry_out, interruptible, recording
+from .folder import RunKind, check_kind, check_same_run, command_line, run_folder, stored, write_json
+from .grid_watchers import GridProgress
+from .session import Session, Watcher
+from .tensorboard import TensorBoard
+
+RANK_STUDY: RunKind[RankStudyConfig] = RunKind("rank-study", RankStudyConfig.from_dict)
+
+
+def rank_study(
+    config: RankStudyConfig, *, watchers: Sequence[Watcher] | None = None, command: str | None = None
+) -> Path:
+    """Train everything of a study, or what is left of it in `config.out`; returns the run directory.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for everything a user can mend, before any work where
+    that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
+    """
+    folder = run_folder(config)
+    if check_same_run(folder, config, RANK_STUDY) and (folder / "result.json").exists():
+        finish_rank_study(folder)
+        return folder
+    with interruptible(folder, RANK_STUDY):
+        splits = prepare_rank_study(config)
+        with recording(folder, config, RANK_STUDY, EnteredHistory, command or command_line()) as (journal, history):
+            study = config.study
+            trials = len(study.settings) * len(study.seeds) + (0 if study.table else study.sample * study.repeats)
+            shown = [GridProgress(trials, _line)] if watchers is None else list(watchers)
+            everyone = [*shown, TensorBoard(folder / "tensorboard")]
+            session: Session[Entered] = Session(search(study, config.network.depth), journal, history, everyone)
+            share = carry_out(session, EntryJob(configs(config)), splits, config.run, folder)
+            write_json(folder / "result.json", {"kind": "rank-study", "training_share": share})
+        finish_rank_study(folder)
+    return folder
+
+
+def _line(entered: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+    accuracy = outcome.accuracy if outcome.log_weights is None else metrics.get("hyper_accuracy")
+    told = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
+    return f"{entered.id}: {told}, {metrics.get('seconds', 0):.0f} s"
+
+
+def configs(config: RankStudyConfig) -> dict[str, Config]:
+    """The configuration of each entry: the settings', and the first one's for the architectures alone."""
+    found = {name: config.config(name) for name in config.study.settings}
+    return found | {ALONE: config.config(config.study.settings[0])}
+
+
+def prepare_rank_study(config: RankStudyConfig) -> Splits:
+    """The data; every rule that can be checked before work starts is checked here."""
+    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
+        place(config.run.device, config.train.precision)
+    study, network = config.study, config.network
+    hyper_architecture(study, network.depth)
+    if study.table is not None:
+        MacroTable.read(Path(study.table).expanduser())
+    splits = load_images(config.data)
+    if study.table is None:
+        chain_layout(splits.side, network.depth, splits.channels, network.final_channels, network.strides)
+    augmentation(splits, config.config(study.settings[0]))
+    return splits
+
+
+def finish_rank_study(folder: Path) -> None:
+    """Everything that is made from the records alone: ranks.json and the report."""
+    from fade_ray.report.rank_page import write_rank_report
+
+    check_kind(folder, RANK_STUDY)
+    config = stored(folder, RANK_STUDY)
+    assert config is not None
+    history = EnteredHistory.read(folder / "records.jsonl")
+    study = config.study
+    hyper = hyper_architecture(study, config.network.depth)
+    runs = rank_runs(history, study.settings)
+    table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
+    alone = trained_alone(history, hyper) if table is None else of_table(table)
+    found = {
+        "hyper": hyper.code(),
+        "runs": [run.to_dict() for run in runs],
+        "alone": [one.to_dict() for one in alone],
+        "table": None if table is None else table_of(runs, table),
+        "summary": None if table is not None else summary_of(runs, alone),
+    }
+    write_json(folder / "ranks.json", found | {"verdict": in_words(found)})
+    write_rank_report(folder)
+
+
+def print_ranks(folder: Path, console: Console) -> None:
+    """The verdict at the end of a study."""
+    for sentence in json.loads((folder / "ranks.json").read_text())["verdict"]:
+        console.print(sentence, soft_wrap=True)

@@ -1,0 +1,106 @@
+"""What a rank study trains, and how its sample is drawn."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from fade_ray.rank_study.config import SETTINGS, RankStudyConfig, StudyConfig
+from fade_ray.rank_study.trials import ALONE, graphs, hyper_architecture, search, stratified
+from searchers import Outcome
+from spaces.errors import InvalidInput
+
+
+def outcomes(plan, ranks):
+    width = plan.proposal.hyper.width
+    rows = ranks if ranks is not None else ((-float(np.log(width)),) * width,) * plan.proposal.hyper.depth
+    return Outcome(log_weights=rows) if plan.proposal.kind == "ranks" else Outcome(accuracy=0.5)
+
+
+def everything(study, depth=2, ranks=None):
+    searcher, asked = search(study, depth), []
+    while not searcher.done:
+        plan = searcher.ask()
+        asked.append(plan)
+        searcher.tell(plan.id, outcomes(plan, ranks))
+    return asked
+
+
+def test_the_graphs_have_the_operations_and_are_spread():
+    five = graphs(5, 7)
+    assert len(set(five)) == 5
+    assert all(dag.operations == 7 and dag.n == 5 for dag in five)
+    assert len(graphs(86, 7)) == len(set(graphs(86, 7))) == 86
+    with pytest.raises(InvalidInput, match="there are 86"):
+        graphs(87, 7)
+
+
+def test_the_sample_has_one_of_each_stratum_of_the_predicted_rank():
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 4, 5))
+    ranks = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
+    chosen = stratified(ranks.tolist(), 25)
+    mean = ranks.mean(axis=0)
+    psi = {choice: sum(mean[i, k] for i, k in enumerate(choice)) for choice in product(range(5), repeat=4)}
+    places = {choice: place for place, choice in enumerate(sorted(psi, key=psi.get))}
+    assert [places[choice] * 25 // 625 for choice in chosen] == list(range(25))
+    with pytest.raises(InvalidInput, match="sample <= 625"):
+        stratified(ranks.tolist(), 626)
+
+
+def test_every_setting_and_seed_then_the_sample_with_repeats():
+    study = StudyConfig(settings=("default", "exact"), seeds=(0, 3), graphs=3, sample=4, repeats=2)
+    asked = everything(study)
+    assert [plan.id for plan in asked[:4]] == ["default-0", "exact-0", "default-3", "exact-3"]
+    assert {plan.proposal.hyper for plan in asked[:4]} == {hyper_architecture(study, 2)}
+    alone = asked[4:]
+    assert [plan.entry for plan in alone] == [ALONE] * 8
+    assert [plan.id for plan in alone[:2]] == ["alone-000-0", "alone-001-0"]
+    assert len({plan.proposal.hyper for plan in alone}) == 4
+    assert len({plan.proposal.seed for plan in asked}) == 2 + 8  # settings of one seed start alike
+    assert asked[0].proposal.seed == asked[1].proposal.seed
+    assert all(plan.proposal.hyper.is_architecture for plan in alone)
+
+
+def test_what_failed_is_tried_again_under_another_id_and_seed():
+    searcher = search(StudyConfig(graphs=2, sample=3, repeats=1, seeds=(0,)), 2)
+    plan = searcher.ask()
+    searcher.tell(plan.id, Outcome(failure="bad"))
+    again = searcher.ask()
+    assert (again.id, again.attempt) == ("default-0r1", 1)
+    assert again.proposal.seed != plan.proposal.seed
+    searcher.tell(again.id, Outcome(failure="bad"))
+    assert searcher.done  # without ranks there is no sample
+
+
+def test_a_table_takes_the_place_of_the_sample():
+    study = StudyConfig(cells="nasbench-macro", table="t.parquet", seeds=(0, 1))
+    asked = everything(study, ranks=((-1.1,) * 3,) * 8)
+    assert [plan.id for plan in asked] == ["default-0", "default-1"]
+    assert asked[0].proposal.hyper.size == 6561
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_every_setting_is_a_configuration(name):
+    config = RankStudyConfig(study=StudyConfig(settings=(name,)))
+    one = config.config(name)
+    assert one.network.share == (name == "shared")
+    assert one.outer.rank_epochs == 50
+    assert RankStudyConfig.from_dict(config.to_dict()) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"settings": ("exakt",)}, "Did you mean 'exact'"),
+        ({"settings": ()}, "len"),
+        ({"seeds": (1, 1)}, "seeds differ"),
+        ({"graphs": 1}, "graphs >= 2"),
+        ({"cells": "nasbench-macro"}, "--table"),
+        ({"table": "t.parquet"}, "Leave --table out"),
+        ({"sample": 2}, "sample >= 3"),
+    ],
+)
+def test_studies_that_make_no_sense_are_refused(arguments, words):
+    with pytest.raises(InvalidInput, match=words):
+        StudyConfig(**arguments)

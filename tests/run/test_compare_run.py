@@ -1,0 +1,123 @@
+"""`fade-ray compare` from configuration to verdict: carried out, stopped, continued, refused."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stopper import Stopper
+
+from fade_ray.cli import main
+from fade_ray.compare.config import CompareConfig, ContestConfig
+from fade_ray.config import DataConfig, OuterConfig, RunConfig, SpaceConfig
+from fade_ray.nn import NetworkConfig
+from fade_ray.run.compare import compare, prepare_compare, read_traces
+from fade_ray.run.engines import Interrupted
+from fade_ray.run.status import status
+from fade_ray.training import ArchitectureConfig, TrainConfig
+from spaces.errors import InvalidInput
+
+Story = Callable[[Path], dict[str, Any]]
+
+
+def small(out: Path, **contest: Any) -> CompareConfig:
+    return CompareConfig(
+        contest=ContestConfig(**({"seeds": (0, 1), "budget": 160 * 7.0} | contest)),
+        data=DataConfig(limit=240),
+        space=SpaceConfig(min_vertices=2, max_vertices=4),
+        network=NetworkConfig(depth=2, final_channels=4, kernel=3),
+        train=TrainConfig(batch_size=64),
+        architecture=ArchitectureConfig(paths=2),
+        outer=OuterConfig(walks=1, gamma=0.26, evaluate_every=1, elites=1, rank_epochs=1, evaluation_epochs=1),
+        run=RunConfig(engine="local"),
+        out=str(out),
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return compare(small(tmp_path_factory.mktemp("compare") / "run"), watchers=())
+
+
+def test_every_search_spends_what_it_may(whole: Path) -> None:
+    found = read_traces(whole)
+    assert [(trace.searcher, trace.seed) for trace in found] == [
+        (name, seed) for seed in (0, 1) for name in ("fade", "random", "bayes", "evolution")
+    ]
+    assert all(trace.complete for trace in found)
+    for trace in found:
+        assert trace.costs[-1] <= 160 * 7
+        # an evaluation costs an epoch of the 160 images; a hyper-architecture one and a third of it per path
+        assert len(trace.costs) == (7 if trace.searcher != "fade" else len(trace.costs))
+        assert len(trace.costs) > 0
+    assert len({report for trace in found for report in trace.reports}) > 2
+    fade = next(trace for trace in found if trace.searcher == "fade")
+    assert fade.costs[0] == pytest.approx(160 * (1 + 2 / 3) + 160)
+    assert len(fade.costs) < 7
+
+
+def test_the_folder_of_a_comparison(whole: Path) -> None:
+    comparison = json.loads((whole / "comparison.json").read_text())
+    assert {row["searcher"] for row in comparison["summaries"]} == {"fade", "random", "bayes", "evolution"}
+    fade = next(row for row in comparison["summaries"] if row["searcher"] == "fade")
+    assert fade["spent_on_ranks"] > 160
+    assert comparison["verdict"]
+    assert (whole / "report.html").stat().st_size > 10_000
+    assert list((whole / "tables").glob("*.csv"))
+    assert "100% of the budgets" in status(whole) or "9" in status(whole)
+
+
+def test_no_searcher_sees_a_test_accuracy(whole: Path) -> None:
+    for line in (whole / "records.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "finished":
+            assert set(event["outcome"]) <= {"log_weights", "accuracy", "failure", "cost"}
+            if event["outcome"]["accuracy"] is not None:
+                assert event["metrics"]["test_accuracy"] is not None
+
+
+@pytest.mark.parametrize("epochs", [1, 9, 30])
+def test_stopped_and_continued_is_the_same_comparison(whole: Path, tmp_path: Path, story: Story, epochs: int) -> None:
+    with pytest.raises(Interrupted):
+        compare(small(tmp_path / "run"), watchers=[Stopper(epochs)])
+    assert "not finished" in status(tmp_path / "run")
+    main(["report", str(tmp_path / "run")])
+    assert not any(trace.complete for trace in read_traces(tmp_path / "run"))
+    compare(small(tmp_path / "run"), watchers=())
+    told, before = story(tmp_path / "run"), story(whole)
+    for events in (told, before):  # what it was called with and measured differs
+        for _, metrics in events["finished"].values():
+            metrics.pop("device", None)
+    assert told == before
+
+
+def test_seconds_may_be_the_unit(tmp_path: Path) -> None:
+    config = small(tmp_path / "run", unit="seconds", budget=1.0, searchers=("fade", "random"), seeds=(0,))
+    found = read_traces(compare(config, watchers=()))
+    assert all(trace.unit == "seconds of training" for trace in found)
+    assert all(0 < trace.costs[-1] <= 1.0 for trace in found if trace.costs)
+
+
+@pytest.mark.parametrize(
+    ("contest", "words"),
+    [
+        ({"searchers": ("fade", "randon")}, "Did you mean 'random'"),
+        ({"searchers": ("fade",)}, "baseline takes part"),
+        ({"budget": 200.0}, "first evaluation"),
+        ({"budget": 0.0}, "budget > 0"),
+        ({"seeds": ()}, "len"),
+        ({"seeds": (0, 0)}, "seeds differ"),
+    ],
+)
+def test_comparisons_that_make_no_sense_are_refused(tmp_path: Path, contest: dict[str, Any], words: str) -> None:
+    with pytest.raises(InvalidInput, match=words):
+        prepare_compare(small(tmp_path, **contest))
+
+
+def test_another_comparison_in_the_same_folder_is_refused(whole: Path) -> None:
+    config = small(whole)
+    other = replace(config, contest=replace(config.contest, seeds=(0, 1, 2)))
+    with pytest.raises(InvalidInput, match=r"contest\.seeds"):
+        compare(other, watchers=())

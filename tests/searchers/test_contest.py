@@ -1,0 +1,160 @@
+"""Several searches under one budget: who asks when, what is charged, what does not matter."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from searchers import AnchorSearch, Outcome, RandomSearch
+from searchers.contest import Contest, Entered
+from spaces import GraphSpace
+from spaces.errors import InvalidInput
+
+PRICES = {"ranks": 3.0, "evaluation": 2.0}
+
+
+@cache
+def space():
+    return GraphSpace.create(2, 4)
+
+
+def searches(seed=0):
+    return {
+        "walk": AnchorSearch(space(), 2, 1000, walks=2, evaluate_every=2, seed=seed),
+        "random": RandomSearch(space(), 2, 1000, evaluations=1, seed=seed),
+        "few": RandomSearch(space(), 2, 2, evaluations=1, seed=seed),
+    }
+
+
+def contest(budget=40.0, price=lambda entry, proposal: PRICES[proposal.kind], entries=None):
+    return Contest(searches() if entries is None else entries, budget, price)
+
+
+def found(entered, cost=None):
+    rng = np.random.default_rng(entered.proposal.seed)
+    if entered.proposal.kind == "evaluation":
+        return Outcome(accuracy=float(rng.random()), cost=cost)
+    width = entered.proposal.hyper.width
+    return Outcome(log_weights=((-float(width),) * width,) * entered.proposal.hyper.depth, cost=cost)
+
+
+def drive(contest, order, at_once, result=found):
+    """[id -> Entered] of everything asked, ending trials in an order drawn from `order`."""
+    rng, flying, asked = np.random.default_rng(order), [], {}
+    while not contest.done:
+        while len(flying) < at_once and (entered := contest.ask()) is not None:
+            assert entered.id not in asked
+            asked[entered.id] = entered
+            flying.append(entered)
+        if not flying:
+            assert contest.done, "a contest that is not done has something to run"
+            break
+        entered = flying.pop(int(rng.integers(len(flying))))
+        contest.tell(entered.id, result(entered))
+        assert len(asked) < 500
+    return asked
+
+
+def test_each_search_spends_its_budget_and_no_more():
+    one = contest()
+    asked = drive(one, 0, 1)
+    by_entry = {name: [e.proposal for e in asked.values() if e.entry == name] for name in one.entries}
+    assert one.spent("random") == 40 == 2 * len(by_entry["random"])
+    assert len(by_entry["few"]) == 2  # it has no more to ask
+    cost = sum(PRICES[p.kind] for p in by_entry["walk"])
+    assert one.spent("walk") == cost <= 40 < cost + 3
+    assert all(one.over(name) for name in one.entries)
+    assert one.ask() is None
+    for entered in asked.values():
+        assert entered.id == f"{entered.entry}-{entered.proposal.index:05d}"
+        assert Entered.from_dict(json.loads(json.dumps(entered.to_dict()))) == entered
+
+
+@settings(max_examples=20, deadline=None)
+@given(order=st.integers(0, 2**32), at_once=st.integers(1, 12), priced=st.booleans())
+def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_once, priced):
+    price = (lambda entry, proposal: PRICES[proposal.kind]) if priced else (lambda entry, proposal: None)
+
+    def result(entered):  # a cost that only the trial can tell
+        return found(entered, 1.0 + entered.proposal.seed % 7 / 4)
+
+    reference, other = contest(price=price), contest(price=price)
+    one, two = drive(reference, 0, 1, result), drive(other, order, at_once, result)
+    assert one == two
+    assert [reference.spent(name) for name in one and reference.entries] == pytest.approx(
+        [other.spent(name) for name in other.entries]
+    )
+
+
+def test_the_search_that_has_spent_least_is_asked_first():
+    one = contest()
+    told = {}
+    while (entered := one.ask()) is not None and one.spent("random") < 20:
+        one.tell(entered.id, found(entered))
+        told[entered.entry] = told.get(entered.entry, 0.0) + PRICES[entered.proposal.kind]
+        if not one.over("few"):
+            assert max(told.values()) - min(told.get(name, 0) for name in one.entries) <= 3
+
+
+def test_a_search_alone_asks_what_it_asks_in_a_contest():
+    asked = drive(contest(), 1, 3)
+    alone = searches()["random"]
+    for entered in (e for e in asked.values() if e.entry == "random"):
+        proposal = alone.ask()
+        assert Entered.of("random", proposal) == entered
+        alone.tell(proposal.id, found(Entered("random", proposal)))
+
+
+def test_parents_are_those_of_the_same_search():
+    walk = {"a": AnchorSearch(space(), 2, 1000, evaluate_every=50, carry=True)}
+    asked = drive(contest(entries=walk, budget=20), 0, 1)
+    parents = [entered.proposal.parent for entered in asked.values()]
+    assert parents[0] is None
+    assert parents[1:] == list(asked)[:-1]
+
+
+def test_a_search_that_breaks_leaves_the_others_alone():
+    class Broken(RandomSearch):
+        def tell(self, id, outcome):
+            raise RuntimeError("no more")
+
+    one = contest(entries={"broken": Broken(space(), 2, 5), **searches()})
+    asked = drive(one, 0, 1)
+    assert one.failures == {"broken": "RuntimeError: no more"}
+    assert not one.over("broken")
+    assert one.over("random")
+    assert sum(entered.entry == "broken" for entered in asked.values()) == 1
+
+
+def test_failed_trials_are_charged():
+    one = contest()
+    asked = drive(one, 0, 2, lambda entered: Outcome(failure="broken"))
+    assert sum(entered.entry == "random" for entered in asked.values()) == 20
+
+
+def test_a_saved_state_goes_on_alike():
+    one = contest()
+    for _ in range(7):
+        entered = one.ask()
+        one.tell(entered.id, found(entered))
+    entered = one.ask()
+    copy = contest()
+    copy.load_state_dict(json.loads(json.dumps(one.state_dict())))
+    for contest_ in (one, copy):
+        contest_.tell(entered.id, found(entered))
+    assert drive(copy, 0, 1) == drive(one, 0, 1)
+
+
+def test_what_makes_no_contest_is_refused():
+    with pytest.raises(InvalidInput, match="at least one search"):
+        contest(entries={})
+    with pytest.raises(InvalidInput, match="budget > 0"):
+        contest(budget=0)
+    with pytest.raises(InvalidInput, match="id in flight"):
+        contest().tell("random-00000", Outcome(accuracy=0.5))
+    one = contest()
+    with pytest.raises(InvalidInput, match="same entries"):
+        one.load_state_dict({})
