@@ -159,7 +159,11 @@ def _ranks(training: Training, splits: Splits, config: Config) -> tuple[Outcome,
 def _evaluation(training: Training, splits: Splits, config: Config) -> tuple[Outcome, dict[str, Any], list[str]]:
     held_out = _batches(splits.architecture, splits, config, training.placement)
     _, accuracy = evaluate(training.network, held_out, training.placement)
-    return Outcome(accuracy=accuracy), {}, []
+    found: dict[str, Any] = {}
+    if config.outer.test_evaluations:
+        test = _batches(splits.test, splits, config, training.placement)
+        found["test_accuracy"] = evaluate(training.network, test, training.placement)[1]
+    return Outcome(accuracy=accuracy), found, []
 
 
 def _retraining(training: Training, splits: Splits, config: Config) -> tuple[Outcome, dict[str, Any], list[str]]:
