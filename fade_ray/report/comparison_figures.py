@@ -117,7 +117,7 @@ def _band(axis: Axes, band: Band, index: int, searchers: int) -> list[float]:
 
 def _partial(axis: Axes, trace: Trace, index: int) -> list[float]:
     """Draw a search that has not come to its end, as far as it came; its curve."""
-    ends = [cost for cost in trace.costs if cost <= trace.budget]
+    ends = list(trace.costs)
     values = anytime(trace, ends).reports
     known = axis.get_legend_handles_labels()[1]
     label = f"{short(trace.searcher)} (partial)"

@@ -1,0 +1,101 @@
+"""`report.html` of a rank study: one self-contained page from the files of its directory."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from markupsafe import Markup
+
+from fade_ray.analysis.rank_correlation import Ceiling, ceiling
+from fade_ray.report import entered_facts, facts, rank_facts
+from fade_ray.report.comparison_page import drawing, unwritable
+from fade_ray.report.page import environment
+from fade_ray.report.rank_courses import (
+    MOST_RESAMPLED,
+    Correlation,
+    Course,
+    by_setting,
+    ceiling_words,
+    correlations_at,
+    courses,
+    equal_seconds,
+)
+from fade_ray.report.rank_facts import RankFiles
+from fade_ray.report.rank_figures import drawn_from
+from fade_ray.report.style import dark_colours, house_style, replace_file
+from fade_ray.report.words import count, duration
+
+MISSING = {
+    "agreement": "It takes a trained hyper-architecture and three architectures trained alone to compare them.",
+    "marginals": "No hyper-architecture has finished yet.",
+    "epochs": "It takes a trained hyper-architecture and three architectures trained alone to correlate them.",
+    "time": "There is no time yet that all hyper-architectures have been trained for.",
+}
+"""What the page says where a figure has nothing to show."""
+
+
+def write_rank_report(folder: Path) -> Path:
+    """Write `figures/*.svg`, `figures/*.png` and `report.html` into the directory of a rank study, finished or not; the page's path.
+
+    Raises InvalidInput if the directory holds no readable rank study, or cannot be written.
+    """
+    folder = Path(folder)
+    files = RankFiles.read(folder)
+    found = courses(files.runs, files.alone)
+    equal = correlations_at(files.runs, files.alone, equal_seconds(found)) if found else []
+    try:
+        with house_style():
+            shown = drawn_from(files.runs, files.alone, found, equal)
+            drawn = {picture.name: drawing(picture, folder) for picture in shown}
+        path = folder / "report.html"
+        replace_file(path, _page(files, found, equal, drawn).encode())
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    return path
+
+
+def _page(
+    files: RankFiles, found: dict[str, list[Course]], equal: Sequence[Correlation], drawn: dict[str, Markup]
+) -> str:
+    run, results, settings = files.run, rank_facts.results(files), tuple(by_setting(files.runs))
+    noise = ceiling(files.alone) if files.alone else Ceiling(0, *[float("nan")] * 3)
+    trials, whole = entered_facts.trial_table(run.history), len(run.history.proposals)
+    done = sum(outcome.failure is None for outcome in run.history.outcomes.values())
+    word, sentence = run.state(done, whole, "trial")
+    ks, chance = rank_facts.regret_sizes(files)
+    entries = list(dict.fromkeys(entered.entry for entered in run.history.proposals.values()))
+    return (
+        environment()
+        .get_template("rank.html.j2")
+        .render(
+            name=run.name,
+            state=word,
+            sentence=sentence,
+            continuation=run.continuation("rank-study"),
+            warnings=facts.warnings(run.history),
+            first=rank_facts.verdict(results),
+            sentences=files.words,
+            headline=rank_facts.headline(files, results, noise.bound),
+            drawn={name: drawn.get(name, missing) for name, missing in MISSING.items()},
+            results=rank_facts.result_table(results, equal),
+            regrets=tuple(f"regret of the best {k}" if k > 1 else "regret of the best" for k in ks),
+            chance=[f"{100 * value:.2f} for {k}" for k, value in zip(ks, chance, strict=True)],
+            equal=duration(equal_seconds(found)) if found else None,
+            ceiling=ceiling_words(noise) if files.alone else None,
+            differences=rank_facts.difference_table(files.summary),
+            settings=settings,
+            setting_columns=tuple(range(3, 3 + len(settings))),
+            runs=rank_facts.run_table(files.runs, found),
+            alone=rank_facts.alone_table(files),
+            architectures=count(len(files.alone), "architecture"),
+            cut=len(files.alone) > MOST_RESAMPLED,
+            candidates=rank_facts.candidate_table(files),
+            cost=entered_facts.cost_table(run.history, {entry: [entry] for entry in entries}),
+            costs=(entered_facts.COSTS, entered_facts.COST_NUMBERS),
+            trials=trials,
+            trial_columns=((*entered_facts.TRIALS, "architecture, rows separated by /"), entered_facts.TRIAL_NUMBERS),
+            config=facts.config_table(run.config),
+            environment=facts.config_table({k: v for k, v in run.environment.items() if k != "command"}),
+            command=run.command,
+            dark=Markup(dark_colours()),
+        )
+    )
