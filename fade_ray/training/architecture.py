@@ -11,7 +11,7 @@ from fade_ray.nn import Chain, architecture_weights, initial_logits
 from fade_ray.nn.relaxations import draw_path
 
 from .config import ArchitectureConfig
-from .estimators import DRAWS, ESTIMATORS, Estimate
+from .estimators import DRAWS, ESTIMATORS, Batch, Estimate
 from .penalties import PENALTIES, scaled
 
 
@@ -55,15 +55,16 @@ class Architecture:
         """The candidate of largest weight in each row."""
         return self.weights.argmax(dim=1).tolist()
 
-    def draw(self) -> list[int]:
-        """The path of one weight step."""
-        return draw_path(DRAWS[self.config.draw](self.logits, self.mask), self.generator)
+    def draw_paths(self) -> list[list[int]]:
+        """The `weight_paths` paths of one weight step."""
+        probabilities = DRAWS[self.config.draw](self.logits, self.mask)
+        return [draw_path(probabilities, self.generator) for _ in range(self.config.weight_paths)]
 
     def moves(self, epoch: int) -> bool:
         """Whether the logits are trained in `epoch` (from 0): not during the warm-up."""
         return epoch >= self.config.warm_up
 
-    def step(self, network: Chain, batch: tuple[Tensor, Tensor], epoch: int) -> Estimate:
+    def step(self, network: Chain, batch: Batch, epoch: int) -> Estimate:
         """One update of the logits on one architecture batch (FaDE eq. 4)."""
         t = min(1.0, epoch / max(1, self.epochs - 1))
         penalty = scaled(PENALTIES[self.config.penalty], self.config.penalty_scale, t)
@@ -79,7 +80,7 @@ class Architecture:
         self.logits.masked_fill_(~self.mask, 0.0)
         return estimate
 
-    def stream(self, generator: torch.Generator) -> Iterator[tuple[Tensor, Tensor]]:
+    def stream(self, generator: torch.Generator) -> Iterator[Batch]:
         """Architecture batches without end: the smaller split is cycled (FaDE's code)."""
         return self.batches.cycle(generator)
 

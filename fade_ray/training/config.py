@@ -5,7 +5,7 @@ from typing import Literal
 
 from spaces.errors import require
 
-EstimatorName = Literal["score-function", "straight-through-exact", "straight-through-sampled"]
+EstimatorName = Literal["score-function", "score-function-split", "straight-through-exact", "straight-through-sampled"]
 DrawName = Literal["uniform", "weighted"]
 PenaltyName = Literal["none", "max-norm", "max-norm-by-cell"]
 
@@ -52,7 +52,9 @@ class ArchitectureConfig:
     draw: DrawName = "uniform"
     """How the weight step draws its candidates: uniformly, or by the architecture weights (the paper)."""
     paths: int = 6
-    """Paths per architecture batch, of the score function only."""
+    """Paths per architecture batch, of the score functions only; split, each sees its own part of the images."""
+    weight_paths: int = 1
+    """Paths among which each weight batch is split; their gradients are averaged over the images."""
     temperature: float = 10.0
     """Gumbel-softmax temperature tau, of the straight-through estimators only."""
     logit_std: float = 0.0
@@ -69,6 +71,7 @@ class ArchitectureConfig:
 
     def __post_init__(self) -> None:
         require(self.paths >= 2, "paths >= 2", "The leave-one-out baseline needs two paths; try 6.", paths=self.paths)
+        require(self.weight_paths >= 1, "weight_paths >= 1", "Use 1.", weight_paths=self.weight_paths)
         require(self.temperature > 0, "temperature > 0", "Try 10.", temperature=self.temperature)
         require(self.logit_std >= 0, "logit_std >= 0", "Try 0.5.", logit_std=self.logit_std)
         require(

@@ -17,6 +17,7 @@ from fade_ray.nn.chain import Path
 from .architecture import Architecture, TrainingFailed
 from .config import TrainConfig
 from .device import Placement
+from .estimators import Batch, split_batch
 
 
 @dataclass
@@ -43,8 +44,9 @@ class Training:
     """Trains `network` on the weights split, epoch by epoch; with `architecture`, bilevel and first-order (FaDE 2.2).
 
     Per step one batch of the architecture split updates the logits, then one batch of the weights split the network weights, along one
-    drawn candidate per row. Only the drawn candidates have a gradient and are stepped: their gradient is that of the dense form, but
-    where the dense form lets Adam's momentum and weight decay move the others too, here they rest.
+    drawn candidate per row, or split among several such paths (`weight_paths`). Only the drawn candidates have a gradient and are
+    stepped: their gradient is that of the dense form, but where the dense form lets Adam's momentum and weight decay move the others too,
+    here they rest.
 
     All randomness comes from generators seeded by `seed` and saved by `state_dict`; a training restored after an epoch goes on with the same
     bits on the CPU.
@@ -101,11 +103,12 @@ class Training:
                     estimate = self.architecture.step(self.network, theirs, self.epoch)
                 architecture.add(estimate.loss, estimate.correct, len(theirs[1]))
                 images += len(theirs[1])
-                multiply_adds += estimate.multiply_adds * len(theirs[1])
-            path = self.architecture.draw() if self.architecture is not None else ()
-            weights.add(*self.weight_step(ours, path), len(ours[1]))
+                multiply_adds += estimate.multiply_adds
+            paths = self.architecture.draw_paths() if self.architecture is not None else [()]
+            weights.add(*self.weight_step(ours, *paths), len(ours[1]))
             images += len(ours[1])
-            multiply_adds += 3 * self.network.multiply_adds(path) * len(ours[1])  # forward, and backward twice
+            for path, (_, labels) in zip(paths, split_batch(ours, len(paths)), strict=True):
+                multiply_adds += 3 * self.network.multiply_adds(path) * len(labels)  # forward, and backward twice
         metrics = self._read(weights, architecture)
         seconds = time.perf_counter() - start  # after the reading above, which waited for the device
         self.epoch += 1
@@ -117,21 +120,27 @@ class Training:
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
-    def weight_step(self, batch: tuple[Tensor, Tensor], path: Path) -> tuple[Tensor, Tensor]:
-        """One Adam step of the weights on `path`; returns the loss and the number of images classified right, on the device."""
-        images, labels = batch
+    def weight_step(self, batch: Batch, *paths: Path) -> tuple[Tensor, Tensor]:
+        """One Adam step of the weights on `paths`, each on its part of the batch, their gradients averaged over the images.
+
+        Returns the loss and the number of images classified right, on the device. BatchNorm takes the statistics of each part.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        with self.placement.precision():
-            scores = self.network(images, path)
-            loss = F.cross_entropy(scores, labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        losses, correct = [], []
+        for path, (images, labels) in zip(paths, split_batch(batch, len(paths)), strict=True):
+            with self.placement.precision():
+                scores = self.network(images, path)
+                loss = F.cross_entropy(scores, labels) * (len(labels) / len(batch[1]))
+            loss.backward()  # type: ignore[no-untyped-call]
+            losses.append(loss.detach())
+            correct.append((scores.detach().argmax(dim=1) == labels).sum())
         if self.config.clip:
             used = [p for p in self.network.parameters() if p.grad is not None]
             torch.nn.utils.clip_grad_value_(used, self.config.clip)
         self.optimizer.step()
-        return loss.detach(), (scores.detach().argmax(dim=1) == labels).sum()
+        return torch.stack(losses).sum(), torch.stack(correct).sum()
 
-    def _steps(self) -> Iterator[tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor] | None]]:
+    def _steps(self) -> Iterator[tuple[Batch, Batch | None]]:
         ours = self.batches.epoch(self.generators["weights"])
         if self.architecture is None or not self.architecture.moves(self.epoch):
             return ((batch, None) for batch in ours)

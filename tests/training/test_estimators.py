@@ -1,6 +1,7 @@
 """Architecture gradients against closed forms, the dense form and exact expectations, in float64."""
 
 import itertools
+import math
 from collections.abc import Callable
 
 import pytest
@@ -9,15 +10,27 @@ from _dense import DenseChain
 from scipy import stats
 from torch import Tensor
 from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
 
-from fade_ray.nn import ChainNetwork, NetworkConfig, architecture_weights, entropy, gumbel_softmax, initial_logits
+from fade_ray.nn import (
+    ChainNetwork,
+    NetworkConfig,
+    architecture_weights,
+    entropy,
+    gumbel_softmax,
+    initial_logits,
+    still,
+)
 from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.config import ArchitectureConfig
-from fade_ray.training.estimators import DRAWS, ESTIMATORS
+from fade_ray.training.estimators import DRAWS, ESTIMATORS, PASSES, forward_passes, leave_one_out, on_parts, split_batch
 from fade_ray.training.penalties import PENALTIES, factors, scaled
 from spaces import HyperArchitecture, catalogue
+from spaces.errors import InvalidInput
 
 DAGS = catalogue(1, 4)
+PATHS = list(itertools.product(range(3), range(2), range(3)))
+SCORE_FUNCTIONS = [name for name in ESTIMATORS if name.startswith("score-function")]
 HYPER = HyperArchitecture(((DAGS[3], DAGS[7], DAGS[30]), (DAGS[20], DAGS[20], DAGS[1]), (DAGS[2], DAGS[9], DAGS[12])))
 MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
 
@@ -120,25 +133,131 @@ def exact_gradient(losses: dict[tuple[int, ...], float], alpha: Tensor) -> Tenso
     return grad
 
 
-@pytest.mark.parametrize("norm", ["none", "row"])
-def test_score_function_is_unbiased(norm: str) -> None:
-    """Mean of 400 estimates against the gradient by enumeration: 7 z-tests together at alpha = 1e-3."""
-    net, data, alpha = network(norm).train(), batch(), 2 * logits()
-    paths = list(itertools.product(range(3), range(2), range(3)))
+def losses_of_parts(net: ChainNetwork, data: tuple[Tensor, Tensor], parts: int) -> list[dict[tuple[int, ...], float]]:
+    """The loss of every path on each part of the batch."""
+    found = []
     with torch.no_grad():
-        scores = net.forward_paths(data[0], paths)
-    expected = exact_gradient(
-        {p: float(F.cross_entropy(s, data[1])) for p, s in zip(paths, scores, strict=True)}, alpha
-    )
+        for images, labels in split_batch(data, parts):
+            scores = net.forward_paths(images, PATHS)
+            found.append({p: float(F.cross_entropy(s, labels)) for p, s in zip(PATHS, scores, strict=True)})
+    return found
+
+
+def mean_over_images(losses: list[dict[tuple[int, ...], float]], counts: list[int]) -> dict[tuple[int, ...], float]:
+    return {p: sum(n * part[p] for n, part in zip(counts, losses, strict=True)) / sum(counts) for p in PATHS}
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"), [("score-function", "none"), ("score-function", "row"), ("score-function-split", "row")]
+)
+def test_score_functions_are_unbiased(name: str, norm: str) -> None:
+    """Mean of the estimates against the gradient by enumeration: 7 z-tests together at alpha = 1e-3.
+
+    With BatchNorm the split one estimates the gradient of the loss under the statistics of the parts.
+    """
+    net, data, alpha = network(norm).train(), batch(), 2 * logits()
+    parts = 3 if name == "score-function-split" else 1
+    with still(net):
+        expected = exact_gradient(mean_over_images(losses_of_parts(net, data, parts), [6 // parts] * parts), alpha)
     generator = torch.Generator().manual_seed(5)
     config = ArchitectureConfig(paths=3)
     arguments = (net, data, alpha, MASK, no_penalty, config, generator)
-    estimates = torch.stack([ESTIMATORS["score-function"](*arguments).grad for _ in range(400)])
+    estimates = torch.stack([ESTIMATORS[name](*arguments).grad for _ in range(400)])
     error = (estimates.mean(dim=0) - expected)[MASK]
     spread = (estimates.std(dim=0) / len(estimates) ** 0.5)[MASK]
     limit = stats.norm.ppf(1 - 1e-3 / 2 / int(MASK.sum()))
     assert (error.abs() / spread).max() < limit
     assert spread.max() < 0.2 * expected.abs().max()  # precise enough to notice a wrong gradient
+
+
+@pytest.mark.parametrize("size", [6, 5, 3])
+@pytest.mark.parametrize("paths", [2, 3])
+def test_the_split_estimator_has_the_expectation_of_the_plain_one(size: int, paths: int) -> None:
+    """Exactly, by enumeration of all draws of 2 or 3 paths: without BatchNorm, both expect the gradient of the batch's mean loss."""
+    net, data, alpha = network(), batch(size=size), 2 * logits()
+    weights = architecture_weights(alpha, MASK)
+    losses, (whole,) = losses_of_parts(net, data, paths), losses_of_parts(net, data, 1)
+    counts = torch.tensor([len(labels) for _, labels in split_batch(data, paths)])
+    split, plain = torch.zeros_like(alpha), torch.zeros_like(alpha)
+    for drawn in itertools.product(PATHS, repeat=paths):
+        probability = math.prod(float(weights[i, k]) for path in drawn for i, k in enumerate(path))
+        parts = weights.new_tensor([part[path] for part, path in zip(losses, drawn, strict=True)])
+        split += probability * leave_one_out(parts, counts, drawn, weights)
+        alike = weights.new_tensor([whole[path] for path in drawn])
+        plain += probability * leave_one_out(alike, torch.full((paths,), size), drawn, weights)
+    torch.testing.assert_close(split, plain, rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(split, exact_gradient(whole, alpha), rtol=1e-8, atol=1e-12)
+    assert split.abs().max() > 1e-3
+
+
+@pytest.mark.parametrize("size", [8, 11])
+def test_the_split_estimate_sees_each_image_on_one_path(size: int) -> None:
+    net, data, alpha = network(), batch(size=size), logits()
+    config = ArchitectureConfig(paths=4)
+    weights = architecture_weights(alpha, MASK)
+    generator = torch.Generator().manual_seed(4)
+    drawn = [draw_path(weights, generator) for _ in range(4)]
+    scores = torch.cat([net(x, path) for (x, _), path in zip(split_batch(data, 4), drawn, strict=True)])
+    losses = F.cross_entropy(scores, data[1], reduction="none").detach()
+    parts = losses.tensor_split(4)
+    expected = torch.zeros_like(alpha)
+    for p, path in enumerate(drawn):
+        others = torch.stack([part.mean() for q, part in enumerate(parts) if q != p]).mean()
+        onehot = F.one_hot(torch.tensor(path), 3)
+        expected += (parts[p] - others).sum() / size * (onehot - weights)
+    generator.manual_seed(4)
+    estimate = ESTIMATORS["score-function-split"](net, data, alpha, MASK, no_penalty, config, generator)
+    torch.testing.assert_close(estimate.grad, expected.masked_fill(~MASK, 0.0), rtol=1e-8, atol=1e-12)
+    torch.testing.assert_close(estimate.loss, losses.mean())
+    assert int(estimate.correct) == int((scores.argmax(dim=1) == data[1]).sum())
+    cost = sum(net.multiply_adds(path) * len(part) for path, part in zip(drawn, parts, strict=True))
+    assert estimate.multiply_adds == cost
+
+
+def test_on_equal_images_the_score_functions_agree() -> None:
+    net, alpha = network(), logits()
+    images, labels = batch(size=1)
+    data = images.expand(8, -1, -1, -1), labels.expand(8)
+    first, second = (
+        ESTIMATORS[name](
+            net, data, alpha, MASK, no_penalty, ArchitectureConfig(paths=4), torch.Generator().manual_seed(3)
+        )
+        for name in SCORE_FUNCTIONS
+    )
+    torch.testing.assert_close(first.grad, second.grad, rtol=1e-8, atol=1e-12)
+    assert second.multiply_adds < first.multiply_adds
+
+
+@pytest.mark.parametrize("name", SCORE_FUNCTIONS)
+def test_multiply_adds_of_the_score_functions_count_what_runs(name: str) -> None:
+    config, generator = ArchitectureConfig(paths=5), torch.Generator().manual_seed(1)
+    with FlopCounterMode(display=False) as counter:
+        estimate = ESTIMATORS[name](network(), batch(size=11), logits(), MASK, no_penalty, config, generator)
+    assert counter.get_total_flops() == 2 * estimate.multiply_adds
+
+
+def test_more_paths_than_images_cannot_be_split() -> None:
+    with pytest.raises(InvalidInput, match="paths=7, images=6"):
+        on_parts(network(), batch(), [(0, 0, 0)] * 7)
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_forward_passes_bound_what_is_counted(name: str) -> None:
+    """With candidates of equal cost the bound is reached, but for what several paths or candidates share: the entry of a row."""
+    assert PASSES.keys() == ESTIMATORS.keys()
+    equal = [dag for dag in DAGS if dag.operations == 5][:3]
+    config = ArchitectureConfig(estimator=name, paths=4)  # type: ignore[arg-type]
+    layers = NetworkConfig(depth=1, final_channels=4, kernel=3, share=False)
+    hyper = HyperArchitecture((tuple(equal),))
+    net = ChainNetwork(hyper, layers, side=8, channels=1, classes=5, generator=torch.Generator())
+    images, labels = torch.zeros(8, 1, 8, 8), torch.zeros(8, dtype=torch.long)
+    alpha, mask = torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool)
+    estimate = ESTIMATORS[name](net, (images, labels), alpha, mask, no_penalty, config, torch.Generator())
+    passes = estimate.multiply_adds / (8 * net.multiply_adds([0]))
+    bound = forward_passes(config, width=3)
+    exact = name in ("straight-through-sampled", "score-function-split")
+    assert passes == pytest.approx(bound) if exact else 1 < passes < bound
+    assert forward_passes(config, 5) - bound == (2 if name == "straight-through-exact" else 0)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -167,7 +286,7 @@ def test_the_penalty_adds_its_gradient(name: str, penalty: str) -> None:
     difference = grad(scaled(PENALTIES[penalty], 1.0, 0.0)) - grad(no_penalty)
     leaf = alpha.clone().requires_grad_(True)
     sample = gumbel_softmax(leaf, MASK, 10.0, torch.Generator().manual_seed(3)).soft
-    weights = architecture_weights(leaf, MASK) if name == "score-function" else sample
+    weights = architecture_weights(leaf, MASK) if name in SCORE_FUNCTIONS else sample
     (expected,) = torch.autograd.grad(weights.amax(dim=1).sum(), leaf)  # r(0) = 1 in every row
     torch.testing.assert_close(difference, expected, rtol=1e-8, atol=1e-12)
 

@@ -6,10 +6,12 @@ from functools import lru_cache
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from fade_ray.data import Batches, Splits, load
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.training import Architecture, ArchitectureConfig, TrainConfig, Training, TrainingFailed, evaluate, place
+from fade_ray.training.estimators import ESTIMATORS, split_batch
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
 
@@ -82,14 +84,15 @@ def test_an_architecture_learns() -> None:
     assert accuracy > 0.6  # ten classes
 
 
-@pytest.mark.parametrize("estimator", ["score-function", "straight-through-exact", "straight-through-sampled"])
-def test_a_restored_training_is_the_same_training(estimator: str) -> None:
-    whole = training(SEVERAL, epochs=3, estimator=estimator)
+@pytest.mark.parametrize(("estimator", "paths"), [*((name, 1) for name in ESTIMATORS), ("score-function-split", 3)])
+def test_a_restored_training_is_the_same_training(estimator: str, paths: int) -> None:
+    options = {"estimator": estimator, "weight_paths": paths}
+    whole = training(SEVERAL, epochs=3, **options)
     for _ in range(3):
         expected = whole.run_epoch()
-    first = training(SEVERAL, epochs=3, estimator=estimator)
+    first = training(SEVERAL, epochs=3, **options)
     first.run_epoch()
-    second = training(SEVERAL, epochs=3, seed=9, estimator=estimator)  # another start, all of it replaced
+    second = training(SEVERAL, epochs=3, seed=9, **options)  # another start, all of it replaced
     second.seed = first.seed
     second.load_state_dict(torch.load(io.BytesIO(state_of(first)), weights_only=True))
     while not second.finished:
@@ -150,6 +153,65 @@ def test_only_the_drawn_candidates_are_stepped() -> None:
         for cell, old in zip(cells, before, strict=True)
     ]
     assert moved == [False, True, False]
+
+
+def first_batch(trained: Training) -> tuple[torch.Tensor, torch.Tensor]:
+    return next(trained.batches.epoch(torch.Generator().manual_seed(0)))
+
+
+def test_one_path_per_batch_is_the_plain_step_bit_by_bit() -> None:
+    ours, plain = training(SEVERAL), training(SEVERAL)
+    ours.network.train()
+    plain.network.train()
+    for path in ([1, 0], [2, 1], [0, 0]):
+        images, labels = first_batch(plain)
+        loss, correct = ours.weight_step((images, labels), path)
+        plain.optimizer.zero_grad()
+        scores = plain.network(images, path)
+        expected = F.cross_entropy(scores, labels)
+        expected.backward()
+        torch.nn.utils.clip_grad_value_(plain.network.parameters(), plain.config.clip)
+        plain.optimizer.step()
+        assert torch.equal(loss, expected.detach())
+        assert torch.equal(correct, (scores.argmax(dim=1) == labels).sum())
+        assert all(torch.equal(a, b) for a, b in zip(weights_of(ours), weights_of(plain), strict=True))
+
+
+@pytest.mark.parametrize("size", [64, 61])
+def test_a_split_batch_averages_the_gradients_of_its_paths_over_the_images(size: int) -> None:
+    trained = training(SEVERAL)
+    trained.network.train()
+    images, labels = (value[:size] for value in first_batch(trained))
+    paths = [[1, 0], [2, 1], [1, 1]]
+    expected = {name: torch.zeros_like(p) for name, p in trained.network.named_parameters()}
+    total = 0.0
+    for path, (x, y) in zip(paths, split_batch((images, labels), 3), strict=True):
+        trained.network.zero_grad()
+        loss = F.cross_entropy(trained.network(x, path), y)
+        loss.backward()
+        total += float(loss.detach()) * len(y) / size
+        for name, p in trained.network.named_parameters():
+            if p.grad is not None:
+                expected[name] += p.grad * (len(y) / size)
+    loss, correct = trained.weight_step((images, labels), *paths)
+    assert float(loss) == pytest.approx(total, rel=1e-5)
+    assert 0 <= int(correct) <= size
+    for name, p in trained.network.named_parameters():
+        if p.grad is None:  # of candidate 0 of the first row, which is on no path
+            assert name.startswith("rows.0.mixed.cells.0.")
+        else:
+            torch.testing.assert_close(p.grad, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_an_epoch_of_split_batches_sees_every_image_once() -> None:
+    trained = training(SEVERAL, estimator="score-function-split", weight_paths=4)
+    metrics = trained.run_epoch()
+    whole = training(SEVERAL, estimator="straight-through-sampled").run_epoch()
+    assert metrics["images"] == whole["images"]
+    cheapest, dearest = trained.network.multiply_adds([0, 1]), trained.network.multiply_adds([2, 0])
+    assert 4 * cheapest <= metrics["multiply_adds"] / (metrics["images"] / 2) <= 4 * dearest
+    assert 0 <= metrics["accuracy"] <= 1
+    assert 0 <= metrics["architecture_accuracy"] <= 1
 
 
 def test_the_larger_split_sets_the_epoch() -> None:
@@ -223,7 +285,15 @@ def test_training_configurations_that_cannot_be(values: dict[str, float]) -> Non
 
 
 @pytest.mark.parametrize(
-    "values", [{"paths": 1}, {"temperature": 0.0}, {"logit_std": -1.0}, {"warm_up": -1}, {"penalty_scale": -1.0}]
+    "values",
+    [
+        {"paths": 1},
+        {"temperature": 0.0},
+        {"logit_std": -1.0},
+        {"warm_up": -1},
+        {"penalty_scale": -1.0},
+        {"weight_paths": 0},
+    ],
 )
 def test_architecture_configurations_that_cannot_be(values: dict[str, float]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(values))):
