@@ -130,7 +130,7 @@ def _page(found: ComparisonRun, drawn: dict[str, Markup]) -> str:
             drawn={name: drawn.get(name, missing) for name, missing in MISSING.items()},
             k=comparison.k if comparison else 10,
             results=results_table(comparison) if comparison else [],
-            tests=test_table(comparison) if comparison else [],
+            tests=paired_table(comparison) if comparison else [],
             searches=search_table(comparison) if comparison else [],
             floor=percent(comparison.floor) if comparison else None,
             unit=comparison.unit if comparison else None,
@@ -229,7 +229,7 @@ def results_table(comparison: Comparison) -> list[Row]:
     ]
 
 
-def test_table(comparison: Comparison) -> list[Row]:
+def paired_table(comparison: Comparison) -> list[Row]:
     """Per test: searcher, baseline, measure, pairs, difference, interval, d_z, share of better pairs, p, p after Holm, verdict."""
     return [
         (

@@ -119,15 +119,16 @@ def _ceiling(axis: Axes, noise: Ceiling, upright: bool) -> None:
         line(noise.bound, color=MUTED, lw=1.2, ls=LINES[2])
 
 
-def ceiling_words(noise: Ceiling) -> str:
-    """What is shaded, in words."""
+def ceiling_words(noise: Ceiling, shaded: bool = True) -> str:
+    """What the noise ceiling is, in words; `shaded`: where it is drawn."""
     if noise.repeats < 2:
         return "Architectures were trained alone once each, so the noise ceiling is unknown."
     if not math.isfinite(noise.bound):
         return f"The {noise.repeats} repeats of training alone do not agree with each other ({rho_text(noise.between)}): there is no noise ceiling."
+    shade = "Shaded: above the noise ceiling. " if shaded else ""
     return (
-        f"Shaded: above the noise ceiling, {noise.bound:.2f}, which a rank without any noise would reach on average, since "
-        f"{count(noise.repeats, 'repeat')} of training alone agree with each other by {noise.between:.2f} only."
+        f"{shade}A rank without any noise would reach {noise.bound:.2f} on average, the noise ceiling, since {count(noise.repeats, 'repeat')} of "
+        f"training alone agree with each other by {noise.between:.2f}."
     )
 
 

@@ -80,7 +80,7 @@ def _page(
             regrets=tuple(f"regret of the best {k}" if k > 1 else "regret of the best" for k in ks),
             chance=[f"{100 * value:.2f} for {k}" for k, value in zip(ks, chance, strict=True)],
             equal=duration(equal_seconds(found)) if found else None,
-            ceiling=ceiling_words(noise) if files.alone else None,
+            ceiling=ceiling_words(noise, shaded=False) if files.alone else None,
             differences=rank_facts.difference_table(files.summary),
             settings=settings,
             setting_columns=tuple(range(3, 3 + len(settings))),

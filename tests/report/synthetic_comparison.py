@@ -139,11 +139,11 @@ def studied(
     """A directory of `fade-ray rank-study`; the summary is there where it can be."""
     record = SyntheticEntered(folder, "fade-ray rank-study --seeds 0 1 2")
     for run in runs:
-        entered = record.propose(f"{run.setting}-{run.seed}", "ranks", hyper)
+        entered = record.propose(run.setting, "ranks", hyper)
         record.finish(entered, Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth), hyper_accuracy=run.accuracy)
     for one in alone if table is None else ():
-        for repeat, accuracy in enumerate(one.accuracies):
-            entered = record.propose(f"alone-{repeat}", "evaluation", hyper.architecture(one.choice))
+        for accuracy in one.accuracies:
+            entered = record.propose("alone", "evaluation", hyper.architecture(one.choice))
             record.finish(entered, Outcome(accuracy=accuracy))
     enough = len(alone) >= 3 and runs and all(run.epochs for run in runs) and table is None
     summary = RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict() if enough else {}
@@ -151,6 +151,7 @@ def studied(
         "hyper": hyper.code(),
         "runs": [run.to_dict() for run in runs],
         "alone": [one.to_dict() for one in alone],
+        "verdict": ["as the command says it"],
     }
     write(folder, ranks={**document, "table": table, "summary": summary})
     if ended:

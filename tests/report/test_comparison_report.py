@@ -1,0 +1,266 @@
+"""The page and the figures of a comparison: finished, partial, empty and replayed ones; what they say is what the traces say."""
+
+import json
+import math
+import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from synthetic_comparison import SKILL, SyntheticEntered, architecture, compared, synthetic_traces, write
+from test_report_page import EVIL, Page
+
+from fade_ray.analysis.comparison import Comparison
+from fade_ray.analysis.traces import Trace
+from fade_ray.report.comparison_figures import anytime_curves, budget_axis, effects, pictures, seeds, write_figures
+from fade_ray.report.comparison_page import (
+    ComparisonRun,
+    paired_table,
+    results_table,
+    search_table,
+    verdict,
+    write_comparison_report,
+)
+from fade_ray.report.style import SERIES, house_style
+from searchers.base import Outcome
+from spaces.dag import Dag
+from spaces.errors import InvalidInput
+
+FIGURES = {"anytime", "seeds", "effects", "best"}
+
+
+def report(folder: Path) -> Page:
+    path = write_comparison_report(folder)
+    assert path == folder / "report.html"
+    return Page(path)
+
+
+def numbers(data: Any) -> list[float]:
+    """All numbers in JSON data."""
+    if isinstance(data, bool) or data is None or isinstance(data, str):
+        return []
+    if isinstance(data, dict):
+        return [value for item in data.values() for value in numbers(item)]
+    return [value for item in data for value in numbers(item)] if isinstance(data, list) else [float(data)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("comparison")
+    compared(folder, synthetic_traces(partial=[("bayes", 2)]))
+    write_comparison_report(folder)
+    return folder
+
+
+def test_a_finished_comparison(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    assert {name for name, alt in page.figures().items() if len(alt) > 20} == FIGURES
+    assert "Shown to be better than random: fade and evolution. No difference shown for bayes." in page.text
+    for sentence in json.loads((finished / "comparison.json").read_text())["verdict"]:
+        assert sentence in page.text
+    assert page.source.index("Verdict") < page.source.index("<svg")
+    assert "finished 23 of 24 searches complete." in page.text
+    assert "1 partial, left out of means and tests" in page.text
+    assert "bayes 2 partial 6 6 k" in page.text, "the search that did not come to its end is marked"
+    assert "5 (+ 1 partial)" in page.text
+    assert "All 282 trials" in page.text
+    assert "chance level 10.0 %" in page.text
+    assert "fade-ray compare --seeds 0 1 2" in page.text
+    assert "data.name digits" in page.text
+
+
+def test_every_trial_of_the_record_is_on_the_page(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    for trace in synthetic_traces(partial=[("bayes", 2)])[::5]:
+        for score, test in zip(trace.scores, trace.reports, strict=True):
+            assert (
+                f"{trace.searcher}-{trace.seed} evaluation 1 5 done {100 * score:.2f} % {100 * test:.2f} %" in page.text
+            )
+
+
+def test_no_number_of_the_tables_is_made_up(finished: Path) -> None:
+    known = np.array(numbers(json.loads((finished / "comparison.json").read_text())))
+    known = np.concatenate(
+        [known, 100 * known, known / 12_000 * 100]
+    )  # shares in percent, spending as a share of the budget
+    comparison = ComparisonRun.read(finished).comparison
+    assert comparison is not None
+    rows = [*results_table(comparison), *paired_table(comparison), *search_table(comparison)]
+    cells = [cell for row in rows for cell in row if re.search(r"\d", cell) and " k" not in cell]
+    assert len(cells) > 200
+    for found in (float(text) for cell in cells for text in re.findall(r"[-+]?\d+(?:\.\d+)?", cell)):
+        assert np.abs(known - found).min() <= 0.0051 or found == 0.001, found
+
+
+def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
+    page = Page(finished / "report.html")
+    assert not re.search(r"https?:|@import", page.source)
+    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "embed", "image"}
+    for _, attributes in page.tags:
+        for key in ("src", "href", "xlink:href"):
+            assert (attributes.get(key) or "#").startswith("#")
+    ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
+    assert len(ids) == len(set(ids))
+
+
+def test_a_verdict_claims_no_more_than_the_tests() -> None:
+    alike = Comparison.of(synthetic_traces(searchers=("random", "bayes")), "random")
+    assert verdict(alike)[0] == "No difference shown: no searcher was shown to be better than random."
+    few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
+    assert verdict(few)[0].startswith("No difference shown")
+    assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.25 at best"
+    single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
+    assert verdict(single)[0].startswith("Nothing can be said yet")
+
+
+def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> None:
+    traces = synthetic_traces()
+    comparison = Comparison.of(traces, "random")
+    with house_style():
+        picture = anytime_curves(traces, comparison)
+    assert picture is not None
+    (axis,) = picture.figure.axes
+    for name, band, line in zip(SKILL, comparison.bands, axis.lines, strict=True):
+        assert line.get_label() == f"{name} (6 seeds)"
+        heights = np.asarray(line.get_ydata(), float)
+        assert heights[:-1] == pytest.approx(100 * np.asarray(band.mean), nan_ok=True)
+        first = float(np.asarray(line.get_xdata())[np.isfinite(heights)][0])
+        assert first == pytest.approx(3000 if name == "fade" else 1000, abs=120), "FaDE has paid for its ranks before"
+        finals = [trace.reports[int(np.argmax(trace.scores))] for trace in traces if trace.searcher == name]
+        assert heights[-1] == pytest.approx(100 * np.mean(finals))
+    looks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in axis.lines}
+    assert len(looks) == len(SKILL)
+    assert axis.get_xlabel() == "budget spent (training images)"
+    assert "%" in axis.get_ylabel()
+
+
+def test_seconds_become_minutes_or_hours() -> None:
+    traces = [
+        Trace("random", 0, budget, "seconds of training", (1.0,), (0.5,), (0.5,)) for budget in (60.0, 600.0, 9000.0)
+    ]
+    axes = [budget_axis(Comparison.of([trace], "random")) for trace in traces]
+    assert axes == [(1.0, "seconds of training"), (60.0, "minutes of training"), (3600.0, "hours of training")]
+
+
+def test_partial_searches_are_thin_lines_and_in_no_mean() -> None:
+    traces = synthetic_traces(seeds=2, searchers=("random", "fade"), partial=[("fade", 0), ("fade", 1), ("random", 1)])
+    comparison = Comparison.of(traces, "random")
+    with house_style():
+        picture = anytime_curves(traces, comparison)
+        shown = {picture.name for picture in pictures(traces, comparison)}
+    assert picture is not None
+    lines = picture.figure.axes[0].lines
+    assert [line.get_linewidth() == 1.0 for line in lines] == [False, True, True, True]
+    labels = [str(line.get_label()) for line in lines]
+    assert labels[0] == "random (1 seed)"
+    assert [label for label in labels if "partial" in label] == ["fade (partial)"]
+    assert shown == {"anytime", "seeds", "best"}, "without a pair there is no test"
+
+
+def test_the_forest_plot_shows_the_tests() -> None:
+    comparison = Comparison.of(synthetic_traces(), "random")
+    with house_style():
+        picture = effects(comparison)
+    assert picture is not None
+    axis = picture.figure.axes[0]
+    tests = [test for test in comparison.tests if test.measure == "final"]
+    drawn = [line for line in axis.lines if line.get_marker() not in ("None", "")]
+    assert [float(line.get_xdata()[0]) for line in drawn] == pytest.approx([100 * test.difference for test in tests])
+    bars = [line for line in axis.lines if line.get_marker() in ("None", "") and line.get_color() in SERIES]
+    assert [tuple(line.get_xdata()) for line in bars] == [pytest.approx((100 * t.low, 100 * t.high)) for t in tests]
+    filled = [line.get_markerfacecolor() == line.get_color() for line in drawn]
+    assert filled == [test.shown for test in tests]
+    assert len(set(filled)) == 2
+    texts = [text.get_text() for text in axis.texts]
+    assert texts[0].startswith("better in 100 % of 6 pairs")
+    heights = [text.xy[1] for text in axis.texts]
+    assert heights == [0, 1, 2], "each beside its searcher"
+
+
+def test_few_seeds_are_joined_and_many_are_not() -> None:
+    with house_style():
+        joined, many = (seeds(Comparison.of(synthetic_traces(n, 3), "random")) for n in (3, 20))
+    assert joined is not None
+    assert many is not None
+    assert "Lines join" in joined.caption
+    assert "Lines join" not in many.caption
+    assert max(len(line.get_xdata()) for line in many.figure.axes[0].lines) == 20
+
+
+def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
+    paths = write_figures(synthetic_traces(100, 6, ("fade", "random")), tmp_path)
+    assert {path.stem for path in paths} == FIGURES
+    assert sum(path.stat().st_size for path in paths if path.suffix == ".svg") < 1_500_000
+    for path in paths:
+        assert path.suffix == ".svg" or path.read_bytes().startswith(b"\x89PNG")
+    without = write_figures(synthetic_traces(2, 4, ("evolution", "bayes")), tmp_path / "other")
+    assert "effects" in {path.stem for path in without}, "the first searcher stands in for a missing random search"
+
+
+def test_a_replay_has_no_record(tmp_path: Path) -> None:
+    traces = synthetic_traces(2, 5, ("fade", "random"), unit="evaluations")
+    tmp_path.joinpath("replay").mkdir()
+    pq.write_table(pa.Table.from_pylist([trace.to_dict() for trace in traces]), tmp_path / "replay" / "traces.parquet")
+    page = report(tmp_path / "replay")
+    assert "replayed on a table" in page.text
+    assert "finished 4 of 4 searches complete. Replayed on a table" in page.text
+    assert "All 20 evaluations" in page.text
+    assert f"fade 0 1 1.25 k {100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %" in page.text
+    assert "No config.json" in page.text
+
+
+def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
+    run = SyntheticEntered(tmp_path, "fade-ray compare")
+    page = report(tmp_path)
+    assert set(page.figures()) == FIGURES
+    assert not any(page.figures().values())
+    assert "unfinished No search has begun." in page.text
+    assert "There are no traces yet, so nothing can be said." in page.text
+    assert "No trial was proposed yet" in page.text
+    assert f"fade-ray compare --out {tmp_path}" in page.text
+    waiting = run.propose("fade-0", "ranks", architecture(Dag(3)))
+    failing = run.propose("fade-0", "evaluation", architecture(Dag(3)))
+    run.finish(failing, Outcome(failure="the loss is NaN"))
+    write(tmp_path, traces=[Trace("fade", 0, 100.0, "training images", (), (), (), False).to_dict()])
+    page = report(tmp_path)
+    assert not any(page.figures().values()), "nothing was evaluated"
+    assert "0 of 1 search complete." in page.text
+    assert "1 trial in flight" in page.text
+    assert f"{waiting.id} fade-0 hyper-architecture 1 5 in flight" in page.text
+    assert "failed: the loss is NaN" in page.text
+    assert "nan" not in re.sub(r"is NaN|<svg.*?</svg>", "", page.text).lower().split()
+
+
+def test_everything_is_escaped(tmp_path: Path) -> None:
+    folder = tmp_path / "<b>run<b>"
+    traces = synthetic_traces(2, 4, ("random", EVIL))
+    run = compared(folder, traces, ended=False)
+    run.journal.append("warning", id=None, message=EVIL)
+    write(folder, config={"command": EVIL, EVIL: [EVIL]}, environment={"platform": EVIL})
+    page = report(folder)
+    assert not {"script", "b"} & {tag for tag, _ in page.tags}
+    assert page.text.count("alert('1')") >= 10
+    for path in (folder / "figures").glob("*.svg"):
+        ET.parse(path)
+
+
+def test_directories_that_are_no_comparison(tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match=r"records\.jsonl, traces\.json"):
+        write_comparison_report(tmp_path)
+    for content in ("{", "[1]", '[{"searcher": "a"}]'):
+        (tmp_path / "traces.json").write_text(content)
+        with pytest.raises(InvalidInput, match=r"traces\.json"):
+            write_comparison_report(tmp_path)
+    (tmp_path / "traces.json").write_text("[]")
+    assert "There are no traces yet" in report(tmp_path).text
+
+
+def test_what_is_undefined_is_a_dash() -> None:
+    (row,) = results_table(Comparison.of(synthetic_traces(1, 3, ("random",)), "random"))
+    assert row[3:5] == ("–", "–"), "one seed has no deviation"
+    assert not any("nan" in cell for cell in row)
+    assert math.isfinite(float(row[2]))
