@@ -53,8 +53,8 @@ class StudyConfig:
     """Candidates: graphs of `--operations`, or the blocks of NAS-Bench-Macro (needs --table)."""
     graphs: int = 5
     """Graphs per row, the same in all rows: equally spaced in the catalogue of those with that many operations."""
-    operations: int = 7
-    """Operations of each graph on 5 vertices (FaDE 3.1: seven fit the paper's number of weights)."""
+    operations: tuple[int, ...] = (7,)
+    """Operations of the graphs, all on 5 vertices (FaDE 3.1: seven fit the paper's number of weights); several are shared out among the graphs."""
     rank_epochs: int = 50
     """Epochs of the hyper-architecture."""
     sample: int = 16
@@ -80,6 +80,7 @@ class StudyConfig:
         require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
         for name in ("rank_epochs", "alone_epochs", "repeats"):
             require(getattr(self, name) >= 1, f"{name} >= 1", "Use 1 or more.", **{name: getattr(self, name)})
+        require(len(self.operations) > 0, "len(operations) >= 1", "Use 7.", operations=self.operations)
         require(self.graphs >= 2, "graphs >= 2", "One candidate leaves nothing to rank.", graphs=self.graphs)
         require(self.sample >= 3, "sample >= 3", "A correlation needs three; try 16.", sample=self.sample)
         remedy = "Give the file of NAS-Bench-Macro with --table."

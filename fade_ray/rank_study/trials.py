@@ -1,6 +1,7 @@
 """What a rank study trains: the hyper-architecture, then a stratified sample of the architectures in it."""
 
 import dataclasses
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import product
 
@@ -30,16 +31,22 @@ def hyper_architecture(study: StudyConfig, depth: int) -> HyperArchitecture:
     return HyperArchitecture((graphs(study.graphs, study.operations),) * depth)
 
 
-def graphs(count: int, operations: int) -> tuple[Dag, ...]:
-    """`count` graphs on five vertices with `operations` operations, equally spaced in their canonical order (86 have seven)."""
-    found = [dag for dag in enumerate_dags(VERTICES) if dag.operations == operations]
-    if len(found) < count:
-        raise InvalidInput(
-            f"{count} graphs on {VERTICES} vertices with operations={operations} are asked for, but there are {len(found)}. "
-            "Lower --graphs or choose --operations from 5 to 10."
-        )
-    places = [int((i + 0.5) * len(found) / count) for i in range(count)]  # the middles of equal parts
-    return tuple(found[place] for place in places)
+def graphs(count: int, operations: Sequence[int]) -> tuple[Dag, ...]:
+    """`count` graphs on five vertices, shared out among the numbers of operations; of one number equally spaced in canonical order (86 have seven).
+
+    InvalidInput where there are fewer than asked for.
+    """
+    wanted = Counter(operations[i * len(operations) // count] for i in range(count))
+    chosen: list[Dag] = []
+    for number, share in wanted.items():
+        found = [dag for dag in enumerate_dags(VERTICES) if dag.operations == number]
+        if len(found) < share:
+            raise InvalidInput(
+                f"{share} graphs on {VERTICES} vertices with {number} operations are asked for, but there are {len(found)}. "
+                "Lower --graphs or choose --operations from 5 to 10."
+            )
+        chosen += [found[int((i + 0.5) * len(found) / share)] for i in range(share)]  # the middles of equal parts
+    return tuple(chosen)
 
 
 def search(study: StudyConfig, depth: int) -> StagedSearch[Entered]:

@@ -27,12 +27,14 @@ def everything(study, depth=2, ranks=None):
 
 
 def test_the_graphs_have_the_operations_and_are_spread():
-    five = graphs(5, 7)
+    five = graphs(5, (7,))
     assert len(set(five)) == 5
     assert all(dag.operations == 7 and dag.n == 5 for dag in five)
-    assert len(graphs(86, 7)) == len(set(graphs(86, 7))) == 86
+    assert len(graphs(86, (7,))) == len(set(graphs(86, (7,)))) == 86
+    assert [dag.operations for dag in graphs(5, (5, 6, 7, 8, 10))] == [5, 6, 7, 8, 10]
+    assert [dag.operations for dag in graphs(5, (6, 9))] == [6, 6, 6, 9, 9]
     with pytest.raises(InvalidInput, match="there are 86"):
-        graphs(87, 7)
+        graphs(87, (7,))
 
 
 def test_the_sample_has_one_of_each_stratum_of_the_predicted_rank():
