@@ -32,6 +32,8 @@ class ContestConfig:
     """What each search may spend; by default as many images as 30 evaluated architectures take, or 300 seconds."""
 
     def __post_init__(self) -> None:
+        names = tuple(name for given in self.searchers for name in given.split(",") if name)  # "fade,random" is two
+        object.__setattr__(self, "searchers", names)
         for name in (*self.searchers, self.baseline):
             if name not in ENTRANTS:
                 near = difflib.get_close_matches(name, ENTRANTS, n=1, cutoff=0.0)[0]

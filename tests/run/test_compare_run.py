@@ -121,3 +121,7 @@ def test_another_comparison_in_the_same_folder_is_refused(whole: Path) -> None:
     other = replace(config, contest=replace(config.contest, seeds=(0, 1, 2)))
     with pytest.raises(InvalidInput, match=r"contest\.seeds"):
         compare(other, watchers=())
+
+
+def test_searchers_may_be_given_with_commas() -> None:
+    assert ContestConfig(searchers=("fade,random", "bayes")).searchers == ("fade", "random", "bayes")
