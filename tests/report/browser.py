@@ -1,0 +1,114 @@
+"""Pages looked at by a real browser: headless Chromium opens a copy of a page that measures itself and writes down what it found."""
+
+import html
+import json
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+INSTALL = (
+    "no Chromium to look at pages with: install one (Debian, Ubuntu: apt-get install chromium) or name its binary in "
+    "the environment variable CHROMIUM"
+)
+SECONDS = 120
+NONCE = "looked-at"
+"""Pages allow no script; the copy allows those with this nonce alone."""
+
+LISTEN = """
+window.troubles = [];
+window.addEventListener("error", event => troubles.push("error: " + (event.message || event.target.outerHTML)), true);
+window.addEventListener("securitypolicyviolation", event => troubles.push("refused: " + event.blockedURI));
+for (const level of ["error", "warn"]) console[level] = (...words) => troubles.push(level + ": " + words.join(" "));
+"""
+
+MEASURE = """
+for (const details of document.querySelectorAll("details")) details.open = true;
+const box = element => element.getBoundingClientRect();
+const scrolls = element => element.closest(".scroll, .drawing") !== null;
+const crossing = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+const figures = [...document.querySelectorAll("figure")].map(figure => {
+  const drawing = figure.querySelector("svg"), size = drawing ? box(drawing) : null;
+  const texts = drawing ? [...drawing.querySelectorAll("text")].filter(text => text.textContent.trim()) : [];
+  const boxes = texts.map(box), clashes = [];
+  for (let i = 0; i < texts.length; i++)
+    for (let j = 0; j < i; j++)
+      if (crossing(boxes[i], boxes[j])) clashes.push(texts[j].textContent + " / " + texts[i].textContent);
+  return {name: figure.id, width: size ? size.width : 0, height: size ? size.height : 0, words: figure.innerText.length, clashes};
+});
+const found = {
+  inner: window.innerWidth,
+  scroll: document.scrollingElement.scrollWidth,
+  dark: window.matchMedia("(prefers-color-scheme: dark)").matches,
+  paper: getComputedStyle(document.body).backgroundColor,
+  outside: [...document.querySelectorAll("main *")].filter(element => !scrolls(element) && box(element).right > window.innerWidth + 1)
+    .map(element => element.tagName + " " + element.className + ": " + element.textContent.slice(0, 40)),
+  figures, troubles,
+};
+const words = document.createElement("pre");
+words.id = "found-by-the-browser";
+words.textContent = JSON.stringify(found);
+parent.document.body.append(words);
+"""
+
+FRAME = """<!doctype html><title>frame</title><body style="margin: 0">
+<iframe width="{width}" height="900" style="border: 0" srcdoc="{page}"></iframe></body>"""
+"""A window cannot be narrower than 500 pixels, a frame in it can."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a page is like in a frame. Sizes in CSS pixels.
+
+    `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that reach beyond the frame, other than those
+    in boxes that scroll; `figures`: name, width, height, length of the words, pairs of texts that overlap; `troubles`: errors and warnings.
+    """
+
+    inner: int
+    scroll: int
+    dark: bool
+    paper: str
+    outside: list[str]
+    figures: list[dict[str, Any]]
+    troubles: list[str]
+
+
+def find_browser() -> str | None:
+    """The binary named by CHROMIUM, or the first known one on the path; None without any."""
+    named = os.environ.get("CHROMIUM")
+    return shutil.which(named) if named else next((path for path in map(shutil.which, NAMES) if path), None)
+
+
+def copy_that_measures(source: str) -> str:
+    """The page with two scripts that its policy lets run: one that listens before anything else, one that measures at the end."""
+    policy = re.search(r"default-src 'none'", source)
+    assert policy is not None, "a page forbids everything that it does not need"
+    source = source.replace("default-src 'none'", f"default-src 'none'; script-src 'nonce-{NONCE}'", 1)
+    head, rest = source.split("</title>", 1)
+    body, end = rest.rsplit("</body>", 1)
+    script = f'<script nonce="{NONCE}">%s</script>'
+    return f"{head}</title>{script % LISTEN}{body}{script % MEASURE}</body>{end}"
+
+
+def look_at(browser: str, page: Path, width: int, dark: bool, scratch: Path) -> Found:
+    """Open a copy of `page`, kept in `scratch`, in a frame of `width` pixels."""
+    copy = scratch / f"{page.parent.name}-{width}-{'dark' if dark else 'light'}.html"
+    measuring = copy_that_measures(page.read_text(encoding="utf-8"))
+    copy.write_text(FRAME.format(width=width, page=html.escape(measuring)), encoding="utf-8")
+    command = [
+        *(browser, "--headless=new", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--enable-logging=stderr"),
+        *(f"--user-data-dir={scratch / 'profile'}", f"--window-size={max(width, 500)},900", "--dump-dom"),
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+        *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium refuses to run as root with it
+        copy.resolve().as_uri(),
+    ]
+    answer = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS, check=False)
+    told = re.search(r'<pre id="found-by-the-browser">(.*?)</pre>', answer.stdout, re.DOTALL)
+    assert told is not None, f"the browser measured nothing: {answer.stderr[-2000:]}"
+    console = [line for line in answer.stderr.splitlines() if ":CONSOLE" in line]
+    found = json.loads(html.unescape(told[1]))
+    return Found(**{**found, "troubles": [*found["troubles"], *console]})
