@@ -12,6 +12,9 @@ from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
 
+ROUNDING = 1 + 1e-9
+"""Sums of costs may exceed a budget that they equal on paper by so much."""
+
 
 @dataclass(frozen=True)
 class Anytime:
@@ -38,7 +41,9 @@ def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan
 
     `floor` stands before the first evaluation.
     """
-    ended = np.searchsorted(trace.costs, np.asarray(grid, float), side="right")  # evaluations, at each budget
+    ended = np.searchsorted(
+        trace.costs, np.asarray(grid, float) * ROUNDING, side="right"
+    )  # evaluations, at each budget
     best = np.concatenate([[-1], incumbents(trace)])[ended]
     reports = np.append(np.asarray(trace.reports, float), floor)  # the last is where -1 points to
     scores = np.append(np.asarray(trace.scores, float), floor)
@@ -64,7 +69,7 @@ def top_reports(trace: Trace, k: int) -> tuple[tuple[float, float], ...]:
     within = [
         (score, report)
         for cost, score, report in zip(trace.costs, trace.scores, trace.reports, strict=True)
-        if cost <= trace.budget
+        if cost <= trace.budget * ROUNDING
     ]
     return tuple(sorted(within, key=lambda pair: -pair[0])[:k])
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from fade_ray.analysis.anytime import anytime, area, check_traces, final, top_reports
+from fade_ray.analysis.anytime import ROUNDING, anytime, area, check_traces, final, top_reports
 from fade_ray.analysis.paired_tests import PairedTest, paired_tests
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.analysis.traces import Trace
@@ -181,7 +181,7 @@ def jsonable(value: Any) -> Any:
 
 
 def _result(trace: Trace, floor: float, spent_on_ranks: float | None) -> SeedResult:
-    within = [cost for cost in trace.costs if cost <= trace.budget]
+    within = [cost for cost in trace.costs if cost <= trace.budget * ROUNDING]
     return SeedResult(
         trace.searcher,
         trace.seed,

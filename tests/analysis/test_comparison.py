@@ -54,6 +54,13 @@ def test_what_ends_after_the_budget_counts_nowhere() -> None:
     assert (result.evaluations, result.spent, result.score) == (3, 6, 0.7)
 
 
+def test_the_rounding_of_a_sum_of_costs_costs_no_evaluation() -> None:
+    rounded = replace(STEPS, budget=0.3, costs=(0.0, 0.1, 0.2, 0.1 + 0.2), scores=(0.1, 0.2, 0.3, 0.4))
+    assert rounded.costs[-1] > 0.3
+    assert final(rounded) == 0.8
+    assert len(top_reports(rounded, 10)) == Comparison.of([rounded]).results[0].evaluations == 4
+
+
 @given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8), st.floats(0, 1))
 def test_the_area_is_the_mean_of_a_fine_curve(found: list[tuple[float, float, float]], floor: float) -> None:
     found.sort(key=lambda one: one[0])

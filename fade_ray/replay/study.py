@@ -1,0 +1,127 @@
+"""Searchers x seeds against one table, in this process or in several; the results do not depend on it."""
+
+import multiprocessing
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+
+from fade_ray.analysis.rank_correlation import rank_against_table
+from fade_ray.replay.benchmarks import Benchmark, read_benchmark
+from fade_ray.replay.config import ReplayConfig
+from fade_ray.replay.objective import RankModel, TableObjective
+from fade_ray.replay.replay import Replayed, replay
+from fade_ray.replay.searchers import SEARCHERS
+from spaces.errors import require
+from spaces.hyper import HyperArchitecture
+
+Job = tuple[str, int]
+"""(searcher, seed)"""
+DRAWS = 20
+"""Of noise, in `agreement`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A replay's configuration with everything that it reads. Made by `prepare`."""
+
+    config: ReplayConfig
+    benchmark: Benchmark
+    model: RankModel
+
+    def run(self, job: Job) -> Replayed:
+        name, seed = job
+        searcher = SEARCHERS[name](self.benchmark.space, self.benchmark.depth, seed)
+        objective = TableObjective(self.benchmark, seed, self.model)
+        return replay(name, searcher, objective, self.config.budget, self.config.prices)
+
+
+def prepare(config: ReplayConfig) -> Study:
+    """Read the table and the learned ranks, and check what can be checked before work.
+
+    Raises:
+        InvalidInput: files that are not as they should be, a budget below the first evaluation of one of the searchers.
+    """
+    weights = config.learned()
+    study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
+    TableObjective(study.benchmark, 0, study.model)  # checks the shape of the weights
+    for name in config.searchers:
+        needed = _first_evaluation(study, name)
+        require(
+            needed <= config.budget,
+            "budget >= the cost of the first evaluation of each searcher",
+            f"Give --budget {needed:g} or more, lower --rank-cost, or leave {name} out.",
+            budget=config.budget,
+            searcher=name,
+            cost=needed,
+        )
+    return study
+
+
+def _first_evaluation(study: Study, name: str) -> float:
+    """What a searcher spends until its first evaluation has ended; all searchers here have one in their first batch."""
+    searcher = SEARCHERS[name](study.benchmark.space, study.benchmark.depth, 0)
+    spent = 0.0
+    while (proposal := searcher.ask()) is not None:
+        spent += study.config.prices.of(proposal.kind)
+        if proposal.kind == "evaluation":
+            break
+    return spent
+
+
+def run_study(study: Study, tell: Callable[[str], None] = lambda text: None) -> list[Replayed]:
+    """All jobs, in their order. `tell` gets a line per searcher."""
+    found, started = [], time.perf_counter()
+    jobs = study.config.jobs()
+    with _mapped(study) as results:
+        for (name, _), (following, _), result in zip(jobs, [*jobs[1:], ("", 0)], results, strict=True):
+            found.append(result)
+            if following != name:
+                count = sum(job[0] == name for job in jobs)
+                tell(f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s")
+                started = time.perf_counter()
+    return found
+
+
+@contextmanager
+def _mapped(study: Study) -> Iterator[Iterator[Replayed]]:
+    workers = study.config.workers
+    if workers == 1:
+        yield map(study.run, study.config.jobs())
+        return
+    # Spawned, not forked: libraries with threads of their own may hold locks, and a fork would inherit them held.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(study.config,)) as pool:
+        try:
+            yield pool.map(_work, study.config.jobs())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_STUDY: dict[str, Study] = {}  # of a worker process
+
+
+def _begin(config: ReplayConfig) -> None:
+    _STUDY["study"] = prepare(config)
+
+
+def _work(job: Job) -> Replayed:
+    return _STUDY["study"].run(job)
+
+
+def agreement(benchmark: Benchmark, model: RankModel) -> float:
+    """Spearman's rho between psi and the reports over all architectures of the benchmark, mean over `DRAWS` seeds and their noise.
+
+    It says in the unit of rank studies how good the ranks of a replay are.
+    """
+    everything = HyperArchitecture((tuple(benchmark.candidates),) * benchmark.depth)
+    found = []
+    for seed in range(DRAWS):
+        objective = TableObjective(benchmark, seed, model)
+        weights = tuple(tuple(np.exp(row).tolist()) for row in objective.log_weights(everything, seed))
+        found.append(rank_against_table(weights, objective.view.reports).spearman)
+    return float(np.mean(found))

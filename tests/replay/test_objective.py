@@ -1,0 +1,142 @@
+"""Tables in place of training: marginals by brute force, ranks with and without noise, views that keep reports apart."""
+
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fade_ray.replay.benchmarks import Benchmark, macro_benchmark, read_benchmark
+from fade_ray.replay.objective import RankModel, TableObjective, marginals
+from searchers import Proposal
+from spaces import HyperArchitecture
+from spaces.errors import InvalidInput
+from spaces.nasbench_macro import BLOCKS, MacroTable, codes
+
+ROWS = st.lists(
+    st.permutations(range(3)).flatmap(lambda order: st.sampled_from([order[:n] for n in (1, 2, 3)])),
+    min_size=4,
+    max_size=4,
+)
+
+
+def hyper(rows: list[list[int]]) -> HyperArchitecture:
+    return HyperArchitecture(tuple(tuple(BLOCKS[i] for i in row) for row in rows))
+
+
+def proposal(kind: str, architecture: HyperArchitecture, seed: int = 0) -> Proposal:
+    return Proposal("0", 0, 0, kind, 1, 0, 0, (), architecture, seed, 1)  # type: ignore[arg-type]
+
+
+@given(ROWS, st.integers(0, 99))
+def test_marginals_are_means_over_all_architectures(rows: list[list[int]], seed: int) -> None:
+    accuracies = np.random.default_rng(seed).random((3,) * 4)
+    found = marginals(accuracies, rows)
+    for row, means in enumerate(found):
+        for place, candidate in enumerate(rows[row]):
+            brute = [accuracies[choice] for choice in product(*rows) if choice[row] == candidate]
+            assert means[place] == pytest.approx(np.mean(brute), abs=1e-12)
+
+
+def test_weights_are_the_softmax_of_marginals_and_duplicates_have_all_of_theirs(toy: Benchmark) -> None:
+    benchmark = toy
+    objective = TableObjective(benchmark, 0, RankModel(noise=0.0, temperature=0.5))
+    rows = [[2, 0, 2], [1, 1, 1], [0, 1, 2], [1, 0, 1]]
+    scores = objective.view.scores
+    logs = objective.log_weights(hyper(rows), 0)
+    distinct = [[2, 0], [1], [0, 1, 2], [1, 0]]
+    for row, known, means, log in zip(rows, distinct, marginals(scores, distinct), logs, strict=True):
+        expected = np.exp(means / (0.5 * scores.std()))
+        found = dict(zip(row, np.exp(log), strict=True))
+        np.testing.assert_allclose([found[c] for c in known], expected / expected.sum(), rtol=1e-9)
+    assert logs[0][0] == logs[0][2]
+    assert logs[1] == (0.0, 0.0, 0.0)
+
+
+def test_noise_has_the_stated_size_and_is_that_of_the_proposal(toy: Benchmark) -> None:
+    benchmark = toy
+    everything = hyper([[0, 1, 2]] * 4)
+    noisy = TableObjective(benchmark, 0, RankModel(noise=2.0))
+    exact = TableObjective(benchmark, 0, RankModel(noise=0.0)).log_weights(everything, 0)
+    draws = np.array([np.array(noisy.log_weights(everything, seed)) - np.array(exact) for seed in range(800)])
+    contrasts = (
+        draws[:, :, 0] - draws[:, :, 1]
+    )  # of the softmax, the normalisation drops out: 2 * sqrt(2) standard deviations
+    assert contrasts.std() == pytest.approx(2 * np.sqrt(2), rel=0.06)  # 3,200 values: 5 standard errors
+    assert abs(contrasts.mean()) < 0.2
+    assert noisy.log_weights(everything, 5) == noisy.log_weights(everything, 5) != noisy.log_weights(everything, 6)
+    assert TableObjective(benchmark, 3, RankModel()).log_weights(everything, 5) != noisy.log_weights(everything, 5)
+
+
+def test_learned_weights_are_restricted_and_normalised(toy: Benchmark) -> None:
+    weights = ((0.5, 0.3, 0.2), (0.1, 0.2, 0.7), (1.0, 0.0, 0.0), (0.2, 0.2, 0.6))
+    objective = TableObjective(toy, 0, RankModel(weights=weights))
+    found = np.exp(objective.log_weights(hyper([[1, 2], [2, 2], [0, 1], [0, 1]]), 0))
+    np.testing.assert_allclose(found, [[0.6, 0.4], [1, 1], [1, 0], [0.5, 0.5]], atol=1e-9)
+
+
+def test_learned_weights_of_another_shape_are_refused(toy: Benchmark) -> None:
+    with pytest.raises(InvalidInput, match="4 rows of 3"):
+        TableObjective(toy, 0, RankModel(weights=((0.5, 0.5),) * 4))
+
+
+def test_an_evaluation_sees_the_score_and_not_the_report(toy: Benchmark) -> None:
+    benchmark = toy
+    objective = TableObjective(benchmark, 0, RankModel())
+    for choice in [(0, 0, 0, 0), (2, 1, 0, 2)]:
+        architecture = hyper([[i] for i in choice])
+        assert objective(proposal("evaluation", architecture)).accuracy == benchmark.view(0).scores[choice]
+        assert objective.report(architecture) == benchmark.view(0).reports[choice] != benchmark.view(0).scores[choice]
+
+
+def test_a_macro_replay_sees_one_training_and_reports_the_others() -> None:
+    accuracies = np.random.default_rng(0).random((*(3,) * 8, 3))
+    benchmark = macro_benchmark(MacroTable(accuracies))
+    for seed in (0, 1, 2, 7):
+        view = benchmark.view(seed)
+        np.testing.assert_array_equal(view.scores, accuracies[..., seed % 3])
+        np.testing.assert_allclose(view.reports, (accuracies.sum(-1) - view.scores) / 2)
+
+
+def test_the_real_tables_are_known_by_their_columns(real_data: Path) -> None:
+    macro = read_benchmark(real_data / "nasbench_macro.parquet")
+    assert (macro.name, macro.depth, len(macro.candidates)) == ("NAS-Bench-Macro", 8, 3)
+    cells = read_benchmark(real_data / "nasbench201.parquet", "c10_valid_200")
+    table = pq.read_table(real_data / "nasbench201.parquet").to_pylist()
+    for line in (table[0], table[777], table[-1]):
+        numbers = tuple(line[f"op_e{edge}"] for edge in ("01", "02", "12", "03", "13", "23"))
+        [cell] = [cell for cell in cells.candidates if cell.numbers == numbers]  # type: ignore[attr-defined]
+        choice = cells.choice(HyperArchitecture(((cell,),)))
+        assert cells.view(0).scores[choice] == pytest.approx(line["c10_valid_200"] / 100)
+        assert cells.view(5).reports[choice] == pytest.approx(line["c10_test_200"] / 100)
+
+
+def macro_columns() -> dict[str, list[object]]:
+    return {"arch": list(codes()), **{f"test_acc_{i}": [50.0 + i] * 3**8 for i in range(3)}}
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        (lambda columns: columns.pop("test_acc_1"), "lacks test_acc_1"),
+        (lambda columns: columns.pop("arch"), "NAS-Bench-Macro .column arch. or NAS-Bench-201"),
+        (lambda columns: columns["arch"].__setitem__(0, columns["arch"][1]), "more than once"),
+    ],
+)
+def test_tables_that_are_none_are_refused(tmp_path: Path, change: object, text: str) -> None:
+    columns = macro_columns()
+    change(columns)  # type: ignore[operator]
+    pq.write_table(pa.table(columns), tmp_path / "table.parquet")
+    with pytest.raises(InvalidInput, match=text):
+        read_benchmark(tmp_path / "table.parquet")
+
+
+def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "text.parquet").write_text("arch")
+    for path in (tmp_path / "text.parquet", tmp_path / "none.parquet"):
+        with pytest.raises(InvalidInput, match="readable Parquet"):
+            read_benchmark(path)

@@ -1,0 +1,160 @@
+"""Replays: budgets kept, traces that are the same by seed, what the command refuses and writes, and FaDE against random search."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fade_ray.analysis.anytime import final
+from fade_ray.analysis.paired_tests import signed_rank
+from fade_ray.replay.benchmarks import Benchmark, read_benchmark
+from fade_ray.replay.command import read_traces, replay_command
+from fade_ray.replay.config import ReplayConfig
+from fade_ray.replay.objective import RankModel, TableObjective
+from fade_ray.replay.replay import Prices, Replayed, replay
+from fade_ray.replay.searchers import SEARCHERS, SLOW
+from fade_ray.replay.study import agreement, prepare, run_study
+from searchers import RandomSearch
+from spaces.errors import InvalidInput
+
+FAST = [name for name in SEARCHERS if name not in SLOW]
+
+
+def run(
+    benchmark: Benchmark, name: str, seed: int, budget: float = 20.0, ranks: float = 1.0, noise: float = 0.5
+) -> Replayed:
+    objective = TableObjective(benchmark, seed, RankModel(noise))
+    return replay(name, SEARCHERS[name](benchmark.space, benchmark.depth, seed), objective, budget, Prices(ranks))
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_every_searcher_uses_its_budget_and_is_the_same_by_seed(name: str, toy: Benchmark) -> None:
+    budget = 6.0 if name in SLOW else 20.0  # the first five points of Bayesian search are random
+    found = run(toy, name, 3, budget)
+    trace = found.trace
+    assert trace.complete
+    assert (trace.searcher, trace.seed, trace.unit) == (name, 3, "evaluations")
+    assert found.spent_on_ranks + len(trace.costs) == budget
+    assert list(trace.costs) == sorted(set(trace.costs))
+    assert trace.costs[-1] <= budget
+    assert run(toy, name, 3, budget) == found
+    if name not in SLOW:
+        assert run(toy, name, 4, budget).trace.scores != trace.scores
+
+
+@pytest.mark.parametrize("name", FAST)
+def test_a_longer_replay_begins_like_a_shorter_one(name: str, toy: Benchmark) -> None:
+    short, long = run(toy, name, 0, 12.0).trace, run(toy, name, 0, 25.0).trace
+    assert long.scores[: len(short.scores)] == short.scores
+
+
+def test_hyper_architectures_cost_what_they_are_said_to(toy: Benchmark) -> None:
+    found = run(toy, "fade", 0, budget=10.0, ranks=1.5)
+    assert found.trace.costs == (2.5, 5.0, 7.5, 10.0)
+    assert found.spent_on_ranks == 6.0
+    assert run(toy, "fade", 0, budget=11.0, ranks=1.5).trace.costs == (2.5, 5.0, 7.5, 10.0)  # no ranks alone fit
+    assert run(toy, "fade", 0, budget=3.0, ranks=0.0).trace.costs == (1.0, 2.0, 3.0)
+
+
+def test_a_searcher_that_ends_before_its_budget_is_partial(toy: Benchmark) -> None:
+    benchmark = toy
+    searcher = RandomSearch(benchmark.space, benchmark.depth, iterations=3, evaluations=1)
+    assert not replay("random", searcher, TableObjective(benchmark, 0, RankModel()), 4.0).trace.complete
+    searcher = RandomSearch(benchmark.space, benchmark.depth, iterations=3, evaluations=1)
+    assert replay("random", searcher, TableObjective(benchmark, 0, RankModel()), 3.0).trace.complete
+
+
+def test_less_noise_makes_ranks_that_agree_better(toy: Benchmark) -> None:
+    found = [agreement(toy, RankModel(noise)) for noise in (0.0, 0.5, 2.0)]
+    assert found[0] > found[1] > found[2]
+
+
+def test_fade_with_exact_ranks_beats_random_search(real_data: Path) -> None:
+    """On NAS-Bench-Macro, 20 seeds, one-sided signed-rank test, alpha 0.01."""
+    benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
+    finals = {
+        name: np.array([final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)])
+        for name in ("fade", "random")
+    }
+    assert signed_rank(finals["fade"] - finals["random"]) < 0.01
+
+
+def test_learned_ranks_are_read(tmp_path: Path, real_data: Path) -> None:
+    (tmp_path / "ranks.json").write_text(json.dumps({"weights": [[0.2, 0.3, 0.5]] * 8}))
+    table = str(real_data / "nasbench_macro.parquet")
+    config = ReplayConfig(table, ("fade", "random"), seeds=2, budget=10, ranks=str(tmp_path / "ranks.json"))
+    study = prepare(config)
+    assert study.model.weights == ((0.2, 0.3, 0.5),) * 8
+    assert [one.trace.seed for one in run_study(study)] == [0, 1, 0, 1]
+
+
+def test_several_processes_give_the_same(real_data: Path) -> None:
+    options = {
+        "table": str(real_data / "nasbench_macro.parquet"),
+        "searchers": ("fade,random",),
+        "seeds": 3,
+        "budget": 6.0,
+    }
+    one, two = (run_study(prepare(ReplayConfig(**options, workers=workers))) for workers in (1, 2))  # type: ignore[arg-type]
+    assert one == two
+
+
+def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "out"
+    table = str(real_data / "nasbench_macro.parquet")
+    replay_command(
+        ["--table", table, "--searchers", "fade,random", "--seeds", "6", "--budget", "20", "--out", str(out)]
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "fade against random, the final report, 6 seeds" in text
+    traces = read_traces(out / "traces.parquet")
+    assert [(trace.searcher, trace.seed) for trace in traces] == [(n, s) for n in ("fade", "random") for s in range(6)]
+    comparison = json.loads((out / "comparison.json").read_text())
+    assert all(sentence in text for sentence in comparison["verdict"])
+    assert json.loads((out / "replay.json").read_text())["benchmark"] == "NAS-Bench-Macro"
+    assert (out / "tables" / "tests.csv").exists()
+    study = prepare(ReplayConfig(table, ("fade", "random"), seeds=6, budget=20))
+    assert [one.trace for one in run_study(study)] == traces
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"searchers": ("fade", "randm")}, "Did you mean 'random'?"),
+        ({"searchers": ("fade,fade-elite,random",)}, "Did you mean 'fade-elites'?"),
+        ({"searchers": ("random", "random")}, "each searcher once"),
+        ({"searchers": ()}, "at least one"),
+        ({"searchers": ("fade",)}, "the baseline takes part"),
+        ({"seeds": 0}, "seeds >= 1"),
+        ({"workers": 0}, "workers >= 1"),
+        ({"budget": 0.5}, "1 <= budget"),
+        ({"rank_cost": -1.0}, "rank cost"),
+        ({"rank_noise": float("nan")}, "rank noise"),
+        ({"temperature": 0.0}, "temperature"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_the_table_is_read(options: dict[str, object], text: str) -> None:
+    with pytest.raises(InvalidInput, match=text):
+        ReplayConfig("nowhere.parquet", **options)  # type: ignore[arg-type]
+
+
+def test_a_budget_below_the_first_evaluation_is_refused(real_data: Path) -> None:
+    table = str(real_data / "nasbench_macro.parquet")
+    with pytest.raises(InvalidInput, match="Give --budget 2 or more"):
+        prepare(ReplayConfig(table, ("random", "fade"), budget=1.5))
+
+
+@pytest.mark.parametrize("content", ["{}", '{"weights": 3}', "[", '{"weights": [["a"]]}', '{"weights": [[-1, 2]]}'])
+def test_ranks_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "ranks.json").write_text(content)
+    config = ReplayConfig("nowhere.parquet", ranks=str(tmp_path / "ranks.json"))
+    with pytest.raises(InvalidInput, match="weights"):
+        config.model(config.learned())
+
+
+def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InvalidInput, match="something else"):
+        replay_command(["--table", "nowhere.parquet", "--out", str(tmp_path)])
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
