@@ -100,18 +100,16 @@ class AnchorSearch(BatchSearcher):
         require(0 <= self.momentum < 1, "0 <= momentum < 1", remedy, momentum=self.momentum)
         remedy = "Use +1 to ascend the ranks, -1 for the printed sign of eq. 5."
         require(self.direction in (1, -1), "direction is +1 or -1", remedy, direction=self.direction)
-        for name, table in self._tables().items():
+        tables: dict[str, Collection[str]] = {
+            "gamma_rule": GAMMA_RULES,
+            "gradient": GRADIENTS,
+            "step_rule": STEP_RULES,
+        }
+        for name, table in tables.items():
             value = getattr(self, name)
             require(value in table, f"{name} is one of {list(table)}", "Choose one of them.", **{name: value})
         stencil(np.zeros(1), self.gamma)
         self.space.check_gamma(self.gamma)
-
-    @staticmethod
-    def _tables() -> dict[str, Collection[str]]:
-        return {"gamma_rule": GAMMA_RULES, "gradient": GRADIENTS, "step_rule": STEP_RULES}
-
-    def arguments(self) -> State:
-        return super().arguments() | {name: getattr(self, name) for name in self._tables()}
 
     @property
     def anchors(self) -> list[list[list[float]]]:

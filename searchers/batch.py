@@ -158,7 +158,7 @@ class BatchSearcher(ABC):
     def arguments(self) -> State:
         """What this searcher was built from, JSON-able: a state may be loaded only where it is the same."""
         values = {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
-        plain = {name: value for name, value in values.items() if isinstance(value, int | float)}
+        plain = {name: value for name, value in values.items() if isinstance(value, int | float | str)}
         spaces = [value for value in values.values() if isinstance(value, FeatureSpace)]
         described = [[len(space.cells), list(space.feature_map.names), list(space.bins)] for space in spaces]
         return {"searcher": type(self).__name__, "space": described} | plain
