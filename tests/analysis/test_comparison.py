@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -61,6 +61,7 @@ def test_the_rounding_of_a_sum_of_costs_costs_no_evaluation() -> None:
     assert len(top_reports(rounded, 10)) == Comparison.of([rounded]).results[0].evaluations == 4
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8), st.floats(0, 1))
 def test_the_area_is_the_mean_of_a_fine_curve(found: list[tuple[float, float, float]], floor: float) -> None:
     found.sort(key=lambda one: one[0])
@@ -85,6 +86,7 @@ def test_the_signed_rank_test_is_that_of_scipy_without_ties() -> None:
         assert signed_rank(differences) == pytest.approx(expected, rel=1e-9)
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
 def test_with_ties_and_zeros_it_is_the_share_of_all_signs(differences: list[int]) -> None:
     data = np.array(differences)
@@ -237,6 +239,7 @@ def test_what_cannot_be_compared_is_refused(traces: list[Trace], text: str) -> N
         Comparison.of(traces)
 
 
+@settings(deadline=None, max_examples=20)
 @given(st.permutations(range(8)))
 def test_the_order_of_the_traces_does_not_matter(order: list[int]) -> None:
     generator = np.random.default_rng(5)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -42,6 +42,7 @@ def test_psi_is_the_product_of_the_weights() -> None:
     assert np.isfinite(log_psis(((1.0, 0.0), (1.0,)), [(1, 0)])).all()
 
 
+@settings(deadline=None)
 @given(VALUES)
 def test_correlations_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
     x, y = np.asarray(pairs, float).T
@@ -52,6 +53,7 @@ def test_correlations_are_those_of_scipy(pairs: list[tuple[int, int]]) -> None:
     np.testing.assert_allclose(kendall(x, y), [tau], atol=1e-12)
 
 
+@settings(deadline=None)
 @given(VALUES, st.integers(0, 1000))
 def test_tau_of_counts_is_tau_of_the_resample(pairs: list[tuple[int, int]], seed: int) -> None:
     x, y = np.asarray(pairs, float).T

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fade_ray.replay.benchmarks import Benchmark, macro_benchmark, read_benchmark
@@ -32,6 +32,7 @@ def proposal(kind: str, architecture: HyperArchitecture, seed: int = 0) -> Propo
     return Proposal("0", 0, 0, kind, 1, 0, 0, (), architecture, seed, 1)  # type: ignore[arg-type]
 
 
+@settings(deadline=None)
 @given(ROWS, st.integers(0, 99))
 def test_marginals_are_means_over_all_architectures(rows: list[list[int]], seed: int) -> None:
     accuracies = np.random.default_rng(seed).random((3,) * 4)
@@ -69,7 +70,9 @@ def test_noise_has_the_stated_size_and_is_that_of_the_proposal(toy: Benchmark) -
     assert contrasts.std() == pytest.approx(2 * np.sqrt(2), rel=0.06)  # 3,200 values: 5 standard errors
     assert abs(contrasts.mean()) < 0.2
     assert noisy.log_weights(everything, 5) == noisy.log_weights(everything, 5) != noisy.log_weights(everything, 6)
-    assert TableObjective(benchmark, 3, RankModel()).log_weights(everything, 5) != noisy.log_weights(everything, 5)
+    assert TableObjective(benchmark, 3, RankModel(noise=2.0)).log_weights(everything, 5) != noisy.log_weights(
+        everything, 5
+    )
 
 
 def test_learned_weights_are_restricted_and_normalised(toy: Benchmark) -> None:
