@@ -96,7 +96,8 @@ def anytime_curves(traces: Sequence[Trace], comparison: Comparison) -> Picture |
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value / scale)))
     axis.set_xlabel(f"budget spent ({unit})")
     axis.set_ylabel("reported accuracy (%)\nof the best validated so far")
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=4 if max(map(len, labels)) <= 27 else 3)
     told = [f"{s.searcher} {percent(s.mean)} ({count(s.seeds, 'seed')})" for s in comparison.summaries if s.seeds]
     alt = "Mean accuracy at the end of the budget: " + (f"{listed(told)}." if told else "no search has ended.")
     return Picture("anytime", "Best architecture so far against the budget", figure, alt, _anytime_caption(comparison))
@@ -107,7 +108,9 @@ def _band(axis: Axes, band: Band, index: int, searchers: int) -> list[float]:
     grid = np.append(band.grid, BEYOND * band.grid[-1])
     mean, low, high = (np.append(one, one[-1]) for one in (band.mean, band.low, band.high))
     low, high = np.clip(low, 0, 1), np.clip(high, 0, 1)
-    axis.fill_between(grid, 100 * low, 100 * high, step="post", color=series(index), alpha=0.14, lw=0)
+    axis.fill_between(
+        grid, 100 * low, 100 * high, step="post", color=series(index), alpha=0.7 / max(5, searchers), lw=0
+    )
     # markers of different searchers stand at different budgets
     marks: dict[str, Any] = {"marker": MARKERS[index % 8], "ms": 5, "markevery": (20 * index // searchers, 20)}
     label = f"{short(band.searcher)} ({count(band.seeds, 'seed')})"
@@ -317,7 +320,7 @@ def _said(test: PairedTest) -> str:
 
 def short(name: str) -> str:
     """A name that fits beside a figure."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}…{name[-8:]}"
 
 
 def _searcher_axis(axis: Axes, names: Sequence[str]) -> None:

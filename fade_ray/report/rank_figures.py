@@ -6,6 +6,7 @@ Figure numbers in the docstrings are those of the FaDE paper.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import numpy as np
@@ -107,7 +108,7 @@ def marginals(runs: Sequence[RankRun]) -> Picture | None:
                 axis.set_title(f"row {row + 1}")
             if number == len(groups) - 1 or lines > 1:
                 axis.set_xlabel("candidate")
-        grid[number * lines, 0].set_ylabel(f"{short(setting)}\nweight")
+        grid[number * lines, 0].set_ylabel("\n".join([*wrap(short(setting), 14), "weight"]))
     many = max(len(group) for group in groups.values())
     spread = "; bars: standard deviation over the seeds; small dots: each seed" if many > 1 else " of one seed"
     caption = (

@@ -35,6 +35,8 @@ const figures = [...document.querySelectorAll("figure")].map(figure => {
   const drawing = figure.querySelector("svg"), size = drawing ? box(drawing) : null;
   const texts = drawing ? [...drawing.querySelectorAll("text")].filter(text => text.textContent.trim()) : [];
   const boxes = texts.map(box), clashes = [];
+  const cut = place => place.left < size.left - 2 || place.right > size.right + 2 || place.top < size.top - 2 || place.bottom > size.bottom + 2;
+  texts.forEach((text, i) => { if (cut(boxes[i])) clashes.push(text.textContent + " / edge"); });
   for (let i = 0; i < texts.length; i++)
     for (let j = 0; j < i; j++)
       if (crossing(boxes[i], boxes[j])) clashes.push(texts[j].textContent + " / " + texts[i].textContent);
@@ -65,7 +67,8 @@ class Found:
     """What a page is like in a frame. Sizes in CSS pixels.
 
     `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that reach beyond the frame, other than those
-    in boxes that scroll; `figures`: name, width, height, length of the words, pairs of texts that overlap; `troubles`: errors and warnings.
+    in boxes that scroll; `figures`: name, width, height, length of the words, pairs of texts that overlap
+    and texts beyond the edge; `troubles`: errors and warnings.
     """
 
     inner: int
