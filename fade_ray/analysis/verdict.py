@@ -42,7 +42,8 @@ def _powerless(tests: Sequence[PairedTest]) -> tuple[str, ...]:
         return ()
     n = max(len(test.seeds) for test in weak)
     family = max(test.family for test in weak)
-    needed = math.ceil(math.log2(family / LEVEL))
+    together = max(sum(test.measure == measure for test in weak) for measure in {test.measure for test in weak})
+    needed = math.ceil(math.log2(together / LEVEL))  # what Holm multiplies by once all tests that can show have done so
     return (
         f"With {_seeds(n)} no p can be below {_p(min(test.smallest for test in weak))}, and none below "
         f"{_p(min(test.smallest_corrected for test in weak))} after Holm over {_tests(family)}: whatever was found, no difference could have been "

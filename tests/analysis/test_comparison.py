@@ -164,6 +164,14 @@ def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> No
     assert "at least 5 seeds" in found.verdict[-1]
 
 
+def test_few_seeds_of_one_searcher_do_not_count_against_the_others() -> None:
+    counts = {"random": 20, "fade": 20, "evolution": 20, "bayes": 3}
+    found = Comparison.of([trace(name, seed, 0.5) for name, count in counts.items() for seed in range(count)])
+    assert [test.can_show for test in found.tests] == [True, True, False] * 2
+    assert "With 3 seeds no p can be below 0.125" in found.verdict[-1]
+    assert "at least 5 seeds" in found.verdict[-1]  # of bayes alone: Holm multiplies the last p by 1
+
+
 def test_partial_traces_are_reported_and_left_out() -> None:
     traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.6)) for seed in range(6)]
     traces[0] = replace(traces[0], complete=False)
