@@ -188,6 +188,9 @@ def print_comparison(folder: Path, console: Console) -> None:
     console.print(
         f"budget of each search: {comparison['budget']:,.0f} {comparison['unit']}; mean and standard deviation over seeds"
     )
+    share = read_json(folder / "result.json")["training_share"]
+    if share is not None:
+        console.print(f"training: {share:.0%} of the trials' wall time")
     for sentence in comparison["verdict"]:
         console.print(sentence, soft_wrap=True)
 
