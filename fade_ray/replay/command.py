@@ -59,7 +59,7 @@ def replay_command(arguments: list[str]) -> None:
     rho = agreement(study.benchmark, study.model)
     write_results(folder, study, traces, comparison, rho)
     print_results(console, study, comparison, rho)
-    console.print(f"\ntraces, tables, figures and comparison: {folder}", soft_wrap=True)
+    console.print(f"\nreport {folder / 'report.html'}", soft_wrap=True)
 
 
 def output_folder(out: str | None) -> Path:
@@ -73,22 +73,18 @@ def output_folder(out: str | None) -> Path:
 
 
 def write_results(folder: Path, study: Study, traces: Sequence[Trace], comparison: Comparison, rho: float) -> None:
-    """replay.json, traces.parquet, comparison.json, tables/*.csv and figures. InvalidInput if the folder cannot be written."""
-    from fade_ray.report.comparison_figures import write_figures
+    """The files of a replay and its report. InvalidInput if the folder cannot be written."""
+    from fade_ray.report.comparison_page import write_comparison_report
     from fade_ray.run.folder import command_line, environment, write_json
 
-    described = {
-        **environment(command_line()),
-        "replay": dataclasses.asdict(study.config),
-        "benchmark": study.benchmark.name,
-        "rank_spearman": rho,
-    }
     try:
-        write_json(folder / "replay.json", described)
+        write_json(folder / "config.json", {"kind": "replay", "replay": dataclasses.asdict(study.config)})
+        write_json(folder / "environment.json", environment(command_line()))
+        write_json(folder / "replay.json", {"benchmark": study.benchmark.name, "rank_spearman": rho})
         write_traces(traces, folder / "traces.parquet")
         write_json(folder / "comparison.json", comparison.to_dict())
         write_csv(comparison, traces, folder / "tables")
-        write_figures(traces, folder / "figures", comparison)
+        write_comparison_report(folder)
     except OSError as error:
         raise InvalidInput(f"{folder} must be writable, but: {error.strerror}. Choose another with --out.") from error
 
