@@ -148,6 +148,15 @@ def spent_on_ranks(folder: Path) -> dict[tuple[str, int], float]:
     return sums
 
 
+def random_pick(found: Sequence[Trace], baseline: str, chance: float) -> float:
+    """What a search counts as before its first evaluation: the mean report of all that the baseline has evaluated, `chance` of nothing.
+
+    The accuracy of a guess would make the area a measure of when the first evaluation ends, and of little else.
+    """
+    reports = [report for trace in found if trace.searcher == baseline for report in trace.reports]
+    return sum(reports) / len(reports) if reports else chance
+
+
 def finish_compare(folder: Path) -> None:
     """Everything that is made from the records alone: traces, comparison, tables, report."""
     from fade_ray.report.comparison_page import write_comparison_report
@@ -158,9 +167,8 @@ def finish_compare(folder: Path) -> None:
     result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
     config = stored(folder, COMPARE)
     assert config is not None  # read_traces has read it
-    comparison = Comparison.of(
-        found, config.contest.baseline, result.get("chance", 0.0), spent_on_ranks=spent_on_ranks(folder)
-    )
+    floor = random_pick(found, config.contest.baseline, result.get("chance", 0.0))
+    comparison = Comparison.of(found, config.contest.baseline, floor, spent_on_ranks=spent_on_ranks(folder))
     write_json(folder / "comparison.json", comparison.to_dict())
     (folder / "tables").mkdir(exist_ok=True)
     write_csv(comparison, found, folder / "tables")
