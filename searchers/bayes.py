@@ -27,26 +27,29 @@ def suggest(
     the same arguments give the same points, in any process.
     """
     # Takes seconds to import, and not every search needs it.
-    from bayes_opt import BayesianOptimization, acquisition
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # a requirement of scikit-learn
+    from bayes_opt import acquisition
+    from bayes_opt.target_space import TargetSpace
+    from sklearn.gaussian_process import GaussianProcessRegressor
+    from sklearn.gaussian_process.kernels import Matern
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
-    bound = acquisition.UpperConfidenceBound(kappa=kappa)
+    rng = np.random.RandomState(seed)
     names = [f"x{i:03d}" for i in range(len(points[0]))]
-    optimiser = BayesianOptimization(
-        f=None,
-        pbounds=dict.fromkeys(names, (0.0, 1.0)),
-        acquisition_function=bound if count == 1 else acquisition.ConstantLiar(bound, strategy="max"),
-        random_state=seed,
-        verbose=0,
-        allow_duplicate_points=True,
+    target = TargetSpace(None, dict.fromkeys(names, (0.0, 1.0)), random_state=rng, allow_duplicate_points=True)
+    # The model of `BayesianOptimization`.
+    model = GaussianProcessRegressor(
+        Matern(nu=2.5), alpha=1e-6, normalize_y=True, n_restarts_optimizer=5, random_state=rng
     )
+    bound = acquisition.UpperConfidenceBound(kappa=kappa)
+    chooser = bound if count == 1 else acquisition.ConstantLiar(bound, strategy="max")
     # One thread: matrices this small are slower on several, and their sums would depend on the number of threads.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # about length scales at their bounds, which few points cannot tell
         for point, score in zip(points, scores, strict=True):
-            optimiser.register(dict(zip(names, point, strict=True)), score)
-        chosen = [optimiser.suggest() for _ in range(count)]
-    return [tuple(float(point[name]) for name in names) for point in chosen]
+            target.register(np.asarray(point), score)
+        # In a box of so few dimensions the best of ten thousand points needs one descent to its top, not ten.
+        chosen = [chooser.suggest(model, target, n_random=10_000, n_smart=1, random_state=rng) for _ in range(count)]
+    return [tuple(float(x) for x in point) for point in chosen]
 
 
 @dataclass(eq=False)
