@@ -18,6 +18,8 @@ class Setting:
 
     network: Mapping[str, Any] = field(default_factory=dict)
     architecture: Mapping[str, Any] = field(default_factory=dict)
+    warm_up: float = 0.0
+    """Share of the epochs in which the weights train alone."""
 
 
 _PAPER = RECIPES["paper"].architecture
@@ -29,6 +31,7 @@ SETTINGS: dict[str, Setting] = {
     "score-weighted": Setting({}, {"estimator": "score-function", "draw": "weighted"}),
     "score-uniform": Setting({}, {"estimator": "score-function", "draw": "uniform"}),
     "score-split": Setting({}, {"estimator": "score-function-split", "draw": "uniform"}),
+    "late": Setting(warm_up=0.5),
     "weight-paths": Setting({}, {"weight_paths": 4}),
     "exact": Setting({}, {"estimator": "straight-through-exact", "draw": "weighted"}),
     "exact-uniform": Setting({}, {"estimator": "straight-through-exact", "draw": "uniform"}),
@@ -46,7 +49,8 @@ class StudyConfig:
 
     settings: tuple[str, ...] = ("default",)
     """How the hyper-architecture is trained: default (the flags as they are); one thing changed over them: separate, shared, score-weighted,
-    score-uniform, score-split, weight-paths, exact, exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
+    score-uniform, score-split, late (logits move in the second half of the epochs only), weight-paths, exact, exact-uniform, sampled, penalty,
+    penalty-by-cell; all of the architecture's: paper."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Trainings of each setting."""
     cells: Literal["graphs", "nasbench-macro"] = "graphs"
@@ -112,12 +116,13 @@ class RankStudyConfig:
     def config(self, setting: str) -> Config:
         """The configuration of the trials of a setting."""
         chosen, study = SETTINGS[setting], self.study
+        late = {"warm_up": int(chosen.warm_up * study.rank_epochs)} if chosen.warm_up else {}
         outer = OuterConfig(rank_epochs=study.rank_epochs, evaluation_epochs=study.alone_epochs, carry_weights=False)
         return Config(
             data=self.data,
             network=replace(self.network, **chosen.network),
             train=self.train,
-            architecture=replace(self.architecture, **chosen.architecture),
+            architecture=replace(self.architecture, **(late | chosen.architecture)),
             outer=outer,
             run=self.run,
         )
