@@ -11,12 +11,15 @@ from stopper import Stopper
 
 from fade_ray.cli import main
 from fade_ray.compare.config import CompareConfig, ContestConfig
+from fade_ray.compare.history import EnteredHistory
 from fade_ray.config import DataConfig, OuterConfig, RunConfig, SpaceConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.compare import compare, prepare_compare, read_traces
 from fade_ray.run.engines import Interrupted
+from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
 from fade_ray.training import ArchitectureConfig, TrainConfig
+from searchers import Outcome
 from spaces.errors import InvalidInput
 
 Story = Callable[[Path], dict[str, Any]]
@@ -78,7 +81,7 @@ def test_no_searcher_sees_a_test_accuracy(whole: Path) -> None:
                 assert event["metrics"]["test_accuracy"] is not None
 
 
-@pytest.mark.parametrize("epochs", [1, 9, 30])
+@pytest.mark.parametrize("epochs", [1, 20])
 def test_stopped_and_continued_is_the_same_comparison(whole: Path, tmp_path: Path, story: Story, epochs: int) -> None:
     with pytest.raises(Interrupted):
         compare(small(tmp_path / "run"), watchers=[Stopper(epochs)])
@@ -98,6 +101,31 @@ def test_seconds_may_be_the_unit(tmp_path: Path) -> None:
     found = read_traces(compare(config, watchers=()))
     assert all(trace.unit == "seconds of training" for trace in found)
     assert all(0 < trace.costs[-1] <= 1.0 for trace in found if trace.costs)
+
+
+class Impatient(Watcher):
+    """Ends a run that does not end by itself."""
+
+    def __init__(self) -> None:
+        self.trials = 0
+
+    def finished(self, proposal: Any, outcome: Outcome, metrics: Any) -> None:
+        self.trials += 1
+        assert self.trials < 100
+
+
+@pytest.mark.parametrize(("unit", "budget"), [("images", 160 * 7.0), ("seconds", 0.1)])
+def test_trials_that_fail_are_paid_for_in_the_record_too(tmp_path: Path, unit: str, budget: float) -> None:
+    config = small(tmp_path / "run", unit=unit, budget=budget, searchers=("random", "evolution"), seeds=(0,))
+    folder = compare(replace(config, train=TrainConfig(batch_size=64, learning_rate=1e30)), watchers=[Impatient()])
+    history = EnteredHistory.read(folder / "records.jsonl")
+    assert all(outcome.failure for outcome in history.outcomes.values())
+    for search in ("random-0", "evolution-0"):
+        costs = [history.outcomes[id].cost for id in history.of(search)]
+        assert all(cost is not None and cost > 0 for cost in costs)
+        if unit == "images":
+            assert costs == [160.0] * 7
+    assert not any(trace.scores for trace in read_traces(folder))
 
 
 @pytest.mark.parametrize(
