@@ -23,14 +23,14 @@ from fade_ray.searches import SEARCHERS
 from fade_ray.training import place
 from fade_ray.trial import augmentation
 from searchers import AskTell, Outcome, Proposal
-from searchers.contest import Contest, Entered
+from searchers.contest import Contest
 from spaces import GraphSpace
 from spaces.errors import InvalidInput
 
 from .contest_watchers import ContestProgress
 from .engines import carry_out, interruptible, recording
 from .folder import RunKind, check_kind, check_same_run, command_line, read_json, run_folder, stored, write_json
-from .session import Session, Watcher
+from .session import ContestSession, Watcher
 from .tensorboard import TensorBoard
 
 COMPARE: RunKind[CompareConfig] = RunKind("compare", CompareConfig.from_dict)
@@ -54,7 +54,7 @@ def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None,
             shown = [ContestProgress(contest)] if watchers is None else list(watchers)
             everyone = [*shown, TensorBoard(folder / "tensorboard")]
             write_json(folder / "budget.json", {"budget": contest.budget, "unit": config.contest.unit})
-            session: Session[Entered] = Session(contest, journal, history, everyone)
+            session = ContestSession(contest, journal, history, everyone)
             job = EntryJob(dict(config.configs()), config.contest.unit)
             share = carry_out(session, job, splits, config.run, folder)
             ended = {name: contest.over(name) for name in contest.entries}

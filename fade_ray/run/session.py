@@ -2,10 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from fade_ray.records import History, Journal, TrialHistory, wording
 from searchers import AskTell, Outcome, Proposal
+from searchers.contest import Contest, Entered
 from searchers.grid import Asks, Plan
 from spaces.errors import InvalidInput
 
@@ -184,6 +186,21 @@ class SearchSession(Session[Proposal]):
         if iteration not in self.history.anchors:
             self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
         self._show("iteration", iteration, self.searcher.anchors)
+
+
+class ContestSession(Session[Entered]):
+    """The session of a comparison. A trial that failed has no cost of its own: it is recorded with its price, or where only a trial can tell
+    with its wall time in seconds, so that the record says what the budget was spent on and a search all of whose trials fail comes to an end.
+    """
+
+    searcher: Contest
+
+    def tell(self, id: str, outcome: Outcome) -> None:
+        if outcome.cost is None:
+            entered, started = self._running[id]
+            price = self.searcher.price(entered.entry, entered.proposal)
+            outcome = replace(outcome, cost=time.monotonic() - started if price is None else price)
+        super().tell(id, outcome)
 
 
 def _cost(epochs: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
