@@ -12,7 +12,7 @@ from searchers import Kind, Outcome, Proposal
 from searchers.contest import Entered
 from searchers.staged import StagedSearch
 from spaces import Dag, HyperArchitecture, enumerate_dags
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 from spaces.nasbench_macro import BLOCKS, DEPTH
 
 VERTICES = 5
@@ -76,14 +76,17 @@ def stratified(ranks: Sequence[Sequence[Sequence[float]]], count: int) -> list[t
     """
     mean = np.mean([[list(row) for row in log_weights] for log_weights in ranks], axis=0)  # [d, w]
     depth, width = mean.shape
+    check_sample(width**depth, count)
     choices = list(product(range(width), repeat=depth))
-    if count > len(choices):
-        raise InvalidInput(
-            f"`sample <= {len(choices)}` must hold, the architectures there are, but got sample={count}."
-        )
     log_psi = mean[np.arange(depth), np.asarray(choices)].sum(axis=1)
     order = np.argsort(log_psi, kind="stable")
     return [choices[int(order[int((i + 0.5) * len(choices) / count)])] for i in range(count)]
+
+
+def check_sample(architectures: int, count: int) -> None:
+    """InvalidInput for a sample of more architectures than a hyper-architecture holds."""
+    remedy = "Those are the architectures there are: lower --sample, or raise --graphs or --depth."
+    require(count <= architectures, f"sample <= {architectures}", remedy, sample=count)
 
 
 def _alone(study: StudyConfig, hyper: HyperArchitecture, choices: Sequence[tuple[int, ...]]) -> list[Entered]:

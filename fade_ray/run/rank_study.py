@@ -16,7 +16,7 @@ from fade_ray.nn import chain_layout
 from fade_ray.rank_study.config import RankStudyConfig
 from fade_ray.rank_study.results import of_table, rank_runs, trained_alone
 from fade_ray.rank_study.summary import in_words, summary_of, table_of
-from fade_ray.rank_study.trials import ALONE, hyper_architecture, search
+from fade_ray.rank_study.trials import ALONE, check_sample, hyper_architecture, search
 from fade_ray.training import place
 from fade_ray.trial import augmentation
 from searchers import Outcome
@@ -75,8 +75,10 @@ def prepare_rank_study(config: RankStudyConfig) -> Splits:
     if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
         place(config.run.device, config.train.precision)
     study, network = config.study, config.network
-    hyper_architecture(study, network.depth)
-    if study.table is not None:
+    hyper = hyper_architecture(study, network.depth)
+    if study.table is None:
+        check_sample(hyper.size, study.sample)
+    else:
         MacroTable.read(Path(study.table).expanduser())
     splits = load_images(config.data)
     if study.table is None:

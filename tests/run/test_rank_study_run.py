@@ -90,7 +90,11 @@ def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("study", "words"),
-    [({"operations": (30,)}, "there are 0"), ({"cells": "nasbench-macro", "table": "nowhere.parquet"}, "nowhere")],
+    [
+        ({"operations": (30,)}, "there are 0"),
+        ({"cells": "nasbench-macro", "table": "nowhere.parquet"}, "nowhere"),
+        ({"sample": 10}, "sample <= 9"),
+    ],
 )
 def test_studies_that_cannot_be_are_refused_before_any_work(tmp_path: Path, study: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
