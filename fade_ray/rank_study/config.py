@@ -122,7 +122,7 @@ class RankStudyConfig:
             data=self.data,
             network=replace(self.network, **chosen.network),
             train=self.train,
-            architecture=replace(self.architecture, **(late | chosen.architecture)),
+            architecture=replace(self.architecture, **{**late, **chosen.architecture}),
             outer=outer,
             run=self.run,
         )

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fade_ray.analysis.rank_correlation import RankStudy, rank_against_table
+from fade_ray.analysis.rank_measures import mean_correlation
 from fade_ray.analysis.rank_records import Alone, RankRun, Rows
 from spaces.nasbench_macro import MacroTable
 
@@ -39,13 +40,11 @@ def table_of(runs: Sequence[RankRun], table: MacroTable) -> dict[str, Any]:
     names = list(dict.fromkeys(run.setting for run in runs))
     pooled = {name: _pooled([run for run in runs if run.setting == name]) for name in names}
     trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
-    ranks = np.apply_along_axis(lambda column: column.argsort().argsort(), 0, trainings)
-    between = np.corrcoef(ranks.T)[np.triu_indices(trainings.shape[1], 1)]
     return {
         "name": "NAS-Bench-Macro",
         "agreements": agreements,
         "pooled": {name: rank_against_table(rows, means).to_dict() for name, rows in pooled.items()},
-        "ceiling": float(between.mean()),
+        "ceiling": mean_correlation(trainings),
     }
 
 

@@ -261,9 +261,9 @@ def search_table(comparison: Comparison) -> list[Row]:
             f"{r.evaluations:,}",
             si(r.spent / scale) + short_unit,
             "–" if r.spent_on_ranks is None else si(r.spent_on_ranks / scale) + short_unit,
-            entered_facts.share(r.score),
-            entered_facts.share(r.final if r.evaluations else None),
-            entered_facts.share(r.area if r.evaluations else None),
+            facts.share(r.score),
+            facts.share(r.final if r.evaluations else None),
+            facts.share(r.area if r.evaluations else None),
         )
         for r in comparison.results
     ]

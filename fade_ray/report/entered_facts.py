@@ -8,8 +8,9 @@ from typing import Any
 
 from fade_ray.compare.history import EnteredHistory
 from fade_ray.records import Cost
-from fade_ray.report.facts import KIND_NAMES, Row, moment, read_object
-from fade_ray.report.words import count, duration, percent, si
+from fade_ray.report import facts
+from fade_ray.report.facts import Row, moment, read_object
+from fade_ray.report.words import count, duration, si
 from searchers.contest import Entered
 
 
@@ -97,23 +98,10 @@ def trial_table(history: EnteredHistory) -> list[Row]:
 
 
 def _trial(history: EnteredHistory, entered: Entered) -> Row:
-    proposal, outcome = entered.proposal, history.outcomes.get(entered.id)
-    metrics = history.metrics.get(entered.id, {})
-    accuracy = metrics.get("hyper_accuracy") if outcome is None or proposal.kind == "ranks" else outcome.accuracy
-    state = "in flight" if outcome is None else "done" if outcome.failure is None else f"failed: {outcome.failure}"
-    return (
-        entered.id,
-        entered.entry,
-        KIND_NAMES[proposal.kind],
-        str(proposal.iteration),
-        str(proposal.epochs),
-        state,
-        share(accuracy),
-        share(metrics.get("test_accuracy")),
-        "–" if outcome is None or outcome.cost is None else si(outcome.cost),
-        "–" if metrics.get("seconds") is None else duration(metrics["seconds"]),
-        proposal.hyper.code(),
-    )
+    outcome = history.outcomes.get(entered.id)
+    row = facts.trial_row(entered.proposal, outcome, history.metrics.get(entered.id, {}))
+    cost = "–" if outcome is None or outcome.cost is None else si(outcome.cost)
+    return (row[0], entered.entry, *row[1:7], cost, *row[7:])
 
 
 COSTS = (
@@ -143,8 +131,3 @@ def _cost(history: EnteredHistory, name: str, ids: Sequence[str]) -> Row:
     numbers = (f"{number:,}" for number in (len(told) - failed, failed, len(ids) - len(told)))
     spent = (si(cost.images), si(cost.multiply_adds), duration(cost.seconds), duration(cost.trial_seconds))
     return (name, *numbers, *spent, f"{peak:,.0f}" if peak else "–")
-
-
-def share(value: float | None, digits: int = 2) -> str:
-    """An accuracy in percent; a dash for none."""
-    return "–" if value is None else percent(value, digits)

@@ -11,6 +11,7 @@ from typing import Any
 from fade_ray.records import Cost, History, TrialHistory, wording
 from fade_ray.report.statistics import wilson
 from fade_ray.report.words import count, duration, percent, si
+from searchers import Outcome, Proposal
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 
@@ -224,6 +225,51 @@ def best_table(history: History, limit: int = 10) -> list[Row]:
         (e.id, str(e.iteration), str(e.walk + 1), percent(e.accuracy, 2), history.proposals[e.id].hyper.code())
         for e in best
     ]
+
+
+TRIALS = (
+    "trial",
+    "kind",
+    "iteration",
+    "epochs",
+    "state",
+    "accuracy",
+    "test accuracy",
+    "training time",
+    "architecture, rows separated by /",
+)
+TRIAL_NUMBERS = (2, 3, 5, 6, 7)
+"""The columns of the table of trials, and which of them hold numbers."""
+
+
+def trial_table(history: History) -> list[Row]:
+    """One line per attempt at a trial, as in `TRIALS`."""
+    return [
+        trial_row(proposal, history.outcomes.get(id), history.metrics.get(id, {}))
+        for id, proposal in history.proposals.items()
+    ]
+
+
+def trial_row(proposal: Proposal, outcome: Outcome | None, metrics: Mapping[str, Any]) -> Row:
+    """One attempt at a trial, as in `TRIALS`; the accuracy of a hyper-architecture is that of its path of largest weights."""
+    accuracy = metrics.get("hyper_accuracy") if outcome is None or proposal.kind == "ranks" else outcome.accuracy
+    state = "in flight" if outcome is None else "done" if outcome.failure is None else f"failed: {outcome.failure}"
+    return (
+        proposal.id,
+        KIND_NAMES[proposal.kind],
+        str(proposal.iteration),
+        str(proposal.epochs),
+        state,
+        share(accuracy),
+        share(metrics.get("test_accuracy")),
+        "–" if metrics.get("seconds") is None else duration(metrics["seconds"]),
+        proposal.hyper.code(),
+    )
+
+
+def share(value: float | None, digits: int = 2) -> str:
+    """An accuracy in percent; a dash for none."""
+    return "–" if value is None else percent(value, digits)
 
 
 def config_table(data: Mapping[str, Any]) -> list[Row]:

@@ -98,6 +98,8 @@ def _page(run: Run, drawn: dict[str, Markup]) -> str:
         retried=history.trials["retried"],
         cost=facts.cost_table(history),
         best=facts.best_table(history),
+        trials=facts.trial_table(history),
+        trial_columns=(facts.TRIALS, facts.TRIAL_NUMBERS),
         evaluations=len(history.evaluations),
         config=facts.config_table(run.config),
         environment=facts.config_table({name: value for name, value in run.environment.items() if name != "command"}),

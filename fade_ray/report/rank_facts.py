@@ -12,8 +12,8 @@ from scipy.stats import rankdata
 from fade_ray.analysis.rank_records import Alone, RankRun
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.report.comparison_page import interval, number
-from fade_ray.report.entered_facts import EnteredRun, share
-from fade_ray.report.facts import Row, read_object
+from fade_ray.report.entered_facts import EnteredRun
+from fade_ray.report.facts import Row, read_object, share
 from fade_ray.report.rank_courses import MOST_RESAMPLED, Correlation, Course, by_setting, means, psis
 from fade_ray.report.words import count, duration, listed, percent
 from spaces.errors import InvalidInput

@@ -100,6 +100,15 @@ def test_a_finished_run(finished: Path) -> None:
         assert code in page.text
 
 
+def test_every_attempt_at_a_trial_has_a_line(finished: Path) -> None:
+    history = History.read(finished / "records.jsonl")
+    page = Page(finished / "report.html")
+    assert f"All {len(history.proposals)} trials" in page.text
+    for id, proposal in history.proposals.items():
+        assert id in page.text
+        assert proposal.hyper.code() in page.text
+
+
 def test_figures_are_files_too(finished: Path) -> None:
     for name in FIGURES:
         assert (finished / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
