@@ -234,7 +234,7 @@ TRIALS = (
     "epochs",
     "state",
     "accuracy",
-    "test accuracy",
+    "on the test part",
     "training time",
     "architecture, rows separated by /",
 )
