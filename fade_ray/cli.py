@@ -149,7 +149,7 @@ def _folder(arguments: list[str], command: str) -> Path:
             raise SystemExit(0)
         raise InvalidInput(f"`fade-ray {command}` needs one run directory, but got {arguments}.")
     folder = Path(arguments[0])
-    if not (folder / "records.jsonl").exists():
+    if not any((folder / name).exists() for name in ("records.jsonl", "replay.json")):
         raise InvalidInput(f"`fade-ray {command}` needs the directory of a run, but {folder} holds none.")
     return folder
 
@@ -161,6 +161,7 @@ def _status(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
+    from fade_ray.report.comparison_page import write_comparison_report
     from fade_ray.run.cells import finish_cells
     from fade_ray.run.compare import finish_compare
     from fade_ray.run.folder import stored_kind
@@ -168,7 +169,13 @@ def _report(arguments: list[str]) -> None:
     from fade_ray.run.search import finish
 
     folder = _folder(arguments, "report")
-    draw = {"search": finish, "cells": finish_cells, "compare": finish_compare, "rank-study": finish_rank_study}
+    draw: dict[str, Callable[[Path], object]] = {
+        "search": finish,
+        "cells": finish_cells,
+        "compare": finish_compare,
+        "rank-study": finish_rank_study,
+        "replay": write_comparison_report,
+    }
     kind = stored_kind(folder) or "search"
     if kind not in draw:
         raise InvalidInput(f"Runs of {', '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`.")
@@ -221,7 +228,7 @@ def _rank_study(arguments: list[str]) -> None:
 
 
 def _replay(arguments: list[str]) -> None:
-    from fade_ray.replay.command import replay_command
+    from fade_ray.run.replay import replay_command
 
     replay_command(arguments)
 
@@ -254,9 +261,13 @@ def _export(arguments: list[str]) -> None:
     export = {"search": export_run, "retrain": export_retraining}
     kind = stored_kind(folder) or "search"
     if kind not in export:
+        remedy = (
+            f" Train one of its genotypes with `fade-ray retrain {folder}`, which exports it."
+            if kind == "cells"
+            else ""
+        )
         raise InvalidInput(
-            f"Trained networks are exported, but {folder} holds the genotypes of `fade-ray {kind}`. Train one with `fade-ray retrain {folder}`, "
-            "which exports it."
+            f"Trained networks are exported, of {' and '.join(export)}, but {folder} holds a run of `fade-ray {kind}`.{remedy}"
         )
     for path in export[kind](folder, onnx=len(rest) < len(arguments)):
         print(path)

@@ -36,6 +36,22 @@ def test_imports_go_one_way(package: str) -> None:
         assert not imported(path) & (FORBIDDEN[package] - allowed), name
 
 
+def whole_names(path: Path) -> set[str]:
+    """Modules by their full names, wherever in the file they are imported."""
+    nodes = list(ast.walk(ast.parse(path.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+
+
+def test_runs_stand_on_everything_and_nothing_on_them() -> None:
+    """But the command line, the package's own names, and the page of a run of `cells`, whose record is read by `run/cell_history.py`."""
+    above = {"fade_ray/__init__.py", "fade_ray/cli.py", "fade_ray/report/cell_facts.py"}
+    for path in sorted((ROOT / "fade_ray").rglob("*.py")):
+        name = path.relative_to(ROOT).as_posix()
+        if name not in above and not name.startswith("fade_ray/run/"):
+            assert not any(module.startswith("fade_ray.run") for module in whole_names(path)), name
+
+
 def loaded_after(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
     answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)

@@ -110,6 +110,8 @@ def status(folder: Path) -> str:
     kind = stored_kind(folder) or SEARCH.command
     if kind == "retrain":
         return _retraining(folder)
+    if kind == "replay":
+        return f"{folder}: finished, a replay on {read_json(folder / 'replay.json')['benchmark']}\n  report     {folder / 'report.html'}"
     if kind not in STANDINGS:
         raise InvalidInput(
             f"{folder} holds a run of `fade-ray {kind}`, but this version knows {', '.join(STANDINGS)} only. "

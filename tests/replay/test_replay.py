@@ -8,13 +8,15 @@ import pytest
 
 from fade_ray.analysis.anytime import final
 from fade_ray.analysis.paired_tests import signed_rank
+from fade_ray.cli import main
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
-from fade_ray.replay.command import read_traces, replay_command
 from fade_ray.replay.config import ReplayConfig
 from fade_ray.replay.objective import RankModel, TableObjective
 from fade_ray.replay.replay import Prices, Replayed, replay
 from fade_ray.replay.searchers import SEARCHERS, SLOW
 from fade_ray.replay.study import agreement, prepare, run_study
+from fade_ray.report.comparison_page import read_traces
+from fade_ray.run.replay import replay_command
 from searchers import RandomSearch
 from spaces.errors import InvalidInput
 
@@ -108,7 +110,8 @@ def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsy
     )
     text = " ".join(capsys.readouterr().out.split())
     assert "fade against random, the final report, 6 seeds" in text
-    traces = read_traces(out / "traces.parquet")
+    traces = read_traces(out)
+    assert traces is not None
     assert [(trace.searcher, trace.seed) for trace in traces] == [(n, s) for n in ("fade", "random") for s in range(6)]
     comparison = json.loads((out / "comparison.json").read_text())
     assert all(sentence in text for sentence in comparison["verdict"])
@@ -116,6 +119,11 @@ def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsy
     assert (out / "tables" / "tests.csv").exists()
     study = prepare(ReplayConfig(table, ("fade", "random"), seeds=6, budget=20))
     assert [one.trace for one in run_study(study)] == traces
+    (out / "report.html").unlink()
+    main(["report", str(out)])
+    assert (out / "report.html").stat().st_size > 10_000
+    main(["status", str(out)])
+    assert "a replay on NAS-Bench-Macro" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -151,5 +151,13 @@ def test_another_comparison_in_the_same_folder_is_refused(whole: Path) -> None:
         compare(other, watchers=())
 
 
+def test_a_comparison_exports_nothing_and_says_so(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["export", str(whole)])
+    told = capsys.readouterr().err
+    assert "a run of `fade-ray compare`" in told
+    assert "retrain " not in told
+
+
 def test_searchers_may_be_given_with_commas() -> None:
     assert ContestConfig(searchers=("fade,random", "bayes")).searchers == ("fade", "random", "bayes")

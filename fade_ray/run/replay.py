@@ -20,6 +20,8 @@ from fade_ray.replay.config import ReplayConfig
 from fade_ray.replay.study import Study, agreement, prepare, run_study
 from spaces.errors import InvalidInput
 
+from .folder import command_line, environment, write_json
+
 DESCRIPTION = (
     "Replay searchers against the table of a benchmark, without training: each proposal is answered from the table, each search has the same budget. "
     "Writes traces, tables, figures and the comparison with its tests into --out. Bayesian search takes minutes per seed (--bayes-seeds, --workers)."
@@ -75,7 +77,6 @@ def output_folder(out: str | None) -> Path:
 def write_results(folder: Path, study: Study, traces: Sequence[Trace], comparison: Comparison, rho: float) -> None:
     """The files of a replay and its report. InvalidInput if the folder cannot be written."""
     from fade_ray.report.comparison_page import write_comparison_report
-    from fade_ray.run.folder import command_line, environment, write_json
 
     try:
         write_json(folder / "config.json", {"kind": "replay", "replay": dataclasses.asdict(study.config)})
@@ -94,11 +95,6 @@ def write_traces(traces: Sequence[Trace], path: Path) -> None:
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist([trace.to_dict() for trace in traces], schema=TRACES), buffer)
     write_atomically(path, buffer.getvalue())
-
-
-def read_traces(path: Path) -> list[Trace]:
-    """Inverse of `write_traces`."""
-    return [Trace.from_dict(line) for line in pq.read_table(path).to_pylist()]
 
 
 def print_results(console: Console, study: Study, comparison: Comparison, rho: float) -> None:
