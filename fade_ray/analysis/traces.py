@@ -7,7 +7,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class Trace:
-    """What one searcher found with one seed, in the order in which its evaluations ended.
+    """What one searcher found with one seed, in the order of its evaluations; of those that ran at once, in the order they were asked for.
 
     All sequences have the same length N, which may be 0: nothing was evaluated within the budget.
     """

@@ -15,5 +15,5 @@ class EnteredHistory(TrialHistory[Entered]):
         return Entered.from_dict(plan)
 
     def of(self, entry: str) -> list[str]:
-        """The ids of the ended trials of one search, in the order in which they ended."""
-        return [id for id in self.outcomes if self.proposals[id].entry == entry]
+        """The ids of the ended trials of one search, in the order of its questions: which of several ended first is the engine's luck."""
+        return [id for id, entered in self.proposals.items() if entered.entry == entry and id in self.outcomes]

@@ -1,0 +1,38 @@
+"""From the record of a comparison to its traces."""
+
+from itertools import permutations
+
+from fade_ray.compare.history import EnteredHistory
+from fade_ray.compare.traces import traces
+from searchers import Outcome, RandomSearch
+from searchers.contest import Entered
+from spaces import GraphSpace
+
+TIME = "2024-01-01T00:00:00.000+00:00"
+TESTED = (0.1, 0.2, 0.3)
+
+
+def record(order: tuple[int, ...]) -> EnteredHistory:
+    """Three evaluations of one batch, equally good on the architecture split, that end in this order."""
+    search = RandomSearch(GraphSpace.create(2, 4), 2, 1, evaluations=3)
+    batch = [Entered.of("random-0", proposal) for proposal in iter(search.ask, None)]
+    asked = [{"event": "proposed", "time": TIME, "proposal": entered.to_dict()} for entered in batch]
+    ended = [
+        {
+            "event": "finished",
+            "time": TIME,
+            "id": batch[i].id,
+            "outcome": Outcome(accuracy=0.5, cost=i + 1.0).to_dict(),
+            "metrics": {"test_accuracy": TESTED[i]},
+        }
+        for i in order
+    ]
+    return EnteredHistory([*asked, *ended])
+
+
+def test_which_of_several_trials_ends_first_does_not_matter() -> None:
+    """Else equally good architectures, frequent on few images, would make two runs of the same comparison differ."""
+    for order in permutations(range(3)):
+        (found,) = traces(record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0": True})
+        assert found.reports == TESTED
+        assert found.costs == (1.0, 3.0, 6.0)
