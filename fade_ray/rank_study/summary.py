@@ -1,14 +1,15 @@
 """What a rank study comes to: numbers for its file, and words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from fade_ray.analysis.rank_correlation import RankStudy, rank_against_table
-from fade_ray.analysis.rank_measures import mean_correlation
+from fade_ray.analysis.rank_measures import mean_correlation, spearman
 from fade_ray.analysis.rank_records import Alone, RankRun, Rows
-from spaces.nasbench_macro import MacroTable
+from spaces import Dag, HyperArchitecture
+from spaces.nasbench_macro import Block, MacroTable
 
 LOW = 0.5
 """Of the lower end of an interval of Spearman's correlation, under which ranks are called unreliable here."""
@@ -60,8 +61,38 @@ def _rows(runs: Sequence[RankRun]) -> range:
     return range(len(runs[0].epochs[-1].weights))
 
 
+SIZES: dict[type, tuple[str, Callable[[Any], float]]] = {
+    Dag: ("the number of their operations", lambda dag: dag.operations),
+    Block: ("the sizes of their blocks", lambda block: block.number),
+}
+"""By the kind of cell: what a rank without any training goes by."""
+
+
+def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> dict[str, Any] | None:
+    """The baseline of a study, {"name", "spearman"}: of the sum of the cells' sizes with the mean accuracies; None where all sizes are equal."""
+    name, size = SIZES[type(hyper.rows[0][0])]
+    distinct = hyper.distinct()
+    sizes = [sum(size(row[k]) for row, k in zip(distinct, one.choice, strict=True)) for one in alone]
+    if len(set(sizes)) < 2:
+        return None
+    return {
+        "name": name,
+        "spearman": float(spearman(np.array(sizes), np.array([np.mean(o.accuracies) for o in alone]))),
+    }
+
+
 def in_words(found: Mapping[str, Any]) -> list[str]:
     """The sentences a study ends with, from what ranks.json holds."""
+    sentences = _in_words(found)
+    baseline = found.get("baseline")
+    if baseline is not None:
+        sentences.append(
+            f"Ordering the architectures by {baseline['name']} alone, without any training, has a correlation of {baseline['spearman']:.3f}."
+        )
+    return sentences
+
+
+def _in_words(found: Mapping[str, Any]) -> list[str]:
     if found["table"] is not None:
         return _table_in_words(found["table"])
     if found["summary"] is None:

@@ -85,6 +85,9 @@ def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
     assert -1 <= agreement["spearman"] <= 1
     assert agreement["architectures"] == 6561
     assert "6,561 published accuracies" in found["verdict"][0]
+    assert found["baseline"]["spearman"] == pytest.approx(0.35, abs=0.03), (
+        "the table knows the first of eight blocks only"
+    )
     assert (folder / "report.html").exists()
 
 
