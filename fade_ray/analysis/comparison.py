@@ -163,7 +163,15 @@ class Comparison:
             ),
             common_seeds=common,
             tests=tests,
-            verdict=verdict(tests, {name: _partial(results, name) for name in searchers}),
+            verdict=verdict(
+                tests,
+                {name: _partial(results, name) for name in searchers},
+                {
+                    name: sum(r.searcher == name and r.complete and not r.evaluations for r in results)
+                    for name in searchers
+                },
+                floor,
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:

@@ -8,16 +8,20 @@ from fade_ray.analysis.paired_tests import LEVEL, PairedTest
 MEASURE_TEXT = {"final": "the final report", "area": "the area under the curve (secondary)"}
 
 
-def verdict(tests: Sequence[PairedTest], partial: Mapping[str, int]) -> tuple[str, ...]:
-    """One sentence per test, what could not have been shown, and what was left out.
+def verdict(
+    tests: Sequence[PairedTest], partial: Mapping[str, int], empty: Mapping[str, int] | None = None, floor: float = 0.0
+) -> tuple[str, ...]:
+    """One sentence per test, what could not have been shown, what was left out, and what was counted without having been found.
 
     Args:
         tests: of all measures.
         partial: by searcher, the traces that were left out as they are not complete.
+        empty: by searcher, the complete traces without an evaluation, which count as `floor`.
     """
+    rest = (*_left_out(partial), *_without_evaluation(empty or {}, floor))
     if not tests:
-        return ("Nothing was tested: there is no searcher besides the baseline.", *_left_out(partial))
-    return (*(_sentence(test) for test in tests), *_powerless(tests), *_left_out(partial))
+        return ("Nothing was tested: there is no searcher besides the baseline.", *rest)
+    return (*(_sentence(test) for test in tests), *_powerless(tests), *rest)
 
 
 def _sentence(test: PairedTest) -> str:
@@ -55,6 +59,14 @@ def _left_out(partial: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(
         f"{name}: {count} partial {'trace' if count == 1 else 'traces'} left out of the tests and means."
         for name, count in partial.items()
+        if count
+    )
+
+
+def _without_evaluation(empty: Mapping[str, int], floor: float) -> tuple[str, ...]:
+    return tuple(
+        f"{name}: {count} {'trace' if count == 1 else 'traces'} without a single evaluation within the budget, counted as {100 * floor:.2f}%."
+        for name, count in empty.items()
         if count
     )
 

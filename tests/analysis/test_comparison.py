@@ -188,6 +188,14 @@ def test_only_partial_traces_leave_nothing_to_test() -> None:
     json.dumps(found.to_dict(), allow_nan=False)
 
 
+def test_searches_that_evaluated_nothing_are_named() -> None:
+    """They are complete, as their budget is spent, and stand at the floor: no reader may take that for something they found."""
+    nothing = trace("walk", 0, 0.9, costs=(), scores=(), reports=())
+    found = Comparison.of([nothing, trace("walk", 1, 0.9), trace("random", 0, 0.5), trace("random", 1, 0.5)], floor=0.4)
+    (told,) = [sentence for sentence in found.verdict if "without a single evaluation" in sentence]
+    assert told == "walk: 1 trace without a single evaluation within the budget, counted as 40.00%."
+
+
 def test_each_pair_of_baselines_is_tested_once() -> None:
     traces = [trace(name, seed, 0.5) for name in ("random", "evolution", "fade") for seed in range(3)]
     found = Comparison.of(traces, baseline=("random", "evolution"))
