@@ -205,7 +205,8 @@ def _compare(arguments: list[str]) -> None:
 
     described = (
         "Compare searchers: each with every seed, all under one budget, FaDE paying for its hyper-architectures from it. Architectures are selected "
-        "on the architecture split; accuracy on the test part is in the report alone. `--out DIR` continues the unfinished run in DIR."
+        "on the architecture split; accuracy on the test part is in the report alone. The budget alone ends a search, and --searchers says which: "
+        "--searcher, --iterations, --finalists and --retrain-epochs say nothing here. `--out DIR` continues the unfinished run in DIR."
     )
     folder = compare(_parsed(arguments, CompareConfig, COMPARE, CompareConfig(), described))
     console = Console(highlight=False)

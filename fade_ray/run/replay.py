@@ -5,6 +5,7 @@ import io
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Annotated
 
 import pyarrow as pa
@@ -53,6 +54,7 @@ def replay_command(arguments: list[str]) -> None:
     )
     folder = output_folder(config.out)
     study = prepare(config)
+    make_folder(folder)
     console = Console(highlight=False, markup=False)
     found = run_study(study, tell=lambda text: console.print(text, soft_wrap=True))
     traces = [one.trace for one in found]
@@ -74,6 +76,20 @@ def output_folder(out: str | None) -> Path:
     return folder
 
 
+def make_folder(folder: Path) -> None:
+    """Make the directory where it is missing. InvalidInput if it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+
+
+def _unwritable(folder: Path, error: OSError) -> InvalidInput:
+    return InvalidInput(f"{folder} must be writable, but: {error.strerror}. Choose another with --out.")
+
+
 def write_results(folder: Path, study: Study, traces: Sequence[Trace], comparison: Comparison, rho: float) -> None:
     """The files of a replay and its report. InvalidInput if the folder cannot be written."""
     from fade_ray.report.comparison_page import write_comparison_report
@@ -87,7 +103,7 @@ def write_results(folder: Path, study: Study, traces: Sequence[Trace], compariso
         write_csv(comparison, traces, folder / "tables")
         write_comparison_report(folder)
     except OSError as error:
-        raise InvalidInput(f"{folder} must be writable, but: {error.strerror}. Choose another with --out.") from error
+        raise _unwritable(folder, error) from error
 
 
 def write_traces(traces: Sequence[Trace], path: Path) -> None:

@@ -166,3 +166,21 @@ def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match="something else"):
         replay_command(["--table", "nowhere.parquet", "--out", str(tmp_path)])
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_directory_that_cannot_be_made_is_refused_before_any_work(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(InvalidInput, match="must be writable"):
+        replay_command(
+            [
+                "--table",
+                str(real_data / "nasbench_macro.parquet"),
+                "--seeds",
+                "1",
+                "--out",
+                str(tmp_path / "file" / "out"),
+            ]
+        )
+    assert "1 seed" not in capsys.readouterr().out
