@@ -1,6 +1,5 @@
 """Every published cell search that this project runs, as a composition of parts. A new one is a new line."""
 
-import difflib
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -8,7 +7,7 @@ import numpy as np
 
 from fade_ray.training.cell_architecture import CellArchitectureConfig, EdgeRelaxationName
 from spaces.cell import CellSpace, Macro
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, require_known
 
 from .discretise import DISCRETISERS, Learned
 
@@ -75,10 +74,7 @@ RECIPES: dict[str, Recipe] = {
 
 def recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InvalidInput with the nearest one."""
-    if name not in RECIPES:
-        near = difflib.get_close_matches(name, RECIPES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidInput(f"A recipe must be one of {', '.join(RECIPES)}, but got {name!r}.{hint}")
+    require_known("A recipe", name, RECIPES)
     return RECIPES[name]
 
 

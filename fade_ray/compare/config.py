@@ -1,7 +1,6 @@
 """The configuration of a comparison of searchers."""
 
 import dataclasses
-import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -10,7 +9,7 @@ from fade_ray.config import Config, DataConfig, OuterConfig, RunConfig, SpaceCon
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.searches import ENTRANTS
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
-from spaces.errors import InvalidInput, require
+from spaces.errors import require, require_known
 
 UNLIMITED = 1_000_000  # iterations: the budget ends a search, nothing else
 
@@ -35,11 +34,7 @@ class ContestConfig:
         names = tuple(name for given in self.searchers for name in given.split(",") if name)  # "fade,random" is two
         object.__setattr__(self, "searchers", names)
         for name in (*self.searchers, self.baseline):
-            if name not in ENTRANTS:
-                near = difflib.get_close_matches(name, ENTRANTS, n=1, cutoff=0.0)[0]
-                raise InvalidInput(
-                    f"A searcher must be one of {', '.join(ENTRANTS)}, but got {name!r}. Did you mean {near!r}?"
-                )
+            require_known("A searcher", name, ENTRANTS)
         require(len(self.searchers) > 0, "len(searchers) >= 1", "Name a searcher.", searchers=self.searchers)
         require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
         remedy = "Name each once."

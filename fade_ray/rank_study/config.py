@@ -1,7 +1,6 @@
 """The configuration of a rank study."""
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -9,7 +8,7 @@ from typing import Any, Literal
 from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig, RunConfig, build, plain
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
-from spaces.errors import InvalidInput, require
+from spaces.errors import require, require_known
 
 
 @dataclass(frozen=True)
@@ -72,11 +71,7 @@ class StudyConfig:
 
     def __post_init__(self) -> None:
         for name in self.settings:
-            if name not in SETTINGS:
-                near = difflib.get_close_matches(name, SETTINGS, n=1, cutoff=0.0)[0]
-                raise InvalidInput(
-                    f"A setting must be one of {', '.join(SETTINGS)}, but got {name!r}. Did you mean {near!r}?"
-                )
+            require_known("A setting", name, SETTINGS)
         require(len(self.settings) > 0, "len(settings) >= 1", "Name a setting.", settings=self.settings)
         require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
         for name, values in {"settings": self.settings, "seeds": self.seeds}.items():

@@ -1,6 +1,5 @@
 """What a replay runs."""
 
-import difflib
 import json
 import math
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from fade_ray.analysis.rank_records import Rows
 from fade_ray.replay.objective import RankModel
 from fade_ray.replay.replay import Prices
 from fade_ray.replay.searchers import SEARCHERS, SLOW
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, require_known
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class ReplayConfig:
             object.__setattr__(self, name, split)
             require(len(split) > 0, f"len({name}) >= 1", "Name at least one.", **{name: split})
             for one in split:
-                _check_name(one)
+                require_known("A searcher", one, SEARCHERS)
         repeated = sorted({name for name in self.searchers if self.searchers.count(name) > 1})
         require(not repeated, "each searcher once", "Name it once.", repeated=repeated)
         absent = [name for name in self.baseline if name not in self.searchers]
@@ -91,11 +90,3 @@ class ReplayConfig:
                 f'--ranks must be a JSON file with "weights" [depth][candidates], but {self.ranks}: {error!r}. '
                 "Give the last epoch of a run of a rank study."
             ) from error
-
-
-def _check_name(name: str) -> None:
-    if name not in SEARCHERS:
-        near = difflib.get_close_matches(name, SEARCHERS, n=1, cutoff=0.0)[0]
-        raise InvalidInput(
-            f"A searcher must be one of {', '.join(SEARCHERS)}, but got {name!r}. Did you mean {near!r}?"
-        )

@@ -1,10 +1,9 @@
 """How the papers retrain what they found. A new one is a new line; flags override every value."""
 
 from dataclasses import replace
-from difflib import get_close_matches
 
 from fade_ray.training.cell_config import CellTrainConfig
-from spaces.errors import InvalidInput
+from spaces.errors import require_known
 
 from .config import NetworkOptions, RetrainConfig, RetrainData
 
@@ -100,8 +99,5 @@ RETRAIN_RECIPES: dict[str, RetrainConfig] = {
 
 def retrain_recipe(name: str) -> RetrainConfig:
     """The recipe of that name. Raises InvalidInput with the nearest one."""
-    if name not in RETRAIN_RECIPES:
-        near = get_close_matches(name, RETRAIN_RECIPES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidInput(f"A recipe must be one of {', '.join(RETRAIN_RECIPES)}, but got {name!r}.{hint}")
+    require_known("A recipe", name, RETRAIN_RECIPES)
     return replace(RETRAIN_RECIPES[name], recipe=name)
