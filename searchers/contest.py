@@ -69,7 +69,8 @@ class Contest:
 
     A trial is charged with its `cost` as told, before that with `price(entry, proposal)`, its cost where that is known beforehand; None: the mean
     of that search's trials of that kind so far, 0 of none. A search ends with the first trial that would take it beyond its budget, which is not run.
-    What a search asks depends on its own outcomes alone, not on their order or on the other searches. A search that raises an exception has
+    What a search asks depends on its own outcomes alone, not on their order or on the other searches (but where trials fail in the batch that ends
+    a budget: whether a retry or another trial of it gets the rest is a matter of order). A search that raises an exception has
     ended, with its reason in `failures`; the others go on.
 
     Raises:

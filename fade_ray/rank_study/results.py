@@ -29,7 +29,7 @@ def rank_runs(history: EnteredHistory, settings: Sequence[str]) -> list[RankRun]
 
 
 def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alone]:
-    """The architectures trained alone, in the order of their strata, each with its accuracies in the order of the repeats."""
+    """The architectures trained alone, in lexicographic order of their choices, each with its accuracies in the order of the repeats."""
     accuracies: dict[str, list[tuple[int, float]]] = {}
     for id in history.of(ALONE):
         proposal, accuracy = history.proposals[id].proposal, history.outcomes[id].accuracy
