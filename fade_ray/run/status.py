@@ -54,8 +54,10 @@ def _cells(folder: Path, config: Mapping[str, Any]) -> Standing:
 def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
     history = EnteredHistory.read(folder / "records.jsonl")
     contest, budget = config["contest"], read_json(folder / "budget.json")
-    spent = sum(outcome.cost or 0.0 for outcome in history.outcomes.values())
     searches = len(contest["searchers"]) * len(contest["seeds"])
+    entries = {entered.entry for entered in history.proposals.values()}
+    each = [sum(history.outcomes[id].cost or 0.0 for id in history.of(entry)) for entry in entries]
+    spent = sum(min(budget["budget"], cost) for cost in each)  # in seconds a search ends a little beyond
     scored = {id: outcome.accuracy for id, outcome in history.outcomes.items() if outcome.accuracy is not None}
     best = max(scored, key=lambda id: scored[id], default=None)
     return Standing(

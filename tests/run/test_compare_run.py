@@ -126,6 +126,7 @@ def test_trials_that_fail_are_paid_for_in_the_record_too(tmp_path: Path, unit: s
         if unit == "images":
             assert costs == [160.0] * 7
     assert not any(trace.scores for trace in read_traces(folder))
+    assert "finished, 100% of the budgets of 2 searches" in status(folder)
 
 
 @pytest.mark.parametrize(
