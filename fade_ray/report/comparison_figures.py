@@ -5,7 +5,6 @@ A searcher has one colour, line and marker in all of them. Accuracies are of the
 
 import math
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,9 +25,7 @@ from fade_ray.report.style import (
     MUTED,
     PAPER,
     Picture,
-    house_style,
     new_figure,
-    save,
     series,
 )
 from fade_ray.report.words import count, listed, percent, probability, si
@@ -49,19 +46,6 @@ def compared(traces: Sequence[Trace]) -> Comparison:
     """The comparison of `traces` with "random" as its baseline, or with the first searcher where there is none."""
     names = [trace.searcher for trace in traces]
     return Comparison.of(traces, "random" if "random" in names else names[0])
-
-
-def write_figures(traces: Sequence[Trace], folder: Path, comparison: Comparison | None = None) -> list[Path]:
-    """Write every figure as SVG and PNG into `folder`; their paths.
-
-    `comparison`: what was made of the traces, by default `compared(traces)`. Raises InvalidInput for traces that cannot be compared.
-    """
-    paths: list[Path] = []
-    with house_style():
-        for picture in pictures(traces, comparison or compared(traces)):
-            save(picture, folder)
-            paths += [folder / f"{picture.name}.{ending}" for ending in ("svg", "png")]
-    return paths
 
 
 def pictures(traces: Sequence[Trace], comparison: Comparison) -> Iterator[Picture]:

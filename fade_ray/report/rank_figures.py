@@ -5,7 +5,6 @@ Figure numbers in the docstrings are those of the FaDE paper.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from textwrap import wrap
 from typing import Any
 
@@ -25,9 +24,6 @@ from fade_ray.report.rank_courses import (
     Course,
     at_equal_time,
     by_setting,
-    correlations_at,
-    courses,
-    equal_seconds,
     means,
     over_epochs,
     psis,
@@ -42,9 +38,7 @@ from fade_ray.report.style import (
     Picture,
     depth_colour,
     grid_axes,
-    house_style,
     new_figure,
-    save,
     series,
 )
 from fade_ray.report.words import count, listed
@@ -53,22 +47,6 @@ Array = npt.NDArray[np.float64]
 DENSE = 100
 """Architectures in a cell of the density that make it opaque."""
 ROWS_ACROSS = 8
-
-
-def write_figures(runs: Sequence[RankRun], alone: Sequence[Alone], folder: Path) -> list[Path]:
-    """Write every figure that has something to show as SVG and PNG into `folder`; their paths."""
-    paths: list[Path] = []
-    with house_style():
-        for picture in pictures(runs, alone):
-            save(picture, folder)
-            paths += [folder / f"{picture.name}.{ending}" for ending in ("svg", "png")]
-    return paths
-
-
-def pictures(runs: Sequence[RankRun], alone: Sequence[Alone]) -> Iterator[Picture]:
-    """All figures that have something to show."""
-    found = courses(runs, alone)
-    yield from drawn_from(runs, alone, found, correlations_at(runs, alone, equal_seconds(found)) if found else [])
 
 
 def drawn_from(

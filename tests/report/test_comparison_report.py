@@ -16,7 +16,8 @@ from test_report_page import EVIL, Page
 
 from fade_ray.analysis.comparison import Comparison
 from fade_ray.analysis.traces import Trace
-from fade_ray.report.comparison_figures import anytime_curves, budget_axis, effects, pictures, seeds, write_figures
+from fade_ray.report import comparison_figures
+from fade_ray.report.comparison_figures import anytime_curves, budget_axis, effects, pictures, seeds
 from fade_ray.report.comparison_page import (
     ComparisonRun,
     paired_table,
@@ -25,7 +26,7 @@ from fade_ray.report.comparison_page import (
     verdict,
     write_comparison_report,
 )
-from fade_ray.report.style import SERIES, house_style
+from fade_ray.report.style import SERIES, house_style, save
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
@@ -192,13 +193,18 @@ def test_few_seeds_are_joined_and_many_are_not() -> None:
 
 
 def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
-    paths = write_figures(synthetic_traces(100, 6, ("fade", "random")), tmp_path)
+    traces = synthetic_traces(100, 6, ("fade", "random"))
+    with house_style():
+        for picture in pictures(traces, comparison_figures.compared(traces)):
+            save(picture, tmp_path)
+    paths = list(tmp_path.iterdir())
     assert {path.stem for path in paths} == FIGURES
     assert sum(path.stat().st_size for path in paths if path.suffix == ".svg") < 1_500_000
     for path in paths:
         assert path.suffix == ".svg" or path.read_bytes().startswith(b"\x89PNG")
-    without = write_figures(synthetic_traces(2, 4, ("evolution", "bayes")), tmp_path / "other")
-    assert "effects" in {path.stem for path in without}, "the first searcher stands in for a missing random search"
+    without = synthetic_traces(2, 4, ("evolution", "bayes"))
+    shown = {picture.name for picture in pictures(without, comparison_figures.compared(without))}
+    assert "effects" in shown, "the first searcher stands in for a missing random search"
 
 
 def test_a_replay_has_no_record(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fade_ray.analysis.rank_correlation import rank_against_table
 from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
 from fade_ray.report.rank_courses import correlations_at, courses, equal_seconds, mean_over_time, over_epochs
 from fade_ray.report.rank_facts import RankFiles, results, verdict
-from fade_ray.report.rank_figures import agreement, marginals, write_figures
+from fade_ray.report.rank_figures import agreement, marginals
 from fade_ray.report.rank_page import write_rank_report
 from fade_ray.report.style import house_style
 from spaces.errors import InvalidInput
@@ -255,10 +255,3 @@ def test_directories_that_are_no_study(tmp_path: Path) -> None:
         (tmp_path / "ranks.json").write_text(content)
         with pytest.raises(InvalidInput, match=r"ranks\.json"):
             write_rank_report(tmp_path)
-
-
-def test_figures_alone(tmp_path: Path) -> None:
-    paths = write_figures(synthetic_runs(), synthetic_alone(), tmp_path)
-    assert {path.stem for path in paths} == FIGURES
-    assert all(path.exists() for path in paths)
-    assert write_figures([], [], tmp_path) == []
