@@ -55,6 +55,7 @@ class _Entry:
     name: str
     searcher: AskTell
     open: bool = True
+    last: bool = False  # a trial of the running batch did not fit into the budget: there is no batch after it
     flying: dict[str, Proposal] = field(default_factory=dict)  # by the searcher's own id
     iteration: int = 0  # of the batch that `charged` is about
     charged: float = 0.0  # for the trials of that batch, as they were asked
@@ -68,7 +69,7 @@ class Contest:
     """Asks every search of `entries` in turn, the one that has spent least first, until each has spent `budget`.
 
     A trial is charged with its `cost` as told, before that with `price(entry, proposal)`, its cost where that is known beforehand; None: the mean
-    of that search's trials of that kind so far, 0 of none. A search ends with the first trial that would take it beyond its budget, which is not run.
+    of that search's trials of that kind so far, 0 of none. A trial that would take its search beyond the budget is not run; the others of its batch that fit are, and the search ends with them.
     What a search asks depends on its own outcomes alone, not on their order or on the other searches (but where trials fail in the batch that ends
     a budget: whether a retry or another trial of it gets the rest is a matter of order). A search that raises an exception has
     ended, with its reason in `failures`; the others go on.
@@ -98,22 +99,25 @@ class Contest:
         if not entry.open:
             return None
         try:
-            proposal = entry.searcher.ask()
+            while (proposal := entry.searcher.ask()) is not None:
+                if self._affords(entry, proposal):
+                    return proposal
+                entry.last = True
+            entry.open = not (entry.last or entry.searcher.done)
         except Exception as error:
             entry.open, entry.failure = False, f"{type(error).__name__}: {error}"
-            return None
-        if proposal is None:
-            entry.open = not entry.searcher.done
-            return None
+        return None
+
+    def _affords(self, entry: _Entry, proposal: Proposal) -> bool:
+        """Whether the budget has room for a trial; if so it is charged and in flight."""
         if proposal.iteration != entry.iteration:
             self._settle(entry, proposal.iteration)
         price = self._estimate(entry, proposal)
         if entry.settled + entry.charged + price > self.budget * (1 + 1e-9):
-            entry.open = False
-            return None
+            return False
         entry.charged += price
         entry.flying[proposal.id] = proposal
-        return proposal
+        return True
 
     def _estimate(self, entry: _Entry, proposal: Proposal) -> float:
         """What a trial is charged with when it is asked; by batches before its own alone, whatever has ended meanwhile."""
@@ -168,7 +172,7 @@ class Contest:
         return {
             name: {
                 "searcher": entry.searcher.state_dict(),
-                "open": entry.open,
+                "open": [entry.open, entry.last],
                 "flying": [proposal.to_dict() for proposal in entry.flying.values()],
                 "spending": [entry.iteration, entry.charged, entry.settled, entry.costs, entry.told, entry.failure],
             }
@@ -182,7 +186,7 @@ class Contest:
         for name, entry in self.entries.items():
             saved = state[name]
             entry.searcher.load_state_dict(saved["searcher"])
-            entry.open = saved["open"]
+            entry.open, entry.last = saved["open"]
             proposals = [Proposal.from_dict(proposal) for proposal in saved["flying"]]
             entry.flying = {proposal.id: proposal for proposal in proposals}
             entry.iteration, entry.charged, entry.settled, entry.costs, told, entry.failure = saved["spending"]

@@ -89,6 +89,16 @@ def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_onc
     )
 
 
+def test_what_is_left_of_a_budget_goes_to_the_trials_of_the_last_batch_that_fit():
+    # every batch: two hyper-architectures at 3 and two evaluations at 2; after two batches 5 of 25 are left
+    walk = {"walk": AnchorSearch(space(), 2, 1000, walks=2, evaluate_every=1)}
+    one = contest(entries=walk, budget=25)
+    kinds = [entered.proposal.kind for entered in drive(one, 0, 1).values()]
+    assert kinds == ["ranks", "ranks", "evaluation", "evaluation"] * 2 + ["ranks", "evaluation"]
+    assert one.spent("walk") == 25
+    assert one.over("walk")
+
+
 def test_the_search_that_has_spent_least_is_asked_first():
     one = contest()
     told = {}
