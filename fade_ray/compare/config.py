@@ -14,6 +14,10 @@ from spaces.errors import require, require_known
 UNLIMITED = 1_000_000  # iterations: the budget ends a search, nothing else
 
 
+WALK = OuterConfig(walks=1, evaluate_every=1, elites=1)
+"""FaDE where the budget may end at any time: after each step the anchor and what the ranks prefer are evaluated."""
+
+
 @dataclass(frozen=True)
 class ContestConfig:
     """Who takes part, and what each may spend."""
@@ -58,7 +62,7 @@ class CompareConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
-    outer: OuterConfig = field(default_factory=OuterConfig)
+    outer: OuterConfig = field(default_factory=lambda: WALK)
     run: RunConfig = field(default_factory=RunConfig)
     out: str | None = None
     """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
