@@ -49,6 +49,8 @@ class RunKind(Generic[C]):
 
     command: str
     read: Callable[[Mapping[str, Any]], C]
+    grows: Callable[[C, C], bool] = lambda before, now: False
+    """Whether a run of the first configuration may be continued with the second, which only adds to it."""
 
 
 SEARCH = RunKind("search", Config.from_dict)
@@ -133,6 +135,9 @@ def check_same_run(folder: Path, config: C, kind: RunKind[C]) -> bool:
             raise InvalidInput(f"{folder} holds files of something else. Choose another directory with --out.")
         return False
     changed = differences(config.to_dict(), before.to_dict())
+    if changed and kind.grows(before, config):
+        (folder / "result.json").unlink(missing_ok=True)  # there is more to do
+        return True
     if changed:
         raise InvalidInput(
             f"{folder} holds a run with another configuration ({'; '.join(changed)}). "

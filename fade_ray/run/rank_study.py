@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,15 @@ from .grid_watchers import GridProgress
 from .session import Session, Watcher
 from .tensorboard import TensorBoard
 
-RANK_STUDY: RunKind[RankStudyConfig] = RunKind("rank-study", RankStudyConfig.from_dict)
+
+def _more_settings(before: RankStudyConfig, now: RankStudyConfig) -> bool:
+    """Whether only settings were added, behind those there were: what was trained and sampled stays as it is."""
+    known = before.study.settings
+    same = replace(now, study=replace(now.study, settings=known), run=before.run, out=before.out, name=before.name)
+    return now.study.settings[: len(known)] == known and same == before
+
+
+RANK_STUDY: RunKind[RankStudyConfig] = RunKind("rank-study", RankStudyConfig.from_dict, _more_settings)
 
 
 def rank_study(
@@ -38,7 +47,8 @@ def rank_study(
     """Train everything of a study, or what is left of it in `config.out`; returns the run directory.
 
     `watchers` replaces the progress display (use () for silence). Raises InvalidInput for everything a user can mend, before any work where
-    that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
+    that is possible; Interrupted on Ctrl-C, with everything done so far on disk. A study may be continued with further settings, judged by the
+    architectures that it has trained alone already.
     """
     folder = run_folder(config)
     if check_same_run(folder, config, RANK_STUDY) and (folder / "result.json").exists():

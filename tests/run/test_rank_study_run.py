@@ -70,6 +70,17 @@ def test_stopped_and_continued_is_the_same_study(whole: Path, tmp_path: Path, st
     assert story(tmp_path / "run") == story(whole)
 
 
+def test_a_study_may_be_continued_with_further_settings(whole: Path, tmp_path: Path, story: Story) -> None:
+    rank_study(small(tmp_path / "run"), watchers=())
+    before = story(tmp_path / "run")
+    rank_study(small(tmp_path / "run", settings=("default", "exact")), watchers=())
+    assert story(tmp_path / "run") == story(whole)
+    assert len(story(whole)["finished"]) == len(before["finished"]) + 2
+    for other in ({"settings": ("exact", "default")}, {"settings": ("default", "exact"), "sample": 5}):
+        with pytest.raises(InvalidInput, match="another configuration"):
+            rank_study(small(tmp_path / "run", **other), watchers=())
+
+
 def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
     rows = [
         {"arch": code} | {f"test_acc_{seed}": 50.0 + 5 * int(code[0]) + seed for seed in range(3)}
