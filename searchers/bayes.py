@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import math
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +47,9 @@ def suggest(
     # One thread: matrices this small are slower on several, and their sums would depend on the number of threads.
     with warnings.catch_warnings(), threadpool_limits(1):
         warnings.simplefilter("ignore")  # about length scales at their bounds, which few points cannot tell
-        for point, score in zip(points, scores, strict=True):
-            target.register(np.asarray(point), score)
+        with redirect_stdout(io.StringIO()):  # the library prints a line for every point that is scored again
+            for point, score in zip(points, scores, strict=True):
+                target.register(np.asarray(point), score)
         # In a box of so few dimensions the best of ten thousand points needs one descent to its top, not ten.
         chosen = [chooser.suggest(model, target, n_random=10_000, n_smart=1, random_state=rng) for _ in range(count)]
     return [tuple(float(x) for x in point) for point in chosen]

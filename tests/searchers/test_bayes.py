@@ -66,10 +66,11 @@ def test_the_points_of_a_batch_differ() -> None:
     assert min(np.linalg.norm(np.subtract(p, q)) for p, q in ((first, second), (first, third), (second, third))) > 0.05
 
 
-def test_repeated_points_and_equal_scores_are_no_trouble() -> None:
+def test_repeated_points_and_equal_scores_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
     for scores in ([0.5] * 4, [0.2, 0.9, 0.4, 0.4]):
         (point,) = suggest([(0.5, 0.5)] * 3 + [(0.5, 0.6)], scores, 1, 2.5, 1)
         assert all(0 <= x <= 1 for x in point)
+    assert capsys.readouterr() == ("", "")
 
 
 def test_the_same_question_has_the_same_answer_here_and_in_another_process() -> None:
