@@ -69,10 +69,10 @@ class Contest:
     """Asks every search of `entries` in turn, the one that has spent least first, until each has spent `budget`.
 
     A trial is charged with its `cost` as told, before that with `price(entry, proposal)`, its cost where that is known beforehand; None: the mean
-    of that search's trials of that kind so far, 0 of none. A trial that would take its search beyond the budget is not run; the others of its batch that fit are, and the search ends with them.
-    What a search asks depends on its own outcomes alone, not on their order or on the other searches (but where trials fail in the batch that ends
-    a budget: whether a retry or another trial of it gets the rest is a matter of order). A search that raises an exception has
-    ended, with its reason in `failures`; the others go on.
+    of that search's trials of that kind so far, 0 of none. A trial that would take its search beyond the budget is not run; the others of its batch
+    that fit are, and the search ends with them. What a search asks depends on its own outcomes alone, not on their order or on the other searches
+    (but where trials fail in the batch that ends a budget: whether a retry or another trial of it gets the rest is a matter of order). A search
+    that raises an exception has ended, with its reason in `failures`; the others go on.
 
     Raises:
         InvalidInput: no search, or a budget that is not above 0.
