@@ -125,6 +125,7 @@ def workers_of(root: int) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)  # two starts of Ray Train, on a busy machine
 def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(tmp_path: Path, tiny: Tiny, told: Told) -> None:
     shown: list[int] = []
     killed: list[int] = []
