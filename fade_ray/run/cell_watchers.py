@@ -7,30 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from fade_ray.cell_search.config import CellPlan
 from searchers import Outcome
 
-from .progress import clock
+from .progress import LiveWatcher, clock
 from .session import Watcher
 
 
-class CellProgress(Watcher):
+class CellProgress(LiveWatcher):
     """One live line in a terminal; elsewhere a line when a search starts and ends."""
 
     def __init__(self, plans: Sequence[CellPlan], console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
-        self.started = time.monotonic()
+        super().__init__(console)
         self.total = len(plans)
         self.epochs = sum(plan.epochs for plan in plans)
         self.done = self.before = 0  # searches ended; epochs done before this process
         self.running: dict[str, tuple[CellPlan, int, Mapping[str, Any]]] = {}
         self.seen = 0  # epochs of this process
-        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
-        if self.live is not None:
-            self.live.start()
 
     def proposed(self, proposal: CellPlan) -> None:
         self.running[proposal.id] = (proposal, 0, {})
@@ -53,13 +48,6 @@ class CellProgress(Watcher):
             accuracy = "" if outcome.accuracy is None else f", proxy accuracy {outcome.accuracy:.3f}"
             self._print(f"{proposal.id} {proposal.kind}: {free:.0%} free of parameters{accuracy}")
         self._draw()
-
-    def warned(self, message: str) -> None:
-        self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
 
     def _print(self, line: str) -> None:
         self.console.print(Text(line), soft_wrap=True)

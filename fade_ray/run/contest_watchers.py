@@ -5,31 +5,25 @@ from collections.abc import Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from searchers import Outcome
 from searchers.contest import Contest, Entered
 
-from .progress import clock
-from .session import Watcher
+from .progress import LiveWatcher, clock
 
 LINES = 20  # printed over a run that is not watched on a terminal
 
 
-class ContestProgress(Watcher):
+class ContestProgress(LiveWatcher):
     """How much of the budgets is spent, and the best validated accuracy of each searcher."""
 
     def __init__(self, contest: Contest, console: Console | None = None) -> None:
         self.contest = contest
-        self.console = console or Console(stderr=True, highlight=False)
-        self.started = time.monotonic()
+        super().__init__(console)
         self.before: float | None = None  # share of the budgets spent before this process
         self.best: dict[str, float] = {}
         self.printed = 0
-        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
-        if self.live is not None:
-            self.live.start()
 
     def fraction(self) -> float:
         """Share of all budgets that is spent."""
@@ -49,13 +43,6 @@ class ContestProgress(Watcher):
         elif self.fraction() * LINES >= self.printed + 1:
             self.printed = int(self.fraction() * LINES)
             self.console.print(self._line(), soft_wrap=True)
-
-    def warned(self, message: str) -> None:
-        self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
 
     def _line(self) -> Text:
         gone, share, before = time.monotonic() - self.started, self.fraction(), self.before or 0.0

@@ -5,16 +5,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console
-from rich.live import Live
 from rich.text import Text
 
 from searchers import Outcome
 
-from .progress import clock
-from .session import Watcher
+from .progress import LiveWatcher, clock
 
 
-class GridProgress(Watcher):
+class GridProgress(LiveWatcher):
     """`line` tells of a trial that has ended, from its plan, outcome and metrics."""
 
     def __init__(
@@ -24,13 +22,9 @@ class GridProgress(Watcher):
         console: Console | None = None,
     ) -> None:
         self.trials, self.line = trials, line
-        self.console = console or Console(stderr=True, highlight=False)
-        self.started = time.monotonic()
+        super().__init__(console)
         self.done = 0
         self.running: dict[str, tuple[int, int]] = {}  # id -> epochs done, planned
-        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
-        if self.live is not None:
-            self.live.start()
 
     def proposed(self, proposal: Any) -> None:
         self.running[proposal.id] = (0, proposal.epochs)
@@ -45,13 +39,6 @@ class GridProgress(Watcher):
         self.done += 1
         self.console.print(Text(self.line(proposal, outcome, metrics)), soft_wrap=True)
         self._draw()
-
-    def warned(self, message: str) -> None:
-        self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
 
     def _draw(self) -> None:
         if self.live is None:

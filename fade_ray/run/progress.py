@@ -22,13 +22,30 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-class Progress(Watcher):
+class LiveWatcher(Watcher):
+    """One live line on stderr in a terminal, in `live`; elsewhere that is None. Warnings are printed above it."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True, highlight=False)
+        self.started = time.monotonic()
+        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
+        if self.live is not None:
+            self.live.start()
+
+    def warned(self, message: str) -> None:
+        self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
+
+    def close(self) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+
+class Progress(LiveWatcher):
     """A `Watcher` that draws to stderr."""
 
     def __init__(self, iterations: int, best: Evaluation | None = None, console: Console | None = None) -> None:
         self.iterations = iterations
-        self.console = console or Console(stderr=True, highlight=False)
-        self.started = time.monotonic()
+        super().__init__(console)
         self.number = 1
         self.batch: dict[str, tuple[int, int]] = {}  # id -> epochs done, epochs planned
         self.iterations_before: int | None = None  # finished when this process began
@@ -37,9 +54,6 @@ class Progress(Watcher):
         self.anchors: Sequence[Any] = ()
         self.rates: dict[str, float] = {}
         self.stage = "search"
-        self.live = Live(console=self.console, auto_refresh=False, transient=True) if self.console.is_terminal else None
-        if self.live is not None:
-            self.live.start()
 
     def proposed(self, proposal: Proposal) -> None:
         if self.iterations_before is None:
@@ -62,19 +76,12 @@ class Progress(Watcher):
             self.best = max(self.best or 0.0, outcome.accuracy)
         self._draw()
 
-    def warned(self, message: str) -> None:
-        self.console.print(Text(f"warning: {message}", style="yellow"), soft_wrap=True)
-
     def iteration(self, number: int, anchors: Sequence[Any]) -> None:
         if self.anchors and np.shape(anchors) == np.shape(self.anchors):
             self.moved = float(np.linalg.norm(np.subtract(anchors, self.anchors), axis=-1).mean())
         self.anchors = anchors
         if self.live is None and self.iterations_before is not None and number:
             self.console.print(self._line(), soft_wrap=True)
-
-    def close(self) -> None:
-        if self.live is not None:
-            self.live.stop()
 
     def fraction(self) -> float:
         """Of the search that this process has done, by iterations; the running one counts by its epochs."""
