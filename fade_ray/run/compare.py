@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rich.table import Table as TextTable
 from fade_ray.analysis.comparison import Comparison
 from fade_ray.analysis.comparison_tables import write_csv, write_parquet
 from fade_ray.analysis.traces import Trace
-from fade_ray.compare.config import CompareConfig
+from fade_ray.compare.config import CompareConfig, ContestConfig
 from fade_ray.compare.history import EnteredHistory
 from fade_ray.compare.job import PRICES, EntryJob
 from fade_ray.compare.traces import traces
@@ -29,7 +30,7 @@ from spaces.errors import InvalidInput
 
 from .contest_watchers import ContestProgress
 from .engines import carry_out, interruptible, recording
-from .folder import RunKind, check_kind, check_same_run, command_line, read_json, run_folder, stored, write_json
+from .folder import RunKind, check_same_run, command_line, read_json, run_folder, stored, write_json
 from .session import ContestSession, Watcher
 from .tensorboard import TensorBoard
 
@@ -88,13 +89,7 @@ def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
     budget = config.contest.budget or _default_budget(unit, splits, config)
     if unit == "images":
         _check_budget(budget, {n: (SEARCHERS[c.outer.searcher](space, c), c) for n, c in configs.items()}, splits)
-    return splits, _contest(searches, configs, budget, unit, splits)
-
-
-def _contest(
-    searches: Mapping[str, AskTell], configs: Mapping[str, Config], budget: float, unit: str, splits: Splits
-) -> Contest:
-    return Contest(searches, budget, lambda name, proposal: PRICES[unit](proposal, splits, configs[name]))
+    return splits, Contest(searches, budget, lambda name, proposal: PRICES[unit](proposal, splits, configs[name]))
 
 
 def _default_budget(unit: str, splits: Splits, config: CompareConfig) -> float:
@@ -124,8 +119,17 @@ def _no_opinion(proposal: Proposal) -> Outcome:
     return Outcome(log_weights=rows)
 
 
-def read_traces(folder: Path) -> list[Trace]:
-    """The traces of the comparison in `folder`, finished or not, from its record."""
+@dataclass(frozen=True)
+class _Files:
+    """What the directory of a comparison says, finished or not; `result` is {} before its end."""
+
+    contest: ContestConfig
+    history: EnteredHistory
+    result: Mapping[str, Any]
+    traces: list[Trace]
+
+
+def _read(folder: Path) -> _Files:
     config = stored(folder, COMPARE)
     if config is None:
         raise InvalidInput(f"{folder} must hold a run of `fade-ray compare`, but it holds none.")
@@ -133,12 +137,17 @@ def read_traces(folder: Path) -> list[Trace]:
     history = EnteredHistory.read(folder / "records.jsonl")
     result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
     budget = read_json(folder / "budget.json")
-    return traces(history, names, budget["budget"], budget["unit"], result.get("complete", {}))
+    found = traces(history, names, budget["budget"], budget["unit"], result.get("complete", {}))
+    return _Files(config.contest, history, result, found)
 
 
-def spent_on_ranks(folder: Path) -> dict[tuple[str, int], float]:
+def read_traces(folder: Path) -> list[Trace]:
+    """The traces of the comparison in `folder`, finished or not, from its record."""
+    return _read(folder).traces
+
+
+def spent_on_ranks(history: EnteredHistory) -> dict[tuple[str, int], float]:
     """What each search spent on hyper-architectures, by (searcher, seed)."""
-    history = EnteredHistory.read(folder / "records.jsonl")
     sums: dict[tuple[str, int], float] = {}
     for id, outcome in history.outcomes.items():
         entered = history.proposals[id]
@@ -161,14 +170,11 @@ def finish_compare(folder: Path) -> None:
     """Everything that is made from the records alone: traces, comparison, tables, report."""
     from fade_ray.report.comparison_page import write_comparison_report
 
-    check_kind(folder, COMPARE)
-    found = read_traces(folder)
+    files = _read(folder)
+    found, baseline = files.traces, files.contest.baseline
     write_json(folder / "traces.json", [trace.to_dict() for trace in found])
-    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
-    config = stored(folder, COMPARE)
-    assert config is not None  # read_traces has read it
-    floor = random_pick(found, config.contest.baseline, result.get("chance", 0.0))
-    comparison = Comparison.of(found, config.contest.baseline, floor, spent_on_ranks=spent_on_ranks(folder))
+    floor = random_pick(found, baseline, files.result.get("chance", 0.0))
+    comparison = Comparison.of(found, baseline, floor, spent_on_ranks=spent_on_ranks(files.history))
     write_json(folder / "comparison.json", comparison.to_dict())
     (folder / "tables").mkdir(exist_ok=True)
     write_csv(comparison, found, folder / "tables")

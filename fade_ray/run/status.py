@@ -37,16 +37,21 @@ def _search(folder: Path, config: Mapping[str, Any]) -> Standing:
     )
 
 
+def _best(history: TrialHistory[Any]) -> tuple[str, float] | None:
+    """(id, accuracy) of the trial of highest accuracy, the first to end of equal ones; None without any."""
+    scored = [(id, outcome.accuracy) for id, outcome in history.outcomes.items() if outcome.accuracy is not None]
+    return max(scored, key=lambda one: one[1], default=None)
+
+
 def _cells(folder: Path, config: Mapping[str, Any]) -> Standing:
     history = CellHistory.read(folder / "records.jsonl")
     grid = config["grid"]
     total = len(grid["recipes"]) * len(grid["spaces"]) * len(grid["seeds"])
-    scored = {id: outcome.accuracy for id, outcome in history.outcomes.items() if outcome.accuracy is not None}
-    best = max(scored, key=lambda id: scored[id], default=None)
+    best = _best(history)
     return Standing(
         history,
         f"{len(history.outcomes)} of {total} cell searches on {config['data']['data']}",
-        "-" if best is None else f"proxy accuracy {scored[best]:.4f} ({history.proposals[best].kind}, trial {best})",
+        "-" if best is None else f"proxy accuracy {best[1]:.4f} ({history.proposals[best[0]].kind}, trial {best[0]})",
         lambda result: f"{folder / 'cells.json'}",
     )
 
@@ -58,12 +63,11 @@ def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
     entries = {entered.entry for entered in history.proposals.values()}
     each = [sum(history.outcomes[id].cost or 0.0 for id in history.of(entry)) for entry in entries]
     spent = sum(min(budget["budget"], cost) for cost in each)  # in seconds a search ends a little beyond
-    scored = {id: outcome.accuracy for id, outcome in history.outcomes.items() if outcome.accuracy is not None}
-    best = max(scored, key=lambda id: scored[id], default=None)
+    best = _best(history)
     return Standing(
         history,
         f"{spent / (searches * budget['budget']):.0%} of the budgets of {searches} searches on {config['data']['data']}",
-        "-" if best is None else f"{scored[best]:.4f} (evaluation {best})",
+        "-" if best is None else f"{best[1]:.4f} (evaluation {best[0]})",
         lambda result: f"{folder / 'comparison.json'}",
     )
 
