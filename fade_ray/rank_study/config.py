@@ -30,7 +30,9 @@ SETTINGS: dict[str, Setting] = {
     "score-weighted": Setting({}, {"estimator": "score-function", "draw": "weighted"}),
     "score-uniform": Setting({}, {"estimator": "score-function", "draw": "uniform"}),
     "score-split": Setting({}, {"estimator": "score-function-split", "draw": "uniform"}),
+    "marginal": Setting({}, {"estimator": "marginal"}),
     "late": Setting(warm_up=0.5),
+    "marginal-late": Setting({}, {"estimator": "marginal"}, warm_up=0.5),
     "weight-paths": Setting({}, {"weight_paths": 4}),
     "exact": Setting({}, {"estimator": "straight-through-exact", "draw": "weighted"}),
     "exact-uniform": Setting({}, {"estimator": "straight-through-exact", "draw": "uniform"}),
@@ -48,8 +50,8 @@ class StudyConfig:
 
     settings: tuple[str, ...] = ("default",)
     """How the hyper-architecture is trained: default (the flags as they are); one thing changed over them: separate, shared, score-weighted,
-    score-uniform, score-split, late (logits move in the second half of the epochs only), weight-paths, exact, exact-uniform, sampled, penalty,
-    penalty-by-cell; all of the architecture's: paper."""
+    score-uniform, score-split, marginal, late (logits move in the second half of the epochs only), marginal-late, weight-paths, exact,
+    exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Trainings of each setting."""
     cells: Literal["graphs", "nasbench-macro"] = "graphs"

@@ -5,7 +5,9 @@ from typing import Literal
 
 from spaces.errors import require
 
-EstimatorName = Literal["score-function", "score-function-split", "straight-through-exact", "straight-through-sampled"]
+EstimatorName = Literal[
+    "score-function", "score-function-split", "marginal", "straight-through-exact", "straight-through-sampled"
+]
 DrawName = Literal["uniform", "weighted"]
 PenaltyName = Literal["none", "max-norm", "max-norm-by-cell"]
 

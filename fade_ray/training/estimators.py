@@ -126,10 +126,14 @@ def score_function(
     generator: torch.Generator,
     *,
     measure: Callable[[Chain, Batch, Sequence[Path]], PathLosses],
+    draw: Callable[[Tensor, Tensor], Tensor] = architecture_weights,
 ) -> Estimate:
     """Score function with leave-one-out baseline: unbiased for the gradient of E_path[L(path)], forward passes only.
 
-    m paths are drawn from softmax(alpha') and their losses taken as `measure` does; see `leave_one_out`.
+    m paths are drawn from `draw` of the logits, softmax(alpha') unless told otherwise, and their losses taken as `measure` does; see
+    `leave_one_out`. Drawn uniformly, the gradient is the one at equal weights, wherever the logits are: mean over the other rows' candidates
+    of the loss with this candidate, less the row's mean, times 1/w. It does not fade for candidates that have fallen behind, and logits that
+    follow it add up these marginal losses over the steps, as psi adds them up over the rows.
     Not in the paper: ours, since it asks whether the validation loss is lower when a candidate is drawn, which the straight-through
     gradient does not. The penalty acts on the weights without noise.
 
@@ -137,22 +141,22 @@ def score_function(
     path, and m times cheaper, so that at equal cost m times as many batches are seen (or the step costs less).
     """
     leaf = logits.detach().requires_grad_(True)
-    weights = architecture_weights(leaf, mask)
-    paths = [draw_path(weights.detach(), generator) for _ in range(config.paths)]
+    probabilities = draw(leaf.detach(), mask).to(leaf.dtype)
+    paths = [draw_path(probabilities, generator) for _ in range(config.paths)]
     with still(network), torch.no_grad():
         measured = measure(network, batch, paths)
-    grad = leave_one_out(measured.losses.to("cpu", weights.dtype), measured.images, paths, weights.detach())
-    extra = penalty(weights)
+    grad = leave_one_out(measured.losses.to("cpu", leaf.dtype), measured.images, paths, probabilities)
+    extra = penalty(architecture_weights(leaf, mask))
     if extra.requires_grad:
         grad = grad + torch.autograd.grad(extra, leaf)[0]
     return Estimate(grad.masked_fill(~mask, 0.0), measured.loss, measured.correct, measured.multiply_adds)
 
 
 def leave_one_out(losses: Tensor, images: Tensor, paths: Sequence[Path], weights: Tensor) -> Tensor:
-    """grad_i = sum_p n_p / n (L_p - mean_{q != p} L_q) (onehot(k_i^p) - softmax(alpha'_i)), [d, w].
+    """grad_i = sum_p n_p / n (L_p - mean_{q != p} L_q) (onehot(k_i^p) - weights_i), [d, w].
 
-    `losses` [m] L_p of paths p drawn from `weights` [d, w], which are softmax(alpha'), on n_p = `images` [m] images each. The baseline of
-    a path is made of the other paths, which are independent of it, so it leaves the expectation as it is.
+    `losses` [m] L_p of paths p drawn from `weights` [d, w], on n_p = `images` [m] images each: the gradient in logits whose softmax those
+    are. The baseline of a path is made of the other paths, which are independent of it, so it leaves the expectation as it is.
     """
     m, counts = len(paths), images.to(losses.dtype)
     advantage = (losses - losses.mean()) * m / (m - 1)  # L_p minus the mean of the others
@@ -173,11 +177,17 @@ def _correct(scores: Tensor, labels: Tensor) -> Tensor:
     return (scores.detach().argmax(dim=1) == labels).sum()
 
 
+def uniform(logits: Tensor, mask: Tensor) -> Tensor:
+    """The same probability for all candidates of a row, whatever their logits [d, w]."""
+    return mask / mask.sum(dim=1, keepdim=True)
+
+
 ESTIMATORS: dict[str, Estimator] = {
     "straight-through-exact": partial(straight_through, others=True),
     "straight-through-sampled": partial(straight_through, others=False),
     "score-function": partial(score_function, measure=on_the_same_images),
     "score-function-split": partial(score_function, measure=on_parts),
+    "marginal": partial(score_function, measure=on_the_same_images, draw=uniform),
 }
 
 PASSES: dict[str, Callable[[ArchitectureConfig, int], float]] = {
@@ -185,6 +195,7 @@ PASSES: dict[str, Callable[[ArchitectureConfig, int], float]] = {
     "straight-through-sampled": lambda config, width: 2,
     "score-function": lambda config, width: config.paths,
     "score-function-split": lambda config, width: 1,
+    "marginal": lambda config, width: config.paths,
 }
 """Forward passes of a whole path per image of an architecture batch, from the configuration and the candidates per row; see `forward_passes`."""
 
@@ -201,5 +212,5 @@ def forward_passes(config: ArchitectureConfig, width: int) -> float:
 # how the weight step draws its path: probabilities [d, w] from logits and mask
 DRAWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "weighted": architecture_weights,
-    "uniform": lambda logits, mask: mask / mask.sum(dim=1, keepdim=True),
+    "uniform": uniform,
 }
