@@ -132,6 +132,9 @@ ENTRANTS: dict[str, Entrant] = {
     "fade-exact": Entrant("anchor", PAPER, {"estimator": "straight-through-exact", "draw": "weighted"}),
     "fade-sampled": Entrant("anchor", PAPER, {"estimator": "straight-through-sampled", "draw": "weighted"}),
     "fade-split": Entrant("anchor", PAPER, {"estimator": "score-function-split"}),
+    "fade-marginal": Entrant("anchor", PAPER, {"estimator": "marginal"}),
+    # a control: what is left of FaDE where its ranks say nothing
+    "fade-blind": Entrant("anchor", {}, {"estimator": "permuted"}),
 }
 """By the names of `fade-ray compare --searchers`. Random, Bayesian and evolutionary search evaluate each point or architecture once; the paper's
 median of five (-median) spends four fifths of a budget on repetition and is there to be compared."""

@@ -24,7 +24,8 @@ class ContestConfig:
 
     searchers: tuple[str, ...] = ("fade", "random", "bayes", "evolution")
     """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper and its variants fade-elites,
-    fade-least-squares, fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-exact, fade-sampled, fade-split."""
+    fade-least-squares, fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-exact, fade-sampled, fade-split,
+    fade-marginal; fade-blind (a control: its hyper-architectures learn nothing, at the same price)."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds of each searcher."""
     baseline: str = "random"

@@ -33,6 +33,7 @@ SETTINGS: dict[str, Setting] = {
     "marginal": Setting({}, {"estimator": "marginal"}),
     "late": Setting(warm_up=0.5),
     "marginal-late": Setting({}, {"estimator": "marginal"}, warm_up=0.5),
+    "blind": Setting({}, {"estimator": "permuted"}),
     "weight-paths": Setting({}, {"weight_paths": 4}),
     "exact": Setting({}, {"estimator": "straight-through-exact", "draw": "weighted"}),
     "exact-uniform": Setting({}, {"estimator": "straight-through-exact", "draw": "uniform"}),
@@ -50,8 +51,8 @@ class StudyConfig:
 
     settings: tuple[str, ...] = ("default",)
     """How the hyper-architecture is trained: default (the flags as they are); one thing changed over them: separate, shared, score-weighted,
-    score-uniform, score-split, marginal, late (logits move in the second half of the epochs only), marginal-late, weight-paths, exact,
-    exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
+    score-uniform, score-split, marginal, late (logits move in the second half of the epochs only), marginal-late, blind (a control:
+    the logits follow permuted losses), weight-paths, exact, exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Trainings of each setting."""
     cells: Literal["graphs", "nasbench-macro"] = "graphs"

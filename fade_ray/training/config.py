@@ -6,7 +6,12 @@ from typing import Literal
 from spaces.errors import require
 
 EstimatorName = Literal[
-    "score-function", "score-function-split", "marginal", "straight-through-exact", "straight-through-sampled"
+    "score-function",
+    "score-function-split",
+    "marginal",
+    "permuted",
+    "straight-through-exact",
+    "straight-through-sampled",
 ]
 DrawName = Literal["uniform", "weighted"]
 PenaltyName = Literal["none", "max-norm", "max-norm-by-cell"]

@@ -127,6 +127,7 @@ def score_function(
     *,
     measure: Callable[[Chain, Batch, Sequence[Path]], PathLosses],
     draw: Callable[[Tensor, Tensor], Tensor] = architecture_weights,
+    permuted: bool = False,
 ) -> Estimate:
     """Score function with leave-one-out baseline: unbiased for the gradient of E_path[L(path)], forward passes only.
 
@@ -134,6 +135,9 @@ def score_function(
     `leave_one_out`. Drawn uniformly, the gradient is the one at equal weights, wherever the logits are: mean over the other rows' candidates
     of the loss with this candidate, less the row's mean, times 1/w. It does not fade for candidates that have fallen behind, and logits that
     follow it add up these marginal losses over the steps, as psi adds them up over the rows.
+
+    `permuted` gives each path the loss of a random one: steps of the same size and price whose expectation is 0, a control for everything
+    that is said to follow the ranks.
     Not in the paper: ours, since it asks whether the validation loss is lower when a candidate is drawn, which the straight-through
     gradient does not. The penalty acts on the weights without noise.
 
@@ -145,7 +149,10 @@ def score_function(
     paths = [draw_path(probabilities, generator) for _ in range(config.paths)]
     with still(network), torch.no_grad():
         measured = measure(network, batch, paths)
-    grad = leave_one_out(measured.losses.to("cpu", leaf.dtype), measured.images, paths, probabilities)
+    losses = measured.losses.to("cpu", leaf.dtype)
+    if permuted:
+        losses = losses[torch.randperm(len(losses), generator=generator)]
+    grad = leave_one_out(losses, measured.images, paths, probabilities)
     extra = penalty(architecture_weights(leaf, mask))
     if extra.requires_grad:
         grad = grad + torch.autograd.grad(extra, leaf)[0]
@@ -188,6 +195,7 @@ ESTIMATORS: dict[str, Estimator] = {
     "score-function": partial(score_function, measure=on_the_same_images),
     "score-function-split": partial(score_function, measure=on_parts),
     "marginal": partial(score_function, measure=on_the_same_images, draw=uniform),
+    "permuted": partial(score_function, measure=on_the_same_images, permuted=True),
 }
 
 PASSES: dict[str, Callable[[ArchitectureConfig, int], float]] = {
@@ -196,6 +204,7 @@ PASSES: dict[str, Callable[[ArchitectureConfig, int], float]] = {
     "score-function": lambda config, width: config.paths,
     "score-function-split": lambda config, width: 1,
     "marginal": lambda config, width: config.paths,
+    "permuted": lambda config, width: config.paths,
 }
 """Forward passes of a whole path per image of an architecture batch, from the configuration and the candidates per row; see `forward_passes`."""
 
