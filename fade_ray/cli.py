@@ -114,19 +114,20 @@ def parse(arguments: list[str]) -> Any:
 
 
 def _parsed(arguments: list[str], config: Any, kind: Any, default: Any, described: str, *, stored: bool = True) -> Any:
-    """`arguments` over `default`, or over the configuration of the run that `--out` names."""
+    """`arguments` over `default` (None: over the fields' own), or over the configuration of the run that `--out` names."""
     import tyro
 
     from fade_ray.run.folder import stored as stored_in
 
     out = take_flag(arguments, "--out")[1]
     before = stored_in(Path(out).expanduser(), kind) if out and stored else None
+    start = before or default
     return tyro.cli(
         Annotated[config, tyro.conf.OmitArgPrefixes],
         args=arguments,
-        default=before or default,
         prog=f"fade-ray {kind.command}",
         description=described,
+        **({} if start is None else {"default": start}),
     )
 
 
@@ -149,7 +150,7 @@ def _folder(arguments: list[str], command: str) -> Path:
             raise SystemExit(0)
         raise InvalidInput(f"`fade-ray {command}` needs one run directory, but got {arguments}.")
     folder = Path(arguments[0])
-    if not any((folder / name).exists() for name in ("records.jsonl", "replay.json")):
+    if not any((folder / name).exists() for name in ("records.jsonl", "replays.jsonl", "traces.parquet")):
         raise InvalidInput(f"`fade-ray {command}` needs the directory of a run, but {folder} holds none.")
     return folder
 
@@ -161,11 +162,11 @@ def _status(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    from fade_ray.report.comparison_page import write_comparison_report
     from fade_ray.run.cells import finish_cells
     from fade_ray.run.compare import finish_compare
     from fade_ray.run.folder import stored_kind
     from fade_ray.run.rank_study import finish_rank_study
+    from fade_ray.run.replay import report_replay
     from fade_ray.run.search import finish
 
     folder = _folder(arguments, "report")
@@ -174,7 +175,7 @@ def _report(arguments: list[str]) -> None:
         "cells": finish_cells,
         "compare": finish_compare,
         "rank-study": finish_rank_study,
-        "replay": write_comparison_report,
+        "replay": report_replay,
     }
     kind = stored_kind(folder) or "search"
     if kind not in draw:
@@ -229,9 +230,18 @@ def _rank_study(arguments: list[str]) -> None:
 
 
 def _replay(arguments: list[str]) -> None:
-    from fade_ray.run.replay import replay_command
+    from fade_ray.replay.config import ReplayConfig
+    from fade_ray.run.replay import REPLAY, replay_run
 
-    replay_command(arguments)
+    described = (
+        "Replay searchers against the table of a benchmark, without training: each proposal is answered from the table, each search has the same "
+        "budget. Writes traces, tables, figures and the comparison with its tests into --out. Bayesian search takes up to minutes per seed "
+        "(--bayes-seeds, --workers). `--out DIR` continues the unfinished replay in DIR, also with more --searchers or --seeds."
+    )
+    folder = replay_run(
+        _parsed(arguments, ReplayConfig, REPLAY, None, described), Console(highlight=False, markup=False)
+    )
+    print(f"\nreport {folder / 'report.html'}")
 
 
 def _retrain(arguments: list[str]) -> None:

@@ -1,12 +1,15 @@
 """What a replay runs."""
 
+import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fade_ray.analysis.rank_records import Rows
+from fade_ray.config import build, plain
 from fade_ray.replay.objective import RankModel
 from fade_ray.replay.replay import Prices
 from fade_ray.replay.searchers import SEARCHERS, SLOW
@@ -46,7 +49,7 @@ class ReplayConfig:
     workers: int = 1
     """Processes. Their number changes no result."""
     out: str | None = None
-    """Directory of the results; by default runs/<time>-replay."""
+    """Run directory; by default runs/<time>-replay. An unfinished run in it is continued, also with more searchers or seeds."""
 
     def __post_init__(self) -> None:
         for name in ("searchers", "baseline"):
@@ -65,6 +68,26 @@ class ReplayConfig:
         holds = 1 <= self.budget < math.inf
         require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)
         self.prices, self.model(None)  # check what belongs to them
+
+    @property
+    def name(self) -> str:
+        """Of the run: part of the default run directory."""
+        return "replay"
+
+    def same_answers(self, other: "ReplayConfig") -> bool:
+        """Whether both give the same trace for the same searcher and seed; they may differ in which of them they run."""
+        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out")
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in asked}) == other
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        return {"replay": plain(dataclasses.asdict(self))}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ReplayConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: ReplayConfig = build(cls, values["replay"], "replay.")
+        return config
 
     @property
     def prices(self) -> Prices:

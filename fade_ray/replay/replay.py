@@ -1,6 +1,8 @@
 """A searcher against a table, from its first question to the end of its budget."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, Self
 
 from fade_ray.analysis.anytime import ROUNDING
 from fade_ray.analysis.traces import Trace
@@ -8,6 +10,9 @@ from fade_ray.replay.objective import TableObjective
 from searchers import AskTell
 from searchers.base import Kind
 from spaces.errors import require
+
+UNIT = "evaluations"
+"""Of budgets."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,14 @@ class Replayed:
 
     trace: Trace
     spent_on_ranks: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"trace": self.trace.to_dict(), "spent_on_ranks": self.spent_on_ranks}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        return cls(Trace.from_dict(values["trace"]), values["spent_on_ranks"])
 
 
 def replay(
@@ -56,5 +69,5 @@ def replay(
     costs, scores, reports = zip(*found, strict=True) if found else ((), (), ())
     complete = proposal is not None or spent * ROUNDING >= budget
     return Replayed(
-        Trace(name, objective.seed, budget, "evaluations", costs, scores, reports, complete), spent_on_ranks=on_ranks
+        Trace(name, objective.seed, budget, UNIT, costs, scores, reports, complete), spent_on_ranks=on_ranks
     )

@@ -2,7 +2,7 @@
 
 import multiprocessing
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -72,31 +72,40 @@ def _first_evaluation(study: Study, name: str) -> float:
     return spent
 
 
-def run_study(study: Study, tell: Callable[[str], None] = lambda text: None) -> list[Replayed]:
-    """All jobs, in their order. `tell` gets a line per searcher."""
-    found, started = [], time.perf_counter()
+def run_study(
+    study: Study,
+    tell: Callable[[str], None] = lambda text: None,
+    done: Mapping[Job, Replayed] | None = None,
+    keep: Callable[[Replayed], None] = lambda one: None,
+) -> list[Replayed]:
+    """All jobs, in their order; those that are `done` are not run again. `keep` gets each of the others as it ends, `tell` a line per searcher."""
+    known = dict(done or {})
     jobs = study.config.jobs()
-    with _mapped(study) as results:
-        for (name, _), (following, _), result in zip(jobs, [*jobs[1:], ("", 0)], results, strict=True):
-            found.append(result)
+    left = [job for job in jobs if job not in known]
+    started = time.perf_counter()
+    with _mapped(study, left) as results:
+        for job, (following, _), result in zip(left, [*left[1:], ("", 0)], results, strict=True):
+            keep(result)
+            known[job] = result
+            name, _ = job
             if following != name:
-                count = sum(job[0] == name for job in jobs)
+                count = sum(other[0] == name for other in left)
                 tell(f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s")
                 started = time.perf_counter()
-    return found
+    return [known[job] for job in jobs]
 
 
 @contextmanager
-def _mapped(study: Study) -> Iterator[Iterator[Replayed]]:
-    workers = study.config.workers
-    if workers == 1:
-        yield map(study.run, study.config.jobs())
+def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
+    workers = min(study.config.workers, len(jobs))
+    if workers <= 1:
+        yield map(study.run, jobs)
         return
     # Spawned, not forked: libraries with threads of their own may hold locks, and a fork would inherit them held.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(study.config,)) as pool:
         try:
-            yield pool.map(_work, study.config.jobs())
+            yield pool.map(_work, jobs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

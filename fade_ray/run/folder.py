@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
 from fade_ray.atomic import write_atomically
-from fade_ray.config import Config, RunConfig, differences
+from fade_ray.config import Config, differences
 from spaces.errors import InvalidInput
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
@@ -23,9 +23,6 @@ FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "
 
 class Configuration(Protocol):
     """What a run directory needs of a configuration, whatever the run is made of: a frozen dataclass with these."""
-
-    @property
-    def run(self) -> RunConfig: ...
 
     @property
     def out(self) -> str | None: ...
@@ -51,6 +48,8 @@ class RunKind(Generic[C]):
     read: Callable[[Mapping[str, Any]], C]
     grows: Callable[[C, C], bool] = lambda before, now: False
     """Whether a run of the first configuration may be continued with the second, which only adds to it."""
+    folders: tuple[str, ...] = FOLDERS
+    """What is made in a run directory at its start."""
 
 
 SEARCH = RunKind("search", Config.from_dict)
@@ -150,7 +149,7 @@ def check_same_run(folder: Path, config: C, kind: RunKind[C]) -> bool:
 def opened(folder: Path, config: Configuration, command: str, kind: RunKind[Any] = SEARCH) -> Iterator[None]:
     """Create or continue the run directory, for this process alone. Raises InvalidInput when it cannot be written or is in use."""
     try:
-        for name in FOLDERS:
+        for name in kind.folders:
             (folder / name).mkdir(parents=True, exist_ok=True)
         lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
@@ -166,8 +165,10 @@ def opened(folder: Path, config: Configuration, command: str, kind: RunKind[Any]
             ) from error
         try:
             named = {} if kind.command == SEARCH.command else {"kind": kind.command}
+            before = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
             write_json(folder / "config.json", named | config.to_dict())
-            if not (folder / "environment.json").exists():  # of the first start; every start's is in the record
+            # Of the first start, or of the last that asked for more; every start's is in the record.
+            if not (folder / "environment.json").exists() or differences(named | config.to_dict(), before):
                 write_json(folder / "environment.json", environment(command))
         except OSError as error:
             raise InvalidInput(

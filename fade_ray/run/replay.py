@@ -1,12 +1,8 @@
 """`fade-ray replay --table FILE`: searchers against a table, with the comparison that follows from it."""
 
-import dataclasses
 import io
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
-from tempfile import TemporaryFile
-from typing import Annotated
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,16 +13,16 @@ from fade_ray.analysis.comparison import Comparison, Summary
 from fade_ray.analysis.comparison_tables import write_csv
 from fade_ray.analysis.traces import Trace
 from fade_ray.atomic import write_atomically
+from fade_ray.records import FORMAT, Journal, read_events
 from fade_ray.replay.config import ReplayConfig
-from fade_ray.replay.study import Study, agreement, prepare, run_study
+from fade_ray.replay.replay import UNIT, Replayed
+from fade_ray.replay.study import Job, Study, agreement, prepare, run_study
 from spaces.errors import InvalidInput
 
-from .folder import command_line, environment, write_json
+from .engines import interruptible
+from .folder import RunKind, check_same_run, command_line, environment, opened, run_folder, stored, write_json
 
-DESCRIPTION = (
-    "Replay searchers against the table of a benchmark, without training: each proposal is answered from the table, each search has the same budget. "
-    "Writes traces, tables, figures and the comparison with its tests into --out. Bayesian search takes minutes per seed (--bayes-seeds, --workers)."
-)
+RECORD = "replays.jsonl"
 
 SEQUENCES = ("costs", "scores", "reports")
 TRACES = pa.schema(
@@ -41,69 +37,83 @@ TRACES = pa.schema(
 )
 """One line per trace, as `Trace`."""
 
+REPLAY: RunKind[ReplayConfig] = RunKind("replay", ReplayConfig.from_dict, ReplayConfig.same_answers, ("tables",))
 
-def replay_command(arguments: list[str]) -> None:
-    """Parse, replay, write, print. Raises InvalidInput for everything a user can mend, before any work."""
-    import tyro
 
-    config: ReplayConfig = tyro.cli(
-        Annotated[ReplayConfig, tyro.conf.OmitArgPrefixes],
-        args=arguments,
-        prog="fade-ray replay",
-        description=DESCRIPTION,
-    )
-    folder = output_folder(config.out)
+def replay_run(config: ReplayConfig, console: Console | None = None, *, command: str | None = None) -> Path:
+    """Run every search of a replay, or those that `config.out` does not hold yet; returns the run directory.
+
+    `RECORD` is appended to as each search ends. `console` is told of each searcher and of the outcome. Raises InvalidInput for
+    everything a user can mend, before any work; Interrupted on Ctrl-C, with everything done so far on disk.
+    """
+    console = console or Console(quiet=True)
+    folder = run_folder(config)
+    check_same_run(folder, config, REPLAY)
     study = prepare(config)
-    make_folder(folder)
-    console = Console(highlight=False, markup=False)
-    found = run_study(study, tell=lambda text: console.print(text, soft_wrap=True))
-    traces = [one.trace for one in found]
-    on_ranks = {(one.trace.searcher, one.trace.seed): one.spent_on_ranks for one in found}
-    comparison = Comparison.of(traces, config.baseline, study.benchmark.random_pick, spent_on_ranks=on_ranks)
-    rho = agreement(study.benchmark, study.model)
-    write_results(folder, study, traces, comparison, rho)
-    print_results(console, study, comparison, rho)
-    console.print(f"\nreport {folder / 'report.html'}", soft_wrap=True)
-
-
-def output_folder(out: str | None) -> Path:
-    """The directory of the results, absolute. InvalidInput for one that holds files of something else than a replay."""
-    folder = Path(out or f"runs/{datetime.now():%Y%m%d-%H%M%S}-replay").expanduser().resolve()
-    if folder.exists() and not folder.is_dir():
-        raise InvalidInput(f"--out must be a directory, but {folder} is a file. Choose another.")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / "replay.json").exists():
-        raise InvalidInput(f"{folder} holds files of something else. Choose another directory with --out.")
+    command = command or command_line()
+    with (
+        interruptible(folder, REPLAY),
+        opened(folder, config, command, REPLAY),
+        Journal(folder / RECORD) as journal,
+    ):
+        done = recorded(folder)
+        journal.append("start", format=FORMAT, environment=environment(command))
+        found = run_study(
+            study,
+            lambda text: console.print(text, soft_wrap=True),
+            done,
+            lambda one: journal.append("replayed", **one.to_dict()),
+        )
+        finish_replay(folder, study, found, console)
     return folder
 
 
-def make_folder(folder: Path) -> None:
-    """Make the directory where it is missing. InvalidInput if it cannot be written."""
+def recorded(folder: Path) -> dict[Job, Replayed]:
+    """The searches that have ended, by (searcher, seed). Raises InvalidInput for a record that cannot be read."""
+    path = folder / RECORD
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+        ended = [Replayed.from_dict(event) for event in read_events(path) if event["event"] == "replayed"]
+    except (KeyError, TypeError) as error:
+        raise InvalidInput(
+            f"{path} must hold the searches of a replay, but: {error!r}. Restore it, or choose another --out."
+        ) from error
+    return {(one.trace.searcher, one.trace.seed): one for one in ended}
 
 
-def _unwritable(folder: Path, error: OSError) -> InvalidInput:
-    return InvalidInput(f"{folder} must be writable, but: {error.strerror}. Choose another with --out.")
-
-
-def write_results(folder: Path, study: Study, traces: Sequence[Trace], comparison: Comparison, rho: float) -> None:
-    """The files of a replay and its report. InvalidInput if the folder cannot be written."""
+def report_replay(folder: Path) -> None:
+    """Draw the report of a replay; of an unfinished one with the searches that have ended, the others marked as partial."""
     from fade_ray.report.comparison_page import write_comparison_report
 
+    config = stored(folder, REPLAY)
+    if config is not None and (folder / RECORD).exists() and not (folder / "result.json").exists():
+        done = recorded(folder)
+        traces = [
+            done[job].trace if job in done else Trace(*job, config.budget, UNIT, (), (), (), complete=False)
+            for job in config.jobs()
+        ]
+        write_traces(traces, folder / "traces.parquet")
+    write_comparison_report(folder)
+
+
+def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console: Console) -> None:
+    """The files of a replay, its report and what it says. InvalidInput if the folder cannot be written."""
+    from fade_ray.report.comparison_page import write_comparison_report
+
+    traces = [one.trace for one in found]
+    on_ranks = {(one.trace.searcher, one.trace.seed): one.spent_on_ranks for one in found}
+    comparison = Comparison.of(traces, study.config.baseline, study.benchmark.random_pick, spent_on_ranks=on_ranks)
+    rho = agreement(study.benchmark, study.model)
     try:
-        write_json(folder / "config.json", {"kind": "replay", "replay": dataclasses.asdict(study.config)})
-        write_json(folder / "environment.json", environment(command_line()))
-        write_json(folder / "replay.json", {"benchmark": study.benchmark.name, "rank_spearman": rho})
         write_traces(traces, folder / "traces.parquet")
         write_json(folder / "comparison.json", comparison.to_dict())
         write_csv(comparison, traces, folder / "tables")
         write_comparison_report(folder)
+        write_json(folder / "result.json", {"kind": "replay", "benchmark": study.benchmark.name, "rank_spearman": rho})
     except OSError as error:
-        raise _unwritable(folder, error) from error
+        raise InvalidInput(
+            f"{folder} must be writable, but: {error.strerror}. Free space or choose another with --out."
+        ) from error
+    print_results(console, study, comparison, rho)
 
 
 def write_traces(traces: Sequence[Trace], path: Path) -> None:

@@ -10,8 +10,9 @@ from fade_ray.records import History, TrialHistory, read_events, wording
 from spaces.errors import InvalidInput
 
 from .cell_history import CELLS, CellHistory
-from .folder import SEARCH, read_json, stored_kind
+from .folder import SEARCH, read_json, stored, stored_kind
 from .progress import clock
+from .replay import REPLAY, recorded
 
 
 class Standing(NamedTuple):
@@ -111,13 +112,25 @@ def _retraining(folder: Path) -> str:
     return "\n".join(lines)
 
 
+def _replay(folder: Path) -> str:
+    """Searches on a table are no trials either: its record holds those that have ended."""
+    config = stored(folder, REPLAY)
+    assert config is not None
+    if (folder / "result.json").exists():
+        benchmark = read_json(folder / "result.json")["benchmark"]
+        return f"{folder}: finished, a replay on {benchmark}\n  report     {folder / 'report.html'}"
+    jobs, done = config.jobs(), recorded(folder)
+    reached = f"{sum(job in done for job in jobs)} of {len(jobs)} searches of a replay on {config.table}"
+    return f"{folder}: not finished, {reached}\n  continue   fade-ray replay --out {folder}"
+
+
 def status(folder: Path) -> str:
     """A few lines for people. Raises InvalidInput if the records cannot be read."""
     kind = stored_kind(folder) or SEARCH.command
     if kind == "retrain":
         return _retraining(folder)
     if kind == "replay":
-        return f"{folder}: finished, a replay on {read_json(folder / 'replay.json')['benchmark']}\n  report     {folder / 'report.html'}"
+        return _replay(folder)
     if kind not in STANDINGS:
         raise InvalidInput(
             f"{folder} holds a run of `fade-ray {kind}`, but this version knows {', '.join(STANDINGS)} only. "

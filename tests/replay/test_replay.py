@@ -1,7 +1,11 @@
 """Replays: budgets kept, traces that are the same by seed, what the command refuses and writes, and FaDE against random search."""
 
 import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +20,7 @@ from fade_ray.replay.replay import Prices, Replayed, replay
 from fade_ray.replay.searchers import SEARCHERS, SLOW
 from fade_ray.replay.study import agreement, prepare, run_study
 from fade_ray.report.comparison_page import read_traces
-from fade_ray.run.replay import replay_command
+from fade_ray.run.replay import RECORD, recorded, replay_run
 from searchers import RandomSearch
 from spaces.errors import InvalidInput
 
@@ -105,8 +109,8 @@ def test_several_processes_give_the_same(real_data: Path) -> None:
 def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     table = str(real_data / "nasbench_macro.parquet")
-    replay_command(
-        ["--table", table, "--searchers", "fade,random", "--seeds", "6", "--budget", "20", "--out", str(out)]
+    main(
+        ["replay", "--table", table, "--searchers", "fade,random", "--seeds", "6", "--budget", "20", "--out", str(out)]
     )
     text = " ".join(capsys.readouterr().out.split())
     assert "fade against random, the final report, 6 seeds" in text
@@ -115,7 +119,7 @@ def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsy
     assert [(trace.searcher, trace.seed) for trace in traces] == [(n, s) for n in ("fade", "random") for s in range(6)]
     comparison = json.loads((out / "comparison.json").read_text())
     assert all(sentence in text for sentence in comparison["verdict"])
-    assert json.loads((out / "replay.json").read_text())["benchmark"] == "NAS-Bench-Macro"
+    assert json.loads((out / "result.json").read_text())["benchmark"] == "NAS-Bench-Macro"
     assert (out / "tables" / "tests.csv").exists()
     study = prepare(ReplayConfig(table, ("fade", "random"), seeds=6, budget=20))
     assert [one.trace for one in run_study(study)] == traces
@@ -162,10 +166,10 @@ def test_ranks_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
+    (tmp_path / "page.html").write_text("mine")
     with pytest.raises(InvalidInput, match="something else"):
-        replay_command(["--table", "nowhere.parquet", "--out", str(tmp_path)])
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+        replay_run(ReplayConfig("nowhere.parquet", out=str(tmp_path)))
+    assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
 
 
 def test_a_directory_that_cannot_be_made_is_refused_before_any_work(
@@ -173,14 +177,57 @@ def test_a_directory_that_cannot_be_made_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InvalidInput, match="must be writable"):
-        replay_command(
-            [
-                "--table",
-                str(real_data / "nasbench_macro.parquet"),
-                "--seeds",
-                "1",
-                "--out",
-                str(tmp_path / "file" / "out"),
-            ]
-        )
+        replay_run(ReplayConfig(str(real_data / "nasbench_macro.parquet"), seeds=1, out=str(tmp_path / "file" / "out")))
     assert "1 seed" not in capsys.readouterr().out
+
+
+def small(real_data: Path, out: Path, **more: Any) -> ReplayConfig:
+    table = str(real_data / "nasbench_macro.parquet")
+    return ReplayConfig(table, **{"searchers": ("fade", "random"), "seeds": 6, "budget": 12.0, "out": str(out)} | more)
+
+
+def test_a_replay_that_was_killed_goes_on_where_it_stood(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    replay_run(small(real_data, whole))
+    code = f"""
+import os, signal
+from fade_ray.replay import study
+from fade_ray.replay.config import ReplayConfig
+from fade_ray.run.replay import replay_run
+run = study.Study.run
+def dying(self, job):
+    if job == ("random", 2):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return run(self, job)
+study.Study.run = dying
+replay_run(ReplayConfig.from_dict({small(real_data, killed).to_dict()!r}))
+"""
+    ended = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    with (killed / RECORD).open("ab") as record:
+        record.write(b'{"event": "repl')  # torn
+    capsys.readouterr()
+    main(["status", str(killed)])
+    assert "8 of 12 searches" in capsys.readouterr().out
+    main(["report", str(killed)])
+    assert [trace.complete for trace in read_traces(killed) or []] == [True] * 8 + [False] * 4
+    main(["replay", "--out", str(killed)])  # with the flags it was started with
+    assert "random: 4 seeds" in capsys.readouterr().out
+    assert read_traces(killed) == read_traces(whole)
+    assert (killed / "comparison.json").read_text() == (whole / "comparison.json").read_text()
+
+
+def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) -> None:
+    grown, whole = tmp_path / "grown", tmp_path / "whole"
+    replay_run(small(real_data, grown, seeds=3))
+    first = (grown / RECORD).read_text()
+    more = {"searchers": ("random", "evolution", "fade"), "seeds": 5}
+    replay_run(small(real_data, grown, **more))
+    assert (grown / RECORD).read_text().startswith(first)
+    assert len(recorded(grown)) == 15
+    replay_run(small(real_data, whole, **more))
+    assert read_traces(grown) == read_traces(whole)
+    with pytest.raises(InvalidInput, match=r"replay.rank_noise: 0.5 -> 1.0"):
+        replay_run(small(real_data, grown, rank_noise=1.0))
