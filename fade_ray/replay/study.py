@@ -1,9 +1,11 @@
 """Searchers x seeds against one table, in this process or in several; the results do not depend on it."""
 
 import multiprocessing
+import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,7 +17,7 @@ from fade_ray.replay.config import ReplayConfig
 from fade_ray.replay.objective import RankModel, TableObjective
 from fade_ray.replay.replay import Replayed, replay
 from fade_ray.replay.searchers import SEARCHERS
-from spaces.errors import require
+from spaces.errors import InvalidInput, require
 from spaces.hyper import HyperArchitecture
 
 Job = tuple[str, int]
@@ -103,11 +105,19 @@ def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
         return
     # Spawned, not forked: libraries with threads of their own may hold locks, and a fork would inherit them held.
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(study.config,)) as pool:
         try:
             yield pool.map(_work, jobs)
-        except BaseException:
+        except BaseException as error:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # a search may take minutes, and nobody waits for it any more
+            if isinstance(error, BrokenProcessPool):
+                raise InvalidInput(
+                    "Every process of a replay must live to its end, but one was killed or ran out of memory. "
+                    "The searches that ended are kept: continue with the same command, perhaps with fewer --workers."
+                ) from error
             raise
 
 
@@ -115,6 +125,9 @@ _STUDY: dict[str, Study] = {}  # of a worker process
 
 
 def _begin(config: ReplayConfig) -> None:
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C goes to all processes of a terminal; the first one ends the others
     _STUDY["study"] = prepare(config)
 
 

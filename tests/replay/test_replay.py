@@ -1,6 +1,8 @@
 """Replays: budgets kept, traces that are the same by seed, what the command refuses and writes, and FaDE against random search."""
 
+import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -9,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import wait_for
 
 from fade_ray.analysis.anytime import final
 from fade_ray.analysis.paired_tests import signed_rank
@@ -231,3 +234,24 @@ def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) 
     assert read_traces(grown) == read_traces(whole)
     with pytest.raises(InvalidInput, match=r"replay.rank_noise: 0.5 -> 1.0"):
         replay_run(small(real_data, grown, rank_noise=1.0))
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_all_processes_at_once_and_keeps_what_has_ended(tmp_path: Path, real_data: Path) -> None:
+    """A search of Bayesian search takes far longer than the wait here allows for."""
+    out = tmp_path / "out"
+    options = ["--searchers", "random,bayes", "--seeds", "2", "--budget", "2000", "--workers", "2", "--out", str(out)]
+    code = "from fade_ray.cli import main; main()"
+    command = [sys.executable, "-c", code, "replay", "--table", str(real_data / "nasbench_macro.parquet"), *options]
+    process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
+    try:
+        wait_for(lambda: (out / RECORD).is_file() and len(recorded(out)) == 2, 120, process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        told = process.communicate(timeout=60)[1].decode()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert f"fade-ray replay --out {out}" in told
+    assert len(recorded(out)) == 2
