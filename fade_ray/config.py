@@ -186,6 +186,13 @@ class Config:
         require(
             warm_up < epochs, "warm_up < rank_epochs", "Else no rank is learned.", warm_up=warm_up, rank_epochs=epochs
         )
+        size = self.train.batch_size
+        split = {"weight_paths": self.architecture.weight_paths}
+        if self.architecture.estimator == "score-function-split":
+            split["paths"] = self.architecture.paths
+        for name, parts in split.items():
+            rule, remedy = f"{name} <= batch_size", "Each path needs an image of the batch: draw fewer paths."
+            require(parts <= size, rule, remedy, **{name: parts, "batch_size": size})
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""

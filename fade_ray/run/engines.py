@@ -71,7 +71,8 @@ def carry_out(session: Session[Any], job: Job[D], data: D, run: RunConfig, folde
     finally:
         for watcher in session.watchers:
             watcher.close()
-    known = session.history.training_share  # of a run that had ended before
-    share = session.training_share if known is None else known
+    share = session.training_share
+    if share is None:  # nothing was left to do
+        share = session.history.training_share
     session.journal.append("end", training_share=share)
     return share

@@ -7,6 +7,7 @@ import pytest
 
 from fade_ray.rank_study.config import SETTINGS, RankStudyConfig, StudyConfig
 from fade_ray.rank_study.trials import ALONE, graphs, hyper_architecture, search, stratified
+from fade_ray.training.config import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
 
@@ -106,3 +107,12 @@ def test_every_setting_is_a_configuration(name):
 def test_studies_that_make_no_sense_are_refused(arguments, words):
     with pytest.raises(InvalidInput, match=words):
         StudyConfig(**arguments)
+
+
+def test_more_paths_than_images_of_a_batch_are_refused_before_any_work():
+    few, many = TrainConfig(batch_size=4), ArchitectureConfig(paths=5)
+    RankStudyConfig(train=few, architecture=many)  # each path sees the whole batch
+    with pytest.raises(InvalidInput, match="paths=5, batch_size=4"):
+        RankStudyConfig(StudyConfig(settings=("default", "score-split")), train=few, architecture=many)
+    with pytest.raises(InvalidInput, match="weight_paths=5, batch_size=4"):
+        RankStudyConfig(train=few, architecture=ArchitectureConfig(weight_paths=5))
