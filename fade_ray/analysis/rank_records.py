@@ -48,7 +48,7 @@ class Alone:
     choice: tuple[int, ...]
     """[d]: the distinct candidate of each row."""
     accuracies: tuple[float, ...]
-    """[repeats], in [0, 1], on the architecture split."""
+    """[repeats], in [0, 1], on images that no rank was learned on."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

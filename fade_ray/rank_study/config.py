@@ -115,7 +115,12 @@ class RankStudyConfig:
         """The configuration of the trials of a setting."""
         chosen, study = SETTINGS[setting], self.study
         late = {"warm_up": int(chosen.warm_up * study.rank_epochs)} if chosen.warm_up else {}
-        outer = OuterConfig(rank_epochs=study.rank_epochs, evaluation_epochs=study.alone_epochs, carry_weights=False)
+        outer = OuterConfig(
+            rank_epochs=study.rank_epochs,
+            evaluation_epochs=study.alone_epochs,
+            carry_weights=False,
+            test_evaluations=True,  # the truth: ranks are learned on the architecture split
+        )
         return Config(
             data=self.data,
             network=replace(self.network, **chosen.network),

@@ -29,10 +29,14 @@ def rank_runs(history: EnteredHistory, settings: Sequence[str]) -> list[RankRun]
 
 
 def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alone]:
-    """The architectures trained alone, in lexicographic order of their choices, each with its accuracies in the order of the repeats."""
-    accuracies: dict[str, list[tuple[int, float]]] = {}
+    """The architectures trained alone, in lexicographic order of their choices, each with its accuracies in the order of the repeats.
+
+    Of the test part, see `truth_part`: the ranks are learned on the architecture split, so accuracies on it share its luck.
+    """
+    part, accuracies = truth_part(history), dict[str, list[tuple[int, float]]]()
     for id in history.of(ALONE):
-        proposal, accuracy = history.proposals[id].proposal, history.outcomes[id].accuracy
+        proposal = history.proposals[id].proposal
+        accuracy = _accuracies(history, id)[part]
         if accuracy is not None:
             accuracies.setdefault(proposal.hyper.code(), []).append((proposal.repeat, accuracy))
     distinct = hyper.distinct()
@@ -42,6 +46,18 @@ def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alo
         choice = tuple(row.index(cell) for row, cell in zip(distinct, cells, strict=True))
         found.append(Alone(choice, tuple(accuracy for _, accuracy in sorted(values))))
     return sorted(found, key=lambda alone: alone.choice)
+
+
+def truth_part(history: EnteredHistory) -> str:
+    """The part of the images that `trained_alone` goes by: "test", or "architecture" in records that do not have all test accuracies."""
+    ended = [_accuracies(history, id) for id in history.of(ALONE)]
+    return (
+        "test" if all(one["test"] is not None for one in ended if one["architecture"] is not None) else "architecture"
+    )
+
+
+def _accuracies(history: EnteredHistory, id: str) -> dict[str, float | None]:
+    return {"test": history.metrics[id].get("test_accuracy"), "architecture": history.outcomes[id].accuracy}
 
 
 def of_table(table: MacroTable) -> list[Alone]:

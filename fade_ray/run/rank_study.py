@@ -15,7 +15,7 @@ from fade_ray.data import Splits
 from fade_ray.images import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.rank_study.config import RankStudyConfig
-from fade_ray.rank_study.results import of_table, rank_runs, trained_alone
+from fade_ray.rank_study.results import of_table, rank_runs, trained_alone, truth_part
 from fade_ray.rank_study.summary import by_size, in_words, summary_of, table_of
 from fade_ray.rank_study.trials import ALONE, check_sample, hyper_architecture, search
 from fade_ray.training import place
@@ -114,6 +114,7 @@ def finish_rank_study(folder: Path) -> None:
         "hyper": hyper.code(),
         "runs": [run.to_dict() for run in runs],
         "alone": [one.to_dict() for one in alone],
+        "truth": truth_part(history) if table is None else "table",
         "table": None if table is None else table_of(runs, table),
         "summary": None if table is not None else summary_of(runs, alone),
         "baseline": by_size(hyper, alone),
