@@ -84,6 +84,8 @@ class AnchorSearch(BatchSearcher):
         starts = [[self.space.uniform_point(self._rng) for _ in range(self.depth)] for _ in range(self.walks)]
         self._anchors: Array = np.asarray(starts, dtype=np.float64)  # [walk, d, k]
         self._velocities = np.zeros_like(self._anchors)  # the last displacements
+        self._ranks: Ranks = {}  # of the last batch that had any
+        self._offered = 0  # of their architectures of largest psi, for each hyper-architecture
         walks = tuple(range(self.walks))
         self._groups = [walks] if self.wide else [(walk,) for walk in walks]  # the walks of each hyper-architecture
         self._propose_iteration([self._heirs([])] * len(self._groups))
@@ -160,9 +162,9 @@ class AnchorSearch(BatchSearcher):
             if self.evolve:
                 self._restart_worst(self._merits(ranks) if self.wide else medians(told))
             self._propose_iteration(parents)
-            self._propose_best(ranks, self.elites if self._evaluated(self._completed) else 0)
+            self._offer(ranks, self.elites if self._evaluated(self._completed) else 0)
         else:
-            self._propose_best(ranks, max(self.elites, self.finalists))
+            self._offer(ranks, max(self.elites, self.finalists))
 
     def _move(self, group: tuple[int, ...], hyper: HyperArchitecture, log_weights: Array) -> None:
         """Each anchor of the walks of a hyper-architecture by its part of the log weights [d, w]."""
@@ -201,20 +203,41 @@ class AnchorSearch(BatchSearcher):
         self._anchors[worst] = inside(displaced)
         self._velocities[worst] = 0.0
 
-    def _propose_best(self, ranks: Ranks, count: int) -> None:
-        """The architectures of largest psi of each hyper-architecture that has ranks."""
-        for number, (hyper, log_weights) in ranks.items():
+    def _offer(self, ranks: Ranks, count: int) -> None:
+        """Propose the `count` architectures of largest psi of each hyper-architecture of new ranks."""
+        self._ranks, self._offered = ranks, 0
+        self._propose_best(count)
+
+    def spare(self) -> None:
+        """The next architecture by psi of each hyper-architecture of the last ranks."""
+        self._propose_best(1)
+
+    def _propose_best(self, count: int) -> None:
+        """The next `count` architectures by psi of each hyper-architecture that has ranks."""
+        first, self._offered = self._offered, self._offered + count
+        for number, (hyper, log_weights) in self._ranks.items():
             # One weight per distinct candidate: a duplicate would give the same architecture twice.
             rows = [row[firsts(cells)].tolist() for row, cells in zip(log_weights, hyper.rows, strict=True)]
-            for repeat, (choice, _) in enumerate(best_paths(rows, count)):
+            for repeat, (choice, _) in enumerate(best_paths(rows, self._offered)[first:], start=first):
                 self._propose("evaluation", hyper.architecture(choice), self.evaluation_epochs, number, repeat)
 
     def _own_state(self) -> State:
-        return {"anchors": self.anchors, "velocities": self._velocities.tolist()}
+        ranks = [[number, hyper.code(), weights.tolist()] for number, (hyper, weights) in self._ranks.items()]
+        return {
+            "anchors": self.anchors,
+            "velocities": self._velocities.tolist(),
+            "ranks": ranks,
+            "offered": self._offered,
+        }
 
     def _load_own_state(self, state: State) -> None:
         self._anchors = np.asarray(state["anchors"], dtype=np.float64)
         self._velocities = np.asarray(state["velocities"], dtype=np.float64)
+        self._ranks = {
+            number: (HyperArchitecture.from_code(code), np.asarray(weights, dtype=np.float64))
+            for number, code, weights in state["ranks"]
+        }
+        self._offered = state["offered"]
 
 
 def medians(told: Told) -> dict[int, float]:

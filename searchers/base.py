@@ -90,6 +90,12 @@ class AskTell(Protocol):
     def tell(self, id: str, outcome: Outcome) -> None:
         """Answer a proposal, in any order. InvalidInput if `id` is not in flight or `outcome` is of no such trial."""
 
+    def spare(self) -> None:
+        """Add to the batch evaluations that are worth the rest of a budget, for `ask` to give; none where nothing is known of any.
+
+        For a search that ends with this batch, complete or not: how often it is called must not change what it asks otherwise.
+        """
+
     @property
     def done(self) -> bool: ...
 

@@ -130,6 +130,9 @@ class BatchSearcher(ABC):
         self._completed += 1
         self._update(told)
 
+    def spare(self) -> None:  # noqa: B027 - nothing to offer unless a subclass has something
+        """As `AskTell.spare`."""
+
     @property
     def done(self) -> bool:
         return not self._batch

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -54,85 +55,121 @@ class _Entry:
 
     name: str
     searcher: AskTell
-    open: bool = True
-    last: bool = False  # a trial of the running batch did not fit into the budget: there is no batch after it
+    pending: list[Proposal] = field(default_factory=list)  # asked by the searcher, and not yet decided about
+    waiting: list[Proposal] = field(default_factory=list)  # these will run
     flying: dict[str, Proposal] = field(default_factory=dict)  # by the searcher's own id
-    iteration: int = 0  # of the batch that `charged` is about
-    charged: float = 0.0  # for the trials of that batch, as they were asked
-    settled: float = 0.0  # for those of the batches before
-    costs: dict[str, list[float]] = field(default_factory=dict)  # of all told trials of earlier batches, by kind
-    told: list[tuple[str, float]] = field(default_factory=list)  # (kind, cost) of those of the running batch
+    last: bool = False  # the running batch does not fit into the budget: there is none after it
+    costs: list[tuple[str, float]] = field(default_factory=list)  # (kind, cost) of all told trials
     failure: str | None = None
+
+    @property
+    def idle(self) -> bool:
+        return not self.waiting and not self.flying
+
+    @property
+    def spent(self) -> float:
+        return math.fsum(cost for _, cost in self.costs)  # rounds once: the order of the trials does not matter
+
+    def mean(self, kind: Kind) -> float | None:
+        """Mean cost of the told trials of a kind, failed ones too; None without any."""
+        known = [cost for its_kind, cost in self.costs if its_kind == kind]
+        return math.fsum(known) / len(known) if known else None
+
+    def fail(self, error: Exception) -> None:
+        self.pending, self.waiting, self.failure = [], [], f"{type(error).__name__}: {error}"
 
 
 class Contest:
     """Asks every search of `entries` in turn, the one that has spent least first, until each has spent `budget`.
 
-    A trial is charged with its `cost` as told, before that with `price(entry, proposal)`, its cost where that is known beforehand; None: the mean
-    of that search's trials of that kind so far, 0 of none. A trial that would take its search beyond the budget is not run; the others of its batch
-    that fit are, and the search ends with them. What a search asks depends on its own outcomes alone, not on their order or on the other searches
-    (but where trials fail in the batch that ends a budget: whether a retry or another trial of it gets the rest is a matter of order). A search
-    that raises an exception has ended, with its reason in `failures`; the others go on.
+    A trial costs what is told, before that `price(entry, proposal)` where that is known beforehand; None: the mean of that search's trials of that
+    kind so far. Of a kind without any the first trial runs alone, to learn what it costs: it may end beyond the budget.
+
+    What of a batch runs is decided when all that its search asked before has ended. Ranks serve later batches only, so a batch runs as a whole
+    where the budget has room for it and, if it has ranks, for one evaluation more. Else it is the last one of its search: its ranks are not run, nor
+    is any trial repeated; those of its evaluations that fit are, then as many as fit of those that the searcher can spare (`AskTell.spare`). What is
+    left after that stays unspent. What a search asks depends on its own outcomes alone, not on their order or on the other searches.
+    A search that raises an exception has ended, with its reason in `failures`; the others go on.
 
     Raises:
-        InvalidInput: no search, or a budget that is not above 0.
+        InvalidInput: no search, or a budget that is not above 0 and finite.
     """
 
     def __init__(
         self, entries: Mapping[str, AskTell], budget: float, price: Callable[[str, Proposal], float | None]
     ) -> None:
         require(len(entries) > 0, "at least one search", "Name a searcher.", entries=list(entries))
-        require(budget > 0, "budget > 0", "Give each search something to spend.", budget=budget)
+        require(0 < budget < math.inf, "0 < budget < inf", "Give each search something to spend.", budget=budget)
         self.budget, self.price = budget, price
         self.entries = {name: _Entry(name, searcher) for name, searcher in entries.items()}
+        for entry in self.entries.values():
+            self._plan(entry)
 
     def ask(self) -> Entered | None:
         """The next trial of any search; None while all that can run is in flight, and when done."""
-        order = sorted(self.entries, key=lambda name: self.spent(name))  # stable: ties in the order of the entries
-        for name in order:
-            proposal = self._ask(self.entries[name])
-            if proposal is not None:
-                return Entered.of(name, proposal)
-        return None
-
-    def _ask(self, entry: _Entry) -> Proposal | None:
-        if not entry.open:
+        ready = [entry for entry in self.entries.values() if entry.waiting]
+        if not ready:
             return None
-        try:
-            while (proposal := entry.searcher.ask()) is not None:
-                if self._affords(entry, proposal):
-                    return proposal
-                entry.last = True
-            entry.open = not (entry.last or entry.searcher.done)
-        except Exception as error:
-            entry.open, entry.failure = False, f"{type(error).__name__}: {error}"
-        return None
-
-    def _affords(self, entry: _Entry, proposal: Proposal) -> bool:
-        """Whether the budget has room for a trial; if so it is charged and in flight."""
-        if proposal.iteration != entry.iteration:
-            self._settle(entry, proposal.iteration)
-        price = self._estimate(entry, proposal)
-        if entry.settled + entry.charged + price > self.budget * (1 + 1e-9):
-            return False
-        entry.charged += price
+        entry = min(ready, key=lambda entry: entry.spent)  # ties in the order of the entries
+        proposal = entry.waiting.pop(0)
         entry.flying[proposal.id] = proposal
-        return True
+        return Entered.of(entry.name, proposal)
 
-    def _estimate(self, entry: _Entry, proposal: Proposal) -> float:
-        """What a trial is charged with when it is asked; by batches before its own alone, whatever has ended meanwhile."""
+    def _plan(self, entry: _Entry) -> None:
+        """Decide what runs next of a search of which nothing runs."""
+        if entry.last or entry.failure is not None:
+            return
+        try:
+            entry.pending += iter(entry.searcher.ask, None)
+            unknown: dict[str, Proposal] = {}  # the first trial of each kind that nothing is known about
+            for proposal in entry.pending:
+                if self._price(entry, proposal) is None:
+                    unknown.setdefault(proposal.kind, proposal)
+            if unknown and entry.spent < self.budget:
+                entry.waiting = list(unknown.values())
+                entry.pending = [proposal for proposal in entry.pending if proposal not in entry.waiting]
+            else:
+                self._fit(entry)
+        except Exception as error:
+            entry.fail(error)
+
+    def _fit(self, entry: _Entry) -> None:
+        """All that is pending where the budget has room for it; else what is useful without a later batch."""
+        room = self.budget * (1 + 1e-9) - entry.spent
+        batch, entry.pending = entry.pending, []
+        cost = math.fsum(self._price(entry, proposal) or 0.0 for proposal in batch)
+        if cost + self._acting(entry, batch) <= room:
+            entry.waiting = batch
+            return
+        entry.last = True
+        offered = [proposal for proposal in batch if proposal.kind != "ranks"]
+        room = self._take(entry, offered, room)
+        before = -1
+        while len(entry.waiting) > before:
+            before = len(entry.waiting)
+            entry.searcher.spare()
+            room = self._take(entry, list(iter(entry.searcher.ask, None)), room, free=False)
+
+    def _acting(self, entry: _Entry, batch: Sequence[Proposal]) -> float:
+        """What it takes to act on the ranks of a batch: the price of an evaluation, 0 where there are no ranks or no evaluation is known."""
+        if all(proposal.kind != "ranks" for proposal in batch):
+            return 0.0
+        known = next((self._price(entry, proposal) for proposal in batch if proposal.kind == "evaluation"), None)
+        return (entry.mean("evaluation") if known is None else known) or 0.0
+
+    def _take(self, entry: _Entry, offered: Sequence[Proposal], room: float, free: bool = True) -> float:
+        """Let those run that fit, without `free` none that costs nothing; the room that is left."""
+        for proposal in offered:
+            price = self._price(entry, proposal) or 0.0
+            if price <= room and (free or price > 0):
+                entry.waiting.append(proposal)
+                room -= price
+        return room
+
+    def _price(self, entry: _Entry, proposal: Proposal) -> float | None:
+        """What a trial is expected to cost; None where nothing is known. Called when nothing runs: what ended first does not matter."""
         price = self.price(entry.name, proposal)
-        if price is not None:
-            return price
-        known = entry.costs.get(proposal.kind, [])
-        return sum(known) / len(known) if known else 0.0
-
-    def _settle(self, entry: _Entry, iteration: int) -> None:
-        """A batch is over: its true costs count from now on."""
-        for kind, cost in entry.told:
-            entry.costs.setdefault(kind, []).append(cost)
-        entry.settled += sum(cost for _, cost in entry.told)
-        entry.told, entry.charged, entry.iteration = [], 0.0, iteration
+        return entry.mean(proposal.kind) if price is None else price
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """Answer a trial, in any order. InvalidInput if `id` is not in flight."""
@@ -140,22 +177,24 @@ class Contest:
         require(id in flying, "id in flight", "Answer each trial of `ask` once.", id=id, in_flight=sorted(flying))
         entry, own = flying[id]
         proposal = entry.flying.pop(own)
-        price = self.price(entry.name, proposal)
-        cost = outcome.cost if outcome.cost is not None else (price or 0.0)
-        entry.told.append((proposal.kind, cost))
+        cost = outcome.cost if outcome.cost is not None else self.price(entry.name, proposal)
+        entry.costs.append((proposal.kind, cost or 0.0))
+        if entry.failure is not None:
+            return
         try:
             entry.searcher.tell(own, replace(outcome, cost=None))
         except Exception as error:
-            entry.open, entry.failure = False, f"{type(error).__name__}: {error}"
+            entry.fail(error)
+        if entry.idle:
+            self._plan(entry)
 
     def spent(self, name: str) -> float:
         """What the ended trials of a search have cost."""
-        entry = self.entries[name]
-        return entry.settled + sum(cost for _, cost in entry.told)
+        return self.entries[name].spent
 
     @property
     def done(self) -> bool:
-        return all(not e.flying and (not e.open or e.searcher.done) for e in self.entries.values())
+        return all(entry.idle for entry in self.entries.values())
 
     @property
     def failures(self) -> dict[str, str]:
@@ -163,18 +202,19 @@ class Contest:
         return {name: entry.failure for name, entry in self.entries.items() if entry.failure is not None}
 
     def over(self, name: str) -> bool:
-        """Whether a search has come to its end: its budget is used up, or it has nothing left to ask."""
+        """Whether a search has come to its end: its budget covers nothing more of use to it, or it has nothing left to ask."""
         entry = self.entries[name]
-        return entry.failure is None and not entry.flying and (not entry.open or entry.searcher.done)
+        return entry.failure is None and entry.idle
 
     def state_dict(self) -> State:
         """JSON-able; a run is continued from its record instead."""
         return {
             name: {
                 "searcher": entry.searcher.state_dict(),
-                "open": [entry.open, entry.last],
+                "pending": [proposal.to_dict() for proposal in entry.pending],
+                "waiting": [proposal.to_dict() for proposal in entry.waiting],
                 "flying": [proposal.to_dict() for proposal in entry.flying.values()],
-                "spending": [entry.iteration, entry.charged, entry.settled, entry.costs, entry.told, entry.failure],
+                "spending": [entry.last, entry.costs, entry.failure],
             }
             for name, entry in self.entries.items()
         }
@@ -186,8 +226,9 @@ class Contest:
         for name, entry in self.entries.items():
             saved = state[name]
             entry.searcher.load_state_dict(saved["searcher"])
-            entry.open, entry.last = saved["open"]
-            proposals = [Proposal.from_dict(proposal) for proposal in saved["flying"]]
-            entry.flying = {proposal.id: proposal for proposal in proposals}
-            entry.iteration, entry.charged, entry.settled, entry.costs, told, entry.failure = saved["spending"]
-            entry.told = [(kind, cost) for kind, cost in told]
+            entry.pending = [Proposal.from_dict(proposal) for proposal in saved["pending"]]
+            entry.waiting = [Proposal.from_dict(proposal) for proposal in saved["waiting"]]
+            flying = [Proposal.from_dict(proposal) for proposal in saved["flying"]]
+            entry.flying = {proposal.id: proposal for proposal in flying}
+            entry.last, costs, entry.failure = saved["spending"]
+            entry.costs = [(kind, cost) for kind, cost in costs]
