@@ -107,8 +107,28 @@ class Entrant:
         return replace(config, outer=outer, architecture=replace(config.architecture, **self.architecture), seed=seed)
 
 
-_PLAIN = {"gradient": "difference", "gamma_rule": "fixed", "step_rule": "plain", "momentum": 0.0, "wide": False}
-PAPER = _PLAIN | {"walks": 1, "evolve": False, "elites": 0, "repeats": 1}
+UNLIMITED = 1_000_000
+"""Iterations, or trials, of a search that its budget ends, and nothing else."""
+WALK: dict[str, Any] = {"walks": 1, "evaluate_every": 1, "elites": 1}
+"""`fade` where the budget may end at any time: after each step the anchors and what the ranks prefer are evaluated."""
+PAPER: dict[str, Any] = {
+    **{"walks": 1, "evolve": False, "elites": 0, "repeats": 1},
+    **{"gradient": "difference", "gamma_rule": "fixed", "step_rule": "plain", "momentum": 0.0, "wide": False},
+}
+"""The walk of FaDE 2.4: one anchor per row, eq. 5. The walk alone is the paper's: how its hyper-architectures are trained is the configuration's,
+by default ours (score function, uniform draws)."""
+PARTS: dict[str, dict[str, Any]] = {
+    "fade-paper": PAPER,
+    "fade-elites": PAPER | {"elites": 2},
+    "fade-repeats": PAPER | {"repeats": 2},
+    "fade-least-squares": PAPER | {"gradient": "least-squares"},
+    "fade-distinct": PAPER | {"gamma_rule": "distinct"},
+    "fade-normalised": PAPER | {"step_rule": "normalised"},
+    "fade-momentum": PAPER | {"momentum": 0.5},
+    "fade-population": PAPER | {"walks": 2, "evolve": True},
+    "fade-wide": PAPER | {"walks": 3, "evolve": True, "wide": True},
+}
+"""The paper's walk, and parts of FaDE, each alone over it: options of `AnchorSearch`, of comparisons and replays alike."""
 
 ENTRANTS: dict[str, Entrant] = {
     "fade": Entrant("anchor"),
@@ -119,18 +139,14 @@ ENTRANTS: dict[str, Entrant] = {
     "random-median": Entrant("random", {"evaluations": 5, "walks": 1}),
     "bayes-median": Entrant("bayes", {"evaluations": 5}),
     "bayes-joint": Entrant("bayes", {"evaluations": 1, "joint": True}),
-    # the parts of FaDE, each alone over the paper's walk
-    "fade-paper": Entrant("anchor", PAPER),
-    "fade-elites": Entrant("anchor", PAPER | {"elites": 2}),
-    "fade-least-squares": Entrant("anchor", PAPER | {"gradient": "least-squares"}),
-    "fade-distinct": Entrant("anchor", PAPER | {"gamma_rule": "distinct"}),
-    "fade-normalised": Entrant("anchor", PAPER | {"step_rule": "normalised"}),
-    "fade-momentum": Entrant("anchor", PAPER | {"momentum": 0.5}),
-    "fade-population": Entrant("anchor", PAPER | {"walks": 2, "evolve": True}),
-    "fade-wide": Entrant("anchor", PAPER | {"walks": 3, "evolve": True, "wide": True}),
+    **{name: Entrant("anchor", options) for name, options in PARTS.items()},
+    # parts of the training, each alone over the paper's walk
     "fade-cold": Entrant("anchor", PAPER | {"carry_weights": False}),
+    "fade-weight-paths": Entrant("anchor", PAPER, {"weight_paths": 4}),
+    # two parts at once: the straight-through estimators of the paper draw by the weights, where ours draw uniformly
     "fade-exact": Entrant("anchor", PAPER, {"estimator": "straight-through-exact", "draw": "weighted"}),
     "fade-sampled": Entrant("anchor", PAPER, {"estimator": "straight-through-sampled", "draw": "weighted"}),
+    # other estimators
     "fade-split": Entrant("anchor", PAPER, {"estimator": "score-function-split"}),
     "fade-marginal": Entrant("anchor", PAPER, {"estimator": "marginal"}),
     # a control: what is left of FaDE where its ranks say nothing

@@ -36,7 +36,7 @@ class Bench:
 
 def seconds(benchmark: Benchmark, name: str, steps: int, seed: int) -> float:
     """Processor time of `steps` batches of a new searcher, the objective's answers included; one thread, so that a busy machine does not count."""
-    searcher = SEARCHERS[name](benchmark.space, benchmark.depth, seed)
+    searcher = SEARCHERS[name].build(benchmark.space, benchmark.depth, seed)
     objective = TableObjective(benchmark, seed, RankModel())
     started = time.process_time()
     while searcher.iteration <= steps and (proposal := searcher.ask()) is not None:

@@ -7,15 +7,9 @@ from typing import Any, Literal
 
 from fade_ray.config import Config, DataConfig, OuterConfig, RunConfig, SpaceConfig, build, plain
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.searches import ENTRANTS
+from fade_ray.searches import ENTRANTS, UNLIMITED, WALK
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
 from spaces.errors import require, require_known
-
-UNLIMITED = 1_000_000  # iterations: the budget ends a search, nothing else
-
-
-WALK = OuterConfig(walks=1, evaluate_every=1, elites=1)
-"""FaDE where the budget may end at any time: after each step the anchor and what the ranks prefer are evaluated."""
 
 
 @dataclass(frozen=True)
@@ -23,9 +17,10 @@ class ContestConfig:
     """Who takes part, and what each may spend."""
 
     searchers: tuple[str, ...] = ("fade", "random", "bayes", "evolution")
-    """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper and its variants fade-elites,
-    fade-least-squares, fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-exact, fade-sampled, fade-split,
-    fade-marginal; fade-blind (a control: its hyper-architectures learn nothing, at the same price)."""
+    """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper (the paper's walk; its training, by
+    default a score function with uniform draws, is ours) and parts of FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares,
+    fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-weight-paths, fade-split, fade-marginal, fade-exact,
+    fade-sampled (these two draw by the weights, too); fade-blind (a control: its hyper-architectures learn nothing, at the same price)."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds of each searcher."""
     baseline: str = "random"
@@ -63,7 +58,7 @@ class CompareConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
-    outer: OuterConfig = field(default_factory=lambda: WALK)
+    outer: OuterConfig = field(default_factory=lambda: OuterConfig(**WALK))
     run: RunConfig = field(default_factory=RunConfig)
     out: str | None = None
     """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""

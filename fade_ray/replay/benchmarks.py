@@ -59,6 +59,7 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
     """The benchmark whose columns are in the Parquet file `path`: NAS-Bench-Macro (`arch`) or NAS-Bench-201 (`op_e01`).
 
     Args:
+        path: may begin with ~, the user's home.
         valid: column of NAS-Bench-201 that a search sees.
 
     Raises:
@@ -67,6 +68,7 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    path = Path(path).expanduser()
     try:
         columns = set(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:

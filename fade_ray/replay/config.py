@@ -26,8 +26,9 @@ class ReplayConfig:
     table: str
     """Parquet table of NAS-Bench-Macro or NAS-Bench-201, told apart by its columns."""
     searchers: tuple[str, ...] = ("fade", "random", "evolution")
-    """By name, separated by blanks or commas: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-elites,
-    fade-least-squares, fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide."""
+    """By name, separated by blanks or commas: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper (the paper's
+    walk, on this replay's ranks) and parts of FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares, fade-distinct,
+    fade-normalised, fade-momentum, fade-population, fade-wide; fade-blind (a control: fade, with its weights exchanged at random)."""
     seeds: int = 100
     """Seeds 0, 1, ... of each searcher."""
     bayes_seeds: int = 5
@@ -39,11 +40,13 @@ class ReplayConfig:
     rank_cost: float = 1.0
     """Cost of a hyper-architecture in evaluations: rank epochs / evaluation epochs, times its passes per image over those of one architecture."""
     rank_noise: float = 0.5
-    """Noise of FaDE-ranks, in standard deviations of the table's accuracies; 0: exact marginals."""
+    """Noise of FaDE-ranks, in standard deviations of the table's accuracies (failed trainings included, where it has some); 0: exact marginals."""
+    rank_signal: float = 1.0
+    """What the marginals in FaDE-ranks are multiplied by; 0: the noise alone is left, at the same scale."""
     temperature: float = 1.0
-    """Of the softmax that makes weights of marginals, in the same unit."""
+    """Of the softmax that makes weights of marginals and noise, in standard deviations too."""
     ranks: str | None = None
-    """JSON file with "weights" [depth][candidates] of a trained hyper-architecture, which then take the place of marginals and noise."""
+    """JSON file with "weights" [depth][candidates] of a trained hyper-architecture, which then take the place of signal, noise and temperature."""
     valid: Literal["c10_valid_12", "c10_valid_200"] = "c10_valid_12"
     """What searches see of NAS-Bench-201. (Of NAS-Bench-Macro: one of three trainings, by the seed.)"""
     workers: int = 1
@@ -94,7 +97,7 @@ class ReplayConfig:
         return Prices(self.rank_cost)
 
     def model(self, weights: Rows | None) -> RankModel:
-        return RankModel(self.rank_noise, self.temperature, weights)
+        return RankModel(self.rank_noise, self.temperature, self.rank_signal, weights)
 
     def jobs(self) -> list[tuple[str, int]]:
         """(searcher, seed), searcher by searcher."""

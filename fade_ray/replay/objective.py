@@ -16,29 +16,42 @@ from spaces.hyper import HyperArchitecture
 
 Array = npt.NDArray[np.float64]
 
+PERMUTATIONS = 1
+"""Of the streams of a proposal's seed, the one that permutes; noise has the other."""
+
 
 @dataclass(frozen=True)
 class RankModel:
     """What stands in for training a hyper-architecture.
 
-    Its weights are softmax((m + noise * s * e) / (temperature * s)) over the distinct candidates of a row: m the mean accuracy of all
-    architectures of the hyper-architecture with that candidate, s the standard deviation of the whole table, e a standard normal variate,
+    Its weights are softmax((signal * m + noise * s * e) / (temperature * s)) over the distinct candidates of a row: m the mean accuracy of
+    all architectures of the hyper-architecture with that candidate, s the standard deviation of the whole table, e a standard normal variate,
     drawn anew for each candidate of each hyper-architecture. With `weights` it is those, restricted to the candidates and normalised.
 
+    There are two controls whose ranks say nothing. With a signal of 0 the noise alone is left, at the scale that it has beside the marginals:
+    the weights are closer to each other, so steps are shorter. `permuted` keeps the weights, and exchanges them at random among the
+    distinct candidates of each row. (More noise is no control: it makes weights of 0 and 1, so steps are longer.)
+
     Raises:
-        InvalidInput: a noise below 0, a temperature of 0 or less, weights that are negative or not finite.
+        InvalidInput: a noise or signal below 0, a temperature of 0 or less, weights that are negative or not finite.
     """
 
     noise: float = 0.5
     """In standard deviations of the table's accuracies; 0: the marginals in order."""
     temperature: float = 1.0
     """The same unit; lower: larger differences of weights, so longer steps."""
+    signal: float = 1.0
+    """What the marginals are multiplied by, without unit; 0: ranks of noise alone."""
     weights: Rows | None = None
-    """[d][w], of one training of all candidates of a benchmark in each row, in its order."""
+    """[d][w], of one training of all candidates of a benchmark in each row, in its order; signal, noise and temperature do not count then."""
+    permuted: bool = False
+    """Whether the values of each row are exchanged at random, by a generator seeded with the replay's and the proposal's seeds."""
 
     def __post_init__(self) -> None:
         holds = math.isfinite(self.noise) and self.noise >= 0
         require(holds, "0 <= rank noise < inf", "Use 0 for exact ranks.", noise=self.noise)
+        holds = math.isfinite(self.signal) and self.signal >= 0
+        require(holds, "0 <= rank signal < inf", "Use 1, or 0 for ranks of noise alone.", signal=self.signal)
         holds = math.isfinite(self.temperature) and self.temperature > 0
         require(holds, "0 < temperature < inf", "Use 1.", temperature=self.temperature)
         if self.weights is not None and not all(0 <= weight < math.inf for row in self.weights for weight in row):
@@ -76,10 +89,13 @@ class TableObjective:
         return float(self.view.reports[self.benchmark.choice(architecture)])
 
     def log_weights(self, hyper: HyperArchitecture, seed: int) -> tuple[tuple[float, ...], ...]:
-        """[d][w]: log weight credited to each place; `seed` draws the noise."""
+        """[d][w]: log weight credited to each place; `seed` draws the noise, and the order of permuted values."""
         candidates = [[self.benchmark.candidates[cell] for cell in row] for row in hyper.rows]
         distinct = [list(dict.fromkeys(row)) for row in candidates]
         logits = self._logits(distinct, seed) if self._learned is None else self._restricted(distinct)
+        if self.model.permuted:
+            generator = self._generator(seed, PERMUTATIONS)
+            logits = [generator.permutation(values) for values in logits]
         found = []
         for row, known, values in zip(candidates, distinct, logits, strict=True):
             logs = dict(zip(known, _log_softmax(values).tolist(), strict=True))
@@ -87,13 +103,16 @@ class TableObjective:
         return tuple(found)
 
     def _logits(self, distinct: list[list[int]], seed: int) -> list[Array]:
-        generator = np.random.Generator(np.random.PCG64([self.seed, seed]))
+        generator = self._generator(seed)
         noise = self.model.noise * self._spread
         scale = self.model.temperature * self._spread
         return [
-            (mean + noise * generator.standard_normal(len(mean))) / scale
+            (self.model.signal * mean + noise * generator.standard_normal(len(mean))) / scale
             for mean in marginals(self.view.scores, distinct)
         ]
+
+    def _generator(self, *seeds: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64([self.seed, *seeds]))
 
     def _restricted(self, distinct: list[list[int]]) -> list[Array]:
         assert self._learned is not None

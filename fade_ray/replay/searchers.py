@@ -1,17 +1,29 @@
 """The searchers of a replay by name. Each is built so that the budget ends it, nothing else."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
+from fade_ray.replay.objective import RankModel
+from fade_ray.searches import PARTS, UNLIMITED, WALK
 from searchers import AnchorSearch, AskTell, BayesSearch, EvolutionSearch, RandomSearch
 from spaces.feature_space import FeatureSpace
 
 Builder = Callable[[FeatureSpace, int, int], AskTell]
 """(space, depth, seed)"""
 
-UNLIMITED = 1_000_000
-"""Iterations, or trials."""
+
+@dataclass(frozen=True)
+class Replayer:
+    """A searcher, and what it changes of the replay's rank model: the counterpart of `searches.Entrant`."""
+
+    build: Builder
+    ranks: Mapping[str, Any] = field(default_factory=dict)
+
+    def model(self, model: RankModel) -> RankModel:
+        """`model` with these changes."""
+        return replace(model, **self.ranks)
 
 
 def gamma(space: FeatureSpace) -> float:
@@ -21,7 +33,7 @@ def gamma(space: FeatureSpace) -> float:
 
 def _anchor(space: FeatureSpace, depth: int, seed: int, **options: Any) -> AskTell:
     # An evaluation after each step: a table has no training to save on.
-    return AnchorSearch(space, depth, UNLIMITED, gamma=gamma(space), evaluate_every=1, seed=seed, **options)
+    return AnchorSearch(space, depth, UNLIMITED, gamma=gamma(space), seed=seed, **{"evaluate_every": 1, **options})
 
 
 def _random(space: FeatureSpace, depth: int, seed: int, evaluations: int) -> AskTell:
@@ -36,24 +48,19 @@ def _evolution(space: FeatureSpace, depth: int, seed: int) -> AskTell:
     return EvolutionSearch(space, depth, UNLIMITED, seed=seed)
 
 
-SEARCHERS: dict[str, Builder] = {
-    "fade": _anchor,
-    "random": partial(_random, evaluations=1),
-    "bayes": _bayes,
-    "evolution": _evolution,
+SEARCHERS: dict[str, Replayer] = {
+    "fade": Replayer(partial(_anchor, **WALK)),
+    "random": Replayer(partial(_random, evaluations=1)),
+    "bayes": Replayer(_bayes),
+    "evolution": Replayer(_evolution),
     # as in FaDE 3.2: points scored by the median of five architectures
-    "random-median": partial(_random, evaluations=5),
-    "bayes-median": partial(_bayes, evaluations=5),
-    "bayes-joint": partial(_bayes, joint=True),
-    # one part of FaDE exchanged or added
-    "fade-elites": partial(_anchor, elites=2),
-    "fade-least-squares": partial(_anchor, gradient="least-squares"),
-    "fade-distinct": partial(_anchor, gamma_rule="distinct"),
-    "fade-normalised": partial(_anchor, step_rule="normalised"),
-    "fade-momentum": partial(_anchor, momentum=0.5),
-    "fade-population": partial(_anchor, walks=2),
-    "fade-wide": partial(_anchor, walks=3, wide=True),
+    "random-median": Replayer(partial(_random, evaluations=5)),
+    "bayes-median": Replayer(partial(_bayes, evaluations=5)),
+    "bayes-joint": Replayer(partial(_bayes, joint=True)),
+    **{name: Replayer(partial(_anchor, **options)) for name, options in PARTS.items()},
+    # a control: what is left of FaDE where its ranks say nothing
+    "fade-blind": Replayer(partial(_anchor, **WALK), {"permuted": True}),
 }
-"""`fade` is the walk of the paper, one anchor per row, with an evaluation at the anchors after each step."""
+"""The names that a comparison has too mean the same searcher there, `fade-paper` being the paper's walk and its variants each one part over it."""
 SLOW = ("bayes", "bayes-median", "bayes-joint")
 """Searchers that fit a model before each question: minutes per seed, where the others take tenths of seconds."""

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -35,10 +36,12 @@ class Study:
     model: RankModel
 
     def run(self, job: Job) -> Replayed:
+        """One search. What it raises is told in its `failure`."""
         name, seed = job
-        searcher = SEARCHERS[name](self.benchmark.space, self.benchmark.depth, seed)
-        objective = TableObjective(self.benchmark, seed, self.model)
-        return replay(name, searcher, objective, self.config.budget, self.config.prices)
+        replayer = SEARCHERS[name]
+        build = partial(replayer.build, self.benchmark.space, self.benchmark.depth, seed)
+        objective = TableObjective(self.benchmark, seed, replayer.model(self.model))
+        return replay(name, build, objective, self.config.budget, self.config.prices)
 
 
 def prepare(config: ReplayConfig) -> Study:
@@ -51,7 +54,12 @@ def prepare(config: ReplayConfig) -> Study:
     study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
     TableObjective(study.benchmark, 0, study.model)  # checks the shape of the weights
     for name in config.searchers:
-        needed = _first_evaluation(study, name)
+        try:
+            needed = _first_evaluation(study, name)
+        except InvalidInput:
+            raise
+        except Exception:  # the search itself will tell of it, as of any later failure
+            continue
         require(
             needed <= config.budget,
             "budget >= the cost of the first evaluation of each searcher",
@@ -65,7 +73,7 @@ def prepare(config: ReplayConfig) -> Study:
 
 def _first_evaluation(study: Study, name: str) -> float:
     """What a searcher spends until its first evaluation has ended; all searchers here have one in their first batch."""
-    searcher = SEARCHERS[name](study.benchmark.space, study.benchmark.depth, 0)
+    searcher = SEARCHERS[name].build(study.benchmark.space, study.benchmark.depth, 0)
     spent = 0.0
     while (proposal := searcher.ask()) is not None:
         spent += study.config.prices.of(proposal.kind)
@@ -80,7 +88,10 @@ def run_study(
     done: Mapping[Job, Replayed] | None = None,
     keep: Callable[[Replayed], None] = lambda one: None,
 ) -> list[Replayed]:
-    """All jobs, in their order; those that are `done` are not run again. `keep` gets each of the others as it ends, `tell` a line per searcher."""
+    """All jobs, in their order; those that are `done`, failed ones too, are not run again: they would answer the same.
+
+    `keep` gets each of the others as it ends, `tell` a line per searcher and per search that failed.
+    """
     known = dict(done or {})
     jobs = study.config.jobs()
     left = [job for job in jobs if job not in known]
@@ -89,7 +100,9 @@ def run_study(
         for job, (following, _), result in zip(left, [*left[1:], ("", 0)], results, strict=True):
             keep(result)
             known[job] = result
-            name, _ = job
+            name, seed = job
+            if result.failure is not None:
+                tell(f"{name}, seed {seed}: failed, partial (evaluations: {len(result.trace.costs)}): {result.failure}")
             if following != name:
                 count = sum(other[0] == name for other in left)
                 tell(f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s")
@@ -133,6 +146,17 @@ def _begin(config: ReplayConfig) -> None:
 
 def _work(job: Job) -> Replayed:
     return _STUDY["study"].run(job)
+
+
+def noise_points(benchmark: Benchmark, model: RankModel) -> float | None:
+    """The noise of ranks in points of accuracy (0 to 100), mean over `DRAWS` seeds; None for learned ranks.
+
+    A table with failed trainings has a large standard deviation, and noise in that unit hides all differences between good architectures.
+    """
+    if model.weights is not None:
+        return None
+    spreads = [float(benchmark.view(seed).scores.std()) for seed in range(DRAWS)]
+    return 100 * model.noise * float(np.mean(spreads))
 
 
 def agreement(benchmark: Benchmark, model: RankModel) -> float:

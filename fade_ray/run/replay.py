@@ -1,8 +1,10 @@
 """`fade-ray replay --table FILE`: searchers against a table, with the comparison that follows from it."""
 
 import io
+import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,7 +18,7 @@ from fade_ray.atomic import write_atomically
 from fade_ray.records import FORMAT, Journal, read_events
 from fade_ray.replay.config import ReplayConfig
 from fade_ray.replay.replay import UNIT, Replayed
-from fade_ray.replay.study import Job, Study, agreement, prepare, run_study
+from fade_ray.replay.study import Job, Study, agreement, noise_points, prepare, run_study
 from spaces.errors import InvalidInput
 
 from .engines import interruptible
@@ -108,12 +110,24 @@ def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console
         write_json(folder / "comparison.json", comparison.to_dict())
         write_csv(comparison, traces, folder / "tables")
         write_comparison_report(folder)
-        write_json(folder / "result.json", {"kind": "replay", "benchmark": study.benchmark.name, "rank_spearman": rho})
+        write_json(folder / "result.json", result_of(study, found, rho))
     except OSError as error:
         raise InvalidInput(
             f"{folder} must be writable, but: {error.strerror}. Free space or choose another with --out."
         ) from error
     print_results(console, study, comparison, rho)
+
+
+def result_of(study: Study, found: Sequence[Replayed], rho: float) -> dict[str, Any]:
+    """What result.json says: what the ranks were made of, and the searches that failed."""
+    failed = [(one.trace, one.failure) for one in found if one.failure is not None]
+    return {
+        "kind": "replay",
+        "benchmark": study.benchmark.name,
+        "rank_spearman": rho if math.isfinite(rho) else None,
+        "rank_noise_points": noise_points(study.benchmark, study.model),
+        "failures": [{"searcher": trace.searcher, "seed": trace.seed, "failure": text} for trace, text in failed],
+    }
 
 
 def write_traces(traces: Sequence[Trace], path: Path) -> None:
@@ -134,10 +148,10 @@ def print_results(console: Console, study: Study, comparison: Comparison, rho: f
     console.print()
     console.print(table)
     config = study.config
-    source = f"learned ({config.ranks})" if config.ranks else f"marginals with noise {config.rank_noise:g}"
+    source = f"learned ({config.ranks})" if config.ranks else _made_of(study)
     console.print(
         f"\n{study.benchmark.name}, budget {config.budget:g} evaluations; a hyper-architecture costs {config.rank_cost:g}. FaDE-ranks: {source}; "
-        f"over all architectures their Spearman's rho with the reports is {rho:.2f}. "
+        f"over all architectures their Spearman's rho with the reports is {_number(rho)}. "
         f"Areas count {100 * comparison.floor:.2f}%, the mean of the table, before the first evaluation.\n",
         soft_wrap=True,
     )
@@ -145,10 +159,22 @@ def print_results(console: Console, study: Study, comparison: Comparison, rho: f
         console.print(sentence, soft_wrap=True)
 
 
+def _number(rho: float) -> str:
+    return f"{rho:.2f}" if math.isfinite(rho) else "undefined, since they are all equal"
+
+
+def _made_of(study: Study) -> str:
+    """The ranks of a table in words."""
+    model = study.model
+    signal = {0.0: "no marginals", 1.0: "marginals"}.get(model.signal, f"{model.signal:g} x marginals")
+    points = noise_points(study.benchmark, model)
+    return f"{signal} with noise {model.noise:g}, {points:.2f} points of accuracy"
+
+
 def _cells(summary: Summary) -> tuple[str, ...]:
     return (
         summary.searcher,
-        str(summary.seeds),
+        f"{summary.seeds}" + (f" (+ {summary.partial} partial)" if summary.partial else ""),
         f"{summary.evaluations:.0f}",
         f"{summary.spent_on_ranks or 0:.0f}",
         f"{100 * summary.mean:.3f}",

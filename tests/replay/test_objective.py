@@ -1,5 +1,6 @@
 """Tables in place of training: marginals by brute force, ranks with and without noise, views that keep reports apart."""
 
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -7,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fade_ray.replay.benchmarks import Benchmark, macro_benchmark, read_benchmark
-from fade_ray.replay.objective import RankModel, TableObjective, marginals
+from fade_ray.replay.objective import Array, RankModel, TableObjective, marginals
 from searchers import Proposal
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
@@ -73,6 +74,51 @@ def test_noise_has_the_stated_size_and_is_that_of_the_proposal(toy: Benchmark) -
     assert TableObjective(benchmark, 3, RankModel(noise=2.0)).log_weights(everything, 5) != noisy.log_weights(
         everything, 5
     )
+
+
+def test_without_signal_the_noise_alone_is_left_at_the_same_scale(toy: Benchmark) -> None:
+    everything = hyper([[0, 1, 2]] * 4)
+
+    def contrasts(seed: int, model: RankModel) -> Array:
+        logs = np.array(TableObjective(toy, 0, model).log_weights(everything, seed))
+        return np.diff(logs, axis=1)  # of log weights: what normalises them drops out
+
+    for seed in range(3):
+        exact, noisy, blind = (
+            contrasts(seed, RankModel(noise, temperature=0.5, signal=signal))
+            for noise, signal in [(0.0, 1.0), (2.0, 1.0), (2.0, 0.0)]
+        )
+        np.testing.assert_allclose(noisy - exact, blind, rtol=1e-9)
+        np.testing.assert_allclose(contrasts(seed, RankModel(0.0, 0.5, signal=3.0)), 3 * exact, rtol=1e-9)
+    assert np.abs(blind).min() > 0
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    ROWS, st.integers(0, 99), st.sampled_from([RankModel(), RankModel(0.0), RankModel(weights=((0.5, 0.3, 0.2),) * 4)])
+)
+def test_permuted_weights_are_those_of_the_ranks_elsewhere_in_their_row(
+    toy: Benchmark, rows: list[list[int]], seed: int, model: RankModel
+) -> None:
+    full = [[*row, *[row[0]] * (4 - len(row))] for row in rows]  # with duplicates, which keep the weight of their like
+    plain, permuted = (
+        np.array(TableObjective(toy, 5, m).log_weights(hyper(full), seed))
+        for m in (model, replace(model, permuted=True))
+    )
+    for row, before, after in zip(rows, plain, permuted, strict=True):
+        known = len(row)
+        np.testing.assert_allclose(sorted(after[:known]), sorted(before[:known]), rtol=1e-12)
+        assert set(after[known:]) == {after[0]}
+    again = TableObjective(toy, 5, replace(model, permuted=True)).log_weights(hyper(full), seed)
+    np.testing.assert_array_equal(again, permuted)
+
+
+def test_permuted_weights_know_nothing(toy: Benchmark) -> None:
+    """Over 600 seeds every candidate of every row has the largest weight a third of the time, within 5 standard errors."""
+    objective = TableObjective(toy, 0, RankModel(noise=0.0, permuted=True))
+    logs = np.array([objective.log_weights(hyper([[0, 1, 2]] * 4), seed) for seed in range(600)])
+    shares = np.array([(logs.argmax(-1) == candidate).mean(0) for candidate in range(3)])
+    np.testing.assert_allclose(shares, 1 / 3, atol=5 * np.sqrt(2 / 9 / 600))
 
 
 def test_learned_weights_are_restricted_and_normalised(toy: Benchmark) -> None:

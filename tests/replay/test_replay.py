@@ -6,26 +6,34 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace as changed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from processes import wait_for
+from rich.console import Console
 
 from fade_ray.analysis.anytime import final
 from fade_ray.analysis.paired_tests import signed_rank
+from fade_ray.analysis.traces import Trace
 from fade_ray.cli import main
+from fade_ray.compare.config import CompareConfig
+from fade_ray.config import Config
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.config import ReplayConfig
 from fade_ray.replay.objective import RankModel, TableObjective
 from fade_ray.replay.replay import Prices, Replayed, replay
-from fade_ray.replay.searchers import SEARCHERS, SLOW
-from fade_ray.replay.study import agreement, prepare, run_study
+from fade_ray.replay.searchers import SEARCHERS, SLOW, Replayer
+from fade_ray.replay.study import DRAWS, agreement, prepare, run_study
 from fade_ray.report.comparison_page import read_traces
 from fade_ray.run.replay import RECORD, recorded, replay_run
-from searchers import RandomSearch
+from fade_ray.searches import ENTRANTS, PARTS
+from searchers import AnchorSearch, AskTell, Outcome, RandomSearch
 from spaces.errors import InvalidInput
+from spaces.feature_space import FeatureSpace
 
 FAST = [name for name in SEARCHERS if name not in SLOW]
 
@@ -33,8 +41,9 @@ FAST = [name for name in SEARCHERS if name not in SLOW]
 def run(
     benchmark: Benchmark, name: str, seed: int, budget: float = 20.0, ranks: float = 1.0, noise: float = 0.5
 ) -> Replayed:
-    objective = TableObjective(benchmark, seed, RankModel(noise))
-    return replay(name, SEARCHERS[name](benchmark.space, benchmark.depth, seed), objective, budget, Prices(ranks))
+    objective = TableObjective(benchmark, seed, SEARCHERS[name].model(RankModel(noise)))
+    build = partial(SEARCHERS[name].build, benchmark.space, benchmark.depth, seed)
+    return replay(name, build, objective, budget, Prices(ranks))
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
@@ -59,19 +68,41 @@ def test_a_longer_replay_begins_like_a_shorter_one(name: str, toy: Benchmark) ->
 
 
 def test_hyper_architectures_cost_what_they_are_said_to(toy: Benchmark) -> None:
-    found = run(toy, "fade", 0, budget=10.0, ranks=1.5)
+    found = run(toy, "fade-paper", 0, budget=10.0, ranks=1.5)
     assert found.trace.costs == (2.5, 5.0, 7.5, 10.0)
     assert found.spent_on_ranks == 6.0
-    assert run(toy, "fade", 0, budget=11.0, ranks=1.5).trace.costs == (2.5, 5.0, 7.5, 10.0)  # no ranks alone fit
-    assert run(toy, "fade", 0, budget=3.0, ranks=0.0).trace.costs == (1.0, 2.0, 3.0)
+    assert run(toy, "fade-paper", 0, budget=11.0, ranks=1.5).trace.costs == (2.5, 5.0, 7.5, 10.0)  # no ranks alone fit
+    assert run(toy, "fade-paper", 0, budget=3.0, ranks=0.0).trace.costs == (1.0, 2.0, 3.0)
+    twice = run(toy, "fade-repeats", 0, budget=10.0, ranks=1.5)
+    assert (twice.trace.costs, twice.spent_on_ranks) == ((4.0, 8.0), 7.5)  # the last one trained for nothing
+    with_elites = run(toy, "fade", 0, budget=10.0, ranks=1.5)  # one more evaluation in each step but the first
+    assert (with_elites.trace.costs, with_elites.spent_on_ranks) == ((2.5, 5.0, 6.0, 8.5, 9.5), 4.5)
 
 
 def test_a_searcher_that_ends_before_its_budget_is_partial(toy: Benchmark) -> None:
     benchmark = toy
-    searcher = RandomSearch(benchmark.space, benchmark.depth, iterations=3, evaluations=1)
-    assert not replay("random", searcher, TableObjective(benchmark, 0, RankModel()), 4.0).trace.complete
-    searcher = RandomSearch(benchmark.space, benchmark.depth, iterations=3, evaluations=1)
-    assert replay("random", searcher, TableObjective(benchmark, 0, RankModel()), 3.0).trace.complete
+    build = partial(RandomSearch, benchmark.space, benchmark.depth, iterations=3, evaluations=1)
+    assert not replay("random", build, TableObjective(benchmark, 0, RankModel()), 4.0).trace.complete
+    assert replay("random", build, TableObjective(benchmark, 0, RankModel()), 3.0).trace.complete
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_parts_of_fade_are_the_same_searcher_here_and_in_comparisons(name: str, toy: Benchmark) -> None:
+    here = SEARCHERS[name].build(toy.space, toy.depth, 0)
+    there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
+    assert isinstance(here, AnchorSearch)
+    for option in {"evaluate_every", *PARTS[name]}:
+        assert getattr(here, option) == getattr(there, option), option
+
+
+@pytest.mark.parametrize("name", ["fade", "fade-blind"])
+def test_fade_is_the_same_walk_here_and_in_comparisons(name: str, toy: Benchmark) -> None:
+    here = SEARCHERS[name].build(toy.space, toy.depth, 0)
+    there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
+    assert isinstance(here, AnchorSearch)
+    for option in ("walks", "repeats", "evaluate_every", "elites", "gamma_rule", "gradient", "step_size", "step_rule"):
+        assert getattr(here, option) == getattr(there, option), option
+    assert here.elites == 1
 
 
 def test_less_noise_makes_ranks_that_agree_better(toy: Benchmark) -> None:
@@ -87,6 +118,101 @@ def test_fade_with_exact_ranks_beats_random_search(real_data: Path) -> None:
         for name in ("fade", "random")
     }
     assert signed_rank(finals["fade"] - finals["random"]) < 0.01
+
+
+def test_fade_with_exact_ranks_beats_its_own_walk_without_information(real_data: Path) -> None:
+    """The control that takes the same steps; on NAS-Bench-Macro, 20 seeds, one-sided signed-rank test, alpha 0.01."""
+    benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
+    finals = {
+        name: np.array([final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)])
+        for name in ("fade", "fade-blind")
+    }
+    assert signed_rank(finals["fade"] - finals["fade-blind"]) < 0.01
+
+
+class Breaking(RandomSearch):
+    """Raises when it is told of its fourth evaluation."""
+
+    def tell(self, trial_id: str, outcome: Outcome) -> None:
+        super().tell(trial_id, outcome)
+        if self.iteration > 4:
+            raise ValueError("the fourth\nis too much")
+
+
+def breaking(space: FeatureSpace, depth: int, seed: int) -> AskTell:
+    """A random search that breaks with seed 2 in the midst of its budget, and with seed 4 before its first question."""
+    if seed == 4:
+        raise RuntimeError("no start")
+    return (Breaking if seed == 2 else RandomSearch)(space, depth, 1000, evaluations=1, seed=seed)
+
+
+def test_a_search_that_fails_is_partial_and_ends_no_other(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SEARCHERS, "evolution", Replayer(breaking))
+    out = tmp_path / "out"
+    config = small(real_data, out, searchers=("evolution", "random"))
+    replay_run(config, Console(width=300))
+    text = capsys.readouterr().out
+    assert "evolution, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n" in text
+    assert "evolution, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
+    assert "4 (+ 2 partial)" in text
+    traces = read_traces(out)
+    assert traces is not None
+    assert [(t.searcher, t.seed) for t in traces if not t.complete] == [("evolution", 2), ("evolution", 4)]
+    assert [len(trace.costs) for trace in traces] == [12, 12, 4, 12, 0, 12] + [12] * 6
+    assert recorded(out)["evolution", 2].failure == "ValueError: the fourth is too much"
+    assert [one.failure for one in recorded(out).values()].count(None) == 10
+    failures = json.loads((out / "result.json").read_text())["failures"]
+    assert [(one["searcher"], one["seed"]) for one in failures] == [("evolution", 2), ("evolution", 4)]
+    assert "(+ 2 partial)" in (out / "report.html").read_text()
+    before = (out / RECORD).read_text()
+    replay_run(changed(config, seeds=7))  # grows; what has failed is not run again
+    assert (out / RECORD).read_text().startswith(before)
+    assert len([line for line in (out / RECORD).read_text().splitlines() if '"replayed"' in line]) == 14
+
+
+def test_a_searcher_that_fails_in_its_first_seed_stops_nothing(
+    real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def never(space: FeatureSpace, depth: int, seed: int) -> AskTell:
+        raise RuntimeError("no start")
+
+    monkeypatch.setitem(SEARCHERS, "evolution", Replayer(never))
+    found = run_study(prepare(small(real_data, Path(), searchers=("evolution", "random"), seeds=2)))
+    assert [one.failure for one in found] == ["RuntimeError: no start"] * 2 + [None] * 2
+
+
+def test_records_without_failures_are_read() -> None:
+    found = Replayed(Trace("random", 0, 1.0, "evaluations", (), (), ()), 0.0)
+    values = found.to_dict()
+    del values["failure"]  # as written by earlier versions
+    assert Replayed.from_dict(values) == found
+
+
+def test_noise_in_points_is_said_and_kept(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = small(real_data, tmp_path / "out", seeds=2, rank_noise=2.0)
+    replay_run(config, Console(width=1000))
+    table = read_benchmark(config.table)
+    expected = np.mean([200 * table.view(seed % 3).scores.std() for seed in range(DRAWS)])
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["rank_noise_points"] == pytest.approx(expected)
+    assert f"marginals with noise 2, {expected:.2f} points of accuracy" in capsys.readouterr().out
+
+
+def test_ranks_that_are_all_equal_have_no_correlation(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    replay_run(small(real_data, tmp_path / "out", seeds=2, rank_noise=0.0, rank_signal=0.0), Console(width=1000))
+    assert json.loads((tmp_path / "out" / "result.json").read_text())["rank_spearman"] is None
+    assert "no marginals with noise 0, 0.00 points" in capsys.readouterr().out
+
+
+def test_the_table_may_be_in_the_home_of_the_user(
+    tmp_path: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "macro.parquet").symlink_to(real_data / "nasbench_macro.parquet")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert read_benchmark("~/macro.parquet").name == "NAS-Bench-Macro"
 
 
 def test_learned_ranks_are_read(tmp_path: Path, real_data: Path) -> None:
@@ -146,6 +272,8 @@ def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsy
         ({"budget": 0.5}, "1 <= budget"),
         ({"rank_cost": -1.0}, "rank cost"),
         ({"rank_noise": float("nan")}, "rank noise"),
+        ({"rank_signal": -1.0}, "rank signal"),
+        ({"rank_signal": float("inf")}, "rank signal"),
         ({"temperature": 0.0}, "temperature"),
     ],
 )
