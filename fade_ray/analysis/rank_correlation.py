@@ -10,14 +10,13 @@ import numpy.typing as npt
 from scipy import stats
 
 from fade_ray.analysis.comparison import jsonable
+from fade_ray.analysis.rank_courses import EqualComputation, courses, equal_computation
 from fade_ray.analysis.rank_measures import chance_regret, kendall, log_psis, mean_correlation, regret, spearman
 from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun, Rows
-from fade_ray.analysis.resampling import percentiles
+from fade_ray.analysis.resampling import Interval, percentiles
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
-TIMES = 51
-"""Points of the curves over training time."""
 
 
 @dataclass(frozen=True)
@@ -70,27 +69,22 @@ class Point:
     setting: str
     seed: int
     epoch: int
-    seconds: float
+    multiply_adds: int | None
+    """So far; None where the record does not tell."""
     spearman: float
     kendall: float
     regrets: tuple[float, ...]
 
 
 @dataclass(frozen=True)
-class TimeCurve:
-    """A setting over training time: the mean over seeds of Spearman's rho after the last epoch that had ended.
-
-    NaN before all seeds have ended an epoch and after one has ended its last.
-    """
-
-    setting: str
-    seconds: tuple[float, ...]
-    spearman: tuple[float, ...]
-
-
-@dataclass(frozen=True)
 class Ceiling:
-    """How far noise alone keeps correlations below 1. NaN with a single repeat."""
+    """How far the noise of training keeps correlations below 1. NaN with a single repeat.
+
+    Of training alone: initial weights, order of the batches, augmentation. The repeats are judged by the same images, so what they agree on
+    includes the luck of these images, an architecture being better on them than on others like them: `between` and `bound` are biased upwards
+    as estimates for all images. Ranks learned on other images (truth "test") cannot foresee that luck and stay below the bound even without
+    noise of their own; ranks learned on the very images of the truth ("architecture") share it.
+    """
 
     repeats: int
     between: float
@@ -113,11 +107,8 @@ class RankStudy:
     differences: tuple[tuple[str, Estimate], ...]
     """(setting, mean rho - that of the first setting), on the same resampled architectures and, where settings share seeds, the same seeds."""
     points: tuple[Point, ...]
-    equal_seconds: float
-    """Training time that every run reached."""
-    at_equal_time: tuple[tuple[str, float], ...]
-    """(setting, mean rho) of the last epochs that had ended then; NaN where a run had ended none."""
-    curves: tuple[TimeCurve, ...]
+    equal_computation: EqualComputation | None
+    """Settings at equal multiply-adds, with the intervals of `overall`; None where those of a run are not known."""
     ceiling: Ceiling
 
     @classmethod
@@ -141,8 +132,6 @@ class RankStudy:
         names = list(dict.fromkeys(run.setting for run in runs))
         grouped = {name: [run for run in runs if run.setting == name] for name in names}
         found = {name: truth.setting(group) for name, group in grouped.items()}
-        equal = min(run.epochs[-1].seconds for run in runs)
-        grid = np.linspace(0.0, max(run.epochs[-1].seconds for run in runs), TIMES)
         return cls(
             architectures=len(alone),
             ks=tuple(ks),
@@ -150,11 +139,8 @@ class RankStudy:
             settings=tuple(setting for setting, _ in found.values()),
             differences=tuple((name, _difference(found[names[0]], found[name], confidence)) for name in names[1:]),
             points=tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs),
-            equal_seconds=equal,
-            at_equal_time=tuple((name, truth.at(group, equal)) for name, group in grouped.items()),
-            curves=tuple(
-                TimeCurve(name, tuple(grid.tolist()), tuple(truth.at(group, float(t)) for t in grid))
-                for name, group in grouped.items()
+            equal_computation=equal_computation(
+                courses(runs, alone), lambda name, ended: truth.interval(grouped[name], ended)
             ),
             ceiling=ceiling(alone),
         )
@@ -191,9 +177,7 @@ class _Truth:
         """The setting's agreement, and its mean rho in each resample of architectures and seeds [b]."""
         psis = np.asarray([log_psis(run.epochs[-1].weights, self.choices) for run in runs])  # [seed, n]
         values, resampled = self._values(psis), self._resampled(psis)  # [measure, seed], [measure, seed, b]
-        order = np.argsort([run.seed for run in runs])
-        draws = order[(self.seed_draws[:, : len(runs)] * len(runs)).astype(int)].T  # [seed, b]
-        overall = np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1).mean(axis=1)
+        overall = self._over_seeds(runs, resampled)
         pooled = psis.mean(axis=0, keepdims=True)
         each = [
             SeedAgreement(run.seed, self._agreement(values[:, i], resampled[:, i]), run.accuracy)
@@ -203,6 +187,21 @@ class _Truth:
         both = self._agreement(values.mean(axis=1), overall)
         together = self._agreement(self._values(pooled)[:, 0], self._resampled(pooled)[:, 0])
         return SettingAgreement(runs[0].setting, tuple(each), mean, both, together), overall[0]
+
+    def interval(self, runs: Sequence[RankRun], ended: Sequence[int]) -> Interval:
+        """Of the mean rho of a setting's runs, each after so many of its epochs; architectures and seeds are resampled."""
+        weights = [run.epochs[n - 1].weights for run, n in zip(runs, ended, strict=True)]
+        psis = np.asarray([log_psis(rows, self.choices) for rows in weights])
+        resampled = spearman(psis[:, self.draws], self.means[self.draws])  # [seed, b]
+        return percentiles(self._over_seeds(runs, resampled[None])[0], self.confidence)
+
+    def _over_seeds(self, runs: Sequence[RankRun], resampled: Array) -> Array:
+        """[measure, seed, b] -> [measure, b]: means over the seeds that each resample takes."""
+        order = np.argsort([run.seed for run in runs])
+        draws = order[(self.seed_draws[:, : len(runs)] * len(runs)).astype(int)].T  # [seed, b]
+        return np.asarray(
+            np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1).mean(axis=1), float
+        )
 
     def _values(self, psis: Array) -> Array:
         """[seed, n] -> [measure, seed]: rho, tau, regrets."""
@@ -227,14 +226,7 @@ class _Truth:
 
     def point(self, run: RankRun, epoch: RankEpoch) -> Point:
         rho, tau, *regrets = self._values(log_psis(epoch.weights, self.choices)[None])[:, 0].tolist()
-        return Point(run.setting, run.seed, epoch.epoch, epoch.seconds, rho, tau, tuple(regrets))
-
-    def at(self, runs: Sequence[RankRun], seconds: float) -> float:
-        """Mean rho over the runs of a setting at a training time; NaN where one has ended no epoch, or its last before."""
-        ended = [[epoch for epoch in run.epochs if epoch.seconds <= seconds] for run in runs]
-        if not all(ended) or any(run.epochs[-1].seconds < seconds for run in runs):
-            return math.nan
-        return float(np.mean([spearman(log_psis(some[-1].weights, self.choices), self.means) for some in ended]))
+        return Point(run.setting, run.seed, epoch.epoch, epoch.multiply_adds, rho, tau, tuple(regrets))
 
 
 MOST_SEEDS = 1000
@@ -270,10 +262,17 @@ def _check(runs: Sequence[RankRun], alone: Sequence[Alone]) -> None:
     twice = sorted({name for name in names if names.count(name) > 1})
     require(not twice, "each seed of a setting once", "Leave the repeated runs out.", repeated=twice)
     for run in runs:
-        seconds = [epoch.seconds for epoch in run.epochs]
-        holds = len(seconds) > 0 and seconds == sorted(seconds)
+        epochs = [epoch.epoch for epoch in run.epochs]
+        spent = [epoch.multiply_adds for epoch in run.epochs if epoch.multiply_adds is not None]
+        holds = len(epochs) > 0 and epochs == sorted(set(epochs)) and spent == sorted(spent)
         remedy = f"Record the run of {run.setting!r} with seed {run.seed} anew."
-        require(holds, "a run has epochs, in the order of their time", remedy, seconds=seconds)
+        require(
+            holds,
+            "a run has epochs, in their order and that of their computation",
+            remedy,
+            epochs=epochs,
+            multiply_adds=spent,
+        )
 
 
 @dataclass(frozen=True)

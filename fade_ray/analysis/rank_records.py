@@ -6,6 +6,21 @@ from typing import Any, Self
 
 Rows = tuple[tuple[float, ...], ...]  # [d][distinct candidates of the row], each row on the simplex
 
+TRUTHS: dict[str, str] = {
+    "test": "accuracies on the test images, which no rank was learned on",
+    "architecture": (
+        "accuracies on the architecture split, the images that the ranks were learned on: both share the luck of these images, "
+        "so that the correlations and the noise ceiling are biased upwards"
+    ),
+    "table": "the accuracies of the table",
+}
+"""What ranks are held against, by "truth" in ranks.json: the images, or the table, that the accuracies of training alone are from."""
+
+
+def truth_of(found: Mapping[str, Any]) -> str:
+    """The key of TRUTHS in what ranks.json holds. Files that do not tell are older than the test part: graphs went by the architecture split."""
+    return str(found.get("truth") or ("table" if found.get("table") else "architecture"))
+
 
 @dataclass(frozen=True)
 class RankEpoch:
@@ -14,9 +29,11 @@ class RankEpoch:
     epoch: int
     """From 1; 0 are the initial weights."""
     seconds: float
-    """Training time so far."""
+    """Wall time of the training so far, for display: of trials that share a machine it tells the load of the machine."""
     weights: Rows
     """FaDE weights."""
+    multiply_adds: int | None = None
+    """Computation so far: of all passes of the weight and the architecture steps, over all images; None where the record does not tell."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +53,8 @@ class RankRun:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         epochs = tuple(
-            RankEpoch(e["epoch"], e["seconds"], tuple(tuple(row) for row in e["weights"])) for e in values["epochs"]
+            RankEpoch(e["epoch"], e["seconds"], tuple(tuple(row) for row in e["weights"]), e.get("multiply_adds"))
+            for e in values["epochs"]
         )
         return cls(values["setting"], values["seed"], epochs, values.get("accuracy"))
 
@@ -48,7 +66,7 @@ class Alone:
     choice: tuple[int, ...]
     """[d]: the distinct candidate of each row."""
     accuracies: tuple[float, ...]
-    """[repeats], in [0, 1], on images that no rank was learned on."""
+    """[repeats], in [0, 1]; of which images, see TRUTHS."""
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig, RunConfig, build, plain
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
-from spaces.errors import require, require_known
+from spaces.errors import InvalidInput, require, require_known
 
 
 @dataclass(frozen=True)
@@ -108,8 +108,21 @@ class RankStudyConfig:
     """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
-        for name in self.study.settings:
-            self.config(name)
+        trainings = {name: self._training(name) for name in self.study.settings}
+        for training in trainings.values():
+            alike = [name for name, other in trainings.items() if other == training]
+            if len(alike) > 1:  # seeds do not depend on the setting
+                raise InvalidInput(
+                    f"Settings must differ in what they train, but with these options {alike} are the same training, which would be paid for "
+                    f"{len(alike)} times. Leave all but one of them out."
+                )
+
+    def _training(self, setting: str) -> Config:
+        """Equal for settings that train the same: blocks of NAS-Bench-Macro have no operations to share."""
+        config = self.config(setting)
+        if self.study.cells == "graphs":
+            return config
+        return replace(config, network=replace(config.network, share=False))
 
     def config(self, setting: str) -> Config:
         """The configuration of the trials of a setting."""

@@ -1,6 +1,6 @@
 """From the record of a rank study to the ranks over the epochs and the architectures trained alone."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, product
 
 from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
@@ -19,13 +19,19 @@ def rank_runs(history: EnteredHistory, settings: Sequence[str]) -> list[RankRun]
                 continue
             told = sorted(history.epochs.get(id, {}).items())
             seconds = accumulate(metrics["seconds"] for _, metrics in told)
+            computed = _so_far(metrics.get("multiply_adds") for _, metrics in told)
             epochs = tuple(
-                RankEpoch(epoch, spent, tuple(tuple(row) for row in metrics["weights"]))
-                for (epoch, metrics), spent in zip(told, seconds, strict=True)
+                RankEpoch(epoch, spent, tuple(tuple(row) for row in metrics["weights"]), multiply_adds)
+                for (epoch, metrics), spent, multiply_adds in zip(told, seconds, computed, strict=True)
             )
             accuracy = history.metrics[id].get("hyper_accuracy")
             found.append(RankRun(setting, history.proposals[id].proposal.repeat, epochs, accuracy))
     return found
+
+
+def _so_far(counts: Iterable[int | None]) -> Iterator[int | None]:
+    """Running sums; None from the first count on that is not known."""
+    return accumulate(counts, lambda sum, one: None if sum is None or one is None else sum + one)
 
 
 def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alone]:

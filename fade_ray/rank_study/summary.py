@@ -1,18 +1,20 @@
-"""What a rank study comes to: numbers for its file, and words."""
+"""What a rank study comes to: the numbers of its file."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from fade_ray.analysis.comparison import jsonable
 from fade_ray.analysis.rank_correlation import RankStudy, rank_against_table
+from fade_ray.analysis.rank_courses import Course, equal_computation, known
 from fade_ray.analysis.rank_measures import mean_correlation, spearman
 from fade_ray.analysis.rank_records import Alone, RankRun, Rows
+from fade_ray.analysis.resampling import t_interval
 from spaces import Dag, HyperArchitecture
 from spaces.nasbench_macro import Block, MacroTable
 
-LOW = 0.5
-"""Of the lower end of an interval of Spearman's correlation, under which ranks are called unreliable here."""
 REPEATS_SEED = 0
 
 
@@ -28,12 +30,14 @@ def summary_of(runs: Sequence[RankRun], alone: Sequence[Alone]) -> dict[str, Any
 def table_of(runs: Sequence[RankRun], table: MacroTable) -> dict[str, Any]:
     """The ranks of every run after every epoch, and those of each setting's mean log weights at the end, against the whole table.
 
-    {"name", "agreements": [{"setting", "seed", "epoch", "seconds", ...TableAgreement}], "pooled": {setting: TableAgreement}, "ceiling": mean Spearman
-    between the table's own trainings}.
+    {"name", "agreements": [{"setting", "seed", "epoch", "multiply_adds", ...TableAgreement}], "pooled": {setting: TableAgreement}, "ceiling": mean
+    Spearman between the table's own trainings, "differences": [[setting, {"value", "low", "high", "seeds"}]] of each further setting from the
+    first, paired over the seeds that both have, "equal_computation": EqualComputation or None}. Intervals are Student's t over seeds: the
+    architectures are all there are.
     """
     means = table.accuracies.mean(axis=-1)
     agreements = [
-        {"setting": run.setting, "seed": run.seed, "epoch": epoch.epoch, "seconds": epoch.seconds}
+        {"setting": run.setting, "seed": run.seed, "epoch": epoch.epoch, "multiply_adds": epoch.multiply_adds}
         | rank_against_table(epoch.weights, means).to_dict()
         for run in runs
         for epoch in run.epochs
@@ -41,12 +45,38 @@ def table_of(runs: Sequence[RankRun], table: MacroTable) -> dict[str, Any]:
     names = list(dict.fromkeys(run.setting for run in runs))
     pooled = {name: _pooled([run for run in runs if run.setting == name]) for name in names}
     trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
+    found = _courses(runs, agreements)
+    equal = equal_computation(
+        found, lambda name, ended: t_interval([c.rho[n - 1] for c, n in zip(found[name], ended, strict=True)])
+    )
     return {
         "name": "NAS-Bench-Macro",
         "agreements": agreements,
         "pooled": {name: rank_against_table(rows, means).to_dict() for name, rows in pooled.items()},
         "ceiling": mean_correlation(trainings),
+        "differences": [[name, _paired(found[names[0]], found[name])] for name in names[1:]],
+        "equal_computation": None if equal is None else equal.to_dict(),
     }
+
+
+def _courses(runs: Sequence[RankRun], agreements: Sequence[Mapping[str, Any]]) -> dict[str, list[Course]]:
+    """The agreements of every run over its epochs, by setting."""
+    found: dict[str, list[Course]] = {}
+    for run in runs:
+        told = [one for one in agreements if (one["setting"], one["seed"]) == (run.setting, run.seed)]
+        rho = tuple(known(one["spearman"]) for one in told)
+        epochs, spent = (one["epoch"] for one in told), (one["multiply_adds"] for one in told)
+        found.setdefault(run.setting, []).append(Course(run.setting, run.seed, tuple(epochs), tuple(spent), rho))
+    return found
+
+
+def _paired(first: Sequence[Course], other: Sequence[Course]) -> dict[str, Any]:
+    """Mean difference in rho at the end, other - first, over the seeds that both have, with Student's t interval; None where undefined."""
+    before = {course.seed: course.rho[-1] for course in first}
+    values = [course.rho[-1] - before[course.seed] for course in other if course.seed in before]
+    low, high = t_interval(values)
+    value = float(np.mean(values)) if values else math.nan
+    return {name: jsonable(v) for name, v in {"value": value, "low": low, "high": high, "seeds": len(values)}.items()}
 
 
 def _pooled(runs: Sequence[RankRun]) -> Rows:
@@ -79,66 +109,3 @@ def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> dict[str, Any] 
         "name": name,
         "spearman": float(spearman(np.array(sizes), np.array([np.mean(o.accuracies) for o in alone]))),
     }
-
-
-def in_words(found: Mapping[str, Any]) -> list[str]:
-    """The sentences a study ends with, from what ranks.json holds."""
-    sentences = _in_words(found)
-    baseline = found.get("baseline")
-    if baseline is not None:
-        sentences.append(
-            f"Ordering the architectures by {baseline['name']} alone, without any training, has a correlation of {baseline['spearman']:.3f}."
-        )
-    return sentences
-
-
-def _in_words(found: Mapping[str, Any]) -> list[str]:
-    if found["table"] is not None:
-        return _table_in_words(found["table"])
-    if found["summary"] is None:
-        return [
-            "Nothing can be correlated yet: the hyper-architecture and three of its architectures alone must be trained."
-        ]
-    summary = found["summary"]
-    return [_setting_in_words(setting, summary["architectures"]) for setting in summary["settings"]] + [
-        _ceiling_in_words(summary["ceiling"])
-    ]
-
-
-def _setting_in_words(setting: Mapping[str, Any], architectures: int) -> str:
-    rho, seeds = setting["overall"]["spearman"], len(setting["seeds"])
-    told = f"{setting['setting']}: Spearman's correlation of the ranks with {architectures} architectures trained alone, mean over {seeds} seeds: "
-    if rho["low"] is None or rho["value"] is None:
-        return told + "is undefined (all ranks or all accuracies are equal)."
-    verdict = "the ranks say something" if rho["low"] > 0 else "not shown to differ from 0"
-    verdict = "the ranks can be relied on" if rho["low"] >= LOW else verdict
-    return told + f"{rho['value']:.2f} (95 % interval {rho['low']:.2f} to {rho['high']:.2f}): {verdict}."
-
-
-def _ceiling_in_words(ceiling: Mapping[str, Any]) -> str:
-    if ceiling["between"] is None:
-        return "How noisy the truth is cannot be told: each architecture was trained alone once. Raise --repeats."
-    return (
-        f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}; the mean of all repeats bounds any correlation by "
-        f"{ceiling['bound']:.2f}."
-        if ceiling["bound"] is not None
-        else f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}: the truth of this study is noise."
-    )
-
-
-def _table_in_words(table: Mapping[str, Any]) -> list[str]:
-    last: dict[tuple[str, int], float | None] = {(a["setting"], a["seed"]): a["spearman"] for a in table["agreements"]}
-    sentences = []
-    for name in table["pooled"]:
-        values = [rho for (setting, _), rho in last.items() if setting == name and rho is not None]
-        if not values:
-            sentences.append(f"{name}: no correlation is defined.")
-            continue
-        spread = f" +- {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-        pooled = table["pooled"][name]["spearman"]
-        sentences.append(
-            f"{name}: Spearman's correlation of the FaDE-ranks with the {6561:,} published accuracies of {table['name']} is "
-            f"{np.mean(values):.3f}{spread} ({len(values)} seeds: {', '.join(f'{v:.3f}' for v in values)}); of their pooled ranks "
-            f"{pooled:.3f}. Two trainings in the table agree by {table['ceiling']:.3f}."
-        )
-    return sentences

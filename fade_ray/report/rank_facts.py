@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.stats import rankdata
 
-from fade_ray.analysis.rank_records import Alone, RankRun
+from fade_ray.analysis.rank_courses import Correlation, Course, EqualComputation, by_setting, known
+from fade_ray.analysis.rank_records import Alone, RankRun, truth_of
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.report.comparison_page import interval, number
 from fade_ray.report.entered_facts import EnteredRun
 from fade_ray.report.facts import Row, read_object, share
-from fade_ray.report.rank_courses import MOST_RESAMPLED, Correlation, Course, by_setting, means, psis
-from fade_ray.report.words import count, duration, listed, percent
+from fade_ray.report.rank_courses import MOST_RESAMPLED, means, psis
+from fade_ray.report.words import count, duration, listed, percent, si
 from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
 
@@ -27,7 +28,7 @@ LISTED = 10
 class RankFiles:
     """A directory of `fade-ray rank-study`. What is not there yet is empty.
 
-    `alone`: with all their repeats; `waiting`: how many others have been trained alone, less often.
+    `alone`: with all their repeats; `waiting`: how many others have been trained alone, less often; `truth`: a key of TRUTHS.
     """
 
     run: EnteredRun
@@ -38,6 +39,13 @@ class RankFiles:
     summary: dict[str, Any]
     table: dict[str, Any]
     words: list[str]
+    truth: str
+
+    @property
+    def equal(self) -> EqualComputation | None:
+        """None before there is one, and in files of before multiply-adds were counted."""
+        values = (self.table or self.summary).get("equal_computation")
+        return EqualComputation.from_dict(values) if values else None
 
     @classmethod
     def read(cls, folder: Path) -> "RankFiles":
@@ -58,7 +66,7 @@ class RankFiles:
         alone = [one for one in trained if len(one.accuracies) == repeats > 0]
         hyper = HyperArchitecture.from_code(data["hyper"]) if data.get("hyper") else None
         words = [str(sentence) for sentence in data.get("verdict") or []]
-        parts = (data.get("summary") or {}, data.get("table") or {}, words)
+        parts = (data.get("summary") or {}, data.get("table") or {}, words, truth_of(data))
         return cls(run, hyper, [one for one in runs if one.epochs], alone, len(trained) - len(alone), *parts)
 
 
@@ -102,11 +110,6 @@ def regret_sizes(files: RankFiles) -> tuple[tuple[int, ...], tuple[float, ...]]:
     return tuple(source.get("ks") or ()), tuple(known(value) for value in source.get("chance_regrets") or ())
 
 
-def known(value: float | None) -> float:
-    """NaN is null in JSON."""
-    return math.nan if value is None else float(value)
-
-
 def verdict(found: Sequence[Result]) -> str:
     """In one sentence: where the ranks were shown to agree with training alone."""
     if not found:
@@ -118,6 +121,17 @@ def verdict(found: Sequence[Result]) -> str:
     rest = [one.rho.setting for one in found if one not in shown]
     others = f" Not shown for {listed(rest)}." if rest else ""
     return f"The ranks agree with training alone, better than chance, for {listed(told)}.{others}"
+
+
+TRUTH_FACTS: dict[str, tuple[str, str]] = {
+    "test": ("test images", "accuracies of training alone on them; no rank was learned on them"),
+    "architecture": (
+        "architecture split",
+        "the ranks were learned on the same images: correlations and the noise ceiling are biased upwards",
+    ),
+    "table": ("table", "its published accuracies"),
+}
+"""By the keys of TRUTHS: what the ranks are held against, and a remark."""
 
 
 def headline(files: RankFiles, found: Sequence[Result], bound: float) -> list[Row]:
@@ -143,15 +157,16 @@ def headline(files: RankFiles, found: Sequence[Result], bound: float) -> list[Ro
     where = f"in {files.table['name']}" if files.table else "trained alone"
     waiting = f"; {files.waiting} more wait for their repeats" if files.waiting else ""
     rows.append(("architectures", f"{len(files.alone):,}", f"{where}, {count(repeats, 'time')} each{waiting}"))
+    rows.append(("truth", *TRUTH_FACTS[files.truth]))
     cost = files.run.history.cost
     if cost.seconds:
         rows.append(("training time", duration(cost.seconds), "summed over trials"))
     return rows
 
 
-def result_table(found: Sequence[Result], equal: Sequence[Correlation]) -> list[Row]:
-    """Per setting: seeds, rho, interval, rho at equal time, of all seeds together, Kendall's tau, regrets."""
-    at = {one.setting: one.value for one in equal}
+def result_table(found: Sequence[Result], equal: EqualComputation | None) -> list[Row]:
+    """Per setting: seeds, rho, interval, rho at equal computation, of all seeds together, Kendall's tau, regrets."""
+    at = {} if equal is None else {one.setting: one.value for one in equal.settings}
     return [
         (
             one.rho.setting,
@@ -167,10 +182,10 @@ def result_table(found: Sequence[Result], equal: Sequence[Correlation]) -> list[
     ]
 
 
-def difference_table(summary: Mapping[str, Any]) -> list[Row]:
+def difference_table(files: RankFiles) -> list[Row]:
     """Per further setting: its rho minus that of the first, the interval, and what that shows."""
     rows: list[Row] = []
-    for setting, estimate in summary.get("differences") or []:
+    for setting, estimate in (files.table or files.summary).get("differences") or []:
         value, low, high = (known(estimate[name]) for name in ("value", "low", "high"))
         said = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
         rows.append((str(setting), number(value, signed=True), interval(low, high, signed=True), said))
@@ -178,13 +193,14 @@ def difference_table(summary: Mapping[str, Any]) -> list[Row]:
 
 
 def run_table(runs: Sequence[RankRun], found: Mapping[str, Sequence[Course]]) -> list[Row]:
-    """Per training of the hyper-architecture: setting, seed, epochs, time, rho at the end, accuracy of the path of largest weights."""
-    rhos = {(c.run.setting, c.run.seed): float(c.rho[-1]) for group in found.values() for c in group}
+    """Per training of the hyper-architecture: setting, seed, epochs, multiply-adds, time, rho at the end, accuracy of the path of largest weights."""
+    rhos = {(c.setting, c.seed): c.rho[-1] for group in found.values() for c in group}
     return [
         (
             run.setting,
             str(run.seed),
             str(run.epochs[-1].epoch),
+            si(run.epochs[-1].multiply_adds),
             duration(run.epochs[-1].seconds),
             number(rhos.get((run.setting, run.seed), math.nan)),
             share(run.accuracy),

@@ -15,19 +15,18 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from scipy.stats import rankdata
 
+from fade_ray.analysis.rank_courses import Course, EqualComputation, by_setting
 from fade_ray.analysis.rank_measures import spearman
 from fade_ray.analysis.rank_records import Alone, RankRun
 from fade_ray.report.comparison_figures import short
 from fade_ray.report.rank_courses import (
     MOST_RESAMPLED,
-    Correlation,
-    Course,
-    at_equal_time,
-    by_setting,
+    at_equal_computation,
     means,
     over_epochs,
     psis,
     rho_text,
+    truth_words,
 )
 from fade_ray.report.style import (
     INK,
@@ -53,14 +52,15 @@ def drawn_from(
     runs: Sequence[RankRun],
     alone: Sequence[Alone],
     found: Mapping[str, Sequence[Course]],
-    estimates: Sequence[Correlation],
+    equal: EqualComputation | None,
+    truth: str,
 ) -> Iterator[Picture]:
-    """All figures, where the correlations over the training, and at equal time, are known."""
+    """All figures, where the correlations over the training, and at equal computation, are known; `truth`: a key of TRUTHS."""
     candidates = (
         marginals(runs),
-        agreement(runs, alone),
-        over_epochs(found, alone),
-        at_equal_time(found, estimates, alone),
+        agreement(runs, alone, truth),
+        over_epochs(found, alone, truth),
+        at_equal_computation(equal, alone, truth, list(by_setting(runs))),
     )
     yield from (picture for picture in candidates if picture is not None)
 
@@ -125,7 +125,7 @@ def _heaviest(group: Sequence[RankRun]) -> str:
     )
 
 
-def agreement(runs: Sequence[RankRun], alone: Sequence[Alone]) -> Picture | None:
+def agreement(runs: Sequence[RankRun], alone: Sequence[Alone], truth: str) -> Picture | None:
     """Predicted rank, of the mean log psi over seeds, against accuracy when trained alone, per setting (Fig. 5)."""
     groups = by_setting(runs)
     if not groups or len(alone) < 3:
@@ -151,7 +151,8 @@ def agreement(runs: Sequence[RankRun], alone: Sequence[Alone]) -> Picture | None
     if n > MOST_RESAMPLED:
         figure.legend(handles=_density_legend(), loc="outside upper left", ncols=4, title="architectures in a cell")
     said = f"Spearman's correlation of the prediction that all seeds make together: {listed(told)}."
-    caption = f"{said} {_agreement_marks(alone, groups)} Were the ranks right, the points would rise to the right."
+    rising = "Were the ranks right, the points would rise to the right."
+    caption = f"{said} {_agreement_marks(alone, groups)} {rising} {truth_words(truth)}"
     return Picture("agreement", "Predicted rank against accuracy when trained alone", figure, said, caption)
 
 

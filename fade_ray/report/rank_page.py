@@ -1,34 +1,25 @@
 """`report.html` of a rank study: one self-contained page from the files of its directory."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from markupsafe import Markup
 
 from fade_ray.analysis.rank_correlation import Ceiling, ceiling
+from fade_ray.analysis.rank_courses import Course, by_setting, courses
 from fade_ray.report import entered_facts, facts, rank_facts
 from fade_ray.report.comparison_page import drawing, unwritable
 from fade_ray.report.page import environment
-from fade_ray.report.rank_courses import (
-    MOST_RESAMPLED,
-    Correlation,
-    Course,
-    by_setting,
-    ceiling_words,
-    correlations_at,
-    courses,
-    equal_seconds,
-)
+from fade_ray.report.rank_courses import MOST_RESAMPLED, NOT_TIME, ceiling_words, computation, truth_words
 from fade_ray.report.rank_facts import RankFiles
 from fade_ray.report.rank_figures import drawn_from
 from fade_ray.report.style import dark_colours, house_style, replace_file
-from fade_ray.report.words import count, duration
+from fade_ray.report.words import count
 
 MISSING = {
     "agreement": "It takes a trained hyper-architecture and three architectures trained alone to compare them.",
     "marginals": "No hyper-architecture has finished yet.",
     "epochs": "It takes a trained hyper-architecture and three architectures trained alone to correlate them.",
-    "time": "There is no time yet that all hyper-architectures have been trained for.",
+    "computation": "There is no computation yet that all hyper-architectures have reached, or their record does not tell their multiply-adds.",
 }
 """What the page says where a figure has nothing to show."""
 
@@ -41,21 +32,18 @@ def write_rank_report(folder: Path) -> Path:
     folder = Path(folder)
     files = RankFiles.read(folder)
     found = courses(files.runs, files.alone)
-    equal = correlations_at(files.runs, files.alone, equal_seconds(found)) if found else []
     try:
         with house_style():
-            shown = drawn_from(files.runs, files.alone, found, equal)
+            shown = drawn_from(files.runs, files.alone, found, files.equal, files.truth)
             drawn = {picture.name: drawing(picture, folder) for picture in shown}
         path = folder / "report.html"
-        replace_file(path, _page(files, found, equal, drawn).encode())
+        replace_file(path, _page(files, found, drawn).encode())
     except OSError as error:
         raise unwritable(folder, error) from error
     return path
 
 
-def _page(
-    files: RankFiles, found: dict[str, list[Course]], equal: Sequence[Correlation], drawn: dict[str, Markup]
-) -> str:
+def _page(files: RankFiles, found: dict[str, list[Course]], drawn: dict[str, Markup]) -> str:
     run, results, settings = files.run, rank_facts.results(files), tuple(by_setting(files.runs))
     noise = ceiling(files.alone) if files.alone else Ceiling(0, *[float("nan")] * 3)
     trials, whole = entered_facts.trial_table(run.history), len(run.history.proposals)
@@ -76,12 +64,14 @@ def _page(
             sentences=files.words,
             headline=rank_facts.headline(files, results, noise.bound),
             drawn={name: drawn.get(name, missing) for name, missing in MISSING.items()},
-            results=rank_facts.result_table(results, equal),
+            results=rank_facts.result_table(results, files.equal),
             regrets=tuple(f"regret of the best {k}" if k > 1 else "regret of the best" for k in ks),
             chance=[f"{100 * value:.2f} for {k}" for k, value in zip(ks, chance, strict=True)],
-            equal=duration(equal_seconds(found)) if found else None,
+            equal=None if files.equal is None else computation(files.equal.multiply_adds),
+            not_time=NOT_TIME,
+            truth=truth_words(files.truth) if files.alone else None,
             ceiling=ceiling_words(noise, shaded=False) if files.alone else None,
-            differences=rank_facts.difference_table(files.summary),
+            differences=rank_facts.difference_table(files),
             settings=settings,
             setting_columns=tuple(range(3, 3 + len(settings))),
             runs=rank_facts.run_table(files.runs, found),

@@ -16,8 +16,9 @@ from fade_ray.images import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.rank_study.config import RankStudyConfig
 from fade_ray.rank_study.results import of_table, rank_runs, trained_alone, truth_part
-from fade_ray.rank_study.summary import by_size, in_words, summary_of, table_of
+from fade_ray.rank_study.summary import by_size, summary_of, table_of
 from fade_ray.rank_study.trials import ALONE, check_sample, hyper_architecture, search
+from fade_ray.rank_study.verdict import in_words
 from fade_ray.training import place
 from fade_ray.trial import augmentation
 from searchers import Outcome

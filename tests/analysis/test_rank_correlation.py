@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fade_ray.analysis.rank_correlation import RankStudy, ceiling, rank_against_table
+from fade_ray.analysis.rank_courses import EqualComputation
 from fade_ray.analysis.rank_measures import chance_regret, kendall, log_psis, regret, spearman
 from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun, Rows
 from spaces.errors import InvalidInput
@@ -24,8 +25,11 @@ PSI = [0.42, 0.28, 0.12, 0.08, 0.06, 0.04]
 VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=9)
 
 
-def run(setting: str, seed: int, *weights: Rows, seconds: float = 10.0) -> RankRun:
-    epochs = tuple(RankEpoch(i, i * seconds, rows) for i, rows in enumerate(weights, start=1))
+def run(setting: str, seed: int, *weights: Rows, each: int | None = 10, seconds: float = 10.0) -> RankRun:
+    """A run whose epochs take `each` multiply-adds."""
+    epochs = tuple(
+        RankEpoch(i, i * seconds, rows, None if each is None else i * each) for i, rows in enumerate(weights, start=1)
+    )
     return RankRun(setting, seed, epochs, 0.5)
 
 
@@ -145,23 +149,87 @@ def test_the_ceiling_by_hand_and_by_simulation() -> None:
     assert bound == pytest.approx(float(spearman(true, shares.mean(axis=1))), abs=0.03)
 
 
-def test_epochs_and_equal_time() -> None:
-    wrong: Rows = ((0.1, 0.2, 0.7), (0.4, 0.6))
-    runs = [run("default", 0, wrong, WEIGHTS, seconds=10), run("shared", 0, wrong, wrong, WEIGHTS, seconds=8)]
+WRONG: Rows = ((0.1, 0.2, 0.7), (0.4, 0.6))
+
+
+def test_epochs_and_equal_computation() -> None:
+    runs = [run("default", 0, WRONG, WEIGHTS, each=10), run("shared", 0, WRONG, WRONG, WEIGHTS, each=8)]
     found = study(runs, alone(PSI))
-    assert [(p.setting, p.epoch, round(p.spearman, 6)) for p in found.points] == [
-        ("default", 1, -1),
-        ("default", 2, 1),
-        ("shared", 1, -1),
-        ("shared", 2, -1),
-        ("shared", 3, 1),
+    assert [(p.setting, p.epoch, p.multiply_adds, round(p.spearman, 6)) for p in found.points] == [
+        ("default", 1, 10, -1),
+        ("default", 2, 20, 1),
+        ("shared", 1, 8, -1),
+        ("shared", 2, 16, -1),
+        ("shared", 3, 24, 1),
     ]
-    assert found.equal_seconds == 20
-    assert dict(found.at_equal_time) == {"default": pytest.approx(1), "shared": pytest.approx(-1)}
-    curve = found.curves[0]
-    first = next(i for i, value in enumerate(curve.spearman) if not math.isnan(value))
-    assert curve.seconds[first] >= 10
-    assert math.isnan(curve.spearman[-1])  # this run had ended at 20 of 24 s
+    equal = found.equal_computation
+    assert equal is not None
+    assert equal.multiply_adds == 20
+    assert [(one.setting, one.seeds, round(one.value, 6)) for one in equal.settings] == [
+        ("default", 1, 1),
+        ("shared", 1, -1),
+    ]
+    assert [curve.multiply_adds for curve in equal.curves] == [(10, 20), (8, 16, 24)]
+    assert equal.curves[1].spearman == pytest.approx((-1, -1, 1))
+
+
+def test_the_curve_of_a_setting_is_the_mean_while_all_its_seeds_train() -> None:
+    """Epochs of one seed end at 10 and 20, of the other at 7, 14 and 21: between 10, when both have ended one, and 20, the first end."""
+    runs = [run("default", 0, WRONG, WEIGHTS, each=10), run("default", 1, WRONG, WEIGHTS, WRONG, each=7)]
+    equal = study(runs, alone(PSI)).equal_computation
+    assert equal is not None
+    [curve] = equal.curves
+    assert curve.multiply_adds == (10, 14, 20)
+    assert curve.spearman == pytest.approx((-1, 0, 1))
+
+
+def test_a_setting_that_has_ended_no_epoch_by_then_is_left_out() -> None:
+    equal = study([run("default", 0, WEIGHTS), run("slow", 0, WEIGHTS, each=30)], alone(PSI)).equal_computation
+    assert equal is not None
+    assert [one.setting for one in equal.settings] == ["default"]
+    assert [curve.setting for curve in equal.curves] == ["default", "slow"]
+
+
+@settings(deadline=None, max_examples=15)
+@given(st.lists(st.floats(0.1, 1000), min_size=4, max_size=4))
+def test_how_fast_the_machine_was_changes_nothing_at_equal_computation(seconds: list[float]) -> None:
+    """Trials that share a core take their turns: the same epochs may last three times as long."""
+    cases = [("default", 0, 10), ("default", 1, 11), ("shared", 0, 8), ("shared", 1, 9)]
+
+    def judged(times: list[float]) -> EqualComputation | None:
+        runs = [
+            run(name, seed, WRONG, WEIGHTS, WRONG, each=each, seconds=time)
+            for (name, seed, each), time in zip(cases, times, strict=True)
+        ]
+        return study(runs, alone(PSI), resamples=20).equal_computation
+
+    found = judged(seconds)
+    assert found is not None
+    assert found == judged([10.0] * 4)
+
+
+def test_the_interval_at_the_end_of_all_runs_is_that_of_the_study() -> None:
+    truth = alone([0.5, 0.4, 0.6, 0.3, 0.2, 0.45])
+    found = study([run("default", seed, WRONG, WEIGHTS if seed else WRONG) for seed in range(3)], truth)
+    assert found.equal_computation is not None
+    [one], [setting] = found.equal_computation.settings, found.settings
+    overall = setting.overall.spearman
+    assert (one.value, one.low, one.high) == pytest.approx((overall.value, overall.low, overall.high))
+
+
+def test_without_multiply_adds_nothing_is_compared_at_equal_computation() -> None:
+    found = study([run("default", 0, WEIGHTS), run("old", 0, WEIGHTS, each=None)], alone(PSI))
+    assert found.equal_computation is None
+    assert found.to_dict()["equal_computation"] is None
+
+
+def test_equal_computation_is_read_as_it_was_written() -> None:
+    uniform: Rows = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.5))
+    for first in (WRONG, uniform):  # without an order rho is undefined, null in JSON
+        equal = study([run("default", 0, first, WEIGHTS), run("late", 0, uniform)], alone(PSI)).equal_computation
+        assert equal is not None
+        document = json.loads(json.dumps(equal.to_dict(), allow_nan=False))
+        assert EqualComputation.from_dict(document).to_dict() == document
 
 
 def test_the_dictionary_is_json_and_the_generator_decides() -> None:

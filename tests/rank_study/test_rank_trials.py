@@ -1,5 +1,6 @@
 """What a rank study trains, and how its sample is drawn."""
 
+import re
 from itertools import product
 
 import numpy as np
@@ -116,3 +117,33 @@ def test_more_paths_than_images_of_a_batch_are_refused_before_any_work():
         RankStudyConfig(StudyConfig(settings=("default", "score-split")), train=few, architecture=many)
     with pytest.raises(InvalidInput, match="weight_paths=5, batch_size=4"):
         RankStudyConfig(train=few, architecture=ArchitectureConfig(weight_paths=5))
+
+
+@pytest.mark.parametrize(
+    ("study", "architecture", "names"),
+    [
+        (
+            {"settings": ("default", "late", "separate", "score-uniform")},
+            {},
+            "['default', 'separate', 'score-uniform']",
+        ),
+        ({"settings": ("marginal", "blind", "default")}, {"estimator": "marginal"}, "['marginal', 'default']"),
+        ({"settings": ("default", "late"), "rank_epochs": 1}, {}, "['default', 'late']"),
+        (
+            {"settings": ("default", "shared"), "cells": "nasbench-macro", "table": "t.parquet"},
+            {},
+            "['default', 'shared']",
+        ),
+    ],
+)
+def test_settings_that_train_the_same_are_refused(study, architecture, names):
+    with pytest.raises(InvalidInput, match=re.escape(names) + ".*Leave all but one"):
+        RankStudyConfig(study=StudyConfig(**study), architecture=ArchitectureConfig(**architecture))
+
+
+def test_settings_that_differ_only_under_other_options_are_not_refused():
+    """score-uniform is the default, and another training where the default is not."""
+    RankStudyConfig(
+        study=StudyConfig(settings=("default", "score-uniform", "shared")),
+        architecture=ArchitectureConfig(draw="weighted"),
+    )

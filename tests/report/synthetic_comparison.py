@@ -102,7 +102,7 @@ def true_accuracy(choice: Sequence[int]) -> float:
 
 
 def synthetic_runs(settings: Sequence[str] = ("default", "shared"), seeds: int = 3, epochs: int = 6) -> list[RankRun]:
-    """Weights that move from uniform to a softmax of the true order; the second setting half as far, in twice the time."""
+    """Weights that move from uniform to a softmax of the true order; the second setting half as far, for twice the computation."""
     found = []
     for number, setting in enumerate(settings):
         for seed in range(seeds):
@@ -113,7 +113,7 @@ def synthetic_runs(settings: Sequence[str] = ("default", "shared"), seeds: int =
                     reach * np.arange(3) * (row + 1) / 2 + rng.normal(0, 0.4 + 0.3 * number, 3) for row in range(3)
                 ]
                 weights = tuple(tuple((np.exp(row) / np.exp(row).sum()).tolist()) for row in logits)
-                told.append(RankEpoch(epoch, 10.0 * epoch * (number + 1), weights))
+                told.append(RankEpoch(epoch, 10.0 * epoch, weights, 10**9 * epoch * (number + 1)))
             found.append(RankRun(setting, seed, tuple(told), 0.5 + 0.01 * seed))
     return found
 

@@ -16,15 +16,16 @@ from synthetic_comparison import HYPER, SyntheticEntered, studied, synthetic_alo
 from test_report_page import EVIL, Page
 
 from fade_ray.analysis.rank_correlation import rank_against_table
+from fade_ray.analysis.rank_courses import EqualComputation, by_setting, courses
 from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.report.rank_courses import correlations_at, courses, equal_seconds, mean_over_time, over_epochs
+from fade_ray.report.rank_courses import at_equal_computation, over_epochs
 from fade_ray.report.rank_facts import RankFiles, results, verdict
 from fade_ray.report.rank_figures import agreement, marginals
 from fade_ray.report.rank_page import write_rank_report
 from fade_ray.report.style import house_style
 from spaces.errors import InvalidInput
 
-FIGURES = {"agreement", "marginals", "epochs", "time"}
+FIGURES = {"agreement", "marginals", "epochs", "computation"}
 
 
 def report(folder: Path) -> Page:
@@ -59,6 +60,7 @@ def test_a_finished_study(finished: Path) -> None:
     assert "All 6 trainings of the hyper-architecture" in page.text
     assert "All 14 architectures trained alone" in page.text
     assert "All 34 trials" in page.text
+    assert "default 0 6 6 G 1 min 0" in page.text, "computation beside the wall time"
     assert "fade-ray rank-study --seeds 0 1 2" in page.text
 
 
@@ -102,7 +104,7 @@ def test_a_planted_order_is_found_to_the_last_place() -> None:
     alone = [Alone(choice, (true_accuracy(choice),)) for choice in choices]
     assert courses(runs, alone)["exact"][0].rho == pytest.approx([1.0])
     with house_style():
-        picture = agreement(runs, alone)
+        picture = agreement(runs, alone, "test")
     assert picture is not None
     assert "exact 1.00" in picture.caption
     axis = picture.figure.axes[0]
@@ -115,9 +117,9 @@ def test_a_planted_order_is_found_to_the_last_place() -> None:
 def test_courses_are_spearman_of_log_psi() -> None:
     runs, alone = synthetic_runs(), synthetic_alone()
     true = [float(np.mean(one.accuracies)) for one in alone]
-    for group in courses(runs, alone).values():
-        for course in group:
-            for epoch, rho in zip(course.run.epochs, course.rho, strict=True):
+    for setting, group in courses(runs, alone).items():
+        for run, course in zip(by_setting(runs)[setting], group, strict=True):
+            for epoch, rho in zip(run.epochs, course.rho, strict=True):
                 psi = [math.prod(row[k] for row, k in zip(epoch.weights, one.choice, strict=True)) for one in alone]
                 assert rho == pytest.approx(stats.spearmanr(psi, true).statistic)
 
@@ -127,7 +129,7 @@ def test_epochs_show_a_line_per_seed_and_their_mean_below_the_ceiling() -> None:
     shorter = replace(runs[0], epochs=runs[0].epochs[:4])
     found = courses([shorter, *runs[1:]], alone)
     with house_style():
-        picture = over_epochs(found, alone)
+        picture = over_epochs(found, alone, "test")
     assert picture is not None
     axis = picture.figure.axes[0]
     thin = [line for line in axis.lines if line.get_linewidth() == 0.9]
@@ -137,24 +139,58 @@ def test_epochs_show_a_line_per_seed_and_their_mean_below_the_ceiling() -> None:
     assert np.asarray(mean.get_ydata()) == pytest.approx(np.mean([c.rho[:4] for c in found["default"]], axis=0))
     assert "noise ceiling" in picture.caption
     with house_style():
-        once = over_epochs(courses(runs, synthetic_alone(repeats=1)), synthetic_alone(repeats=1))
+        once = over_epochs(courses(runs, synthetic_alone(repeats=1)), synthetic_alone(repeats=1), "test")
     assert once is not None
     assert "the noise ceiling is unknown" in once.caption
 
 
-def test_settings_are_compared_at_a_time_that_all_have_reached() -> None:
-    runs, alone = synthetic_runs(), synthetic_alone()
-    found = courses(runs, alone)
-    assert equal_seconds(found) == 60.0, "the second setting takes twice as long"
-    first, second = correlations_at(runs, alone, 60.0)
-    assert first.value == pytest.approx(np.mean([c.rho[6] for c in found["default"]]))
-    assert second.value == pytest.approx(np.mean([c.rho[3] for c in found["shared"]]))
-    assert first.low <= first.value <= first.high
-    times, mean = mean_over_time(found["shared"])
-    assert times.tolist() == [20.0 * epoch for epoch in range(7)]
-    assert mean[3] == pytest.approx(second.value)
-    late = [replace(run, epochs=run.epochs[4:]) if run.setting == "shared" else run for run in runs]
-    assert [one.setting for one in correlations_at(late, alone, 60.0)] == ["default"], "no epoch of it had ended"
+def test_what_is_drawn_at_equal_computation_is_what_the_study_found(finished: Path) -> None:
+    files = RankFiles.read(finished)
+    equal = files.equal
+    assert equal is not None
+    assert equal.multiply_adds == 6 * 10**9, "the second setting takes twice as much, however long"
+    with house_style():
+        picture = at_equal_computation(equal, files.alone, "test", ["default", "shared"])
+    assert picture is not None
+    left, right = picture.figure.axes
+    for line, curve in zip(left.lines, equal.curves, strict=False):
+        assert list(line.get_xdata()) == pytest.approx([spent / 10**9 for spent in curve.multiply_adds])
+        assert list(line.get_ydata()) == pytest.approx(curve.spearman)
+    assert [text.get_text() for text in right.texts] == [f"{one.value:.2f}, 3 seeds" for one in equal.settings]
+    assert "6 G multiply-adds" in picture.caption
+    assert "Left out, since no epoch had ended: late." in _caption(equal, files, ["default", "shared", "late"])
+
+
+def _caption(equal: EqualComputation, files: RankFiles, names: list[str]) -> str:
+    with house_style():
+        picture = at_equal_computation(equal, files.alone, "test", names)
+    assert picture is not None
+    return picture.caption
+
+
+def test_without_multiply_adds_the_page_leaves_the_figure_out(finished: Path, tmp_path: Path) -> None:
+    """ranks.json of earlier versions: times alone, without the record."""
+    old = json.loads((finished / "ranks.json").read_text())
+    del old["summary"]["equal_computation"]
+    old["summary"] |= {"equal_seconds": 60.0, "at_equal_time": [["default", 0.5]], "curves": []}
+    for one in [*old["summary"]["points"], *(epoch for run in old["runs"] for epoch in run["epochs"])]:
+        del one["multiply_adds"]
+    write(tmp_path, ranks=old)
+    page = report(tmp_path)
+    assert {name for name, alt in page.figures().items() if alt} == FIGURES - {"computation"}
+    assert "does not tell their multiply-adds" in page.text
+    assert "default 0 6 unknown 1 min 0" in page.text
+
+
+def test_the_page_says_which_images_the_truth_is_from(finished: Path, tmp_path: Path) -> None:
+    """Files that do not say it are from before the test images were asked."""
+    write(tmp_path, ranks=json.loads((finished / "ranks.json").read_text()) | {"truth": "test"})
+    for page, fact, words in (
+        (report(tmp_path), "test images", "Held against accuracies on the test images, which no rank was learned on."),
+        (Page(finished / "report.html"), "architecture split", "and the noise ceiling are biased upwards."),
+    ):
+        assert page.text.count(words) == 4, "three captions, and below the results"
+        assert f"truth {fact}" in page.text
 
 
 def test_marginals_are_means_over_seeds() -> None:
@@ -189,7 +225,19 @@ def test_a_whole_table_is_a_density(tmp_path: Path) -> None:
         runs.append(RankRun("default", seed, (RankEpoch(1, 9.0, rows),)))
     found = [rank_against_table(run.epochs[-1].weights, truth).to_dict() for run in runs]
     lines = [{"setting": "default", "seed": seed, "epoch": 1, "seconds": 9.0, **one} for seed, one in enumerate(found)]
-    table = {"name": "NAS-Bench-Macro", "agreements": lines, "pooled": {"default": found[0]}, "ceiling": 0.9}
+    equal = {
+        "multiply_adds": 3 * 10**9,
+        "settings": [{"setting": "default", "seeds": 3, "value": 0.5, "low": 0.4, "high": 0.6}],
+        "curves": [{"setting": "default", "multiply_adds": [3 * 10**9], "spearman": [0.5]}],
+    }
+    pooled = {"default": found[0]}
+    table = {
+        "name": "NAS-Bench-Macro",
+        "agreements": lines,
+        "pooled": pooled,
+        "ceiling": 0.9,
+        "equal_computation": equal,
+    }
     studied(tmp_path, runs, alone, hyper, table)
     page = report(tmp_path)
     assert all(page.figures().values())
@@ -232,7 +280,7 @@ def test_a_verdict_needs_an_interval_above_zero(finished: Path, tmp_path: Path) 
     files = RankFiles.read(finished)
     good, bad = results(files)
     assert verdict([bad]).startswith("No agreement shown")
-    assert verdict([replace(good, rho=good.rho._replace(low=math.nan))]).startswith("No agreement shown")
+    assert verdict([replace(good, rho=replace(good.rho, low=math.nan))]).startswith("No agreement shown")
     assert verdict([good]).endswith("for default (0.82).")
 
 

@@ -50,13 +50,20 @@ def test_a_study_holds_ranks_over_epochs_and_architectures_alone(whole: Path) ->
     for run in found["runs"]:
         assert [epoch["epoch"] for epoch in run["epochs"]] == [1, 2]
         assert run["epochs"][0]["seconds"] < run["epochs"][1]["seconds"]
+        assert 0 < run["epochs"][0]["multiply_adds"] < run["epochs"][1]["multiply_adds"]
         for row in run["epochs"][1]["weights"]:
             assert len(row) == 3
             assert sum(row) == pytest.approx(1, abs=1e-5)
     assert len(found["alone"]) == 4
     assert all(len(one["accuracies"]) == 2 for one in found["alone"])
     assert {setting["setting"] for setting in found["summary"]["settings"]} == {"default", "exact"}
-    assert len(found["verdict"]) == 3
+    _, _, difference, ceiling, truth = found["verdict"]
+    assert difference.startswith("exact against default: ")
+    assert "agree by" in ceiling
+    assert (found["truth"], truth) == (
+        "test",
+        "The ranks were held against accuracies on the test images, which no rank was learned on.",
+    )
     assert (whole / "report.html").stat().st_size > 10_000
     assert "12 of 12 trainings" in status(whole)
 
