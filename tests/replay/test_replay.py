@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -213,6 +214,8 @@ def test_the_table_may_be_in_the_home_of_the_user(
     (tmp_path / "macro.parquet").symlink_to(real_data / "nasbench_macro.parquet")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert read_benchmark("~/macro.parquet").name == "NAS-Bench-Macro"
+    with pytest.raises(InvalidInput, match=re.escape(str(tmp_path / "none.parquet"))):
+        read_benchmark("~/none.parquet")
 
 
 def test_learned_ranks_are_read(tmp_path: Path, real_data: Path) -> None:
