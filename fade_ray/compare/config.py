@@ -1,6 +1,7 @@
 """The configuration of a comparison of searchers."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -43,9 +44,8 @@ class ContestConfig:
         require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
         remedy = f"Choose one of {', '.join(self.searchers)}, or add it to --searchers."
         require(self.baseline in self.searchers, "baseline takes part", remedy, baseline=self.baseline)
-        require(
-            self.budget is None or self.budget > 0, "budget > 0", "Give each something to spend.", budget=self.budget
-        )
+        holds = self.budget is None or 0 < self.budget < math.inf
+        require(holds, "0 < budget < inf", "Give each search something to spend that ends.", budget=self.budget)
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,27 @@
 """What the record of a run of several searches says."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fade_ray.records import TrialHistory
+from fade_ray.records import Event, TrialHistory
 from searchers.contest import Entered
 
 
 class EnteredHistory(TrialHistory[Entered]):
-    """What the events of a comparison or of a rank study say together; the plans are `Entered`."""
+    """What the events of a comparison or of a rank study say together; the plans are `Entered`.
+
+    Attributes:
+        over: names of the searches of a comparison that came to their end, from its "over" events. Records of earlier versions have none.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.over: set[str] = set()
+        super().__init__(events)
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if event["event"] == "over":
+            self.over.add(event["entry"])
 
     @classmethod
     def parse(cls, plan: Mapping[str, Any]) -> Entered:

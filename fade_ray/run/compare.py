@@ -15,7 +15,7 @@ from fade_ray.analysis.traces import Trace
 from fade_ray.compare.config import CompareConfig, ContestConfig
 from fade_ray.compare.history import EnteredHistory
 from fade_ray.compare.job import PRICES, EntryJob
-from fade_ray.compare.traces import traces
+from fade_ray.compare.traces import complete, traces, unspent
 from fade_ray.config import Config
 from fade_ray.data import Splits
 from fade_ray.images import load_images
@@ -55,16 +55,18 @@ def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None,
             shown = [ContestProgress(contest)] if watchers is None else list(watchers)
             everyone = [*shown, TensorBoard(folder / "tensorboard")]
             write_json(folder / "budget.json", {"budget": contest.budget, "unit": config.contest.unit})
-            session = ContestSession(contest, journal, history, everyone)
+            session = ComparisonSession(contest, journal, history, everyone)
             job = EntryJob(dict(config.configs()), config.contest.unit)
             share = carry_out(session, job, splits, config.run, folder)
-            ended = {name: contest.over(name) for name in contest.entries}
             for name, reason in contest.failures.items():
                 session.warn(f"the search {name} ended before its budget: {reason}")
+            if (message := without_evaluation(folder)) is not None:
+                session.warn(message)
             result = {
                 "kind": "compare",
                 "training_share": share,
-                "complete": ended,
+                "complete": {name: contest.over(name) for name in contest.entries},
+                "unspent": {name: max(0.0, contest.budget - contest.spent(name)) for name in contest.entries},
                 "chance": 1 / splits.num_classes,
                 "data": splits.describe(),
                 "test_images": len(splits.test),
@@ -72,6 +74,26 @@ def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None,
             write_json(folder / "result.json", result)
         finish_compare(folder)
     return folder
+
+
+class ComparisonSession(ContestSession):
+    """A session that records the end of each search when it comes: those that are over count, even if the run is stopped before the others are."""
+
+    history: EnteredHistory
+
+    def begin(self) -> None:
+        super().begin()
+        self._note_ends()
+
+    def _tell(self, id: str, outcome: Outcome) -> None:
+        super()._tell(id, outcome)
+        self._note_ends()
+
+    def _note_ends(self) -> None:
+        for name in self.searcher.entries:
+            if name not in self.history.over and self.searcher.over(name):
+                self.history.over.add(name)
+                self._record("over", entry=name)
 
 
 def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
@@ -137,7 +159,7 @@ def _read(folder: Path) -> _Files:
     history = EnteredHistory.read(folder / "records.jsonl")
     result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
     budget = read_json(folder / "budget.json")
-    found = traces(history, names, budget["budget"], budget["unit"], result.get("complete", {}))
+    found = traces(history, names, budget["budget"], budget["unit"], complete(history, result))
     return _Files(config.contest, history, result, found)
 
 
@@ -155,6 +177,33 @@ def spent_on_ranks(history: EnteredHistory) -> dict[tuple[str, int], float]:
         ranks = outcome.cost if entered.proposal.kind == "ranks" else 0.0
         sums[name, int(seed)] = sums.get((name, int(seed)), 0.0) + (ranks or 0.0)
     return sums
+
+
+def without_evaluation(folder: Path) -> str | None:
+    """What to tell where searches came to their end before their first evaluation did, as they may if only trials tell their cost; None without any.
+
+    Searches whose evaluations have all failed are not meant: each of those failures has been told.
+    """
+    files = _read(folder)
+    took: dict[str, list[float]] = {}  # by search
+    failed: set[str] = set()
+    for id, outcome in files.history.outcomes.items():
+        entered = files.history.proposals[id]
+        if entered.kind == "evaluation" and outcome.accuracy is not None:
+            took.setdefault(entered.entry, []).append(outcome.cost or 0.0)
+        elif entered.kind == "evaluation":
+            failed.add(entered.entry)
+    empty = [f"{one.searcher}-{one.seed}" for one in files.traces if one.complete and not one.costs]
+    empty = [name for name in empty if name in took or name not in failed]
+    if not empty:
+        return None
+    costs = [cost for name in empty for cost in took.get(name, [])]
+    each = f"an evaluation took {sum(costs) / len(costs):.3g} on average" if costs else "none came to an evaluation"
+    return (
+        f"Each search must have room for an evaluation, but {', '.join(empty)} ended without one inside the budget of {files.traces[0].budget:g} "
+        f"{files.traces[0].unit}: {each}. They count as a random pick. Raise --budget, lower --evaluation-epochs or --rank-epochs, or use fewer "
+        "images (--limit), in another --out."
+    )
 
 
 def random_pick(found: Sequence[Trace], baseline: str, chance: float) -> float:
@@ -202,7 +251,12 @@ def print_comparison(folder: Path, console: Console) -> None:
     console.print(
         f"budget of each search: {comparison['budget']:,.0f} {comparison['unit']}; mean and standard deviation over seeds"
     )
-    share = read_json(folder / "result.json")["training_share"]
+    result = read_json(folder / "result.json")
+    left = unspent(result, comparison["budget"])
+    if any(left.values()):
+        text = ", ".join(f"{name} {share:.1%}" for name, share in left.items())
+        console.print(f"unspent, as it covers nothing more of use: {text}", soft_wrap=True)
+    share = result["training_share"]
     if share is not None:
         console.print(f"training: {share:.0%} of the trials' wall time")
     for sentence in comparison["verdict"]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fade_ray.compare.history import EnteredHistory
+from fade_ray.compare.traces import complete
 from fade_ray.records import History, TrialHistory, read_events, wording
 from spaces.errors import InvalidInput
 
@@ -64,10 +65,12 @@ def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
     entries = {entered.entry for entered in history.proposals.values()}
     each = [sum(history.outcomes[id].cost or 0.0 for id in history.of(entry)) for entry in entries]
     spent = sum(min(budget["budget"], cost) for cost in each)  # in seconds a search ends a little beyond
+    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
+    over = len(complete(history, result))
     best = _best(history)
     return Standing(
         history,
-        f"{spent / (searches * budget['budget']):.0%} of the budgets of {searches} searches on {config['data']['data']}",
+        f"{spent / (searches * budget['budget']):.0%} of the budgets of {searches} searches on {config['data']['data']}, {over} at their end",
         "-" if best is None else f"{best[1]:.4f} (evaluation {best[0]})",
         lambda result: f"{folder / 'comparison.json'}",
     )

@@ -3,7 +3,7 @@
 from itertools import permutations
 
 from fade_ray.compare.history import EnteredHistory
-from fade_ray.compare.traces import traces
+from fade_ray.compare.traces import complete, traces, unspent
 from searchers import Outcome, RandomSearch
 from searchers.contest import Entered
 from spaces import GraphSpace
@@ -33,6 +33,19 @@ def record(order: tuple[int, ...]) -> EnteredHistory:
 def test_which_of_several_trials_ends_first_does_not_matter() -> None:
     """Else equally good architectures, frequent on few images, would make two runs of the same comparison differ."""
     for order in permutations(range(3)):
-        (found,) = traces(record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0": True})
+        (found,) = traces(record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0"})
         assert found.reports == TESTED
         assert found.costs == (1.0, 3.0, 6.0)
+
+
+def test_a_search_is_complete_by_its_event_or_by_the_result_of_an_earlier_version() -> None:
+    ended = EnteredHistory([{"event": "over", "time": TIME, "entry": "random-0"}])
+    assert complete(ended, {}) == {"random-0"}
+    assert complete(record((0,)), {}) == set()
+    assert complete(EnteredHistory([]), {"complete": {"random-0": True, "fade-0": False}}) == {"random-0"}
+
+
+def test_what_is_unspent_is_a_mean_share_of_the_budgets() -> None:
+    rest = {"fade-blind-0": 1.0, "fade-blind-1": 3.0, "random-0": 0.0}
+    assert unspent({"unspent": rest}, 10.0) == {"fade-blind": 0.2, "random": 0.0}
+    assert unspent({}, 10.0) == {}
