@@ -40,7 +40,7 @@ def signed_rank(differences: Sequence[float] | Array) -> float:
 
 
 def smallest_p(n: int) -> float:
-    """The smallest p that n pairs can give: that of n positive differences, 2^-n."""
+    """The smallest p that n pairs can give: that of n positive differences, 2^-n. With zeros among the pairs n is the number of the others."""
     return 0.5**n
 
 
@@ -96,11 +96,23 @@ class PairedTest:
     """The smallest p that so many pairs can give, uncorrected."""
     smallest_corrected: float
     """The same after the correction, if all pairs of all tests of the family spoke for their searchers."""
+    attainable: float
+    """The same if all pairs that differ did."""
+
+    @property
+    def differing(self) -> int:
+        """Pairs with a difference: the only ones that can speak for either."""
+        return len(self.seeds) - self.zeros
 
     @property
     def can_show(self) -> bool:
         """Whether so many pairs can show a difference at all."""
         return self.smallest_corrected <= LEVEL
+
+    @property
+    def differ_enough(self) -> bool:
+        """Whether those of them that differ can."""
+        return self.attainable <= LEVEL
 
     @property
     def shown(self) -> bool:
@@ -127,9 +139,11 @@ def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], 
             raw.append((searcher, baseline, seeds, np.asarray(differences, float)))
     p = [signed_rank(differences) for *_, differences in raw]
     smallest = [smallest_p(len(seeds)) for _, _, seeds, _ in raw]
+    zeros = [int((differences.round(DIGITS) == 0).sum()) for *_, differences in raw]
+    attainable = holm([smallest_p(len(data) - equal) for (*_, data), equal in zip(raw, zeros, strict=True)])
     tests = []
-    for (searcher, baseline, seeds, data), one, corrected, least, bound in zip(
-        raw, p, holm(p), smallest, holm(smallest), strict=True
+    for (searcher, baseline, seeds, data), equal, one, corrected, least, bound, reach in zip(
+        raw, zeros, p, holm(p), smallest, holm(smallest), attainable, strict=True
     ):
         low, high = t_interval(data)
         tests.append(
@@ -138,7 +152,7 @@ def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], 
                 baseline,
                 measure,
                 seeds,
-                zeros=int((data.round(DIGITS) == 0).sum()),
+                zeros=equal,
                 difference=float(data.mean()) if len(data) else math.nan,
                 low=low,
                 high=high,
@@ -149,6 +163,7 @@ def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], 
                 family=len(raw),
                 smallest=least,
                 smallest_corrected=bound,
+                attainable=reach,
             )
         )
     return tuple(tests)

@@ -36,7 +36,15 @@ def _sentence(test: PairedTest) -> str:
     numbers += f", better with {test.superiority:.0%} of the seeds"
     tested = f"one-sided signed-rank p = {_p(test.p)}, {_p(test.corrected)} after Holm over {_tests(test.family)}"
     found = "better" if test.shown else f"no difference shown in favour of {test.searcher}"
+    if test.can_show and not test.differ_enough:
+        found += f", and none could be: {differing(test)}"
     return f"{about}: {found} ({numbers}; {tested})."
+
+
+def differing(test: PairedTest) -> str:
+    """How few of the pairs of a test differ."""
+    verb = "differs" if test.differing < 2 else "differ"
+    return f"{f'only {test.differing}' if test.differing else 'none'} of {_seeds(len(test.seeds))} {verb}"
 
 
 def _powerless(tests: Sequence[PairedTest]) -> tuple[str, ...]:

@@ -11,7 +11,10 @@ import pyarrow.parquet as pq
 from markupsafe import Markup
 
 from fade_ray.analysis.comparison import Comparison
+from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.analysis.traces import Trace
+from fade_ray.analysis.verdict import differing
+from fade_ray.compare.traces import unspent
 from fade_ray.report import entered_facts, facts
 from fade_ray.report.comparison_figures import MEASURES, budget_axis, compared, pictures
 from fade_ray.report.entered_facts import EnteredRun
@@ -192,6 +195,10 @@ def headline(found: ComparisonRun) -> list[Row]:
         rows.append(("highest mean accuracy", percent(best.mean, 2), remark))
     scale, unit = budget_axis(comparison)
     rows.append(("budget", si(comparison.budget / scale), f"{unit}, for each search"))
+    left = unspent(found.run.result, comparison.budget)
+    if any(left.values()):
+        text = listed([f"{percent(share)} ({name})" for name, share in left.items()])
+        rows.append(("unspent", text, "on average of each budget: it covers nothing more of use"))
     results = comparison.results
     partial = sum(not result.complete for result in results)
     text = f"{partial} partial, left out of means and tests" if partial else "all complete"
@@ -243,10 +250,19 @@ def paired_table(comparison: Comparison) -> list[Row]:
             "–" if not t.seeds else percent(t.superiority, 0),
             p_value(t.p) if t.seeds else "–",
             p_value(t.corrected) if t.seeds else "–",
-            "better" if t.shown else "no difference shown" if t.can_show else "too few seeds to show one",
+            conclusion(t),
         )
         for t in comparison.tests
     ]
+
+
+def conclusion(test: PairedTest) -> str:
+    """What a test has shown, or why it could not."""
+    if test.shown:
+        return "better"
+    if not test.can_show:
+        return "too few seeds to show one"
+    return f"no difference shown{'' if test.differ_enough else f': {differing(test)}'}"
 
 
 def search_table(comparison: Comparison) -> list[Row]:

@@ -17,7 +17,7 @@ from scipy import stats
 from fade_ray.analysis.anytime import anytime, area, final, incumbents, top_reports
 from fade_ray.analysis.comparison import Comparison
 from fade_ray.analysis.comparison_tables import SCHEMAS, write_csv, write_parquet
-from fade_ray.analysis.paired_tests import effect_size, holm, signed_rank, superiority
+from fade_ray.analysis.paired_tests import effect_size, holm, paired_tests, signed_rank, superiority
 from fade_ray.analysis.resampling import bootstrap, t_interval
 from fade_ray.analysis.traces import Trace
 from spaces.errors import InvalidInput
@@ -162,6 +162,35 @@ def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> No
     assert not any(test.shown for test in found.tests)
     assert "With 4 seeds no p can be below 0.062" in found.verdict[-1]
     assert "at least 5 seeds" in found.verdict[-1]
+
+
+def test_where_few_seeds_differ_the_sentence_of_that_test_says_so() -> None:
+    """Pairs without a difference cannot speak for anyone: one that differs gives p = 1/2 at best, whatever the number of seeds."""
+    traces = [trace(name, seed, 0.5) for name in ("random", "fade", "bayes", "evolution") for seed in range(6)]
+    traces[6] = trace("fade", 0, 0.9)
+    traces[12:18] = [trace("bayes", seed, 0.9) for seed in range(6)]
+    found = Comparison.of(traces)
+    fade, bayes, evolution = (test for test in found.tests if test.measure == "final")
+    assert (fade.p, fade.attainable, fade.can_show, fade.differ_enough) == (0.5, 1.0, True, False)
+    assert (bayes.differing, bayes.attainable, bayes.differ_enough) == (6, 3 / 64, True)
+    assert (evolution.differing, evolution.smallest) == (0, 1 / 64)
+    sentences = found.verdict[:3]
+    assert "no difference shown in favour of fade, and none could be: only 1 of 6 seeds differs (" in sentences[0]
+    assert "none of 6 seeds differs (" in sentences[2]
+    assert "differ" not in sentences[1].replace("mean difference", "")
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-2, 2), min_size=1, max_size=8), st.lists(st.integers(-2, 2), min_size=1, max_size=8))
+def test_no_p_is_below_what_is_attainable(one: list[int], two: list[int]) -> None:
+    values = {name: dict(enumerate(map(float, data))) for name, data in (("one", one), ("two", two))}
+    tests = paired_tests(values | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
+    for test in tests:
+        assert test.smallest <= test.p
+        assert test.smallest_corrected <= test.attainable <= test.corrected
+    best = {name: {seed: abs(value) for seed, value in data.items()} for name, data in values.items()}
+    reached = paired_tests(best | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
+    assert [test.corrected for test in reached] == [test.attainable for test in tests]
 
 
 def test_few_seeds_of_one_searcher_do_not_count_against_the_others() -> None:

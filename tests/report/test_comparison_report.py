@@ -4,6 +4,7 @@ import json
 import math
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,10 @@ def test_a_verdict_claims_no_more_than_the_tests() -> None:
     few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
     assert verdict(few)[0].startswith("No difference shown")
     assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.25 at best"
+    traces = synthetic_traces(searchers=("random", "fade"))
+    same = {trace.seed: trace for trace in traces if trace.searcher == "random"}
+    traces = [replace(same[t.seed], searcher="fade") if t.searcher == "fade" and t.seed else t for t in traces]
+    assert paired_table(Comparison.of(traces, "random"))[0][-1] == "no difference shown: only 1 of 6 seeds differs"
     single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
     assert verdict(single)[0].startswith("Nothing can be said yet")
 
@@ -217,6 +222,15 @@ def test_a_replay_has_no_record(tmp_path: Path) -> None:
     assert "All 20 evaluations" in page.text
     assert f"fade 0 1 1.25 k {100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %" in page.text
     assert "No config.json" in page.text
+
+
+def test_what_a_budget_did_not_buy_is_told(tmp_path: Path) -> None:
+    compared(tmp_path, synthetic_traces(2, 4, ("random", "fade")))
+    assert "unspent" not in report(tmp_path).text, "an earlier version did not record it"
+    result = json.loads((tmp_path / "result.json").read_text())
+    rest = {"random-0": 0.0, "random-1": 0.0, "fade-0": 400.0, "fade-1": 200.0}
+    write(tmp_path, result=result | {"unspent": rest})
+    assert "unspent 0.0 % (random) and 7.5 % (fade)" in report(tmp_path).text
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
