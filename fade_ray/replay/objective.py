@@ -28,9 +28,9 @@ class RankModel:
     all architectures of the hyper-architecture with that candidate, s the standard deviation of the whole table, e a standard normal variate,
     drawn anew for each candidate of each hyper-architecture. With `weights` it is those, restricted to the candidates and normalised.
 
-    There are two controls whose ranks say nothing. With a signal of 0 the noise alone is left, at the scale that it has beside the marginals:
-    the weights are closer to each other, so steps are shorter. `permuted` keeps the weights, and exchanges them at random among the
-    distinct candidates of each row. (More noise is no control: it makes weights of 0 and 1, so steps are longer.)
+    There are two controls whose ranks say nothing. With a signal of 0 the noise alone is left, at the scale that it has beside the marginals;
+    the marginals' part of the spread is missing. `permuted` keeps the weights, and exchanges them at random among the distinct candidates
+    of each row, so that steps are about as long. (More noise is no control: it makes weights of 0 and 1, and steps far longer.)
 
     Raises:
         InvalidInput: a noise or signal below 0, a temperature of 0 or less, weights that are negative or not finite.

@@ -122,7 +122,7 @@ def test_fade_with_exact_ranks_beats_random_search(real_data: Path) -> None:
 
 
 def test_fade_with_exact_ranks_beats_its_own_walk_without_information(real_data: Path) -> None:
-    """The control that takes the same steps; on NAS-Bench-Macro, 20 seeds, one-sided signed-rank test, alpha 0.01."""
+    """The control whose steps are about as long; on NAS-Bench-Macro, 20 seeds, one-sided signed-rank test, alpha 0.01."""
     benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
     finals = {
         name: np.array([final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)])
