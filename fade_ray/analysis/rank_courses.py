@@ -15,7 +15,7 @@ import numpy.typing as npt
 from fade_ray.analysis.comparison import jsonable
 from fade_ray.analysis.rank_measures import log_psis, spearman
 from fade_ray.analysis.rank_records import Alone, RankRun
-from fade_ray.analysis.resampling import Interval
+from fade_ray.analysis.resampling import NOWHERE, Interval
 
 Array = npt.NDArray[np.float64]
 
@@ -141,6 +141,7 @@ def equal_computation(
         ended = [course.ended(equal) for course in group]
         if all(ended):
             mean = float(np.mean([course.rho[n - 1] for course, n in zip(group, ended, strict=True)]))
-            settings.append(Correlation(setting, len(group), mean, *interval(setting, ended)))
+            ends = interval(setting, ended) if math.isfinite(mean) else NOWHERE  # resamples may miss the undefined seed
+            settings.append(Correlation(setting, len(group), mean, *ends))
     curves = tuple(ComputationCurve.of(setting, group) for setting, group in found.items())
     return EqualComputation(equal, tuple(settings), curves)

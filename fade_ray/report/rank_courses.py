@@ -116,7 +116,7 @@ def at_equal_computation(
     caption = (
         f"Left: mean over the seeds after the last epoch that had ended; dashed: {spent}, the computation that every run reached. "
         f"Right: there, with 95 % intervals ({interval_words(alone)}). {NOT_TIME} {ceiling_words(noise)} {truth_words(truth)}"
-        f"{_left_out(names, equal)}"
+        f"{_undefined(equal)}{_left_out(names, equal)}"
     )
     told = [f"{one.setting} {rho_text(one.value)}" for one in equal.settings]
     alt = f"Mean Spearman's correlation after {spent}: {listed(told)}."
@@ -169,6 +169,11 @@ def interval_words(alone: Sequence[Alone]) -> str:
     if len(alone) > MOST_RESAMPLED:
         return "Student's t over the seeds; the architectures are all there are"
     return "bootstrap over architectures and seeds"
+
+
+def _undefined(equal: EqualComputation) -> str:
+    gaps = [curve.setting for curve in equal.curves if not all(map(math.isfinite, curve.spearman))]
+    return f" No curve while all candidates of a seed have equal weights: {listed(gaps)}." if gaps else ""
 
 
 def _left_out(names: Sequence[str], equal: EqualComputation) -> str:

@@ -223,6 +223,15 @@ def test_without_multiply_adds_nothing_is_compared_at_equal_computation() -> Non
     assert found.to_dict()["equal_computation"] is None
 
 
+def test_a_mean_that_is_undefined_has_no_interval() -> None:
+    """One seed warms up: resamples that miss it would give an interval of the others."""
+    uniform: Rows = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.5))
+    equal = study([run("late", 0, uniform), run("late", 1, WEIGHTS)], alone(PSI)).equal_computation
+    assert equal is not None
+    [one] = equal.settings
+    assert all(math.isnan(value) for value in (one.value, one.low, one.high))
+
+
 def test_equal_computation_is_read_as_it_was_written() -> None:
     uniform: Rows = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.5))
     for first in (WRONG, uniform):  # without an order rho is undefined, null in JSON
