@@ -1,14 +1,14 @@
 """A searcher against a table, from its first question to the end of its budget."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
-from fade_ray.analysis.anytime import ROUNDING
 from fade_ray.analysis.traces import Trace
 from fade_ray.replay.objective import TableObjective
 from searchers import AskTell
 from searchers.base import Kind
+from searchers.contest import Contest
 from spaces.errors import require
 
 UNIT = "evaluations"
@@ -50,44 +50,28 @@ class Replayed:
 def replay(
     name: str, build: Callable[[], AskTell], objective: TableObjective, budget: float, prices: Prices | None = None
 ) -> Replayed:
-    """Build a searcher, then ask and tell, one trial after the other, until the next one would exceed the budget (in evaluations) or it is done.
+    """Build a searcher, then ask and tell, one trial after the other, to the end of its budget (in evaluations), kept as in a `Contest` of one.
 
-    The trace is complete if the budget ended it. An exception ends this search alone.
+    The trace is complete if the search came to its end. An exception ends this search alone.
     """
-    ledger = _Ledger(budget, prices or Prices())
-    complete, failure = False, None
+    prices = prices or Prices()
+    found: list[tuple[float, float, float]] = []  # (spent until then, score, report)
+    spent = on_ranks = 0.0
+    complete = False
     try:
-        complete = _spend(build(), objective, ledger)
+        contest = Contest({name: build()}, budget, lambda _, proposal: prices.of(proposal.kind))
+        while (entered := contest.ask()) is not None:
+            proposal = entered.proposal
+            outcome, price = objective(proposal), prices.of(proposal.kind)
+            spent += price
+            if outcome.accuracy is None:
+                on_ranks += price
+            else:
+                found.append((spent, outcome.accuracy, objective.report(proposal.hyper)))
+            contest.tell(entered.id, outcome)
+        complete, failure = contest.over(name), contest.failures.get(name)
     except Exception as error:  # a searcher is the user's to extend: whatever it raises, the other searches go on
-        failure = " ".join(f"{type(error).__name__}: {error}".split())
-    costs, scores, reports = zip(*ledger.found, strict=True) if ledger.found else ((), (), ())
+        failure = f"{type(error).__name__}: {error}"
+    costs, scores, reports = zip(*found, strict=True) if found else ((), (), ())
     trace = Trace(name, objective.seed, budget, UNIT, costs, scores, reports, complete)
-    return Replayed(trace, ledger.on_ranks, failure)
-
-
-@dataclass
-class _Ledger:
-    """What a search has spent, in evaluations, and what it has found."""
-
-    budget: float
-    prices: Prices
-    spent: float = 0.0
-    on_ranks: float = 0.0
-    found: list[tuple[float, float, float]] = field(default_factory=list)
-    """(spent until then, score, report)"""
-
-
-def _spend(searcher: AskTell, objective: TableObjective, ledger: _Ledger) -> bool:
-    """Whether the budget ended it."""
-    while (proposal := searcher.ask()) is not None:
-        price = ledger.prices.of(proposal.kind)
-        if ledger.spent + price > ledger.budget * ROUNDING:
-            return True
-        outcome = objective(proposal)
-        ledger.spent += price
-        if outcome.accuracy is None:
-            ledger.on_ranks += price
-        else:
-            ledger.found.append((ledger.spent, outcome.accuracy, objective.report(proposal.hyper)))
-        searcher.tell(proposal.id, outcome)
-    return ledger.spent * ROUNDING >= ledger.budget
+    return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))
