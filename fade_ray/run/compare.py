@@ -55,7 +55,7 @@ def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None,
             shown = [ContestProgress(contest)] if watchers is None else list(watchers)
             everyone = [*shown, TensorBoard(folder / "tensorboard")]
             write_json(folder / "budget.json", {"budget": contest.budget, "unit": config.contest.unit})
-            session = ComparisonSession(contest, journal, history, everyone)
+            session = ContestSession(contest, journal, history, everyone)
             job = EntryJob(dict(config.configs()), config.contest.unit)
             share = carry_out(session, job, splits, config.run, folder)
             for name, reason in contest.failures.items():
@@ -74,26 +74,6 @@ def compare(config: CompareConfig, *, watchers: Sequence[Watcher] | None = None,
             write_json(folder / "result.json", result)
         finish_compare(folder)
     return folder
-
-
-class ComparisonSession(ContestSession):
-    """A session that records the end of each search when it comes: those that are over count, even if the run is stopped before the others are."""
-
-    history: EnteredHistory
-
-    def begin(self) -> None:
-        super().begin()
-        self._note_ends()
-
-    def _tell(self, id: str, outcome: Outcome) -> None:
-        super()._tell(id, outcome)
-        self._note_ends()
-
-    def _note_ends(self) -> None:
-        for name in self.searcher.entries:
-            if name not in self.history.over and self.searcher.over(name):
-                self.history.over.add(name)
-                self._record("over", entry=name)
 
 
 def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
