@@ -1,15 +1,32 @@
-"""The README is a promise: what it names exists."""
+"""The README and the results are promises: what they name exists."""
 
 import re
 from pathlib import Path
 
 import pytest
 
-from fade_ray.cli import COMMANDS, parse
+from fade_ray.cell_search.config import CellsConfig
+from fade_ray.cli import COMMANDS, _parsed, parse, take_flag
+from fade_ray.compare.config import CompareConfig
+from fade_ray.rank_study.config import RankStudyConfig
+from fade_ray.replay.config import ReplayConfig
+from fade_ray.run.cell_history import CELLS
+from fade_ray.run.compare import COMPARE
+from fade_ray.run.rank_study import RANK_STUDY
+from fade_ray.run.replay import REPLAY
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
-COMMANDS_IN_README = re.findall(r"^ {4}(fade-ray .+?)(?: {2,}#.*)?$", TEXT, re.MULTILINE)
+COMMAND = re.compile(r"^ {4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
+COMMANDS_IN_README = COMMAND.findall(TEXT)
+RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
+WRITTEN = [*COMMANDS_IN_README, *(command for page in RESULTS for command in COMMAND.findall(page.read_text()))]
+KINDS = {
+    "cells": (CellsConfig, CELLS, CellsConfig()),
+    "compare": (CompareConfig, COMPARE, CompareConfig()),
+    "rank-study": (RankStudyConfig, RANK_STUDY, RankStudyConfig()),
+    "replay": (ReplayConfig, REPLAY, None),
+}
 
 
 @pytest.mark.parametrize("target", re.findall(r"^ {4}make (\w+)", TEXT, re.MULTILINE))
@@ -17,12 +34,16 @@ def test_make_targets_exist(target: str) -> None:
     assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("command", COMMANDS_IN_README)
+@pytest.mark.parametrize("command", [command for command in WRITTEN if " ..." not in command])
 def test_commands_exist_with_their_flags(command: str) -> None:
-    words = command.split("   ")[0].split()
-    assert words[1] in COMMANDS
-    if words[1] == "search":
-        parse([word for word in words[2:] if word not in ("--out", "runs/mine")])
+    _, name, *flags = command.replace("\\\n", " ").split("   ")[0].split()
+    assert name in COMMANDS
+    flags, _ = take_flag(flags, "--out")
+    if name == "search":
+        parse(flags)
+    if name in KINDS:
+        config, kind, default = KINDS[name]
+        _parsed(flags, config, kind, default, "")
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT))
@@ -32,6 +53,7 @@ def test_linked_files_exist(link: str) -> None:
 
 def test_there_are_commands_to_test() -> None:
     assert len(COMMANDS_IN_README) >= 3
+    assert len(WRITTEN) >= len(COMMANDS_IN_README) + 10
 
 
 def test_code_in_the_readme_compiles() -> None:
