@@ -50,10 +50,11 @@ def suggest(
         with redirect_stdout(io.StringIO()):  # the library prints a line for every point that is scored again
             for point, score in zip(points, scores, strict=True):
                 target.register(np.asarray(point), score)
-        # In a box of so few dimensions the best of ten thousand points needs one descent to its top, not ten; on a line it is the top.
-        descents = 0 if len(names) == 1 else 1
+        # In a box of so few dimensions the best of ten thousand points needs one descent to its top, not ten; on a line a thousand are enough
+        # without any.
+        draws, descents = (1_000, 0) if len(names) == 1 else (10_000, 1)
         chosen = [
-            chooser.suggest(model, target, n_random=10_000, n_smart=descents, random_state=rng) for _ in range(count)
+            chooser.suggest(model, target, n_random=draws, n_smart=descents, random_state=rng) for _ in range(count)
         ]
     return [tuple(float(x) for x in point) for point in chosen]
 
