@@ -6,10 +6,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import Matern
 
 import searchers.bayes
 from searchers import BayesSearch, Outcome, Proposal, RandomSearch
-from searchers.bayes import suggest
+from searchers.bayes import best_of_line, suggest
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace
 
@@ -64,6 +67,30 @@ def test_with_much_exploration_the_least_known_place_is_asked_for() -> None:
 def test_the_points_of_a_batch_differ() -> None:
     first, second, third = suggest([(0.1, 0.2), (0.8, 0.4)], [0.3, 0.4], 3, 2.5, 0)
     assert min(np.linalg.norm(np.subtract(p, q)) for p, q in ((first, second), (first, third), (second, third))) > 0.05
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_length_scale_is_at_least_as_likely_as_that_of_random_starts(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    x = rng.random((20, 1 + seed % 2))
+    y = np.sin(5 * x[:, 0]) + 0.3 * rng.standard_normal(20)
+    ours, theirs = (
+        GaussianProcessRegressor(Matern(nu=2.5), alpha=1e-6, normalize_y=True, random_state=0, **options).fit(x, y)
+        for options in ({"optimizer": best_of_line}, {"n_restarts_optimizer": 5})
+    )
+    assert ours.log_marginal_likelihood_value_ >= theirs.log_marginal_likelihood_value_ - 1e-3
+
+
+@pytest.mark.parametrize("deepest", [-8.0, 0.3, 9.5])
+def test_the_deepest_of_several_valleys_is_found_wherever_one_starts(deepest: float) -> None:
+    def valleys(theta: NDArray[np.float64], eval_gradient: bool) -> float:
+        assert not eval_gradient
+        return float(1 - np.cos(theta[0] - deepest) + 0.03 * abs(theta[0] - deepest))
+
+    for start in (-10.0, 10.0):
+        found, value = best_of_line(valleys, np.array([start]), np.array([[-11.5, 11.5]]))
+        assert found[0] == pytest.approx(deepest, abs=1e-2)
+        assert value == pytest.approx(0, abs=1e-3)
 
 
 def test_repeated_points_and_equal_scores_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
