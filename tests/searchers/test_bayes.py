@@ -69,6 +69,7 @@ def test_the_points_of_a_batch_differ() -> None:
     assert min(np.linalg.norm(np.subtract(p, q)) for p, q in ((first, second), (first, third), (second, third))) > 0.05
 
 
+@pytest.mark.filterwarnings("ignore:The optimal value found:UserWarning")
 @pytest.mark.parametrize("seed", range(5))
 def test_the_length_scale_is_at_least_as_likely_as_that_of_random_starts(seed: int) -> None:
     rng = np.random.default_rng(seed)
