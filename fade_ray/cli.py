@@ -235,7 +235,7 @@ def _replay(arguments: list[str]) -> None:
 
     described = (
         "Replay searchers against the table of a benchmark, without training: each proposal is answered from the table, each search has the same "
-        "budget. Writes traces, tables, figures and the comparison with its tests into --out. Bayesian search takes up to minutes per seed "
+        "budget. Writes traces, tables, figures and the comparison with its tests into --out. Bayesian search takes a minute per seed "
         "(--bayes-seeds, --workers). `--out DIR` continues the unfinished replay in DIR, also with more --searchers or --seeds."
     )
     folder = replay_run(

@@ -63,4 +63,4 @@ SEARCHERS: dict[str, Replayer] = {
 }
 """The names that a comparison has too mean the same searcher there, `fade-paper` being the paper's walk and its variants each one part over it."""
 SLOW = ("bayes", "bayes-median", "bayes-joint")
-"""Searchers that fit a model before each question: minutes per seed, where the others take tenths of seconds."""
+"""Searchers that fit a model before each question: a hundred times slower than the others."""
