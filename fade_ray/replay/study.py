@@ -3,6 +3,7 @@
 import multiprocessing
 import signal
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -95,16 +96,18 @@ def run_study(
     known = dict(done or {})
     jobs = study.config.jobs()
     left = [job for job in jobs if job not in known]
-    started = time.perf_counter()
+    counts = Counter(name for name, _ in left)
+    waiting, started = Counter(counts), time.perf_counter()
     with _mapped(study, left) as results:
-        for job, (following, _), result in zip(left, [*left[1:], ("", 0)], results, strict=True):
+        for job, result in zip(left, results, strict=True):
             keep(result)
             known[job] = result
             name, seed = job
             if result.failure is not None:
                 tell(f"{name}, seed {seed}: failed, partial (evaluations: {len(result.trace.costs)}): {result.failure}")
-            if following != name:
-                count = sum(other[0] == name for other in left)
+            waiting[name] -= 1
+            if not waiting[name]:
+                count = counts[name]
                 tell(f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s")
                 started = time.perf_counter()
     return [known[job] for job in jobs]

@@ -359,6 +359,9 @@ def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) 
     assert len(recorded(grown)) == 15
     replay_run(small(real_data, whole, **more))
     assert read_traces(grown) == read_traces(whole)
+    before = (grown / "comparison.json").read_text()
+    replay_run(small(real_data, grown, **more))  # nothing is left to do
+    assert (grown / "comparison.json").read_text() == before
     with pytest.raises(InvalidInput, match=r"replay.rank_noise: 0.5 -> 1.0"):
         replay_run(small(real_data, grown, rank_noise=1.0))
 
