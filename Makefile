@@ -22,7 +22,7 @@ search: $(STAMP)  ## the main job on the embedded digits: search, retrain, test,
 	$(BIN)/fade-ray search
 
 test: $(STAMP)  ## the tests that fit into 8 minutes on 2 cores
-	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile
+	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder tests/run tests
 
 slow: $(STAMP)  ## the long tests: real kills, the main job on real images
 	$(BIN)/pytest -m slow

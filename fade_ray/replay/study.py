@@ -124,9 +124,10 @@ def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(study.config,)) as pool:
         try:
-            yield pool.map(_work, jobs)
+            with _deaf():
+                futures = [pool.submit(_work, job) for job in jobs]  # `map` would cancel those that the pool ends below
+            yield (future.result() for future in futures)
         except BaseException as error:
-            pool.shutdown(wait=False, cancel_futures=True)
             for worker in set(multiprocessing.active_children()) - others:
                 worker.terminate()  # a search may take minutes, and nobody waits for it any more
             if isinstance(error, BrokenProcessPool):
@@ -135,6 +136,16 @@ def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
                     "The searches that ended are kept: continue with the same command, perhaps with fewer --workers."
                 ) from error
             raise
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started in here never hear of Ctrl-C, which goes to all of a terminal: the first one hears of it afterwards, and ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 _STUDY: dict[str, Study] = {}  # of a worker process
