@@ -62,3 +62,8 @@ def percentiles(values: Array, confidence: float = 0.95) -> Interval:
         return NOWHERE
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(float(low), float(high))
+
+
+def shown(low: float, high: float) -> str:
+    """What the interval of a difference shows, in words; of NaN nothing."""
+    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from fade_ray.analysis.rank_records import TRUTHS, truth_of
+from fade_ray.analysis.resampling import shown
 
 LOW = 0.5
 """Of the lower end of an interval of Spearman's correlation, from which on ranks are called reliable here."""
@@ -64,8 +65,7 @@ def _difference_in_words(name: str, first: str, estimate: Mapping[str, Any]) -> 
     if low is None or high is None:
         return told + ", without an interval (it takes two seeds), so that no difference is shown."
     how = "" if seeds is None else f", paired over {seeds} shared seeds, Student's t"
-    shown = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-    return told + f" (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown}."
+    return told + f" (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown(low, high)}."
 
 
 def _ceiling_in_words(ceiling: Mapping[str, Any]) -> str:

@@ -152,9 +152,6 @@ _STUDY: dict[str, Study] = {}  # of a worker process
 
 
 def _begin(config: ReplayConfig) -> None:
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C goes to all processes of a terminal; the first one ends the others
     _STUDY["study"] = prepare(config)
 
 

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from fade_ray.analysis.rank_courses import Correlation, Course, EqualComputation, by_setting, known
 from fade_ray.analysis.rank_records import Alone, RankRun, truth_of
-from fade_ray.analysis.resampling import t_interval
+from fade_ray.analysis.resampling import shown, t_interval
 from fade_ray.report.comparison_page import interval, number
 from fade_ray.report.entered_facts import EnteredRun
 from fade_ray.report.facts import Row, read_object, share
@@ -187,8 +187,7 @@ def difference_table(files: RankFiles) -> list[Row]:
     rows: list[Row] = []
     for setting, estimate in (files.table or files.summary).get("differences") or []:
         value, low, high = (known(estimate[name]) for name in ("value", "low", "high"))
-        said = "better" if low > 0 else "worse" if high < 0 else "no difference shown"
-        rows.append((str(setting), number(value, signed=True), interval(low, high, signed=True), said))
+        rows.append((str(setting), number(value, signed=True), interval(low, high, signed=True), shown(low, high)))
     return rows
 
 

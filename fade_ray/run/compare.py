@@ -30,7 +30,7 @@ from spaces.errors import InvalidInput
 
 from .contest_watchers import ContestProgress
 from .engines import carry_out, interruptible, recording
-from .folder import RunKind, check_same_run, command_line, read_json, run_folder, stored, write_json
+from .folder import RunKind, check_same_run, command_line, read_json, read_result, run_folder, stored, write_json
 from .session import ContestSession, Watcher
 from .tensorboard import TensorBoard
 
@@ -137,7 +137,7 @@ def _read(folder: Path) -> _Files:
         raise InvalidInput(f"{folder} must hold a run of `fade-ray compare`, but it holds none.")
     names = {f"{name}-{seed}": (name, seed) for seed in config.contest.seeds for name in config.contest.searchers}
     history = EnteredHistory.read(folder / "records.jsonl")
-    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
+    result = read_result(folder)
     budget = read_json(folder / "budget.json")
     found = traces(history, names, budget["budget"], budget["unit"], complete(history, result))
     return _Files(config.contest, history, result, found)
@@ -231,7 +231,7 @@ def print_comparison(folder: Path, console: Console) -> None:
     console.print(
         f"budget of each search: {comparison['budget']:,.0f} {comparison['unit']}; mean and standard deviation over seeds"
     )
-    result = read_json(folder / "result.json")
+    result = read_result(folder)
     left = unspent(result, comparison["budget"])
     if any(left.values()):
         text = ", ".join(f"{name} {share:.1%}" for name, share in left.items())

@@ -86,6 +86,12 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
+def read_result(folder: Path) -> Mapping[str, Any]:
+    """The result.json of a run; {} before its end. Raises InvalidInput for a file that is not readable JSON."""
+    path = folder / "result.json"
+    return read_json(path) if path.exists() else {}
+
+
 def stored_kind(folder: Path) -> str | None:
     """The command of the run in `folder`; None where there is none. Raises InvalidInput for a config.json that is none."""
     path = folder / "config.json"

@@ -104,28 +104,28 @@ def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console
     traces = [one.trace for one in found]
     on_ranks = {(one.trace.searcher, one.trace.seed): one.spent_on_ranks for one in found}
     comparison = Comparison.of(traces, study.config.baseline, study.benchmark.random_pick, spent_on_ranks=on_ranks)
-    rho = agreement(study.benchmark, study.model)
+    rho, points = agreement(study.benchmark, study.model), noise_points(study.benchmark, study.model)
     try:
         write_traces(traces, folder / "traces.parquet")
         write_json(folder / "comparison.json", comparison.to_dict())
         write_csv(comparison, traces, folder / "tables")
         write_comparison_report(folder)
-        write_json(folder / "result.json", result_of(study, found, rho))
+        write_json(folder / "result.json", result_of(study, found, rho, points))
     except OSError as error:
         raise InvalidInput(
             f"{folder} must be writable, but: {error.strerror}. Free space or choose another with --out."
         ) from error
-    print_results(console, study, comparison, rho)
+    print_results(console, study, comparison, rho, points)
 
 
-def result_of(study: Study, found: Sequence[Replayed], rho: float) -> dict[str, Any]:
+def result_of(study: Study, found: Sequence[Replayed], rho: float, points: float | None) -> dict[str, Any]:
     """What result.json says: what the ranks were made of, and the searches that failed."""
     failed = [(one.trace, one.failure) for one in found if one.failure is not None]
     return {
         "kind": "replay",
         "benchmark": study.benchmark.name,
         "rank_spearman": rho if math.isfinite(rho) else None,
-        "rank_noise_points": noise_points(study.benchmark, study.model),
+        "rank_noise_points": points,
         "failures": [{"searcher": trace.searcher, "seed": trace.seed, "failure": text} for trace, text in failed],
     }
 
@@ -137,7 +137,7 @@ def write_traces(traces: Sequence[Trace], path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def print_results(console: Console, study: Study, comparison: Comparison, rho: float) -> None:
+def print_results(console: Console, study: Study, comparison: Comparison, rho: float, points: float | None) -> None:
     """Means, the tests in words, and what the ranks were made of. Columns: evaluations per seed; evaluations' worth spent on ranks; final report
     with its standard deviation; area under the curve; mean ranks by both."""
     table = TextTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -148,7 +148,7 @@ def print_results(console: Console, study: Study, comparison: Comparison, rho: f
     console.print()
     console.print(table)
     config = study.config
-    source = f"learned ({config.ranks})" if config.ranks else _made_of(study)
+    source = f"learned ({config.ranks})" if points is None else _made_of(study, points)
     console.print(
         f"\n{study.benchmark.name}, budget {config.budget:g} evaluations; a hyper-architecture costs {config.rank_cost:g}. FaDE-ranks: {source}; "
         f"over all architectures their Spearman's rho with the reports is {_number(rho)}. "
@@ -163,11 +163,10 @@ def _number(rho: float) -> str:
     return f"{rho:.2f}" if math.isfinite(rho) else "undefined, since they are all equal"
 
 
-def _made_of(study: Study) -> str:
+def _made_of(study: Study, points: float) -> str:
     """The ranks of a table in words."""
     model = study.model
     signal = {0.0: "no marginals", 1.0: "marginals"}.get(model.signal, f"{model.signal:g} x marginals")
-    points = noise_points(study.benchmark, model)
     return f"{signal} with noise {model.noise:g}, {points:.2f} points of accuracy"
 
 

@@ -11,7 +11,7 @@ from fade_ray.records import History, TrialHistory, read_events, wording
 from spaces.errors import InvalidInput
 
 from .cell_history import CELLS, CellHistory
-from .folder import SEARCH, read_json, stored, stored_kind
+from .folder import SEARCH, read_json, read_result, stored, stored_kind
 from .progress import clock
 from .replay import REPLAY, recorded
 
@@ -65,8 +65,7 @@ def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
     entries = {entered.entry for entered in history.proposals.values()}
     each = [sum(history.outcomes[id].cost or 0.0 for id in history.of(entry)) for entry in entries]
     spent = sum(min(budget["budget"], cost) for cost in each)  # in seconds a search ends a little beyond
-    result = read_json(folder / "result.json") if (folder / "result.json").exists() else {}
-    over = len(complete(history, result))
+    over = len(complete(history, read_result(folder)))
     best = _best(history)
     return Standing(
         history,
@@ -119,9 +118,9 @@ def _replay(folder: Path) -> str:
     """Searches on a table are no trials either: its record holds those that have ended."""
     config = stored(folder, REPLAY)
     assert config is not None
-    if (folder / "result.json").exists():
-        benchmark = read_json(folder / "result.json")["benchmark"]
-        return f"{folder}: finished, a replay on {benchmark}\n  report     {folder / 'report.html'}"
+    result = read_result(folder)
+    if result:
+        return f"{folder}: finished, a replay on {result['benchmark']}\n  report     {folder / 'report.html'}"
     jobs, done = config.jobs(), recorded(folder)
     reached = f"{sum(job in done for job in jobs)} of {len(jobs)} searches of a replay on {config.table}"
     return f"{folder}: not finished, {reached}\n  continue   fade-ray replay --out {folder}"
