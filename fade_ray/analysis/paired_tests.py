@@ -1,4 +1,7 @@
-"""Is one searcher better than another on the same seeds? The signed-rank test, effect sizes, and Holm's correction."""
+"""Do two searchers differ on the same seeds? The signed-rank test, effect sizes, and Holm's correction.
+
+Intervals and tests are two-sided throughout: harm can be shown as well as gain.
+"""
 
 import math
 from collections.abc import Sequence
@@ -8,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from fade_ray.analysis.resampling import t_interval
+from fade_ray.analysis.resampling import NOTHING, shown, t_interval
 from spaces.errors import require
 
 Array = npt.NDArray[np.float64]
@@ -18,10 +21,12 @@ DIGITS = 12
 
 
 def signed_rank(differences: Sequence[float] | Array) -> float:
-    """One-sided exact p of Wilcoxon's signed-rank test: are differences [n] symmetric about 0, or larger?
+    """Two-sided exact p of Wilcoxon's signed-rank test: are differences [n] symmetric about 0, or not?
 
-    Exact for every n, with ties too: the distribution of the sum of the positive ranks over all 2^n signs, by a recursion over the doubled
-    (so whole) mid-ranks. Differences of 0 keep their ranks but have no sign (Pratt 1959): they lower what can be shown. 1.0 where all are 0.
+    Exact for every n, with ties too: the distribution of the sum of the positive ranks over all 2^n signs, by a
+    recursion over the doubled (so whole) mid-ranks. It is symmetric, so p is twice the probability of a sum at least as
+    far from its mean. Differences of 0 keep their ranks but have no sign (Pratt 1959): they lower what can be shown.
+    1.0 where all are 0.
     """
     data = np.asarray(differences, float)
     require(bool(np.isfinite(data).all()), "differences are finite", "Leave incomplete pairs out.", differences=data)
@@ -30,18 +35,22 @@ def signed_rank(differences: Sequence[float] | Array) -> float:
     if not signed.any():
         return 1.0
     doubled = np.rint(2 * rankdata(np.abs(data))).astype(int)[signed]
-    probabilities = np.zeros(int(doubled.sum()) + 1)  # of each doubled sum of positive ranks
+    total = int(doubled.sum())
+    probabilities = np.zeros(total + 1)  # of each doubled sum of positive ranks
     probabilities[0] = 1.0
     for rank in doubled:
         probabilities /= 2
         probabilities[rank:] += probabilities[:-rank].copy()
-    found = int(doubled[data[signed] > 0].sum())
-    return min(1.0, float(probabilities[found:].sum()))
+    positive = int(doubled[data[signed] > 0].sum())
+    return min(1.0, 2 * float(probabilities[max(positive, total - positive) :].sum()))
 
 
 def smallest_p(n: int) -> float:
-    """The smallest p that n pairs can give: that of n positive differences, 2^-n. With zeros among the pairs n is the number of the others."""
-    return 0.5**n
+    """The smallest p that n pairs can give: that of n differences of one sign, 2^(1-n), and 1 of no pair.
+
+    With zeros among the pairs n is the number of the others.
+    """
+    return min(1.0, 2 * 0.5**n)
 
 
 def effect_size(differences: Sequence[float] | Array) -> float:
@@ -88,16 +97,16 @@ class PairedTest:
     superiority: float
     """Share of pairs in which the searcher is better, ties half."""
     p: float
-    """One-sided, uncorrected."""
+    """Two-sided, uncorrected."""
     corrected: float
     """By Holm over the `family` tests of the same measure."""
     family: int
     smallest: float
     """The smallest p that so many pairs can give, uncorrected."""
     smallest_corrected: float
-    """The same after the correction, if all pairs of all tests of the family spoke for their searchers."""
+    """The same after the correction, if in each test of the family all pairs spoke for one side."""
     attainable: float
-    """The same if all pairs that differ did."""
+    """The same if only the pairs that differ did."""
 
     @property
     def differing(self) -> int:
@@ -115,8 +124,14 @@ class PairedTest:
         return self.attainable <= LEVEL
 
     @property
+    def finding(self) -> str:
+        """What was shown, in words: "better" or "worse" where the corrected test and the interval both say so."""
+        return shown(self.low, self.high) if self.corrected <= LEVEL else NOTHING
+
+    @property
     def shown(self) -> bool:
-        return self.corrected <= LEVEL
+        """Whether a difference was, for better or for worse."""
+        return self.finding != NOTHING
 
 
 LEVEL = 0.05

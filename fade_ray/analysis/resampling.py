@@ -64,6 +64,9 @@ def percentiles(values: Array, confidence: float = 0.95) -> Interval:
     return Interval(float(low), float(high))
 
 
+NOTHING = "no difference shown"
+
+
 def shown(low: float, high: float) -> str:
-    """What the interval of a difference shows, in words; of NaN nothing."""
-    return "better" if low > 0 else "worse" if high < 0 else "no difference shown"
+    """What the two-sided interval of a difference shows, in words; of NaN nothing."""
+    return "better" if low > 0 else "worse" if high < 0 else NOTHING

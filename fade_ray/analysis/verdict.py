@@ -34,8 +34,8 @@ def _sentence(test: PairedTest) -> str:
     if math.isfinite(test.effect):
         numbers += f", d_z {test.effect:+.2f}"
     numbers += f", better with {test.superiority:.0%} of the seeds"
-    tested = f"one-sided signed-rank p = {_p(test.p)}, {_p(test.corrected)} after Holm over {_tests(test.family)}"
-    found = "better" if test.shown else f"no difference shown in favour of {test.searcher}"
+    tested = f"two-sided signed-rank p = {_p(test.p)}, {_p(test.corrected)} after Holm over {_tests(test.family)}"
+    found = test.finding
     if test.can_show and not test.differ_enough:
         found += f", and none could be: {differing(test)}"
     return f"{about}: {found} ({numbers}; {tested})."
@@ -55,7 +55,8 @@ def _powerless(tests: Sequence[PairedTest]) -> tuple[str, ...]:
     n = max(len(test.seeds) for test in weak)
     family = max(test.family for test in weak)
     together = max(sum(test.measure == measure for test in weak) for measure in {test.measure for test in weak})
-    needed = math.ceil(math.log2(together / LEVEL))  # what Holm multiplies by once all tests that can show have done so
+    # Two-sided, n pairs reach 2^(1-n); `together` is what Holm multiplies by once all tests that can show have done so.
+    needed = 1 + math.ceil(math.log2(together / LEVEL))
     return (
         f"With {_seeds(n)} no p can be below {_p(min(test.smallest for test in weak))}, and none below "
         f"{_p(min(test.smallest_corrected for test in weak))} after Holm over {_tests(family)}: whatever was found, no difference could have been "

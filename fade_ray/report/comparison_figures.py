@@ -273,8 +273,10 @@ def effects(comparison: Comparison) -> Picture | None:
     axes[1].set_xlabel(f"difference from {_baseline(comparison)} (percentage points)")
     family = max(test.family for test in tests)
     caption = (
-        f"Right of the dashed line: better than {_baseline(comparison)} on the same seeds. Bars: 95 % interval of the mean difference (Student's t). "
-        f"p: one-sided signed-rank test, corrected by Holm over {count(family, 'test')} of the same measure; filled markers: p at most 0.05."
+        f"Right of the dashed line: better than {_baseline(comparison)} on the same seeds. "
+        "Bars: 95 % interval of the mean difference (Student's t). "
+        f"p: two-sided signed-rank test, corrected by Holm over {count(family, 'test')} of the same measure. "
+        "Filled markers: a difference is shown (p at most 0.05, and the interval leaves 0 out)."
     )
     told = [f"{t.searcher} {100 * t.difference:+.2f} points, p {probability(t.corrected)}" for t in shown["final"]]
     return Picture("effects", f"Difference from {_baseline(comparison)}", figure, f"{listed(told)}.", caption)

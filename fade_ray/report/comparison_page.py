@@ -169,12 +169,22 @@ def verdict(comparison: Comparison | None) -> tuple[str, tuple[str, ...]]:
     if not any(test.seeds for test in tests):
         return "Nothing can be said yet: no two searchers have completed the same seed.", comparison.verdict
     against = " or ".join(comparison.baselines)
-    better = list(dict.fromkeys(test.searcher for test in tests if test.shown))
-    if not better:
-        return f"No difference shown: no searcher was shown to be better than {against}.", comparison.verdict
-    rest = [test.searcher for test in tests if test.searcher not in better]
-    others = f" No difference shown for {listed(list(dict.fromkeys(rest)))}." if rest else ""
-    return f"Shown to be better than {against}: {listed(better)}.{others}", comparison.verdict
+    if not any(test.shown for test in tests):
+        told = f"No difference shown: no searcher was shown to be better or worse than {against}."
+        return told, comparison.verdict
+    sentences = [f"Shown to be {word} than {against}: {names}." for word in FINDINGS if (names := _shown(tests, word))]
+    rest = dict.fromkeys(test.searcher for test in tests)
+    undecided = [name for name in rest if not any(t.shown for t in tests if t.searcher == name)]
+    others = [f"No difference shown for {listed(undecided)}."] if undecided else []
+    return " ".join([*sentences, *others]), comparison.verdict
+
+
+FINDINGS = ("better", "worse")
+
+
+def _shown(tests: Sequence[PairedTest], word: str) -> str:
+    """The searchers that a test has shown to be so, listed; "" without any."""
+    return listed(list(dict.fromkeys(test.searcher for test in tests if test.finding == word)))
 
 
 def headline(found: ComparisonRun) -> list[Row]:
@@ -259,7 +269,7 @@ def paired_table(comparison: Comparison) -> list[Row]:
 def conclusion(test: PairedTest) -> str:
     """What a test has shown, or why it could not."""
     if test.shown:
-        return "better"
+        return test.finding
     if not test.can_show:
         return "too few seeds to show one"
     return f"no difference shown{'' if test.differ_enough else f': {differing(test)}'}"

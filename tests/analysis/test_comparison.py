@@ -17,7 +17,7 @@ from scipy import stats
 from fade_ray.analysis.anytime import anytime, area, final, incumbents, top_reports
 from fade_ray.analysis.comparison import Comparison
 from fade_ray.analysis.comparison_tables import SCHEMAS, write_csv, write_parquet
-from fade_ray.analysis.paired_tests import effect_size, holm, paired_tests, signed_rank, superiority
+from fade_ray.analysis.paired_tests import effect_size, holm, paired_tests, signed_rank, smallest_p, superiority
 from fade_ray.analysis.resampling import bootstrap, t_interval
 from fade_ray.analysis.traces import Trace
 from spaces.errors import InvalidInput
@@ -72,17 +72,18 @@ def test_the_area_is_the_mean_of_a_fine_curve(found: list[tuple[float, float, fl
     assert (np.diff(anytime(one, np.linspace(0, 12, 50), 0.0).scores) >= 0).all()
 
 
-def test_five_positive_pairs_give_one_in_thirty_two() -> None:
-    assert signed_rank([1, 2, 3, 4, 5]) == 1 / 32
-    assert signed_rank([1, 1, 1, 1, 1]) == 1 / 32
-    assert signed_rank([-1, -2, -3, -4, -5]) == 1.0
+def test_five_pairs_of_one_sign_give_one_in_sixteen_on_either_side() -> None:
+    assert signed_rank([1, 2, 3, 4, 5]) == 1 / 16
+    assert signed_rank([1, 1, 1, 1, 1]) == 1 / 16
+    assert signed_rank([-1, -2, -3, -4, -5]) == 1 / 16
     assert signed_rank([0.0, 0.0]) == 1.0
+    assert [smallest_p(n) for n in (0, 1, 5)] == [1.0, 1.0, 1 / 16]
 
 
 def test_the_signed_rank_test_is_that_of_scipy_without_ties() -> None:
     for n in (4, 9, 20, 40):
         differences = np.random.default_rng(n).normal(0.3, 1, n)
-        expected = stats.wilcoxon(differences, alternative="greater", method="exact").pvalue
+        expected = stats.wilcoxon(differences, alternative="two-sided", method="exact").pvalue
         assert signed_rank(differences) == pytest.approx(expected, rel=1e-9)
 
 
@@ -93,7 +94,9 @@ def test_with_ties_and_zeros_it_is_the_share_of_all_signs(differences: list[int]
     ranks = stats.rankdata(np.abs(data))[data != 0]
     found = ranks[data[data != 0] > 0].sum()
     sums = [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=len(ranks))]
-    assert signed_rank(data / 7) == pytest.approx(np.mean(np.asarray(sums) >= found - 1e-9))
+    upper, lower = np.mean(np.asarray(sums) >= found - 1e-9), np.mean(np.asarray(sums) <= found + 1e-9)
+    assert signed_rank(data / 7) == pytest.approx(min(1.0, 2 * min(upper, lower)))
+    assert signed_rank(-data / 7) == signed_rank(data / 7)
 
 
 def test_the_signed_rank_test_keeps_its_level() -> None:
@@ -142,41 +145,51 @@ def test_identical_traces_show_no_difference() -> None:
     assert [summary.rank for summary in found.summaries] == [1.5, 1.5]
 
 
-def test_a_better_searcher_is_said_to_be_better_and_a_worse_one_is_not() -> None:
+def test_a_better_searcher_is_said_to_be_better_and_a_worse_one_to_be_worse() -> None:
     traces = [trace("random", seed, 0.5) for seed in range(8)]
     traces += [trace("fade", seed, 0.6 + seed / 100) for seed in range(8)]
     traces += [trace("bayes", seed, 0.4 - seed / 100) for seed in range(8)]
     found = Comparison.of(traces, floor=0.1)
     fade, bayes = (test for test in found.tests if test.measure == "final")
-    assert (fade.p, fade.corrected, fade.family, fade.shown) == (1 / 256, 2 / 256, 2, True)
-    assert (bayes.p, bayes.corrected, bayes.shown) == (1.0, 1.0, False)
+    assert (fade.p, fade.corrected, fade.family, fade.finding) == (1 / 128, 2 / 128, 2, "better")
+    assert (bayes.p, bayes.corrected, bayes.finding) == (1 / 128, 2 / 128, "worse")
     assert fade.difference == pytest.approx(0.135)
     assert "fade against random, the final report, 8 seeds: better (mean difference +13.50 points" in found.verdict[0]
-    assert "no difference shown in favour of bayes" in found.verdict[1]
+    assert "bayes against random, the final report, 8 seeds: worse (mean difference -13.50 points" in found.verdict[1]
     assert [summary.rank for summary in found.summaries] == [2, 1, 3]
+
+
+def test_nothing_is_better_beside_an_interval_that_holds_0() -> None:
+    """Many small gains and one large loss: the ranks speak for the searcher, the mean for nobody."""
+    traces = [trace("random", seed, 0.5) for seed in range(12)]
+    traces += [trace("fade", seed, 0.51 + seed / 1000) for seed in range(11)] + [trace("fade", 11, 0.3)]
+    test = Comparison.of(traces).tests[0]
+    assert test.corrected <= 0.05
+    assert test.low < 0 < test.high
+    assert (test.finding, test.shown) == ("no difference shown", False)
 
 
 def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> None:
     traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.9)) for seed in range(4)]
     found = Comparison.of(traces)
     assert not any(test.shown for test in found.tests)
-    assert "With 4 seeds no p can be below 0.062" in found.verdict[-1]
-    assert "at least 5 seeds" in found.verdict[-1]
+    assert "With 4 seeds no p can be below 0.125" in found.verdict[-1]
+    assert "at least 6 seeds" in found.verdict[-1]
 
 
 def test_where_few_seeds_differ_the_sentence_of_that_test_says_so() -> None:
-    """Pairs without a difference cannot speak for anyone: one that differs gives p = 1/2 at best, whatever the number of seeds."""
-    traces = [trace(name, seed, 0.5) for name in ("random", "fade", "bayes", "evolution") for seed in range(6)]
-    traces[6] = trace("fade", 0, 0.9)
-    traces[12:18] = [trace("bayes", seed, 0.9) for seed in range(6)]
+    """Pairs without a difference cannot speak for anyone: one that differs gives p = 1 at best, whatever the number of seeds."""
+    traces = [trace(name, seed, 0.5) for name in ("random", "fade", "bayes", "evolution") for seed in range(8)]
+    traces[8] = trace("fade", 0, 0.9)
+    traces[16:24] = [trace("bayes", seed, 0.9) for seed in range(8)]
     found = Comparison.of(traces)
     fade, bayes, evolution = (test for test in found.tests if test.measure == "final")
-    assert (fade.p, fade.attainable, fade.can_show, fade.differ_enough) == (0.5, 1.0, True, False)
-    assert (bayes.differing, bayes.attainable, bayes.differ_enough) == (6, 3 / 64, True)
-    assert (evolution.differing, evolution.smallest) == (0, 1 / 64)
+    assert (fade.p, fade.attainable, fade.can_show, fade.differ_enough) == (1.0, 1.0, True, False)
+    assert (bayes.differing, bayes.attainable, bayes.differ_enough) == (8, 3 / 128, True)
+    assert (evolution.differing, evolution.smallest) == (0, 1 / 128)
     sentences = found.verdict[:3]
-    assert "no difference shown in favour of fade, and none could be: only 1 of 6 seeds differs (" in sentences[0]
-    assert "none of 6 seeds differs (" in sentences[2]
+    assert "no difference shown, and none could be: only 1 of 8 seeds differs (" in sentences[0]
+    assert "none of 8 seeds differs (" in sentences[2]
     assert "differ" not in sentences[1].replace("mean difference", "")
 
 
@@ -197,8 +210,8 @@ def test_few_seeds_of_one_searcher_do_not_count_against_the_others() -> None:
     counts = {"random": 20, "fade": 20, "evolution": 20, "bayes": 3}
     found = Comparison.of([trace(name, seed, 0.5) for name, count in counts.items() for seed in range(count)])
     assert [test.can_show for test in found.tests] == [True, True, False] * 2
-    assert "With 3 seeds no p can be below 0.125" in found.verdict[-1]
-    assert "at least 5 seeds" in found.verdict[-1]  # of bayes alone: Holm multiplies the last p by 1
+    assert "With 3 seeds no p can be below 0.250" in found.verdict[-1]
+    assert "at least 6 seeds" in found.verdict[-1]  # of bayes alone: Holm multiplies the last p by 1
 
 
 def test_partial_traces_are_reported_and_left_out() -> None:

@@ -30,7 +30,7 @@ def write(folder: Path, **files: Any) -> None:
 
 
 def synthetic_traces(
-    seeds: int = 6,
+    seeds: int = 8,
     evaluations: int = 12,
     searchers: Sequence[str] = tuple(SKILL),
     partial: Sequence[tuple[str, int]] = (),

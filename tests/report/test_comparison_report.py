@@ -65,11 +65,11 @@ def test_a_finished_comparison(finished: Path) -> None:
     for sentence in json.loads((finished / "comparison.json").read_text())["verdict"]:
         assert sentence in page.text
     assert page.source.index("Verdict") < page.source.index("<svg")
-    assert "finished 23 of 24 searches complete." in page.text
+    assert "finished 31 of 32 searches complete." in page.text
     assert "1 partial, left out of means and tests" in page.text
     assert "bayes 2 partial 6 6 k" in page.text, "the search that did not come to its end is marked"
-    assert "5 (+ 1 partial)" in page.text
-    assert "All 282 trials" in page.text
+    assert "7 (+ 1 partial)" in page.text
+    assert "All 378 trials" in page.text
     assert "chance level 10.0 %" in page.text
     assert "fade-ray compare --seeds 0 1 2" in page.text
     assert "data.name digits" in page.text
@@ -111,16 +111,22 @@ def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
 
 def test_a_verdict_claims_no_more_than_the_tests() -> None:
     alike = Comparison.of(synthetic_traces(searchers=("random", "bayes")), "random")
-    assert verdict(alike)[0] == "No difference shown: no searcher was shown to be better than random."
+    assert verdict(alike)[0] == "No difference shown: no searcher was shown to be better or worse than random."
     few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
     assert verdict(few)[0].startswith("No difference shown")
-    assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.25 at best"
+    assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.5 at best"
     traces = synthetic_traces(searchers=("random", "fade"))
     same = {trace.seed: trace for trace in traces if trace.searcher == "random"}
     traces = [replace(same[t.seed], searcher="fade") if t.searcher == "fade" and t.seed else t for t in traces]
-    assert paired_table(Comparison.of(traces, "random"))[0][-1] == "no difference shown: only 1 of 6 seeds differs"
+    assert paired_table(Comparison.of(traces, "random"))[0][-1] == "no difference shown: only 1 of 8 seeds differs"
     single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
     assert verdict(single)[0].startswith("Nothing can be said yet")
+
+
+def test_harm_is_said_as_plainly_as_gain() -> None:
+    harmed = Comparison.of(synthetic_traces(searchers=("random", "fade")), "fade")
+    assert verdict(harmed)[0] == "Shown to be worse than fade: random."
+    assert paired_table(harmed)[0][-1] == "worse"
 
 
 def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> None:
@@ -131,7 +137,7 @@ def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> Non
     assert picture is not None
     (axis,) = picture.figure.axes
     for name, band, line in zip(SKILL, comparison.bands, axis.lines, strict=True):
-        assert line.get_label() == f"{name} (6 seeds)"
+        assert line.get_label() == f"{name} (8 seeds)"
         heights = np.asarray(line.get_ydata(), float)
         assert heights[:-1] == pytest.approx(100 * np.asarray(band.mean), nan_ok=True)
         first = float(np.asarray(line.get_xdata())[np.isfinite(heights)][0])
@@ -182,7 +188,7 @@ def test_the_forest_plot_shows_the_tests() -> None:
     assert filled == [test.shown for test in tests]
     assert len(set(filled)) == 2
     texts = [text.get_text() for text in axis.texts]
-    assert texts[0].startswith("better in 100 % of 6 pairs")
+    assert texts[0].startswith("better in 100 % of 8 pairs")
     heights = [text.xy[1] for text in axis.texts]
     assert heights == [0, 1, 2], "each beside its searcher"
 
