@@ -9,6 +9,7 @@ from searchers.paths import best_paths
 from searchers.points import ScoredPoint
 from searchers.random_search import RandomSearch
 from searchers.retraining import WithRetraining
+from searchers.size_search import SizeSearch
 from searchers.stencils import stencil
 from searchers.steps import pseudo_gradient, step
 
@@ -23,6 +24,7 @@ __all__ = [
     "Proposal",
     "RandomSearch",
     "ScoredPoint",
+    "SizeSearch",
     "WithRetraining",
     "best_paths",
     "pseudo_gradient",

@@ -1,7 +1,7 @@
 """What a rank study comes to: the numbers of its file."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ from fade_ray.analysis.rank_courses import Course, equal_computation, known
 from fade_ray.analysis.rank_measures import mean_correlation, spearman
 from fade_ray.analysis.rank_records import Alone, RankRun, Rows
 from fade_ray.analysis.resampling import t_interval
-from spaces import Dag, HyperArchitecture
-from spaces.nasbench_macro import Block, MacroTable
+from spaces import HyperArchitecture
+from spaces.nasbench_macro import MacroTable
+from spaces.sizes import size_of
 
 REPEATS_SEED = 0
 
@@ -91,21 +92,14 @@ def _rows(runs: Sequence[RankRun]) -> range:
     return range(len(runs[0].epochs[-1].weights))
 
 
-SIZES: dict[type, tuple[str, Callable[[Any], float]]] = {
-    Dag: ("the number of their operations", lambda dag: dag.operations),
-    Block: ("the sizes of their blocks", lambda block: block.number),
-}
-"""By the kind of cell: what a rank without any training goes by."""
-
-
 def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> dict[str, Any] | None:
     """The baseline of a study, {"name", "spearman"}: of the sum of the cells' sizes with the mean accuracies; None where all sizes are equal."""
-    name, size = SIZES[type(hyper.rows[0][0])]
+    size = size_of(hyper.rows[0][0])
     distinct = hyper.distinct()
-    sizes = [sum(size(row[k]) for row, k in zip(distinct, one.choice, strict=True)) for one in alone]
+    sizes = [sum(size.of(row[k]) for row, k in zip(distinct, one.choice, strict=True)) for one in alone]
     if len(set(sizes)) < 2:
         return None
     return {
-        "name": name,
+        "name": size.name,
         "spearman": float(spearman(np.array(sizes), np.array([np.mean(o.accuracies) for o in alone]))),
     }

@@ -28,7 +28,9 @@ class ReplayConfig:
     searchers: tuple[str, ...] = ("fade", "random", "evolution")
     """By name, separated by blanks or commas: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper (the paper's
     walk, on this replay's ranks) and parts of FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares, fade-distinct,
-    fade-normalised, fade-momentum, fade-population, fade-wide; fade-blind (a control: fade, with its weights exchanged at random)."""
+    fade-normalised, fade-momentum, fade-population, fade-wide; fade-blind (a control: fade, with its weights exchanged
+    at random); by-size (a control without any search: the largest architectures first, by the sum of their blocks' sizes or, on
+    NAS-Bench-201, by the weights of their convolutions)."""
     seeds: int = 100
     """Seeds 0, 1, ... of each searcher."""
     bayes_seeds: int = 5

@@ -7,7 +7,7 @@ from typing import Any
 
 from fade_ray.replay.objective import RankModel
 from fade_ray.searches import PARTS, UNLIMITED, WALK
-from searchers import AnchorSearch, AskTell, BayesSearch, EvolutionSearch, RandomSearch
+from searchers import AnchorSearch, AskTell, BayesSearch, EvolutionSearch, RandomSearch, SizeSearch
 from spaces.feature_space import FeatureSpace
 
 Builder = Callable[[FeatureSpace, int, int], AskTell]
@@ -48,6 +48,10 @@ def _evolution(space: FeatureSpace, depth: int, seed: int) -> AskTell:
     return EvolutionSearch(space, depth, UNLIMITED, seed=seed)
 
 
+def _by_size(space: FeatureSpace, depth: int, seed: int) -> AskTell:
+    return SizeSearch(space, depth, UNLIMITED, seed=seed)
+
+
 SEARCHERS: dict[str, Replayer] = {
     "fade": Replayer(partial(_anchor, **WALK)),
     "random": Replayer(partial(_random, evaluations=1)),
@@ -58,6 +62,8 @@ SEARCHERS: dict[str, Replayer] = {
     "bayes-median": Replayer(partial(_bayes, evaluations=5)),
     "bayes-joint": Replayer(partial(_bayes, joint=True)),
     **{name: Replayer(partial(_anchor, **options)) for name, options in PARTS.items()},
+    # a control without any search: the largest first
+    "by-size": Replayer(_by_size),
     # a control: what is left of FaDE where its ranks say nothing
     "fade-blind": Replayer(partial(_anchor, **WALK), {"permuted": True}),
 }

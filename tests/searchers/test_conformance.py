@@ -19,6 +19,7 @@ from searchers import (
     Outcome,
     Proposal,
     RandomSearch,
+    SizeSearch,
     WithRetraining,
 )
 from spaces import nasbench_macro
@@ -81,6 +82,10 @@ def evolution(seed: int, space: Space = graphs, depth: int = 2) -> EvolutionSear
     )
 
 
+def by_size(seed: int, space: Space = graphs, depth: int = 2) -> SizeSearch:
+    return SizeSearch(space(), depth, trials=7, seed=seed, max_retries=RETRIES)
+
+
 def retrained(inner: AskTell, seed: int) -> WithRetraining:
     return WithRetraining(inner, epochs=7, repeats=2, seed=seed, max_retries=RETRIES)
 
@@ -115,6 +120,8 @@ CASES: dict[str, Case] = {
     "bayes, macro": Case(lambda seed: bayes(seed, macro, iterations=2), 4, macro),
     "evolution": Case(evolution, 12),
     "evolution, macro": Case(lambda seed: evolution(seed, macro, depth=8), 12, macro),
+    "by size": Case(by_size, 7),
+    "by size, macro": Case(lambda seed: by_size(seed, macro, depth=8), 7, macro),
     "anchor, retrained": Case(lambda seed: retrained(anchor(seed), seed), 6 + 2),
     "population, retrained": Case(lambda seed: retrained(population(seed), seed), 36 + 2),
     "random, retrained": Case(lambda seed: retrained(random_search(seed), seed), 18 + 2),

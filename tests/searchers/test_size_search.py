@@ -1,0 +1,58 @@
+"""The largest first: every architecture once, in an order that ignores what it is told."""
+
+from itertools import product
+
+import numpy as np
+import pytest
+
+from searchers import Outcome, SizeSearch
+from spaces import nasbench_cell, nasbench_macro
+from spaces.dag import Dag
+from spaces.errors import InvalidInput
+from spaces.feature_space import FeatureSpace, GraphSpace
+from spaces.sizes import SIZES, size_of
+
+
+def order(space: FeatureSpace, depth: int, seed: int = 0, trials: int = 1000, accuracy: float = 0.5) -> list[str]:
+    """The codes of all architectures that are asked for, in that order."""
+    search = SizeSearch(space, depth, trials, seed=seed)
+    codes = []
+    while (proposal := search.ask()) is not None:
+        codes.append(proposal.hyper.code())
+        search.tell(proposal.id, Outcome(accuracy=accuracy))
+    return codes
+
+
+def test_every_architecture_once_the_largest_first() -> None:
+    codes = order(nasbench_macro.space(), depth=3)
+    sizes = [sum(int(row[-1]) for row in code.split("/")) for code in codes]
+    assert sizes == sorted(sizes, reverse=True)
+    expected = {"/".join(f"block.{n}" for n in numbers) for numbers in product(range(3), repeat=3)}
+    assert len(codes) == len(expected)
+    assert set(codes) == expected
+
+
+def test_the_seed_draws_the_order_within_a_size_and_no_outcome_changes_it() -> None:
+    space = nasbench_macro.space()
+    assert order(space, 4, seed=1) == order(space, 4, seed=1, accuracy=0.9) != order(space, 4, seed=2)
+    assert order(space, 4, trials=5) == order(space, 4)[:5]
+
+
+def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
+    """Parameters of one cell with C channels: C^2 (9 n3 + n1) + 2 C (n3 + n1), from the definition of its convolutions."""
+    space = nasbench_cell.space()
+    size = np.array([size_of(cell).of(cell) for cell in space.cells])
+    three, one = (
+        np.array([nasbench_cell.CELL_FEATURES[n].raw(c) for c in space.cells]) for n in ("conv_3x3", "conv_1x1")
+    )
+    parameters = 16**2 * (9 * three + one) + 2 * 16 * (three + one)
+    ranks = np.unique(parameters, return_inverse=True)[1]
+    assert (np.unique(size, return_inverse=True)[1] == ranks).all()
+
+
+def test_what_cannot_be_put_into_order_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="architectures <= 1,000,000"):
+        SizeSearch(GraphSpace.create(), depth=3, trials=5)
+    assert set(SIZES) >= {Dag}
+    with pytest.raises(InvalidInput, match="kind of cell with a size"):
+        size_of("no cell")  # type: ignore[arg-type]
