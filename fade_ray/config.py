@@ -154,6 +154,10 @@ class RunConfig:
         )
 
 
+SCALE_ESTIMATORS = ("straight-through-sampled",)
+"""Architecture gradients that are made of the scale of the drawn candidates' outputs alone."""
+
+
 @dataclass(frozen=True)
 class Config:
     """A whole run."""
@@ -181,7 +185,16 @@ class Config:
             carry_weights=self.outer.carry_weights,
             share=self.network.share,
         )
-
+        norm, estimator = self.network.norm, self.architecture.estimator
+        require(
+            norm == "none" or estimator not in SCALE_ESTIMATORS,
+            f"norm == none with {estimator}",
+            "This estimator knows of a row only <dL/d out, out>, how the loss changes with the scale of the row's output, and "
+            "a BatchNorm behind it undoes any scale: the gradient is 0 up to rounding, and the ranks are those of the start. "
+            "(With norm == operation so it is in all rows but the last.) Use --norm none, or another --estimator.",
+            norm=norm,
+            estimator=estimator,
+        )
         warm_up, epochs = self.architecture.warm_up, self.outer.rank_epochs
         require(
             warm_up < epochs, "warm_up < rank_epochs", "Else no rank is learned.", warm_up=warm_up, rank_epochs=epochs

@@ -37,10 +37,11 @@ SETTINGS: dict[str, ArchitectureConfig] = {
     "paper": RECIPES["paper"].architecture,
     "exact": ArchitectureConfig(estimator="straight-through-exact", draw="weighted"),
     "exact, uniform": ArchitectureConfig(estimator="straight-through-exact", draw="uniform"),
-    "sampled": ArchitectureConfig(estimator="straight-through-sampled", draw="weighted"),
     "score": ArchitectureConfig(estimator="score-function", draw="weighted"),
     "score, uniform": ArchitectureConfig(estimator="score-function", draw="uniform"),
 }
+"""The records hold "sampled" too: straight-through of the drawn candidate alone, which BatchNorm behind the rows leaves
+without a gradient, and which `Config` refuses since."""
 
 
 @dataclass(frozen=True)

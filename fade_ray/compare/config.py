@@ -21,7 +21,8 @@ class ContestConfig:
     """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint; fade-paper (the paper's walk; its training, by
     default a score function with uniform draws, is ours) and parts of FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares,
     fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold, fade-weight-paths, fade-split, fade-marginal, fade-exact,
-    fade-sampled (these two draw by the weights, too); fade-blind (a control: its hyper-architectures learn nothing, at the same price)."""
+    fade-sampled (these two draw by the weights, too, and fade-sampled needs --norm none); fade-blind (a control: its hyper-architectures learn
+    nothing, at the same price)."""
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds of each searcher."""
     baseline: str = "random"

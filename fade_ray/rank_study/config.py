@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from fade_ray.config import RECIPES, Config, DataConfig, OuterConfig, RunConfig, build, plain
+from fade_ray.config import RECIPES, SCALE_ESTIMATORS, Config, DataConfig, OuterConfig, RunConfig, build, plain
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
 from spaces.errors import InvalidInput, require, require_known
@@ -52,7 +52,8 @@ class StudyConfig:
     settings: tuple[str, ...] = ("default",)
     """How the hyper-architecture is trained: default (the flags as they are); one thing changed over them: separate, shared, score-weighted,
     score-uniform, score-split, marginal, late (logits move in the second half of the epochs only), marginal-late, blind (a control:
-    the logits follow permuted losses), weight-paths, exact, exact-uniform, sampled, penalty, penalty-by-cell; all of the architecture's: paper."""
+    the logits follow permuted losses), weight-paths, exact, exact-uniform, sampled (needs --norm none), penalty,
+    penalty-by-cell; all of the architecture's: paper."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Trainings of each setting."""
     cells: Literal["graphs", "nasbench-macro"] = "graphs"
@@ -108,6 +109,8 @@ class RankStudyConfig:
     """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
+        if self.study.cells == "nasbench-macro":
+            self._check_blocks()
         trainings = {name: self._training(name) for name in self.study.settings}
         for training in trainings.values():
             alike = [name for name, other in trainings.items() if other == training]
@@ -116,6 +119,18 @@ class RankStudyConfig:
                     f"Settings must differ in what they train, but with these options {alike} are the same training, which would be paid for "
                     f"{len(alike)} times. Leave all but one of them out."
                 )
+
+    def _check_blocks(self) -> None:
+        """InvalidInput for a setting whose gradient the blocks' own BatchNorm undoes, whatever `network.norm` is."""
+        for name in self.study.settings:
+            estimator = SETTINGS[name].architecture.get("estimator", self.architecture.estimator)
+            require(
+                estimator not in SCALE_ESTIMATORS,
+                f"no {estimator} with nasbench-macro",
+                "It knows of a row only how the loss changes with the scale of its output, which the BatchNorm of the next "
+                "block undoes behind the last row of each stage. Leave the setting out, or choose another --estimator.",
+                setting=name,
+            )
 
     def _training(self, setting: str) -> Config:
         """Equal for settings that train the same: blocks of NAS-Bench-Macro have no operations to share."""

@@ -10,11 +10,11 @@ from rich.console import Console
 
 from fade_ray.compare.history import EnteredHistory
 from fade_ray.compare.job import EntryJob
-from fade_ray.config import Config
+from fade_ray.config import Config, build
 from fade_ray.data import Splits
 from fade_ray.images import load_images
 from fade_ray.nn import chain_layout
-from fade_ray.rank_study.config import RankStudyConfig
+from fade_ray.rank_study.config import RankStudyConfig, StudyConfig
 from fade_ray.rank_study.results import of_table, rank_runs, trained_alone, truth_part
 from fade_ray.rank_study.summary import by_size, summary_of, table_of
 from fade_ray.rank_study.trials import ALONE, check_sample, hyper_architecture, search
@@ -26,7 +26,7 @@ from searchers.contest import Entered
 from spaces.nasbench_macro import MacroTable
 
 from .engines import carry_out, interruptible, recording
-from .folder import RunKind, check_kind, check_same_run, command_line, run_folder, stored, write_json
+from .folder import RunKind, check_kind, check_same_run, command_line, read_json, run_folder, write_json
 from .grid_watchers import GridProgress
 from .session import Session, Watcher
 from .tensorboard import TensorBoard
@@ -102,12 +102,9 @@ def finish_rank_study(folder: Path) -> None:
     """Everything that is made from the records alone: ranks.json and the report."""
     from fade_ray.report.rank_page import write_rank_report
 
-    check_kind(folder, RANK_STUDY)
-    config = stored(folder, RANK_STUDY)
-    assert config is not None
+    study, depth = asked(folder)
     history = EnteredHistory.read(folder / "records.jsonl")
-    study = config.study
-    hyper = hyper_architecture(study, config.network.depth)
+    hyper = hyper_architecture(study, depth)
     runs = rank_runs(history, study.settings)
     table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
     alone = trained_alone(history, hyper) if table is None else of_table(table)
@@ -122,6 +119,18 @@ def finish_rank_study(folder: Path) -> None:
     }
     write_json(folder / "ranks.json", found | {"verdict": in_words(found)})
     write_rank_report(folder)
+
+
+def asked(folder: Path) -> tuple[StudyConfig, int]:
+    """What the study in `folder` asked for, and its depth.
+
+    Not its whole configuration: studies of before a rule about trainings (as that against `SCALE_ESTIMATORS` with BatchNorm)
+    still have results to show. Raises InvalidInput for a directory of something else.
+    """
+    check_kind(folder, RANK_STUDY)
+    values = read_json(folder / "config.json")
+    study: StudyConfig = build(StudyConfig, values["study"], "study.")
+    return study, int(values["network"]["depth"])
 
 
 def print_ranks(folder: Path, console: Console) -> None:

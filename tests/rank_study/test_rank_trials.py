@@ -6,6 +6,8 @@ from itertools import product
 import numpy as np
 import pytest
 
+from fade_ray.compare.config import CompareConfig, ContestConfig
+from fade_ray.nn import NetworkConfig
 from fade_ray.rank_study.config import SETTINGS, RankStudyConfig, StudyConfig
 from fade_ray.rank_study.trials import ALONE, graphs, hyper_architecture, search, stratified
 from fade_ray.training.config import ArchitectureConfig, TrainConfig
@@ -86,11 +88,23 @@ def test_a_table_takes_the_place_of_the_sample():
 
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_is_a_configuration(name):
-    config = RankStudyConfig(study=StudyConfig(settings=(name,)))
+    norm = "none" if name == "sampled" else "row"
+    config = RankStudyConfig(study=StudyConfig(settings=(name,)), network=NetworkConfig(share=False, norm=norm))
     one = config.config(name)
     assert one.network.share == (name == "shared")
     assert one.outer.rank_epochs == 50
     assert RankStudyConfig.from_dict(config.to_dict()) == config
+
+
+def test_a_gradient_that_a_norm_undoes_is_refused_before_any_work():
+    with pytest.raises(InvalidInput, match="Use --norm none"):
+        RankStudyConfig(StudyConfig(settings=("default", "sampled")))
+    macro = StudyConfig(settings=("sampled",), cells="nasbench-macro", table="t.parquet")
+    with pytest.raises(InvalidInput, match="behind the last row of each stage"):
+        RankStudyConfig(macro, network=NetworkConfig(share=False, norm="none"))
+    with pytest.raises(InvalidInput, match="Use --norm none"):
+        CompareConfig(ContestConfig(searchers=("fade-sampled", "random")))
+    CompareConfig(ContestConfig(searchers=("fade-sampled", "random")), network=NetworkConfig(norm="none"))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,8 @@ from fade_ray.config import DataConfig, RunConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.rank_study.config import RankStudyConfig, StudyConfig
 from fade_ray.run.engines import Interrupted
-from fade_ray.run.rank_study import prepare_rank_study, rank_study
+from fade_ray.run.folder import stored
+from fade_ray.run.rank_study import RANK_STUDY, asked, prepare_rank_study, rank_study
 from fade_ray.run.status import status
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from spaces import nasbench_macro
@@ -120,3 +121,12 @@ def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
 def test_studies_that_cannot_be_are_refused_before_any_work(tmp_path: Path, study: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput, match=words):
         prepare_rank_study(small(tmp_path, **study))
+
+
+def test_a_study_of_before_a_rule_about_trainings_still_has_results() -> None:
+    """Its setting `sampled` with BatchNorm behind the rows is refused today."""
+    folder = Path(__file__).parents[2] / "docs" / "results" / "ranks-cifar10-sizes"
+    study, depth = asked(folder)
+    assert ("sampled" in study.settings, depth) == (True, 4)
+    with pytest.raises(InvalidInput, match="Use --norm none"):
+        stored(folder, RANK_STUDY)

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
+from fade_ray.config import Config
 from fade_ray.nn import (
     ChainNetwork,
     NetworkConfig,
@@ -99,14 +100,35 @@ def test_sampled_straight_through_leaves_the_other_terms_out(seed: int) -> None:
     assert not torch.allclose(estimate.grad, dense, rtol=1e-2)  # another estimator, not a faster form of the same
 
 
-def test_a_norm_behind_the_row_leaves_the_sampled_gradient_without_signal() -> None:
-    # the loss does not depend on the scale of a normalised row's output, so <dL/d out, out> = 0 up to the norm's epsilon
-    def size(norm: str) -> float:
-        generator = torch.Generator().manual_seed(0)
-        arguments = (network(norm), batch(), logits(), MASK, no_penalty, ArchitectureConfig(), generator)
-        return float(ESTIMATORS["straight-through-sampled"](*arguments).grad.abs().max())
+def scales(norm: str) -> tuple[Tensor, Tensor]:
+    """[d] each: <dL/d out, y_k> of the drawn candidate k of every row, and the largest of the others', as absolute values."""
+    net, (images, labels), path = network(norm).train(), batch(), (2, 0, 1)
+    drawn = F.one_hot(torch.tensor(path), 3).bool()
+    gates = drawn.double().requires_grad_(True)
+    with still(net):
+        (grad,) = torch.autograd.grad(F.cross_entropy(net(images, path, gates, others=True), labels), gates)
+    return grad[drawn].abs(), grad.masked_fill(drawn, 0.0).abs().amax(dim=1)
 
-    assert size("row") < 1e-3 * size("none")
+
+def test_a_norm_behind_a_row_leaves_the_sampled_gradient_without_signal() -> None:
+    """The loss does not depend on the scale of what is normalised, so <dL/d out, out> = 0 up to the norm's epsilon."""
+    drawn, others = scales("none")
+    assert (drawn > 0.1 * others).all()
+    drawn, others = scales("row")
+    assert (drawn < 1e-3 * others).all()
+    drawn, others = scales("operation")  # here the operations of the next row normalise, and none follows the last
+    assert (drawn[:-1] < 1e-3 * others[:-1]).all()
+    assert drawn[-1] > 0.1 * others[-1]
+
+
+@pytest.mark.parametrize("norm", ["row", "operation"])
+def test_a_run_of_the_sampled_gradient_with_a_norm_is_refused(norm: str) -> None:
+    sampled = ArchitectureConfig(estimator="straight-through-sampled")
+    with pytest.raises(InvalidInput, match="Use --norm none"):
+        Config(network=NetworkConfig(norm=norm), architecture=sampled)  # type: ignore[arg-type]
+    Config(network=NetworkConfig(norm="none"), architecture=sampled)
+    for other in set(ESTIMATORS) - {"straight-through-sampled"}:
+        Config(network=NetworkConfig(norm=norm), architecture=ArchitectureConfig(estimator=other))  # type: ignore[arg-type]
 
 
 def test_weight_gradient_of_the_drawn_path_is_the_dense_one() -> None:
