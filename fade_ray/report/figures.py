@@ -4,6 +4,7 @@ Figure numbers in the docstrings are those of the FaDE paper.
 """
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +78,7 @@ def _trajectory(axis: Axes, x: npt.NDArray[np.int64], y: Array, k: int, alpha: f
 
 
 def accuracy_over_iterations(history: History) -> Picture | None:
-    """Accuracy of the evaluated architectures over the iterations, with its regression (Fig. 7)."""
+    """Accuracy of the evaluated architectures over the iterations, with its regression over them (Fig. 7)."""
     evaluations = history.evaluations
     if not evaluations:
         return None
@@ -85,7 +86,8 @@ def accuracy_over_iterations(history: History) -> Picture | None:
     walks = sorted({e.walk for e in evaluations})
     figure = new_figure(3.8)
     axis = figure.subplots()
-    regression = regress(x, y)
+    means = architecture_means(history)
+    regression = regress(*zip(*means, strict=True))
     limits = [min(y), max(y)]
     if regression is not None:
         grid = np.linspace(min(x), max(x), 200)
@@ -104,7 +106,7 @@ def accuracy_over_iterations(history: History) -> Picture | None:
     count_axis(axis, "iteration")
     axis.set_ylabel("accuracy on the architecture split (%)")
     figure.legend(*axis.get_legend_handles_labels(), loc="outside upper left", ncols=6)
-    said = regression_text(regression, len(evaluations))
+    said = regression_text(regression, len(means), len(evaluations))
     alt = f"{count(len(y), 'evaluation')} between {percent(min(y))} and {percent(max(y))}. {said}"
     return Picture("accuracy", "Evaluation accuracy over the search", figure, alt, said)
 
@@ -118,19 +120,35 @@ def accuracy_limits(accuracies: Sequence[float], wanted: Sequence[float]) -> tup
     return 100 * max(bottom, -0.005), 100 * min(top, 1.005)
 
 
-def regression_text(regression: Regression | None, n: int) -> str:
-    """What the regression says, no more than the number of evaluations allows."""
-    if n < 3:
-        return f"{count(n, 'evaluation')}: too few for a regression (it takes 3), so nothing is said of a trend."
+def architecture_means(history: History) -> list[tuple[float, float]]:
+    """(iteration, accuracy) of each architecture, means over its trainings, in the order of their first.
+
+    Trainings of one architecture share it: counted one by one they would make a trend of what a few architectures say.
+    """
+    trainings: dict[str, list[tuple[float, float]]] = {}
+    for e in history.evaluations:
+        trainings.setdefault(history.proposals[e.id].hyper.code(), []).append((float(e.iteration), e.accuracy))
+    return [(fmean(x for x, _ in points), fmean(y for _, y in points)) for points in trainings.values()]
+
+
+def regression_text(regression: Regression | None, architectures: int, evaluations: int) -> str:
+    """What the regression over `architectures` says, no more than their number allows."""
+    among = count(architectures, "architecture")
+    if evaluations > architectures:
+        among += f" in {count(evaluations, 'evaluation')}"
+    if architectures < 3:
+        return f"{among}: too few for a regression (it takes 3), so nothing is said of a trend."
     if regression is None:
-        return f"All {n} evaluations belong to one iteration: nothing can be said of a trend."
+        return f"All of {among} belong to one iteration: nothing can be said of a trend."
     slope = f"Linear regression: {100 * regression.slope:+.3f} percentage points per iteration"
     if regression.r is None or regression.p is None:
-        return f"{slope}; all {n} accuracies are equal, so their correlation is undefined."
+        return f"{slope}; the accuracies of {among} are all equal, so their correlation is undefined."
     verdict = "a trend at the 5 % level" if regression.p < 0.05 else "no trend at the 5 % level"
+    repeated = " (trainings of one architecture are one point, their mean)" if evaluations > architectures else ""
     return (
-        f"{slope}, with its 95 % confidence band; Pearson r\u00a0=\u00a0{regression.r:.2f} (p\u00a0{probability(regression.p)}, "
-        f"n\u00a0=\u00a0{n}): {verdict}. One run, and its evaluations are taken as independent."
+        f"{slope}, with its 95 % confidence band; Pearson r\u00a0=\u00a0{regression.r:.2f} "
+        f"(p\u00a0{probability(regression.p)}, n\u00a0=\u00a0{architectures}): {verdict}. "
+        f"One run, and its architectures are taken as independent{repeated}."
     )
 
 

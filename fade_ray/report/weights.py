@@ -148,10 +148,10 @@ def last_weights(history: History) -> tuple[str, list[int], list[Array], list[li
 
 
 def entropy_shares(rows: Sequence[Array]) -> list[Array]:
-    """Per row [T]: entropy of its weights [T, n] over log n, 1 where n = 1 leaves no choice."""
+    """Per row [T]: entropy of its weights [T, n] over log n, 0 where n = 1: all weight is on one candidate."""
     shares = []
     for weights in rows:
         logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
         entropy = -(weights * logs).sum(axis=1)
-        shares.append(entropy / np.log(weights.shape[1]) if weights.shape[1] > 1 else np.ones(len(weights)))
+        shares.append(entropy / np.log(weights.shape[1]) if weights.shape[1] > 1 else np.zeros(len(weights)))
     return shares

@@ -17,6 +17,7 @@ from fade_ray.report.figures import (
     accuracy_over_iterations,
     anchor_array,
     anchor_trajectories,
+    architecture_means,
     cumulative_cost,
     regression_text,
 )
@@ -88,7 +89,7 @@ def test_no_regression_where_there_is_none() -> None:
 @pytest.mark.parametrize(
     ("x", "y", "said"),
     [
-        ([1, 2], [0.5, 0.6], "2 evaluations: too few"),
+        ([1, 2], [0.5, 0.6], "2 architectures: too few"),
         ([4, 4, 4], [0.5, 0.6, 0.7], "one iteration: nothing can be said"),
         ([1, 2, 3], [0.5, 0.5, 0.5], "undefined"),
         ([1, 2, 3, 4, 5, 6], [0.1, 0.2, 0.3, 0.4, 0.5, 0.7], "a trend at the 5 % level"),
@@ -96,7 +97,22 @@ def test_no_regression_where_there_is_none() -> None:
     ],
 )
 def test_the_text_says_no_more_than_the_points_do(x: list[float], y: list[float], said: str) -> None:
-    assert said in regression_text(regress(x, y), len(x))
+    assert said in regression_text(regress(x, y), len(x), len(x))
+
+
+def test_trainings_of_one_architecture_are_one_point_of_a_trend(tmp_path: Path) -> None:
+    """Four finalists that are one architecture would make a trend of what two architectures say."""
+    run, (a, b) = SyntheticRun(tmp_path), (HyperArchitecture(((dag,),)) for dag in (Dag(2), Dag(3)))
+    trainings = [(a, 2, 0.5), (a, 4, 0.52), (b, 7, 0.9), (b, 7, 0.91), (b, 7, 0.92), (b, 7, 0.93)]
+    for architecture, iteration, accuracy in trainings:
+        run.finish(run.propose("evaluation", iteration, architecture), Outcome(accuracy=accuracy))
+    history = History.read(tmp_path / "records.jsonl")
+    assert regress([i for _, i, _ in trainings], [y for *_, y in trainings]).p < 0.05  # type: ignore[union-attr, operator]
+    assert architecture_means(history) == [(3.0, pytest.approx(0.51)), (7.0, pytest.approx(0.915))]
+    with house_style():
+        picture = accuracy_over_iterations(history)
+    assert picture is not None
+    assert "2 architectures in 6 evaluations: too few for a regression" in picture.caption
 
 
 @given(st.lists(st.floats(0, 1), min_size=1), st.lists(st.floats(-3, 3)))
@@ -161,7 +177,7 @@ def test_relative_weights_average_one_and_count_a_duplicate_once(tmp_path: Path)
 
 def test_entropy_shares() -> None:
     uniform, one, single = np.full((2, 4), 0.25), np.array([[1.0, 0.0]]), np.ones((3, 1))
-    assert [list(share) for share in entropy_shares([uniform, one, single])] == [[1, 1], [0], [1, 1, 1]]
+    assert [list(share) for share in entropy_shares([uniform, one, single])] == [[1, 1], [0], [0, 0, 0]]
     (half,) = entropy_shares([np.array([[0.5, 0.5, 0.0, 0.0]])])
     assert half == pytest.approx([0.5])
 
@@ -195,12 +211,11 @@ def test_accuracy_figure_shows_every_evaluation_and_the_line(history: History) -
     line, *walks = picture.figure.axes[0].lines
     points = {(x, y) for walk in walks for x, y in zip(walk.get_xdata(), walk.get_ydata(), strict=True)}
     assert points == {(e.iteration, 100 * e.accuracy) for e in history.evaluations}
-    theirs = stats.linregress(
-        [e.iteration for e in history.evaluations], [100 * e.accuracy for e in history.evaluations]
-    )
+    means = architecture_means(history)
+    theirs = stats.linregress([x for x, _ in means], [100 * y for _, y in means])
     x, y = np.asarray(line.get_xdata()), np.asarray(line.get_ydata())
     assert y == pytest.approx(theirs.intercept + theirs.slope * x)
-    assert f"n\u00a0=\u00a0{len(history.evaluations)}" in picture.caption
+    assert f"n\u00a0=\u00a0{len(means)}" in picture.caption
 
 
 def test_weight_figures_show_the_last_hyper_architecture_and_every_row(history: History) -> None:
