@@ -9,17 +9,17 @@ The names below are loaded when they are first used, so that the command line an
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fade_ray.config import RECIPES, Config
-    from fade_ray.run.search import Result, load_result, search
+    from fade_ray.search.search_config import RECIPES, Config
+    from fade_ray.search.search_run import Result, load_result, search
 
 __all__ = ["RECIPES", "Config", "Result", "load_result", "search"]
 
 _WHERE = {
     "RECIPES": "fade_ray.config",
     "Config": "fade_ray.config",
-    "Result": "fade_ray.run.search",
-    "load_result": "fade_ray.run.search",
-    "search": "fade_ray.run.search",
+    "Result": "fade_ray.search.search_run",
+    "load_result": "fade_ray.search.search_run",
+    "search": "fade_ray.search.search_run",
 }
 
 

@@ -1,4 +1,6 @@
-"""The command `fade-ray` and all that stands behind it. A user's mistake is one message and exit code 2, without a traceback."""
+"""The command `fade-ray` and all that stands behind it. A user's mistake is one message and exit
+code 2, without a traceback.
+"""
 
 import signal
 import sys
@@ -64,7 +66,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cause = error.__cause__ or error
         raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
     except OSError as error:
-        _fail(console, f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""))
+        _fail(
+            console,
+            f"{error.strerror or error}" + (f": {error.filename}" if error.filename else ""),
+        )
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
@@ -77,7 +82,7 @@ def _fail(console: Console, message: str) -> None:
 
 
 def _search(arguments: list[str]) -> None:
-    from fade_ray.run.search import search
+    from fade_ray.search.search_run import search
 
     config = parse(arguments)
     result = search(config)
@@ -85,9 +90,15 @@ def _search(arguments: list[str]) -> None:
     summary = result.summary
     trials, cost, share = summary["trials"], summary["cost"], summary["training_share"]
     console.print(f"architecture   {result.architecture.code()}", soft_wrap=True)
-    console.print(f"valid accuracy {result.valid_accuracy:.4f} (one evaluation, on the architecture part)")
-    console.print(f"test accuracy  {result.test_accuracy:.4f} (retrained, {summary['test_images']:,} images)")
-    console.print(f"trials         {trials['done']} done, {trials['failed']} failed, {trials['retried']} retried")
+    console.print(
+        f"valid accuracy {result.valid_accuracy:.4f} (one evaluation, on the architecture part)"
+    )
+    console.print(
+        f"test accuracy  {result.test_accuracy:.4f} (retrained, {summary['test_images']:,} images)"
+    )
+    console.print(
+        f"trials         {trials['done']} done, {trials['failed']} failed, {trials['retried']} retried"
+    )
     console.print(
         f"cost           {cost['training_images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, "
         f"{cost['seconds']:.0f} s training"
@@ -98,9 +109,11 @@ def _search(arguments: list[str]) -> None:
 
 
 def parse(arguments: list[str]) -> Any:
-    """The configuration of an outer search: a recipe, or the stored one of a run in `--out DIR`, and flags over it."""
-    from fade_ray.config import RECIPES, Config
+    """The configuration of an outer search: a recipe, or the stored one of a run in `--out DIR`,
+    and flags over it.
+    """
     from fade_ray.run.folder import SEARCH
+    from fade_ray.search.search_config import RECIPES, Config
 
     rest, recipe = take_flag(arguments, "--recipe")
     if recipe is not None and recipe not in RECIPES:
@@ -110,11 +123,23 @@ def parse(arguments: list[str]) -> Any:
         f"({', '.join(RECIPES)}); `--out DIR` continues the unfinished run in DIR, with its flags."
     )
     given = RECIPES[recipe] if recipe is not None else None
-    return _parsed(rest, Config, SEARCH, given or RECIPES["default"], described, stored=given is None)
+    return _parsed(
+        rest, Config, SEARCH, given or RECIPES["default"], described, stored=given is None
+    )
 
 
-def _parsed(arguments: list[str], config: Any, kind: Any, default: Any, described: str, *, stored: bool = True) -> Any:
-    """`arguments` over `default` (None: over the fields' own), or over the configuration of the run that `--out` names."""
+def _parsed(
+    arguments: list[str],
+    config: Any,
+    kind: Any,
+    default: Any,
+    described: str,
+    *,
+    stored: bool = True,
+) -> Any:
+    """`arguments` over `default` (None: over the fields' own), or over the configuration of the run
+    that `--out` names.
+    """
     import tyro
 
     from fade_ray.run.folder import stored as stored_in
@@ -150,8 +175,12 @@ def _folder(arguments: list[str], command: str) -> Path:
             raise SystemExit(0)
         raise InvalidInput(f"`fade-ray {command}` needs one run directory, but got {arguments}.")
     folder = Path(arguments[0])
-    if not any((folder / name).exists() for name in ("records.jsonl", "replays.jsonl", "traces.parquet")):
-        raise InvalidInput(f"`fade-ray {command}` needs the directory of a run, but {folder} holds none.")
+    if not any(
+        (folder / name).exists() for name in ("records.jsonl", "replays.jsonl", "traces.parquet")
+    ):
+        raise InvalidInput(
+            f"`fade-ray {command}` needs the directory of a run, but {folder} holds none."
+        )
     return folder
 
 
@@ -162,12 +191,12 @@ def _status(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    from fade_ray.run.cells import finish_cells
-    from fade_ray.run.compare import finish_compare
+    from fade_ray.cells.cells_run import finish_cells
+    from fade_ray.compare.compare_run import finish_compare
+    from fade_ray.ranks.rank_run import finish_rank_study
+    from fade_ray.replay.replay_run import report_replay
     from fade_ray.run.folder import stored_kind
-    from fade_ray.run.rank_study import finish_rank_study
-    from fade_ray.run.replay import report_replay
-    from fade_ray.run.search import finish
+    from fade_ray.search.search_run import finish
 
     folder = _folder(arguments, "report")
     draw: dict[str, Callable[[Path], object]] = {
@@ -179,15 +208,17 @@ def _report(arguments: list[str]) -> None:
     }
     kind = stored_kind(folder) or "search"
     if kind not in draw:
-        raise InvalidInput(f"Runs of {', '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`.")
+        raise InvalidInput(
+            f"Runs of {', '.join(draw)} have a report, but {folder} holds one of `fade-ray {kind}`."
+        )
     draw[kind](folder)
     print(folder / "report.html")
 
 
 def _cells(arguments: list[str]) -> None:
-    from fade_ray.cell_search.config import CellsConfig
-    from fade_ray.run.cell_history import CELLS
-    from fade_ray.run.cells import best_row, cell_rows, print_rows, run_cells
+    from fade_ray.cells.cell_history import CELLS
+    from fade_ray.cells.cells_config import CellsConfig
+    from fade_ray.cells.cells_run import best_row, cell_rows, print_rows, run_cells
 
     described = (
         "Search cells: every recipe on every space with every seed, each a trial of its own. `--out DIR` continues the unfinished run in DIR, "
@@ -197,12 +228,14 @@ def _cells(arguments: list[str]) -> None:
     console = Console(highlight=False)
     print_rows(cell_rows(folder), console)
     console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
-    console.print(f"train the best fade-ray retrain {folder} --trial {best_row(folder)['id']}", soft_wrap=True)
+    console.print(
+        f"train the best fade-ray retrain {folder} --trial {best_row(folder)['id']}", soft_wrap=True
+    )
 
 
 def _compare(arguments: list[str]) -> None:
-    from fade_ray.compare.config import CompareConfig
-    from fade_ray.run.compare import COMPARE, compare, print_comparison
+    from fade_ray.compare.compare_config import CompareConfig
+    from fade_ray.compare.compare_run import COMPARE, compare, print_comparison
 
     described = (
         "Compare searchers: each with every seed, all under one budget, FaDE paying for its hyper-architectures from it. Architectures are selected "
@@ -216,22 +249,24 @@ def _compare(arguments: list[str]) -> None:
 
 
 def _rank_study(arguments: list[str]) -> None:
-    from fade_ray.rank_study.config import RankStudyConfig
-    from fade_ray.run.rank_study import RANK_STUDY, print_ranks, rank_study
+    from fade_ray.ranks.rank_config import RankStudyConfig
+    from fade_ray.ranks.rank_run import RANK_STUDY, print_ranks, rank_study
 
     described = (
         "Train a hyper-architecture in each setting with each seed, then a sample of its architectures alone, stratified over the predicted rank, "
         "and tell how well the ranks predict their accuracies. `--out DIR` continues the unfinished study in DIR, with its flags."
     )
-    folder = rank_study(_parsed(arguments, RankStudyConfig, RANK_STUDY, RankStudyConfig(), described))
+    folder = rank_study(
+        _parsed(arguments, RankStudyConfig, RANK_STUDY, RankStudyConfig(), described)
+    )
     console = Console(highlight=False)
     print_ranks(folder, console)
     console.print(f"report         {folder / 'report.html'}", soft_wrap=True)
 
 
 def _replay(arguments: list[str]) -> None:
-    from fade_ray.replay.config import ReplayConfig
-    from fade_ray.run.replay import REPLAY, replay_run
+    from fade_ray.replay.replay_config import ReplayConfig
+    from fade_ray.replay.replay_run import REPLAY, replay_run
 
     described = (
         "Replay searchers against the table of a benchmark, without training: each proposal is answered from the table, each search has the same "
@@ -239,33 +274,34 @@ def _replay(arguments: list[str]) -> None:
         "(--bayes-seeds, --workers). `--out DIR` continues the unfinished replay in DIR, also with more --searchers or --seeds."
     )
     folder = replay_run(
-        _parsed(arguments, ReplayConfig, REPLAY, None, described), Console(highlight=False, markup=False)
+        _parsed(arguments, ReplayConfig, REPLAY, None, described),
+        Console(highlight=False, markup=False),
     )
     print(f"\nreport {folder / 'report.html'}")
 
 
 def _retrain(arguments: list[str]) -> None:
-    from fade_ray.run.retrain import retrain_command
+    from fade_ray.retrain.retrain_run import retrain_command
 
     retrain_command(arguments)
 
 
 def _describe(arguments: list[str]) -> None:
-    from fade_ray.describe import describe_command
+    from fade_ray.describe.describe_command import describe_command
 
     describe_command(arguments)
 
 
 def _analyse(arguments: list[str]) -> None:
-    from fade_ray.run.analyse import analyse_command
+    from fade_ray.analyse.analyse_run import analyse_command
 
     analyse_command(arguments)
 
 
 def _export(arguments: list[str]) -> None:
+    from fade_ray.retrain.retrain_run import export_retraining
     from fade_ray.run.folder import stored_kind
-    from fade_ray.run.result import export_run
-    from fade_ray.run.retrain import export_retraining
+    from fade_ray.search.search_result import export_run
 
     rest = [argument for argument in arguments if argument != "--onnx"]
     folder = _folder(rest, "export")

@@ -1,7 +1,9 @@
-"""The plain dense form of a hyper-architecture, as the released code of FaDE computes it: the baseline and the reference.
+"""The plain dense form of a hyper-architecture, as the released code of FaDE computes it: the
+baseline and the reference.
 
-Every candidate of a row is evaluated edge by edge in NCHW, the outputs are stacked and multiplied by the one-hot weights, and both steps of the
-bilevel loop compute all gradients. Slow and simple on purpose; the product never uses it.
+Every candidate of a row is evaluated edge by edge in NCHW, the outputs are stacked and multiplied
+by the one-hot weights, and both steps of the bilevel loop compute all gradients. Slow and simple on
+purpose; the product never uses it.
 """
 
 import copy
@@ -11,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork
-from fade_ray.nn.cells import Cell
+from fade_ray.nn.graph_cell import Cell
 from spaces import Dag
 
 
@@ -33,7 +35,9 @@ def dense_cell(cell: Cell, x: Tensor, dag: Dag) -> Tensor:
 
 
 class DenseChain(nn.Module):
-    """`forward(x, gates)` [batch, channels, side, side], [d, w] -> class scores, with a copy of `network`'s weights."""
+    """`forward(x, gates)` [batch, channels, side, side], [d, w] -> class scores, with a copy of
+    `network`'s weights.
+    """
 
     def __init__(self, network: ChainNetwork) -> None:
         super().__init__()
@@ -43,7 +47,9 @@ class DenseChain(nn.Module):
         for row, gate in zip(self.network.rows, gates, strict=True):
             x = row.entry(x)
             cells, candidates = row.mixed.cells, row.mixed.candidates
-            outputs = [dense_cell(cells[j % len(cells)], x, dag) for j, dag in enumerate(candidates)]
+            outputs = [
+                dense_cell(cells[j % len(cells)], x, dag) for j, dag in enumerate(candidates)
+            ]
             stacked = torch.stack(outputs)
             x = (stacked * gate[: len(outputs)].view(-1, 1, 1, 1, 1)).sum(dim=0)
             x = row.pool(x, row.stride, ceil_mode=True) if row.stride > 1 else x

@@ -1,7 +1,9 @@
-"""The plain form of a network of cells, as the original code of DARTS computes it: the baseline and the reference.
+"""The plain form of a network of cells, as the original code of DARTS computes it: the baseline and
+the reference.
 
-NCHW, one chain of modules per operation and edge, every output multiplied by its weight and added by Python's `sum`, `none` computed and
-multiplied like the others. Slow and simple on purpose; the product never uses it.
+NCHW, one chain of modules per operation and edge, every output multiplied by its weight and added
+by Python's `sum`, `none` computed and multiplied like the others. Slow and simple on purpose; the
+product never uses it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -73,7 +75,11 @@ def operation(name: str, C: int, stride: int, affine: bool) -> nn.Module:
     if name.startswith("dil_conv"):
         return nn.Sequential(*half(C, kernel, stride, 2, affine))
     if name.startswith("nor_conv"):
-        return nn.Sequential(nn.ReLU(), nn.Conv2d(C, C, kernel, stride, kernel // 2, bias=not affine), norm(C, affine))
+        return nn.Sequential(
+            nn.ReLU(),
+            nn.Conv2d(C, C, kernel, stride, kernel // 2, bias=not affine),
+            norm(C, affine),
+        )
     if name.startswith("max_pool"):
         return nn.MaxPool2d(kernel, stride, kernel // 2)
     return nn.AvgPool2d(kernel, stride, kernel // 2, count_include_pad=False)
@@ -89,11 +95,15 @@ class Mix(nn.Module):
             self.operations[name] = nn.Sequential(made, norm(C, config.affine)) if pooled else made
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return sum(weight * made(x) for weight, made in zip(weights, self.operations.values(), strict=True))
+        return sum(
+            weight * made(x) for weight, made in zip(weights, self.operations.values(), strict=True)
+        )
 
 
 class PlainCell(nn.Module):
-    def __init__(self, space: CellSpace, width: int, entries: Sequence[nn.Module], reduction: bool, config) -> None:
+    def __init__(
+        self, space: CellSpace, width: int, entries: Sequence[nn.Module], reduction: bool, config
+    ) -> None:
         super().__init__()
         self.space, self.entries = space, nn.ModuleList(entries)
         self.edges = nn.ModuleList()
@@ -103,11 +113,17 @@ class PlainCell(nn.Module):
             self.edges.append(mix if config.partial == 1 else Partial(mix, config.partial, stride))
 
     def forward(self, inputs: Sequence[Tensor], weights: EdgeWeights) -> Tensor:
-        values = [entry(x) for entry, x in zip(self.entries, inputs, strict=True)] if self.entries else list(inputs)
+        values = (
+            [entry(x) for entry, x in zip(self.entries, inputs, strict=True)]
+            if self.entries
+            else list(inputs)
+        )
         for node in range(self.space.inputs, self.space.nodes):
             parts = []
             for number in self.space.incoming(node):
-                y = self.edges[number](values[self.space.edges[number][0]], weights.operations[number])
+                y = self.edges[number](
+                    values[self.space.edges[number][0]], weights.operations[number]
+                )
                 parts.append(y if weights.edges is None else weights.edges[number] * y)
             values.append(sum(parts))
         return torch.cat([values[node] for node in self.space.outputs], 1)
@@ -116,8 +132,12 @@ class PlainCell(nn.Module):
 class ResidualBlock(nn.Module):
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.first = nn.Sequential(nn.ReLU(), nn.Conv2d(c_in, c_out, 3, 2, 1, bias=False), norm(c_out, True))
-        self.second = nn.Sequential(nn.ReLU(), nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), norm(c_out, True))
+        self.first = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(c_in, c_out, 3, 2, 1, bias=False), norm(c_out, True)
+        )
+        self.second = nn.Sequential(
+            nn.ReLU(), nn.Conv2d(c_out, c_out, 3, 1, 1, bias=False), norm(c_out, True)
+        )
         self.pool, self.shortcut = nn.AvgPool2d(2, 2), nn.Conv2d(c_in, c_out, 1, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -125,8 +145,9 @@ class ResidualBlock(nn.Module):
 
 
 class PlainCells(nn.Module):
-    """`forward(x, weights)` -> class scores, with a copy of the weights of `network`: a search network with the stem for CIFAR or for
-    NAS-Bench-201 and without an auxiliary head."""
+    """`forward(x, weights)` -> class scores, with a copy of the weights of `network`: a search
+    network with the stem for CIFAR or for NAS-Bench-201 and without an auxiliary head.
+    """
 
     def __init__(self, network: CellNetwork) -> None:
         super().__init__()
@@ -134,7 +155,9 @@ class PlainCells(nn.Module):
         self.macro: Macro = macro
         single, width = config.stem == "nasbench201", config.channels
         before = last = width if single else 3 * width
-        self.stem = nn.Sequential(nn.Conv2d(network.input_shape[0], last, 3, padding=1, bias=False), norm(last, True))
+        self.stem = nn.Sequential(
+            nn.Conv2d(network.input_shape[0], last, 3, padding=1, bias=False), norm(last, True)
+        )
         self.cells, reduced = nn.ModuleList(), False
         for place in macro.layout:
             width *= 2 if place.reduction else 1
@@ -142,7 +165,11 @@ class PlainCells(nn.Module):
                 self.cells.append(ResidualBlock(last, width))
                 before, last = last, width
                 continue
-            first = FactorizedReduce(before, width, config.affine) if reduced else entry(before, width, config.affine)
+            first = (
+                FactorizedReduce(before, width, config.affine)
+                if reduced
+                else entry(before, width, config.affine)
+            )
             entries = [] if single else [first, entry(last, width, config.affine)]
             space = macro.cells[place.kind]
             self.cells.append(PlainCell(space, width, entries, place.reduction, config))
@@ -196,4 +223,7 @@ def plain_name(name: str, network: CellNetwork) -> str:
 
 def plain_state(network: CellNetwork) -> dict[str, Tensor]:
     """The weights of `network` under the names of its plain form."""
-    return {plain_name(name, network): value.contiguous() for name, value in network.state_dict().items()}
+    return {
+        plain_name(name, network): value.contiguous()
+        for name, value in network.state_dict().items()
+    }

@@ -27,7 +27,8 @@ class Ratio:
 def ratios(baseline: Callable[[], None], contender: Callable[[], None], repeats: int = 7) -> Ratio:
     """Time of `baseline` over time of `contender`, `repeats` times after one untimed run of each.
 
-    The order within a pair alternates. Each side must have finished its work (synchronised its device) when it returns.
+    The order within a pair alternates. Each side must have finished its work (synchronised its
+    device) when it returns.
     """
     if repeats < 1:
         raise ValueError(f"`repeats >= 1` must hold, but got {repeats=}.")
@@ -45,15 +46,28 @@ def ratios(baseline: Callable[[], None], contender: Callable[[], None], repeats:
 
 def print_ratio(name: str, ratio: Ratio) -> None:
     """One line: `name: 21.3x [19.0, 24.1] n=7`."""
-    print(f"{name}: {ratio.median:.1f}x [{ratio.low:.1f}, {ratio.high:.1f}] n={ratio.n}", flush=True)
+    print(
+        f"{name}: {ratio.median:.1f}x [{ratio.low:.1f}, {ratio.high:.1f}] n={ratio.n}", flush=True
+    )
 
 
 def write_json(path: Path | str, figures: Mapping[str, Ratio | Any]) -> None:
     """The figures by name, with what they were measured on."""
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else platform.processor() or platform.machine()
+    )
     content = {
-        "figures": {name: asdict(value) if isinstance(value, Ratio) else value for name, value in figures.items()},
-        "versions": {"python": platform.python_version(), "torch": torch.__version__, "numpy": np.__version__},
+        "figures": {
+            name: asdict(value) if isinstance(value, Ratio) else value
+            for name, value in figures.items()
+        },
+        "versions": {
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "numpy": np.__version__,
+        },
         "device": device,
         "threads": torch.get_num_threads(),
         "cores": os.cpu_count(),

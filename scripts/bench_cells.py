@@ -1,10 +1,12 @@
 """How fast is a step of a cell search? Ratios measured within one run; one line per figure.
 
-The search network of DARTS: 8 operations, 8 cells, 16 channels, batch 32, 32 x 32 images, float32. A step is one architecture update with its
-batch and one weight step. The plain form (`_plain_cells.py`) computes in NCHW, one module per operation and edge, all gradients in both passes,
-as the original code does.
+The search network of DARTS: 8 operations, 8 cells, 16 channels, batch 32, 32 x 32 images, float32.
+A step is one architecture update with its batch and one weight step. The plain form
+(`_plain_cells.py`) computes in NCHW, one module per operation and edge, all gradients in both
+passes, as the original code does.
 
-    python scripts/bench_cells.py [--part step updates sampled memory] [--json FILE] [--repeats 5] [--threads 1]
+    python scripts/bench_cells.py [--part step updates sampled memory] [--json FILE] [--repeats 5]
+    [--threads 1]
 """
 
 import subprocess
@@ -50,7 +52,9 @@ class Bench:
 
 def network() -> CellNetwork:
     generator = torch.Generator().manual_seed(0)
-    return CellNetwork(MACRO, CellNetworkConfig(channels=16).for_search(), side=32, classes=10, generator=generator)
+    return CellNetwork(
+        MACRO, CellNetworkConfig(channels=16).for_search(), side=32, classes=10, generator=generator
+    )
 
 
 def batch(seed: int) -> tuple[Tensor, Tensor]:
@@ -61,7 +65,10 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
 
 def logits() -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(2)
-    return {kind: 1e-3 * torch.randn(cell.mask.shape, generator=generator) for kind, cell in MACRO.cells.items()}
+    return {
+        kind: 1e-3 * torch.randn(cell.mask.shape, generator=generator)
+        for kind, cell in MACRO.cells.items()
+    }
 
 
 def adam(leaves: Sequence[Tensor]) -> torch.optim.Adam:
@@ -105,9 +112,16 @@ class Search:
         return F.cross_entropy(self.network(batch[0], mixed)[0], batch[1])
 
 
-def our_step(update: str, relaxation: str = "softmax", difference: Difference = "central") -> Callable[[], None]:
+def our_step(
+    update: str, relaxation: str = "softmax", difference: Difference = "central"
+) -> Callable[[], None]:
     """The product's form of one step."""
-    problem, train, valid, config = Search(relaxation), batch(0), batch(1), UpdateConfig(difference=difference)
+    problem, train, valid, config = (
+        Search(relaxation),
+        batch(0),
+        batch(1),
+        UpdateConfig(difference=difference),
+    )
     architecture = adam(problem.logits)
     weights = torch.optim.SGD(problem.weights, RATE, MOMENTUM, weight_decay=DECAY, fused=True)
     for weight in problem.weights:  # which the fused step cannot make for some of them only
@@ -115,7 +129,9 @@ def our_step(update: str, relaxation: str = "softmax", difference: Difference = 
 
     def step() -> None:
         buffers = [weights.state[weight]["momentum_buffer"] for weight in problem.weights]
-        found = UPDATES[update](problem, train, valid, Unroll(RATE, MOMENTUM, DECAY, buffers), config)
+        found = UPDATES[update](
+            problem, train, valid, Unroll(RATE, MOMENTUM, DECAY, buffers), config
+        )
         for leaf, gradient in zip(problem.logits, found.architecture, strict=True):
             leaf.grad = gradient
         architecture.step()
@@ -131,7 +147,10 @@ def our_step(update: str, relaxation: str = "softmax", difference: Difference = 
     return step
 
 
-FORMS: dict[str, Callable[[], Callable[[], None]]] = {"plain": plain_step, "ours": lambda: our_step("first-order")}
+FORMS: dict[str, Callable[[], Callable[[], None]]] = {
+    "plain": plain_step,
+    "ours": lambda: our_step("first-order"),
+}
 
 
 def added_memory(form: str, threads: int) -> float:
@@ -142,7 +161,8 @@ def added_memory(form: str, threads: int) -> float:
 
 def print_added_memory(form: str) -> None:
     F.conv2d(torch.randn(1, 3, 8, 8), torch.randn(3, 3, 3, 3))  # load the kernels
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now (Linux)
+    # the peak starts again at what is resident now (Linux)
+    Path("/proc/self/clear_refs").write_text("5")
     before = peak_memory()
     step = FORMS[form]()
     for _ in range(2):
@@ -159,7 +179,10 @@ def main(bench: Bench) -> None:
 
     def compare(name: str, slow: Callable[[], None], fast: Callable[[], None]) -> None:
         figures[name] = ratio = ratios(slow, fast, repeats=bench.repeats)
-        print(f"{name}: {ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}] n={ratio.n}", flush=True)
+        print(
+            f"{name}: {ratio.median:.2f}x [{ratio.low:.2f}, {ratio.high:.2f}] n={ratio.n}",
+            flush=True,
+        )
         if bench.json is not None:  # each as soon as it is there
             write_json(bench.json, figures)
 
@@ -170,9 +193,17 @@ def main(bench: Bench) -> None:
         compare("joint to first-order step", our_step("joint"), ours)
         for update in ("second-order", "amended"):
             compare(f"{update} to first-order step, central differences", our_step(update), ours)
-            compare(f"{update} to first-order step, forward differences", our_step(update, difference="forward"), ours)
+            compare(
+                f"{update} to first-order step, forward differences",
+                our_step(update, difference="forward"),
+                ours,
+            )
     if "sampled" in bench.part:
-        compare("first-order step: all operations to one sampled per edge", ours, our_step("first-order", SAMPLED))
+        compare(
+            "first-order step: all operations to one sampled per edge",
+            ours,
+            our_step("first-order", SAMPLED),
+        )
     if "memory" in bench.part:
         memory = {form: added_memory(form, bench.threads) for form in FORMS}
         print(

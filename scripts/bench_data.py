@@ -1,10 +1,13 @@
-"""How fast are augmented batches? Ratios to torchvision's PIL transforms behind a DataLoader with two workers.
+"""How fast are augmented batches? Ratios to torchvision's PIL transforms behind a DataLoader with
+two workers.
 
-Both sides take the same 32 x 32 colour images from memory and yield normalised float batches of 128, cropped (padding 4),
-flipped and cut out (16 x 16). A run is one whole pass; the DataLoader's workers stay alive from pass to pass.
+Both sides take the same 32 x 32 colour images from memory and yield normalised float batches of
+128, cropped (padding 4), flipped and cut out (16 x 16). A run is one whole pass; the DataLoader's
+workers stay alive from pass to pass.
 
-Threads that wait sleep (`OMP_WAIT_POLICY=passive`), unless the environment says otherwise: where other processes want the
-cores, spinning ones made the contender's many short operations some fifty times slower.
+Threads that wait sleep (`OMP_WAIT_POLICY=passive`), unless the environment says otherwise: where
+other processes want the cores, spinning ones made the contender's many short operations some fifty
+times slower.
 
     python scripts/bench_data.py [--json FILE] [--repeats 7] [--threads 2] [--images 5120]
 """
@@ -46,10 +49,16 @@ class Bench:
 
 
 class PilImages(Dataset[tuple[Tensor, int]]):
-    """What torchvision's CIFAR classes do: an array in memory, one PIL image per item, transforms on it."""
+    """What torchvision's CIFAR classes do: an array in memory, one PIL image per item, transforms
+    on it.
+    """
 
     def __init__(self, part: LabelledImages, transform: Callable[[Image.Image], Tensor]) -> None:
-        self.images, self.labels, self.transform = part.images.transpose(0, 2, 3, 1).copy(), part.labels, transform
+        self.images, self.labels, self.transform = (
+            part.images.transpose(0, 2, 3, 1).copy(),
+            part.labels,
+            transform,
+        )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -103,7 +112,10 @@ def main(bench: Bench) -> None:
     baseline = whole_pass(lambda: loader)
     augment = Augment(crop=CROP, flip=True, cutout=CUTOUT)
     figures = {}
-    for name, channels_last in {"augmented batches": False, "augmented batches, channels-last": True}.items():
+    for name, channels_last in {
+        "augmented batches": False,
+        "augmented batches, channels-last": True,
+    }.items():
         batches = Batches(
             part,
             batch_size=BATCH,
@@ -113,7 +125,9 @@ def main(bench: Bench) -> None:
             augment=augment,
             channels_last=channels_last,
         )
-        figures[name] = ratios(baseline, whole_pass(partial(batches.epoch, generator)), bench.repeats)
+        figures[name] = ratios(
+            baseline, whole_pass(partial(batches.epoch, generator)), bench.repeats
+        )
         print_ratio(name, figures[name])
     if bench.json:
         write_json(bench.json, figures)

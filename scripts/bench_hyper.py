@@ -1,8 +1,10 @@
-"""How fast is a bilevel step? Ratios to the plain dense form, measured within one run; one line per figure.
+"""How fast is a bilevel step? Ratios to the plain dense form, measured within one run; one line per
+figure.
 
-The paper's hyper-architecture: 4 cells, graphs with 7 operations, 5x5 kernels, 32 final channels, 32 x 32 images, batch 128. A step is one
-architecture batch and one weight batch. The dense form (`_dense.py`) evaluates every candidate in NCHW, stacks them, multiplies by the one-hot and
-computes all gradients in both steps.
+The paper's hyper-architecture: 4 cells, graphs with 7 operations, 5x5 kernels, 32 final channels,
+32 x 32 images, batch 128. A step is one architecture batch and one weight batch. The dense form
+(`_dense.py`) evaluates every candidate in NCHW, stacks them, multiplies by the one-hot and computes
+all gradients in both steps.
 
     python scripts/bench_hyper.py [--json FILE] [--repeats 7] [--threads 2]
 """
@@ -21,8 +23,8 @@ from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork, NetworkConfig, gumbel_softmax
 from fade_ray.nn.relaxations import draw_path
-from fade_ray.training.config import ArchitectureConfig
 from fade_ray.training.estimators import DRAWS, ESTIMATORS
+from fade_ray.training.train_config import ArchitectureConfig
 from spaces import HyperArchitecture, enumerate_dags
 
 CANDIDATES = [dag for dag in enumerate_dags(5) if dag.operations == 7]
@@ -46,16 +48,28 @@ def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
 
 def network(architecture: HyperArchitecture, strides: tuple[int, ...] = ()) -> ChainNetwork:
     config = NetworkConfig(
-        depth=architecture.depth, final_channels=32, kernel=5, norm="none", share=False, strides=strides
+        depth=architecture.depth,
+        final_channels=32,
+        kernel=5,
+        norm="none",
+        share=False,
+        strides=strides,
     )
     return ChainNetwork(
-        architecture, config, side=32, channels=3, classes=10, generator=torch.Generator().manual_seed(0)
+        architecture,
+        config,
+        side=32,
+        channels=3,
+        classes=10,
+        generator=torch.Generator().manual_seed(0),
     )
 
 
 def batch() -> tuple[torch.Tensor, torch.Tensor]:
     generator = torch.Generator().manual_seed(1)
-    return torch.randn(128, 3, 32, 32, generator=generator), torch.randint(0, 10, (128,), generator=generator)
+    return torch.randn(128, 3, 32, 32, generator=generator), torch.randint(
+        0, 10, (128,), generator=generator
+    )
 
 
 def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
@@ -63,11 +77,15 @@ def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
     model, (images, labels) = DenseChain(network(architecture)), batch()
     logits = torch.zeros(architecture.depth, architecture.width, requires_grad=True)
     mask = torch.ones(logits.shape, dtype=torch.bool)
-    optimizers = [torch.optim.Adam([logits]), torch.optim.Adam(model.parameters(), weight_decay=1e-4)]
+    optimizers = [
+        torch.optim.Adam([logits]),
+        torch.optim.Adam(model.parameters(), weight_decay=1e-4),
+    ]
     generator = torch.Generator().manual_seed(2)
 
     def step() -> None:
-        for optimizer in optimizers:  # the logits on the architecture batch, then the weights on theirs
+        # the logits on the architecture batch, then the weights on theirs
+        for optimizer in optimizers:
             for each in optimizers:
                 each.zero_grad()
             gates = gumbel_softmax(logits, mask, 10.0, generator).hard
@@ -78,9 +96,14 @@ def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
     return step
 
 
-def our_step(architecture: HyperArchitecture, estimator: str, strides: tuple[int, ...] = ()) -> Callable[[], None]:
+def our_step(
+    architecture: HyperArchitecture, estimator: str, strides: tuple[int, ...] = ()
+) -> Callable[[], None]:
     """The product's form of one bilevel step."""
-    model, (images, labels) = network(architecture, strides).to(memory_format=torch.channels_last), batch()
+    model, (images, labels) = (
+        network(architecture, strides).to(memory_format=torch.channels_last),
+        batch(),
+    )
     images = images.contiguous(memory_format=torch.channels_last)
     logits = torch.zeros(architecture.depth, architecture.width)
     mask = torch.ones(logits.shape, dtype=torch.bool)
@@ -90,7 +113,13 @@ def our_step(architecture: HyperArchitecture, estimator: str, strides: tuple[int
 
     def step() -> None:
         estimate = ESTIMATORS[estimator](
-            model, (images, labels), logits, mask, lambda weights: weights.new_zeros(()), SETTING, generator
+            model,
+            (images, labels),
+            logits,
+            mask,
+            lambda weights: weights.new_zeros(()),
+            SETTING,
+            generator,
         )
         logits.grad = estimate.grad
         logit_optimizer.step()
@@ -112,7 +141,9 @@ FORMS: dict[str, Callable[[HyperArchitecture], Callable[[], None]]] = {
 
 
 def added_memory(form: str, threads: int) -> float:
-    """Peak resident memory in MiB that three steps add to a process that has torch and the network's data loaded."""
+    """Peak resident memory in MiB that three steps add to a process that has torch and the
+    network's data loaded.
+    """
     call = [sys.executable, __file__, "--memory-of", form, "--threads", str(threads)]
     return float(subprocess.run(call, capture_output=True, text=True, check=True).stdout)
 
@@ -120,7 +151,8 @@ def added_memory(form: str, threads: int) -> float:
 def print_added_memory(form: str) -> None:
     step_of, architecture = FORMS[form], hyper()
     F.conv2d(torch.randn(1, 3, 8, 8), torch.randn(3, 3, 3, 3))  # load the kernels
-    Path("/proc/self/clear_refs").write_text("5")  # the peak starts again at what is resident now (Linux)
+    # the peak starts again at what is resident now (Linux)
+    Path("/proc/self/clear_refs").write_text("5")
     before = peak_memory()
     step = step_of(architecture)
     for _ in range(3):
@@ -130,7 +162,11 @@ def print_added_memory(form: str) -> None:
 
 def peak_memory() -> float:
     """Peak resident memory of this process in MiB."""
-    (line,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+    (line,) = [
+        line
+        for line in Path("/proc/self/status").read_text().splitlines()
+        if line.startswith("VmHWM")
+    ]
     return int(line.split()[1]) / 1024
 
 
@@ -150,15 +186,22 @@ def main(bench: Bench) -> None:
         compare(form, dense, FORMS[form](hyper()))
     for form in ("sampled", "exact", "dense"):
         # the time of the wide over that of the narrow one
-        compare(f"{form}, window 10 to 2", FORMS[form](hyper(window=10)), FORMS[form](hyper(window=2)))
+        compare(
+            f"{form}, window 10 to 2", FORMS[form](hyper(window=10)), FORMS[form](hyper(window=2))
+        )
     for layout, strides in (("paper's layout", ()), ("rows of one size", (1,))):
         shallow, deep = (network(hyper(depth=depth), strides * depth) for depth in (2, 8))
         work = deep.multiply_adds() / shallow.multiply_adds()
-        times = [our_step(hyper(depth=depth), "straight-through-sampled", strides * depth) for depth in (8, 2)]
+        times = [
+            our_step(hyper(depth=depth), "straight-through-sampled", strides * depth)
+            for depth in (8, 2)
+        ]
         compare(f"sampled, depth 8 to 2, {layout} ({work:.2f}x the multiply-adds)", *times)
     memory = {form: added_memory(form, bench.threads) for form in FORMS}
     for form in ("sampled", "exact", "score function"):
-        print(f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense ({memory[form]:.0f} MiB)")
+        print(
+            f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense ({memory[form]:.0f} MiB)"
+        )
     if bench.json is not None:
         write_json(bench.json, figures | {"added_memory_mib": memory})
 

@@ -1,9 +1,12 @@
-"""How fast is a replay? Outer steps per second on NAS-Bench-Macro, and their ratio to the target of 1,000 in 10 s; one line per searcher.
+"""How fast is a replay? Outer steps per second on NAS-Bench-Macro, and their ratio to the target of
+1,000 in 10 s; one line per searcher.
 
-A step is a batch of the searcher: for FaDE a hyper-architecture and an evaluation, for the others an evaluation. Bayesian search fits its
-model anew in each step, which costs more the more it knows, and has no target: it is timed over its first `--bayes-steps`.
+A step is a batch of the searcher: for FaDE a hyper-architecture and an evaluation, for the others
+an evaluation. Bayesian search fits its model anew in each step, which costs more the more it knows,
+and has no target: it is timed over its first `--bayes-steps`.
 
-    python scripts/bench_replay.py --table FILE [--searchers fade random evolution] [--steps 1000] [--repeats 3] [--json FILE]
+    python scripts/bench_replay.py --table FILE [--searchers fade random evolution] [--steps 1000]
+    [--repeats 3] [--json FILE]
 """
 
 import statistics
@@ -15,8 +18,8 @@ import tyro
 from _ratio import Ratio, print_ratio, write_json
 
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
-from fade_ray.replay.objective import RankModel, TableObjective
-from fade_ray.replay.searchers import SEARCHERS, SLOW
+from fade_ray.replay.replay_searchers import SEARCHERS, SLOW
+from fade_ray.replay.table_objective import RankModel, TableObjective
 
 TARGET = 10.0  # seconds for STEPS steps
 STEPS = 1000
@@ -35,7 +38,9 @@ class Bench:
 
 
 def seconds(benchmark: Benchmark, name: str, steps: int, seed: int) -> float:
-    """Processor time of `steps` batches of a new searcher, the objective's answers included; one thread, so that a busy machine does not count."""
+    """Processor time of `steps` batches of a new searcher, the objective's answers included; one
+    thread, so that a busy machine does not count.
+    """
     searcher = SEARCHERS[name].build(benchmark.space, benchmark.depth, seed)
     objective = TableObjective(benchmark, seed, RankModel())
     started = time.process_time()
@@ -53,10 +58,14 @@ def main(bench: Bench) -> None:
         taken = [seconds(benchmark, name, steps, seed) for seed in range(bench.repeats)]
         each = statistics.median(taken) / steps
         figures[f"{name}, ms per step"] = 1000 * each
-        print(f"{name}: {1000 * each:.2f} ms per step, {steps} steps, n={bench.repeats}", flush=True)
+        print(
+            f"{name}: {1000 * each:.2f} ms per step, {steps} steps, n={bench.repeats}", flush=True
+        )
         if name not in SLOW:
             ratios = [TARGET / STEPS * steps / one for one in taken]
-            figures[name] = Ratio(statistics.median(ratios), min(ratios), max(ratios), bench.repeats)
+            figures[name] = Ratio(
+                statistics.median(ratios), min(ratios), max(ratios), bench.repeats
+            )
             print_ratio(f"{name}, against {STEPS} steps in {TARGET:g} s", figures[name])
     if bench.json is not None:
         write_json(bench.json, figures)

@@ -1,13 +1,18 @@
-"""Which architecture gradient ranks best at equal CPU time? The study behind the default of the main job.
+"""Which architecture gradient ranks best at equal CPU time? The study behind the default of the
+main job.
 
-One hyper-architecture (4 rows x 5 graphs with 5, 6, 7, 8 and 10 operations) on a stratified part of a data set. Truth: random architectures of
-the 625 in it, each trained alone. Every setting trains the hyper-architecture with one thread until its CPU time is used up, with several
-seeds; at each epoch the architecture weights are recorded, and Spearman's correlation of psi with the truth is computed from them.
+One hyper-architecture (4 rows x 5 graphs with 5, 6, 7, 8 and 10 operations) on a stratified part of
+a data set. Truth: random architectures of the 625 in it, each trained alone. Every setting trains
+the hyper-architecture with one thread until its CPU time is used up, with several seeds; at each
+epoch the architecture weights are recorded, and Spearman's correlation of psi with the truth is
+computed from them.
 
-    python scripts/compare_estimators.py run --data digits --share --out docs/results/estimators-digits
-    python scripts/compare_estimators.py show --out docs/results/estimators-digits
+    python scripts/compare_estimators.py run --data digits --share --out
+    docs/results/estimators-digits python scripts/compare_estimators.py show --out
+    docs/results/estimators-digits
 
-`run` appends one line per finished training to records.jsonl and goes on where it was stopped. `show` writes summary.json and a figure.
+`run` appends one line per finished training to records.jsonl and goes on where it was stopped.
+`show` writes summary.json and a figure.
 """
 
 import json
@@ -23,12 +28,13 @@ import torch
 import tyro
 from scipy import stats
 
-from fade_ray.config import RECIPES, Config, DataConfig
 from fade_ray.data import Splits, load
+from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.folder import command_line, environment, write_json
+from fade_ray.search.search_config import RECIPES, Config
 from fade_ray.training import ArchitectureConfig, TrainConfig, place
-from fade_ray.trial import KINDS, build_training
+from fade_ray.trials.chain_trial import KINDS, build_training
 from searchers import Proposal
 from spaces import HyperArchitecture, enumerate_dags
 
@@ -40,8 +46,9 @@ SETTINGS: dict[str, ArchitectureConfig] = {
     "score": ArchitectureConfig(estimator="score-function", draw="weighted"),
     "score, uniform": ArchitectureConfig(estimator="score-function", draw="uniform"),
 }
-"""The records hold "sampled" too: straight-through of the drawn candidate alone, which BatchNorm behind the rows leaves
-without a gradient, and which `Config` refuses since."""
+"""The records hold "sampled" too: straight-through of the drawn candidate alone, which BatchNorm
+behind the rows leaves without a gradient, and which `Config` refuses since.
+"""
 
 
 @dataclass(frozen=True)
@@ -75,7 +82,9 @@ class Show:
 
 
 def hyper_architecture() -> HyperArchitecture:
-    """The same five graphs in every row: the middle one, in canonical order, of those with that many operations."""
+    """The same five graphs in every row: the middle one, in canonical order, of those with that
+    many operations.
+    """
     groups = [[dag for dag in enumerate_dags(5) if dag.operations == count] for count in OPERATIONS]
     return HyperArchitecture((tuple(group[len(group) // 2] for group in groups),) * 4)
 
@@ -93,10 +102,15 @@ def jobs(run: Run) -> Iterator[tuple[str, Proposal, ArchitectureConfig]]:
     for choice in truth_choices(run.architectures):
         for seed in range(run.truth_seeds):
             one = hyper.architecture(choice)
-            yield f"truth {choice} {seed}", _proposal("evaluation", one, seed, run.truth_epochs), ArchitectureConfig()
+            yield (
+                f"truth {choice} {seed}",
+                _proposal("evaluation", one, seed, run.truth_epochs),
+                ArchitectureConfig(),
+            )
     for seed in range(run.seeds):
         for name, setting in SETTINGS.items():
-            # the penalty's time axis: the epochs that fit into the CPU time are not known before, 20 is what was seen
+            # the penalty's time axis: the epochs that fit into the CPU time are not known before,
+            # 20 is what was seen
             yield f"{name} {seed}", _proposal("ranks", hyper, 100 + seed, 20), setting
 
 
@@ -104,7 +118,9 @@ def _proposal(kind: Any, hyper: HyperArchitecture, seed: int, epochs: int) -> Pr
     return Proposal(kind, 0, 0, kind, 1, 0, 0, (), hyper, seed, epochs)
 
 
-def run_job(name: str, proposal: Proposal, config: Config, splits: Splits, run: Run) -> dict[str, Any]:
+def run_job(
+    name: str, proposal: Proposal, config: Config, splits: Splits, run: Run
+) -> dict[str, Any]:
     """Train one proposal; its record."""
     torch.set_num_threads(1)
     training = build_training(proposal, splits, config, place("cpu"), Path())
@@ -114,7 +130,12 @@ def run_job(name: str, proposal: Proposal, config: Config, splits: Splits, run: 
         metrics = training.run_epoch()
         kept = {key: metrics[key] for key in ("loss", "accuracy", "weights") if key in metrics}
         epochs.append({"cpu_seconds": time.process_time() - start, **kept})
-    record: dict[str, Any] = {"job": name, "kind": proposal.kind, "code": proposal.hyper.code(), "epochs": epochs}
+    record: dict[str, Any] = {
+        "job": name,
+        "kind": proposal.kind,
+        "code": proposal.hyper.code(),
+        "epochs": epochs,
+    }
     outcome, metrics, warnings = KINDS[proposal.kind].finish(training, splits, config)
     return record | {"accuracy": outcome.accuracy, "warnings": warnings, **metrics}
 
@@ -129,17 +150,24 @@ def run_all(run: Run) -> None:
     records = run.out / "records.jsonl"
     done = {record["job"] for record in read(run.out)}
     splits = load(run.data, test_data=run.test_data, limit=run.limit, image_side=run.image_side)
-    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(run).items()}
+    settings = {
+        key: str(value) if isinstance(value, Path) else value for key, value in asdict(run).items()
+    }
     settings["data"] = Path(run.data).name  # where it lies on this machine says nothing
     settings["test_data"] = run.test_data and Path(run.test_data).name
     about = {**environment(command_line()), "images": len(splits.weights), "study": settings}
-    write_json(run.out / "study.json", about | {"settings": {name: asdict(value) for name, value in SETTINGS.items()}})
+    write_json(
+        run.out / "study.json",
+        about | {"settings": {name: asdict(value) for name, value in SETTINGS.items()}},
+    )
     for name, proposal, architecture in jobs(run):
         if name in done:
             continue
         config = Config(
             data=DataConfig(data=run.data),
-            network=NetworkConfig(norm=run.norm, kernel=run.kernel, final_channels=32, share=run.share),  # type: ignore[arg-type]
+            network=NetworkConfig(
+                norm=run.norm, kernel=run.kernel, final_channels=32, share=run.share
+            ),  # type: ignore[arg-type]
             train=TrainConfig(learning_rate=run.learning_rate, batch_size=run.batch_size),
             architecture=architecture,
         )
@@ -155,7 +183,11 @@ def run_all(run: Run) -> None:
 def read(folder: Path) -> list[dict[str, Any]]:
     """All complete records."""
     path = folder / "records.jsonl"
-    return [json.loads(line) for line in path.read_text().splitlines() if line] if path.exists() else []
+    return (
+        [json.loads(line) for line in path.read_text().splitlines() if line]
+        if path.exists()
+        else []
+    )
 
 
 def log_psi(weights: list[list[float]], choice: tuple[int, ...]) -> float:
@@ -163,11 +195,15 @@ def log_psi(weights: list[list[float]], choice: tuple[int, ...]) -> float:
 
 
 def reliability(records: list[dict[str, Any]]) -> float | None:
-    """Of the truth's means over seeds, in [0, 1] (Spearman-Brown): its square root bounds any correlation with them. None for one seed."""
+    """Of the truth's means over seeds, in [0, 1] (Spearman-Brown): its square root bounds any
+    correlation with them. None for one seed.
+    """
     by_architecture: dict[str, list[float]] = {}
     for record in records:
         if record["kind"] == "evaluation":
-            by_architecture.setdefault(record["job"].rpartition(" ")[0], []).append(record["accuracy"])
+            by_architecture.setdefault(record["job"].rpartition(" ")[0], []).append(
+                record["accuracy"]
+            )
     table = np.array(list(by_architecture.values()))
     seeds = table.shape[1]
     if seeds == 1:
@@ -192,7 +228,9 @@ def correlations(records: list[dict[str, Any]]) -> dict[str, list[list[tuple[flo
             curve = []
             for epoch in record["epochs"]:
                 predicted = [log_psi(epoch["weights"], choice) for choice in choices]
-                curve.append((epoch["cpu_seconds"], float(stats.spearmanr(predicted, means).statistic)))
+                curve.append(
+                    (epoch["cpu_seconds"], float(stats.spearmanr(predicted, means).statistic))
+                )
             curves.setdefault(record["job"].rpartition(" ")[0], []).append(curve)
     return curves
 
@@ -220,7 +258,9 @@ def show(folder: Path) -> None:
         "settings": {},
     }
     print(f"reliability of the truth: {summary['truth']['reliability']}")
-    print(f"truth: {len(accuracies)} accuracies from {min(accuracies):.3f} to {max(accuracies):.3f}")
+    print(
+        f"truth: {len(accuracies)} accuracies from {min(accuracies):.3f} to {max(accuracies):.3f}"
+    )
     for name, runs in sorted(curves.items()):
         row: dict[str, Any] = {}
         for share in (0.5, 1.0):

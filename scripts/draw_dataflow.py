@@ -53,9 +53,17 @@ def draw(path: Path) -> None:
     for start, end, text, (dx, dy) in ARROWS:
         a, b = centre(start), centre(end)
         ends = {"patchA": patches[start], "patchB": patches[end], "shrinkA": 2, "shrinkB": 2}
-        axis.add_patch(FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=14, color="#444", **ends))
+        axis.add_patch(
+            FancyArrowPatch(a, b, arrowstyle="-|>", mutation_scale=14, color="#444", **ends)
+        )
         axis.text(
-            (a[0] + b[0]) / 2 + dx, (a[1] + b[1]) / 2 + dy, text, ha="center", va="center", fontsize=11, color="#333"
+            (a[0] + b[0]) / 2 + dx,
+            (a[1] + b[1]) / 2 + dy,
+            text,
+            ha="center",
+            va="center",
+            fontsize=11,
+            color="#333",
         )
     axis.set(xlim=(-1.2, 5 * DX + 1.2), ylim=(-0.6, 3.35), aspect="equal")
     axis.axis("off")

@@ -1,8 +1,10 @@
-"""The toy of Amended-DARTS and the counterexample to its A.3 as a figure, with the records behind it.
+"""The toy of Amended-DARTS and the counterexample to its A.3 as a figure, with the records behind
+it.
 
     python scripts/draw_toys.py [--out docs/results/toys] [--seed 0]
 
-Writes toys.svg, toys.png and toys.json. All architecture gradients come from the updates that train networks.
+Writes toys.svg, toys.png and toys.json. All architecture gradients come from the updates that train
+networks.
 """
 
 from dataclasses import asdict, dataclass
@@ -59,9 +61,13 @@ def compute(draw: Draw) -> dict[str, Any]:
         "gradient_by_coefficient": {
             "coefficient": COEFFICIENTS,
             "amended": [toys.estimated(Estimate("amended", eta=c), 1.0, 1.0) for c in COEFFICIENTS],
-            "second-order": [toys.estimated(Estimate("second-order", xi=c), 1.0, 1.0) for c in COEFFICIENTS],
+            "second-order": [
+                toys.estimated(Estimate("second-order", xi=c), 1.0, 1.0) for c in COEFFICIENTS
+            ],
         },
-        "counterexample_cosine": toys.alignment(np.diag([1.0, 10.0]), np.array([[1.0, -1.0]]), np.array([1.0, 0.5])),
+        "counterexample_cosine": toys.alignment(
+            np.diag([1.0, 10.0]), np.array([[1.0, -1.0]]), np.array([1.0, 0.5])
+        ),
         "negative_share": float((cosines < 0).mean()),
         "cosine_histogram": np.histogram(cosines, bins=BINS, range=(-1, 1))[0].tolist(),
     }
@@ -97,19 +103,46 @@ def runs(panels: list[Axes], records: dict[str, Any]) -> None:
 def coefficients(axis: Axes, records: dict[str, list[float]]) -> None:
     names = {"amended": "amended, by η", "second-order": "second order, by ξ"}
     for i, (key, name) in zip((4, 1), names.items(), strict=True):
-        axis.plot(records["coefficient"], records[key], color=style.series(i), linestyle=style.LINES[i], label=name)
+        axis.plot(
+            records["coefficient"],
+            records[key],
+            color=style.series(i),
+            linestyle=style.LINES[i],
+            label=name,
+        )
     axis.axhline(2, color=style.INK, linewidth=1, label="true gradient 2α")
     axis.axhline(0, color=style.MUTED, linewidth=0.8)
-    axis.plot([0.1], [-0.4], marker="o", color=style.series(2), linestyle="none", label="the paper's η = 0.1")
-    axis.set(title="Gradient at ω = ω*(α), in units of α", xlabel="coefficient η or ξ", ylim=(-4.6, 4.4), xlim=(0, 0.6))
+    axis.plot(
+        [0.1],
+        [-0.4],
+        marker="o",
+        color=style.series(2),
+        linestyle="none",
+        label="the paper's η = 0.1",
+    )
+    axis.set(
+        title="Gradient at ω = ω*(α), in units of α",
+        xlabel="coefficient η or ξ",
+        ylim=(-4.6, 4.4),
+        xlim=(0, 0.6),
+    )
     axis.legend(loc="lower right")
 
 
 def angles(axis: Axes, records: dict[str, Any]) -> None:
-    axis.stairs(records["cosine_histogram"], np.linspace(-1, 1, BINS + 1), fill=True, color=style.series(5))
+    axis.stairs(
+        records["cosine_histogram"], np.linspace(-1, 1, BINS + 1), fill=True, color=style.series(5)
+    )
     axis.axvline(0, color=style.INK, linewidth=1)
-    axis.set(title="Amended against exact term, random problems", xlabel="cosine", ylabel="problems", xlim=(-1, 1))
-    axis.text(0.03, 0.95, f"{records['negative_share']:.1%} negative", transform=axis.transAxes, va="top")
+    axis.set(
+        title="Amended against exact term, random problems",
+        xlabel="cosine",
+        ylabel="problems",
+        xlim=(-1, 1),
+    )
+    axis.text(
+        0.03, 0.95, f"{records['negative_share']:.1%} negative", transform=axis.transAxes, va="top"
+    )
 
 
 def rounded(value: Any) -> Any:
@@ -125,10 +158,15 @@ def main(draw: Draw) -> None:
     records = compute(draw)
     settings = {key: value for key, value in asdict(draw).items() if key != "out"}
     draw.out.mkdir(parents=True, exist_ok=True)
-    write_json(draw.out / "toys.json", {**environment(command_line()), "settings": settings, **rounded(records)})
+    write_json(
+        draw.out / "toys.json",
+        {**environment(command_line()), "settings": settings, **rounded(records)},
+    )
     alt = "Toy problem of Amended-DARTS: logit, weight and validation loss over steps; gradients; angles."
     with style.house_style():
-        style.save(style.Picture("toys", "The toy of Amended-DARTS", figure(records), alt, ""), draw.out)
+        style.save(
+            style.Picture("toys", "The toy of Amended-DARTS", figure(records), alt, ""), draw.out
+        )
     for name, value in records["gradient_at_a=1"].items():
         print(f"{name:24} {value:+.2f}")
     print(f"negative cosines: {records['negative_share']:.1%} of {draw.draws}")

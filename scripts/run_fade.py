@@ -1,4 +1,6 @@
-"""What `ray submit cluster.yaml scripts/run_fade.py` sends: `fade-ray search` with the same arguments."""
+"""What `ray submit cluster.yaml scripts/run_fade.py` sends: `fade-ray search` with the same
+arguments.
+"""
 
 import sys
 

@@ -1,10 +1,12 @@
-"""Several runs of `fade-ray cells` as one study: small tables, a summary over seeds and a figure of how the searches went.
+"""Several runs of `fade-ray cells` as one study: small tables, a summary over seeds and a figure of
+how the searches went.
 
-    python scripts/study_cells.py --runs runs/a runs/b --out docs/results/nasbench201 [--table nasbench201.parquet]
+    python scripts/study_cells.py --runs runs/a runs/b --out docs/results/nasbench201 [--table
+    nasbench201.parquet]
 
-Writes searches.parquet (one row per search), epochs.parquet (one per epoch, with all architecture weights), summary.json (mean, standard
-deviation and number of seeds per recipe and learning rate, beside random picks), searches.svg and .png, and the configuration and environment
-of each run.
+Writes searches.parquet (one row per search), epochs.parquet (one per epoch, with all architecture
+weights), summary.json (mean, standard deviation and number of seeds per recipe and learning rate,
+beside random picks), searches.svg and .png, and the configuration and environment of each run.
 """
 
 import json
@@ -18,10 +20,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
-from fade_ray.cell_search.config import CellsConfig
+from fade_ray.cells.cell_history import CellHistory
+from fade_ray.cells.cells_config import CellsConfig
+from fade_ray.cells.cells_run import cell_rows
 from fade_ray.report import style
-from fade_ray.run.cell_history import CellHistory
-from fade_ray.run.cells import cell_rows
 from fade_ray.run.folder import command_line, environment, write_json
 from spaces.errors import InvalidInput
 from spaces.nasbench201_table import Table
@@ -77,19 +79,40 @@ def read(runs: tuple[Path, ...]) -> tuple[list[dict[str, Any]], list[dict[str, A
                 | row
                 | {
                     key: true.get(key)
-                    for key in ("index", "c10_valid_200", "c10_test_200", "c100_test_200", "in16_test_200")
+                    for key in (
+                        "index",
+                        "c10_valid_200",
+                        "c10_test_200",
+                        "c100_test_200",
+                        "in16_test_200",
+                    )
                 }
             )
         for id, plan in history.proposals.items():
             for epoch, metrics in sorted(history.epochs.get(id, {}).items()):
-                found = {name: metrics.get(name) for name in (*COLUMNS, "eigenvalue", "seconds", "stage", "search")}
-                names = {"id": id, "method": plan.recipe, "space": plan.space, "seed": plan.seed, "epoch": epoch}
-                weights = {kind: np.ravel(rows).tolist() for kind, rows in metrics["weights"].items()}
+                found = {
+                    name: metrics.get(name)
+                    for name in (*COLUMNS, "eigenvalue", "seconds", "stage", "search")
+                }
+                names = {
+                    "id": id,
+                    "method": plan.recipe,
+                    "space": plan.space,
+                    "seed": plan.seed,
+                    "epoch": epoch,
+                }
+                weights = {
+                    kind: np.ravel(rows).tolist() for kind, rows in metrics["weights"].items()
+                }
                 epochs.append(
                     shared
                     | names
                     | found
-                    | {"weights": json.dumps({k: [round(v, 5) for v in w] for k, w in weights.items()})}
+                    | {
+                        "weights": json.dumps(
+                            {k: [round(v, 5) for v in w] for k, w in weights.items()}
+                        )
+                    }
                 )
     return searches, epochs
 
@@ -99,7 +122,13 @@ def spread(values: list[float]) -> dict[str, float] | None:
     if not values:
         return None
     deviation = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-    return {"mean": float(np.mean(values)), "std": deviation, "n": len(values), "min": min(values), "max": max(values)}
+    return {
+        "mean": float(np.mean(values)),
+        "std": deviation,
+        "n": len(values),
+        "min": min(values),
+        "max": max(values),
+    }
 
 
 def summarise(searches: list[dict[str, Any]], table: Path | None) -> dict[str, Any]:
@@ -138,7 +167,9 @@ def summarise(searches: list[dict[str, Any]], table: Path | None) -> dict[str, A
 
 
 def draw(epochs: list[dict[str, Any]], panels: tuple[str, ...], title: str) -> style.Picture:
-    """A panel per metric and learning rate; a line per recipe: mean over seeds, the band from least to largest."""
+    """A panel per metric and learning rate; a line per recipe: mean over seeds, the band from least
+    to largest.
+    """
     rates = sorted({row["learning_rate"] for row in epochs})
     methods = list(dict.fromkeys(row["method"] for row in epochs if row["epoch"]))
     wide = len(rates) == 1  # the metrics side by side, else one row of panels each
@@ -150,7 +181,11 @@ def draw(epochs: list[dict[str, Any]], panels: tuple[str, ...], title: str) -> s
             axis = axes[0][i] if wide else axes[i][j]
             for k, method in enumerate(methods):
                 draw_method(
-                    axis, [r for r in epochs if (r["method"], r["learning_rate"]) == (method, rate)], name, method, k
+                    axis,
+                    [r for r in epochs if (r["method"], r["learning_rate"]) == (method, rate)],
+                    name,
+                    method,
+                    k,
                 )
             if name.endswith("share"):
                 axis.set_ylim(-0.03, 1.03)
@@ -162,7 +197,9 @@ def draw(epochs: list[dict[str, Any]], panels: tuple[str, ...], title: str) -> s
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(5, len(labels)))
     alt = f"{', '.join(TITLES.get(p, p) for p in panels)} over the epochs for {', '.join(methods)}."
-    return style.Picture("searches", title, figure, alt, "Lines: means over seeds; bands: least to largest.")
+    return style.Picture(
+        "searches", title, figure, alt, "Lines: means over seeds; bands: least to largest."
+    )
 
 
 def draw_method(axis: Any, rows: list[dict[str, Any]], name: str, method: str, number: int) -> None:
@@ -177,7 +214,12 @@ def draw_method(axis: Any, rows: list[dict[str, Any]], name: str, method: str, n
         colour = style.series(number)
         axis.plot(x, mean, color=colour, ls=style.LINES[number % len(style.LINES)], label=method)
         axis.fill_between(
-            x, [min(by_epoch[e]) for e in x], [max(by_epoch[e]) for e in x], color=colour, alpha=0.13, lw=0
+            x,
+            [min(by_epoch[e]) for e in x],
+            [max(by_epoch[e]) for e in x],
+            color=colour,
+            alpha=0.13,
+            lw=0,
         )
 
 
@@ -185,14 +227,19 @@ def main(study: Study) -> None:
     """Read, summarise, draw, write."""
     for run in study.runs:
         if not (run / "records.jsonl").exists():
-            raise InvalidInput(f"`--runs` must name run directories of `fade-ray cells`, but {run} holds no record.")
+            raise InvalidInput(
+                f"`--runs` must name run directories of `fade-ray cells`, but {run} holds no record."
+            )
     searches, epochs = read(study.runs)
     study.out.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(searches), study.out / "searches.parquet", compression="zstd")
+    pq.write_table(
+        pa.Table.from_pylist(searches), study.out / "searches.parquet", compression="zstd"
+    )
     pq.write_table(pa.Table.from_pylist(epochs), study.out / "epochs.parquet", compression="zstd")
     summary = summarise(searches, study.table)
     write_json(
-        study.out / "summary.json", summary | {"command": command_line(), "environment": environment(command_line())}
+        study.out / "summary.json",
+        summary | {"command": command_line(), "environment": environment(command_line())},
     )
     for run in study.runs:
         folder = study.out / run.name
@@ -205,7 +252,9 @@ def main(study: Study) -> None:
         parts = [f"{group['method']:22} {group['space']:12} lr {group['learning_rate']:<6g}"]
         for name in ("skip_share", "parameter_free_share", "c10_test_200", "proxy_accuracy"):
             if group[name] is not None:
-                parts.append(f"{name} {group[name]['mean']:.3f} +- {group[name]['std']:.3f} (n {group[name]['n']})")
+                parts.append(
+                    f"{name} {group[name]['mean']:.3f} +- {group[name]['std']:.3f} (n {group[name]['n']})"
+                )
         print(" | ".join(parts))
 
 

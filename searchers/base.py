@@ -19,12 +19,13 @@ State = dict[str, Any]  # values that json writes and reads back unchanged
 class Proposal:
     """One trial to run.
 
-    `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the architecture `hyper` (width
-    one) and report its accuracy on the architecture split; "retraining": train the found architecture from scratch.
-    `index` counts first attempts in ask order over the whole search, `attempt` the retries of one of them; `id` is made
-    of both. `iteration` is the number of the batch, from 1. `points` [d][w][k] are the feature points `hyper` was
-    generated from, () where there are none. `parent` is the id of the proposal whose final network weights initialise
-    this one. `seed` in [0, 2**31), `epochs` >= 1.
+    `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the
+    architecture `hyper` (width one) and report its accuracy on the architecture split;
+    "retraining": train the found architecture from scratch. `index` counts first attempts in ask
+    order over the whole search, `attempt` the retries of one of them; `id` is made of both.
+    `iteration` is the number of the batch, from 1. `points` [d][w][k] are the feature points
+    `hyper` was generated from, () where there are none. `parent` is the id of the proposal whose
+    final network weights initialise this one. `seed` in [0, 2**31), `epochs` >= 1.
     """
 
     id: str
@@ -49,16 +50,19 @@ class Proposal:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         points = tuple(tuple(tuple(point) for point in row) for row in data["points"])
-        return cls(**{**data, "points": points, "hyper": HyperArchitecture.from_code(data["hyper"])})
+        return cls(
+            **{**data, "points": points, "hyper": HyperArchitecture.from_code(data["hyper"])}
+        )
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What a trial found: one of the first three.
 
-    `log_weights` [d][w]: log FaDE weight credited to each place of the hyper-architecture (a duplicate gets the full
-    weight of its distinct candidate). `accuracy` in [0, 1]. `failure`: why there is neither. `cost`: what it took, in the
-    unit of the run's budget, where there is one; searchers do not look at it.
+    `log_weights` [d][w]: log FaDE weight credited to each place of the hyper-architecture (a
+    duplicate gets the full weight of its distinct candidate). `accuracy` in [0, 1]. `failure`: why
+    there is neither. `cost`: what it took, in the unit of the run's budget, where there is one;
+    searchers do not look at it.
     """
 
     log_weights: tuple[tuple[float, ...], ...] | None = None
@@ -88,12 +92,16 @@ class AskTell(Protocol):
         """The next trial; None while all of the batch is in flight, and when done."""
 
     def tell(self, id: str, outcome: Outcome) -> None:
-        """Answer a proposal, in any order. InvalidInput if `id` is not in flight or `outcome` is of no such trial."""
+        """Answer a proposal, in any order. InvalidInput if `id` is not in flight or `outcome` is of
+        no such trial.
+        """
 
     def spare(self) -> None:
-        """Add to the batch evaluations that are worth the rest of a budget, for `ask` to give; none where nothing is known of any.
+        """Add to the batch evaluations that are worth the rest of a budget, for `ask` to give; none
+        where nothing is known of any.
 
-        For a search that ends with this batch, complete or not: how often it is called must not change what it asks otherwise.
+        For a search that ends with this batch, complete or not: how often it is called must not
+        change what it asks otherwise.
         """
 
     @property
@@ -127,14 +135,20 @@ class AskTell(Protocol):
 def at_least(low: int, **values: int) -> None:
     """InvalidInput for the first of `values` below `low`."""
     for name, value in values.items():
-        require(value >= low, f"{name} >= {low}", f"Give `{name}` a value of {low} or more.", **{name: value})
+        require(
+            value >= low,
+            f"{name} >= {low}",
+            f"Give `{name}` a value of {low} or more.",
+            **{name: value},
+        )
 
 
 def checked(proposal: Proposal, outcome: Outcome) -> Outcome:
-    """The outcome as plain floats; a failure where the trial found nothing, NaN or infinity instead of what is asked.
+    """The outcome as plain floats; a failure where the trial found nothing, NaN or infinity instead
+    of what is asked.
 
-    InvalidInput where it is no result of such a trial at all: log weights of another shape or above 0, an accuracy
-    outside [0, 1].
+    InvalidInput where it is no result of such a trial at all: log weights of another shape or above
+    0, an accuracy outside [0, 1].
     """
     if outcome.failure is not None:
         return Outcome(failure=str(outcome.failure))
@@ -151,16 +165,29 @@ def _checked_ranks(proposal: Proposal, rows: Sequence[Sequence[float]] | None) -
     require(shape_told == shape, f"row lengths == {shape}", remedy, row_lengths=shape_told)
     log_weights = tuple(tuple(float(value) for value in row) for row in rows)
     if not all(math.isfinite(value) for row in log_weights for value in row):
-        return Outcome(failure="log weights must be finite, but there is NaN or infinity among them")
+        return Outcome(
+            failure="log weights must be finite, but there is NaN or infinity among them"
+        )
     largest = max(value for row in log_weights for value in row)
-    # Rounding of a log-softmax may exceed 0 a little; weights or logits given by mistake exceed it a lot.
-    require(largest <= 1e-6, "log weight <= 0", "Tell log-softmax values, not weights or logits.", largest=largest)
+    # Rounding of a log-softmax may exceed 0 a little; weights or logits given by mistake exceed it
+    # a lot.
+    require(
+        largest <= 1e-6,
+        "log weight <= 0",
+        "Tell log-softmax values, not weights or logits.",
+        largest=largest,
+    )
     return Outcome(log_weights=log_weights)
 
 
 def _checked_accuracy(proposal: Proposal, accuracy: float | None) -> Outcome:
-    if accuracy is None:  # a retraining may keep its test accuracy to itself: nothing is fed back from it
-        missing = None if proposal.kind == "retraining" else "an evaluation must give an accuracy, but it gave none"
+    # a retraining may keep its test accuracy to itself: nothing is fed back from it
+    if accuracy is None:
+        missing = (
+            None
+            if proposal.kind == "retraining"
+            else "an evaluation must give an accuracy, but it gave none"
+        )
         return Outcome(failure=missing)
     if not math.isfinite(accuracy):
         return Outcome(failure=f"an accuracy must be finite, but it is {accuracy}")

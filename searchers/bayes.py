@@ -1,4 +1,6 @@
-"""Bayesian search over the joint feature space by Gaussian processes and upper confidence bounds (FaDE 3.2)."""
+"""Bayesian search over the joint feature space by Gaussian processes and upper confidence bounds
+(FaDE 3.2).
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,14 @@ Coordinates = tuple[float, ...]
 def suggest(
     points: Sequence[Coordinates], scores: Sequence[float], count: int, kappa: float, seed: int
 ) -> list[Coordinates]:
-    """`count` points of the box [0, 1]^m to evaluate next: maximisers of mean + kappa * standard deviation.
+    """`count` points of the box [0, 1]^m to evaluate next: maximisers of mean + kappa * standard
+    deviation.
 
-    points [n][m], n >= 1, repeats allowed; scores [n], higher is better. The model is that of `bayesian-optimization`:
-    Matern 5/2, scores normalised, one length scale. Further points of a batch are chosen as if those before them had
-    been scored like the best point so far ("constant liar"): without it all of them would be the same. A pure function:
-    the same arguments give the same points, in any process.
+    points [n][m], n >= 1, repeats allowed; scores [n], higher is better. The model is that of
+    `bayesian-optimization`: Matern 5/2, scores normalised, one length scale. Further points of a
+    batch are chosen as if those before them had been scored like the best point so far ("constant
+    liar"): without it all of them would be the same. A pure function: the same arguments give the
+    same points, in any process.
     """
     # Takes seconds to import, and not every search needs it.
     from bayes_opt import acquisition
@@ -38,24 +42,31 @@ def suggest(
 
     rng = np.random.RandomState(seed)
     names = [f"x{i:03d}" for i in range(len(points[0]))]
-    target = TargetSpace(None, dict.fromkeys(names, (0.0, 1.0)), random_state=rng, allow_duplicate_points=True)
-    # The model of `BayesianOptimization`; it has one length scale, which is searched for on a grid in place of from five random starts.
+    target = TargetSpace(
+        None, dict.fromkeys(names, (0.0, 1.0)), random_state=rng, allow_duplicate_points=True
+    )
+    # The model of `BayesianOptimization`; it has one length scale, which is searched for on a grid
+    # in place of from five random starts.
     model = GaussianProcessRegressor(
         Matern(nu=2.5), alpha=1e-6, normalize_y=True, optimizer=best_of_line, random_state=rng
     )
     bound = acquisition.UpperConfidenceBound(kappa=kappa)
     chooser = bound if count == 1 else acquisition.ConstantLiar(bound, strategy="max")
-    # One thread: matrices this small are slower on several, and their sums would depend on the number of threads.
+    # One thread: matrices this small are slower on several, and their sums would depend on the
+    # number of threads.
     with warnings.catch_warnings(), threadpool_limits(1):
-        warnings.simplefilter("ignore")  # about length scales at their bounds, which few points cannot tell
-        with redirect_stdout(io.StringIO()):  # the library prints a line for every point that is scored again
+        # about length scales at their bounds, which few points cannot tell
+        warnings.simplefilter("ignore")
+        # the library prints a line for every point that is scored again
+        with redirect_stdout(io.StringIO()):
             for point, score in zip(points, scores, strict=True):
                 target.register(np.asarray(point), score)
-        # In a box of so few dimensions the best of ten thousand points needs one descent to its top, not ten; on a line a thousand are enough
-        # without any.
+        # In a box of so few dimensions the best of ten thousand points needs one descent to its
+        # top, not ten; on a line a thousand are enough without any.
         draws, descents = (1_000, 0) if len(names) == 1 else (10_000, 1)
         chosen = [
-            chooser.suggest(model, target, n_random=draws, n_smart=descents, random_state=rng) for _ in range(count)
+            chooser.suggest(model, target, n_random=draws, n_smart=descents, random_state=rng)
+            for _ in range(count)
         ]
     return [tuple(float(x) for x in point) for point in chosen]
 
@@ -63,10 +74,12 @@ def suggest(
 def best_of_line(
     objective: Callable[..., float], start: NDArray[np.float64], bounds: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], float]:
-    """The minimum of a function of one parameter, start [1], in bounds [1, 2]; an optimizer of scikit-learn's Gaussian processes.
+    """The minimum of a function of one parameter, start [1], in bounds [1, 2]; an optimizer of
+    scikit-learn's Gaussian processes.
 
-    The best of a grid, whose points are 1 apart (of a logarithm: a factor of e), and of its surroundings. Of valleys nearly as deep as each other
-    it may take the wrong one, as random starts may. It takes no gradients and draws no random numbers.
+    The best of a grid, whose points are 1 apart (of a logarithm: a factor of e), and of its
+    surroundings. Of valleys nearly as deep as each other it may take the wrong one, as random
+    starts may. It takes no gradients and draws no random numbers.
     """
     from scipy import optimize
 
@@ -78,22 +91,31 @@ def best_of_line(
     best = float(min(grid, key=value))
     step = grid[1] - grid[0]
     within = (max(low, best - step), min(high, best + step))
-    found = optimize.minimize_scalar(value, bounds=within, method="bounded", options={"xatol": 1e-3})
-    return min((np.array([best]), value(best)), (np.array([found.x]), float(found.fun)), key=lambda pair: pair[1])
+    found = optimize.minimize_scalar(
+        value, bounds=within, method="bounded", options={"xatol": 1e-3}
+    )
+    return min(
+        (np.array([best]), value(best)),
+        (np.array([found.x]), float(found.fun)),
+        key=lambda pair: pair[1],
+    )
 
 
 @dataclass(eq=False)
 class BayesSearch(PointSearch):
-    """Points of the joint box [0, 1]^(d x k) of largest upper confidence bound, scored as in random search (FaDE 3.2).
+    """Points of the joint box [0, 1]^(d x k) of largest upper confidence bound, scored as in random
+    search (FaDE 3.2).
 
-    One independent Gaussian process per row over its feature point [k], all of them fed the same score, the median
-    accuracy of `evaluations` architectures: the paper argues that its few points are too few for a model of all rows.
-    With `joint` one process over all d * k coordinates. The paper: kappa = 2.5, 50 `iterations` of one point. (Its xi is
-    no parameter of upper confidence bounds.) The batches that begin within the first `n_initial` points are uniform, as
-    is any as long as no point has a score; the paper says nothing of it.
+    One independent Gaussian process per row over its feature point [k], all of them fed the same
+    score, the median accuracy of `evaluations` architectures: the paper argues that its few points
+    are too few for a model of all rows. With `joint` one process over all d * k coordinates. The
+    paper: kappa = 2.5, 50 `iterations` of one point. (Its xi is no parameter of upper confidence
+    bounds.) The batches that begin within the first `n_initial` points are uniform, as is any as
+    long as no point has a score; the paper says nothing of it.
 
-    The processes are fitted anew for each batch, from the scored points and a seed made of `seed`, the batch and the
-    row: there is no other state. InvalidInput for a depth or count of zero, a kappa that is negative or not finite.
+    The processes are fitted anew for each batch, from the scored points and a seed made of `seed`,
+    the batch and the row: there is no other state. InvalidInput for a depth or count of zero, a
+    kappa that is negative or not finite.
     """
 
     kappa: float = 2.5
@@ -119,7 +141,10 @@ class BayesSearch(PointSearch):
         for number, model in enumerate(models):
             sequence = np.random.SeedSequence(self.seed, spawn_key=(self._completed, number))
             seed = int(sequence.generate_state(1)[0])
-            points = tuple(tuple(x for row in model for x in scored.point[row]) for scored in self.points_scored)
+            points = tuple(
+                tuple(x for row in model for x in scored.point[row])
+                for scored in self.points_scored
+            )
             suggested = suggest(points, scores, self.batch, self.kappa, seed)
             for point, coordinates in zip(batch, suggested, strict=True):
                 point[model] = np.reshape(coordinates, (len(model), self.space.dim))

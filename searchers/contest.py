@@ -13,7 +13,9 @@ from spaces.errors import require
 
 @dataclass(frozen=True)
 class Entered:
-    """A trial of one of several searches: `proposal`, whose ids begin with the name of its search, `entry`."""
+    """A trial of one of several searches: `proposal`, whose ids begin with the name of its search,
+    `entry`.
+    """
 
     entry: str
     proposal: Proposal
@@ -55,7 +57,8 @@ class _Entry:
 
     name: str
     searcher: AskTell
-    pending: list[Proposal] = field(default_factory=list)  # asked by the searcher, and not yet decided about
+    # asked by the searcher, and not yet decided about
+    pending: list[Proposal] = field(default_factory=list)
     waiting: list[Proposal] = field(default_factory=list)  # these will run
     flying: dict[str, Proposal] = field(default_factory=dict)  # by the searcher's own id
     last: bool = False  # the running batch does not fit into the budget: there is none after it
@@ -68,7 +71,8 @@ class _Entry:
 
     @property
     def spent(self) -> float:
-        return math.fsum(cost for _, cost in self.costs)  # rounds once: the order of the trials does not matter
+        # rounds once: the order of the trials does not matter
+        return math.fsum(cost for _, cost in self.costs)
 
     def mean(self, kind: Kind) -> float | None:
         """Mean cost of the told trials of a kind, failed ones too; None without any."""
@@ -80,26 +84,38 @@ class _Entry:
 
 
 class Contest:
-    """Asks every search of `entries` in turn, the one that has spent least first, until each has spent `budget`.
+    """Asks every search of `entries` in turn, the one that has spent least first, until each has
+    spent `budget`.
 
-    A trial costs what is told, before that `price(entry, proposal)` where that is known beforehand; None: the mean of that search's trials of that
-    kind so far. Of a kind without any the first trial runs alone, to learn what it costs: it may end beyond the budget.
+    A trial costs what is told, before that `price(entry, proposal)` where that is known beforehand;
+    None: the mean of that search's trials of that kind so far. Of a kind without any the first
+    trial runs alone, to learn what it costs: it may end beyond the budget.
 
-    What of a batch runs is decided when all that its search asked before has ended. Ranks serve later batches only, so a batch runs as a whole
-    where the budget has room for it and, if it has ranks, for one evaluation more. Else it is the last one of its search: its ranks are not run, nor
-    is any trial repeated; those of its evaluations that fit are, then as many as fit of those that the searcher can spare (`AskTell.spare`). What is
-    left after that stays unspent. What a search asks depends on its own outcomes alone, not on their order or on the other searches.
-    A search that raises an exception has ended, with its reason in `failures`; the others go on.
+    What of a batch runs is decided when all that its search asked before has ended. Ranks serve
+    later batches only, so a batch runs as a whole where the budget has room for it and, if it has
+    ranks, for one evaluation more. Else it is the last one of its search: its ranks are not run,
+    nor is any trial repeated; those of its evaluations that fit are, then as many as fit of those
+    that the searcher can spare (`AskTell.spare`). What is left after that stays unspent. What a
+    search asks depends on its own outcomes alone, not on their order or on the other searches. A
+    search that raises an exception has ended, with its reason in `failures`; the others go on.
 
     Raises:
         InvalidInput: no search, or a budget that is not above 0 and finite.
     """
 
     def __init__(
-        self, entries: Mapping[str, AskTell], budget: float, price: Callable[[str, Proposal], float | None]
+        self,
+        entries: Mapping[str, AskTell],
+        budget: float,
+        price: Callable[[str, Proposal], float | None],
     ) -> None:
         require(len(entries) > 0, "at least one search", "Name a searcher.", entries=list(entries))
-        require(0 < budget < math.inf, "0 < budget < inf", "Give each search something to spend.", budget=budget)
+        require(
+            0 < budget < math.inf,
+            "0 < budget < inf",
+            "Give each search something to spend.",
+            budget=budget,
+        )
         self.budget, self.price = budget, price
         self.entries = {name: _Entry(name, searcher) for name, searcher in entries.items()}
         for entry in self.entries.values():
@@ -121,20 +137,25 @@ class Contest:
             return
         try:
             entry.pending += iter(entry.searcher.ask, None)
-            unknown: dict[str, Proposal] = {}  # the first trial of each kind that nothing is known about
+            # the first trial of each kind that nothing is known about
+            unknown: dict[str, Proposal] = {}
             for proposal in entry.pending:
                 if self._price(entry, proposal) is None:
                     unknown.setdefault(proposal.kind, proposal)
             if unknown and entry.spent < self.budget:
                 entry.waiting = list(unknown.values())
-                entry.pending = [proposal for proposal in entry.pending if proposal not in entry.waiting]
+                entry.pending = [
+                    proposal for proposal in entry.pending if proposal not in entry.waiting
+                ]
             else:
                 self._fit(entry)
         except Exception as error:
             entry.fail(error)
 
     def _fit(self, entry: _Entry) -> None:
-        """All that is pending where the budget has room for it; else what is useful without a later batch."""
+        """All that is pending where the budget has room for it; else what is useful without a later
+        batch.
+        """
         room = self.budget * (1 + 1e-9) - entry.spent
         batch, entry.pending = entry.pending, []
         cost = math.fsum(self._price(entry, proposal) or 0.0 for proposal in batch)
@@ -151,13 +172,20 @@ class Contest:
             room = self._take(entry, list(iter(entry.searcher.ask, None)), room, free=False)
 
     def _acting(self, entry: _Entry, batch: Sequence[Proposal]) -> float:
-        """What it takes to act on the ranks of a batch: the price of an evaluation, 0 where there are no ranks or no evaluation is known."""
+        """What it takes to act on the ranks of a batch: the price of an evaluation, 0 where there
+        are no ranks or no evaluation is known.
+        """
         if all(proposal.kind != "ranks" for proposal in batch):
             return 0.0
-        known = next((self._price(entry, proposal) for proposal in batch if proposal.kind == "evaluation"), None)
+        known = next(
+            (self._price(entry, proposal) for proposal in batch if proposal.kind == "evaluation"),
+            None,
+        )
         return (entry.mean("evaluation") if known is None else known) or 0.0
 
-    def _take(self, entry: _Entry, offered: Sequence[Proposal], room: float, free: bool = True) -> float:
+    def _take(
+        self, entry: _Entry, offered: Sequence[Proposal], room: float, free: bool = True
+    ) -> float:
         """Let those run that fit, without `free` none that costs nothing; the room that is left."""
         for proposal in offered:
             price = self._price(entry, proposal) or 0.0
@@ -167,14 +195,26 @@ class Contest:
         return room
 
     def _price(self, entry: _Entry, proposal: Proposal) -> float | None:
-        """What a trial is expected to cost; None where nothing is known. Called when nothing runs: what ended first does not matter."""
+        """What a trial is expected to cost; None where nothing is known. Called when nothing runs:
+        what ended first does not matter.
+        """
         price = self.price(entry.name, proposal)
         return entry.mean(proposal.kind) if price is None else price
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """Answer a trial, in any order. InvalidInput if `id` is not in flight."""
-        flying = {f"{name}-{own}": (entry, own) for name, entry in self.entries.items() for own in entry.flying}
-        require(id in flying, "id in flight", "Answer each trial of `ask` once.", id=id, in_flight=sorted(flying))
+        flying = {
+            f"{name}-{own}": (entry, own)
+            for name, entry in self.entries.items()
+            for own in entry.flying
+        }
+        require(
+            id in flying,
+            "id in flight",
+            "Answer each trial of `ask` once.",
+            id=id,
+            in_flight=sorted(flying),
+        )
         entry, own = flying[id]
         proposal = entry.flying.pop(own)
         cost = outcome.cost if outcome.cost is not None else self.price(entry.name, proposal)
@@ -199,10 +239,14 @@ class Contest:
     @property
     def failures(self) -> dict[str, str]:
         """Why a search ended before its budget, by its name."""
-        return {name: entry.failure for name, entry in self.entries.items() if entry.failure is not None}
+        return {
+            name: entry.failure for name, entry in self.entries.items() if entry.failure is not None
+        }
 
     def over(self, name: str) -> bool:
-        """Whether a search has come to its end: its budget covers nothing more of use to it, or it has nothing left to ask."""
+        """Whether a search has come to its end: its budget covers nothing more of use to it, or it
+        has nothing left to ask.
+        """
         entry = self.entries[name]
         return entry.failure is None and entry.idle
 
@@ -222,7 +266,13 @@ class Contest:
     def load_state_dict(self, state: State) -> None:
         """Go on where `state_dict` was taken; InvalidInput if that had other searches."""
         remedy = "Enter the same searches."
-        require(list(state) == list(self.entries), "same entries", remedy, here=list(self.entries), saved=list(state))
+        require(
+            list(state) == list(self.entries),
+            "same entries",
+            remedy,
+            here=list(self.entries),
+            saved=list(state),
+        )
         for name, entry in self.entries.items():
             saved = state[name]
             entry.searcher.load_state_dict(saved["searcher"])

@@ -16,10 +16,11 @@ from spaces.hyper import HyperArchitecture
 
 
 def moved_box(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate | None:
-    """A cell drawn from a box beside the cell's own: one bin up or down an axis, each with equal probability.
+    """A cell drawn from a box beside the cell's own: one bin up or down an axis, each with equal
+    probability.
 
-    Empty boxes resolve as in `FeatureSpace`; directions that lead back into the cell's own box are left out. None where
-    all of them are.
+    Empty boxes resolve as in `FeatureSpace`; directions that lead back into the cell's own box are
+    left out. None where all of them are.
     """
     point = space.embed(cell)
     bins = np.asarray(space.bins)
@@ -31,11 +32,16 @@ def moved_box(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) ->
 
 
 def edited(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate | None:
-    """A cell of the space one edit away: its kind drawn among those that have one, then the cell among the kind's.
+    """A cell of the space one edit away: its kind drawn among those that have one, then the cell
+    among the kind's.
 
     None where there is no such cell.
     """
-    kinds = [within for cells in cell.edits().values() if (within := [other for other in cells if holds(space, other)])]
+    kinds = [
+        within
+        for cells in cell.edits().values()
+        if (within := [other for other in cells if holds(space, other)])
+    ]
     if not kinds:
         return None
     kind = kinds[int(rng.integers(len(kinds)))]
@@ -53,7 +59,9 @@ MUTATIONS: tuple[Mutation, ...] = (moved_box, edited)
 
 
 def mutated(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate:
-    """Another cell of the space by one of the `MUTATIONS`; the cell itself where none of them finds one."""
+    """Another cell of the space by one of the `MUTATIONS`; the cell itself where none of them finds
+    one.
+    """
     first = int(rng.integers(len(MUTATIONS)))
     for mutation in (*MUTATIONS[first:], *MUTATIONS[:first]):
         child = mutation(space, cell, rng)
@@ -64,17 +72,20 @@ def mutated(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> C
 
 @dataclass(eq=False)
 class EvolutionSearch(BatchSearcher):
-    """Regularised evolution (Real et al. 2019, algorithm 1): the youngest survive, and the best of a tournament breeds.
+    """Regularised evolution (Real et al. 2019, algorithm 1): the youngest survive, and the best of
+    a tournament breeds.
 
-    The first batch holds `population` random architectures, each generated from a uniform point as in random search.
-    The following ones hold `batch` children each, until `trials` architectures have been proposed. A child is the most
-    accurate of `tournament` members of the population, drawn with replacement as in the paper, with the cell of one
-    row mutated. The population is made of the latest `population` architectures that were evaluated with success
-    (`population_scored`, oldest first); all children of a batch have their parents in the population before it. As long
+    The first batch holds `population` random architectures, each generated from a uniform point as
+    in random search. The following ones hold `batch` children each, until `trials` architectures
+    have been proposed. A child is the most accurate of `tournament` members of the population,
+    drawn with replacement as in the paper, with the cell of one row mutated. The population is made
+    of the latest `population` architectures that were evaluated with success (`population_scored`,
+    oldest first); all children of a batch have their parents in the population before it. As long
     as nothing has succeeded, further architectures are random too.
 
-    The paper's population of 100 with tournaments of 25 is for 20,000 trials; the defaults are for 20 to 100.
-    InvalidInput for counts of zero, a population larger than `trials`, a tournament larger than the population.
+    The paper's population of 100 with tournaments of 25 is for 20,000 trials; the defaults are for
+    20 to 100. InvalidInput for counts of zero, a population larger than `trials`, a tournament
+    larger than the population.
     """
 
     space: FeatureSpace = field(repr=False)
@@ -88,11 +99,21 @@ class EvolutionSearch(BatchSearcher):
     max_retries: int = 2
 
     def __post_init__(self) -> None:
-        at_least(1, depth=self.depth, trials=self.trials, population=self.population, tournament=self.tournament)
+        at_least(
+            1,
+            depth=self.depth,
+            trials=self.trials,
+            population=self.population,
+            tournament=self.tournament,
+        )
         at_least(1, batch=self.batch, evaluation_epochs=self.evaluation_epochs)
         fits = self.tournament <= self.population <= self.trials
         remedy = "The first `population` trials are random, and a tournament is held among as many."
-        sizes = {"tournament": self.tournament, "population": self.population, "trials": self.trials}
+        sizes = {
+            "tournament": self.tournament,
+            "population": self.population,
+            "trials": self.trials,
+        }
         require(fits, "tournament <= population <= trials", remedy, **sizes)
         self._setup()
         self.population_scored: list[tuple[HyperArchitecture, float]] = []
@@ -101,7 +122,8 @@ class EvolutionSearch(BatchSearcher):
 
     def _update(self, told: Told) -> None:
         scored = [(p.hyper, o.accuracy) for p, o in told if o.accuracy is not None]
-        self.population_scored = (self.population_scored + scored)[-self.population :]  # the oldest die
+        # the oldest die
+        self.population_scored = (self.population_scored + scored)[-self.population :]
         for number in range(min(self.batch, self.trials - self._next_index)):
             if self.population_scored:
                 self._propose("evaluation", self._child(), self.evaluation_epochs, repeat=number)
@@ -109,9 +131,16 @@ class EvolutionSearch(BatchSearcher):
                 self._propose_random(number)
 
     def _propose_random(self, number: int) -> None:
-        points = np.asarray([[self.space.uniform_point(self._rng)] for _ in range(self.depth)])  # [d, 1, k]
+        # [d, 1, k]
+        points = np.asarray([[self.space.uniform_point(self._rng)] for _ in range(self.depth)])
         architecture = generate(self.space, points, self._rng)
-        self._propose("evaluation", architecture, self.evaluation_epochs, repeat=number, points=as_points(points))
+        self._propose(
+            "evaluation",
+            architecture,
+            self.evaluation_epochs,
+            repeat=number,
+            points=as_points(points),
+        )
 
     def _child(self) -> HyperArchitecture:
         drawn = self._rng.integers(len(self.population_scored), size=self.tournament)
@@ -122,7 +151,13 @@ class EvolutionSearch(BatchSearcher):
         return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))
 
     def _own_state(self) -> State:
-        return {"population": [[architecture.code(), accuracy] for architecture, accuracy in self.population_scored]}
+        return {
+            "population": [
+                [architecture.code(), accuracy] for architecture, accuracy in self.population_scored
+            ]
+        }
 
     def _load_own_state(self, state: State) -> None:
-        self.population_scored = [(HyperArchitecture.from_code(code), value) for code, value in state["population"]]
+        self.population_scored = [
+            (HyperArchitecture.from_code(code), value) for code, value in state["population"]
+        ]

@@ -1,4 +1,6 @@
-"""A fixed list of trials, asked and told like a search, and what every engine needs of the things it runs."""
+"""A fixed list of trials, asked and told like a search, and what every engine needs of the things
+it runs.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,8 @@ from spaces.errors import require
 class Plan(Protocol):
     """What an engine and the record of a run need of a trial to run; a `Proposal` is one.
 
-    `id` is unique in the run, other attempts at the same trial included; `attempt` counts from 0; `epochs` >= 1.
+    `id` is unique in the run, other attempts at the same trial included; `attempt` counts from 0;
+    `epochs` >= 1.
     """
 
     @property
@@ -52,7 +55,9 @@ class Asks(Protocol[P_co]):
 
 @dataclass
 class _Item(Generic[P]):
-    """A plan of the list with all its possible attempts: waiting, then asked (in flight), then told."""
+    """A plan of the list with all its possible attempts: waiting, then asked (in flight), then
+    told.
+    """
 
     attempts: list[P]
     attempt: int = 0
@@ -69,11 +74,13 @@ class _Item(Generic[P]):
 
 
 class GridSearch(Generic[P]):
-    """Every plan of a list once, in its order; one that fails is asked again, at its place, at most `max_retries` times.
+    """Every plan of a list once, in its order; one that fails is asked again, at its place, at most
+    `max_retries` times.
 
-    `again` gives the next attempt at a plan, with an id of its own and by the plan alone: which attempts there can be is
-    settled at the start, so that neither the order of completion nor a restart changes any of them. All plans may be in
-    flight at once. An outcome without a failure is a success, whatever else it holds.
+    `again` gives the next attempt at a plan, with an id of its own and by the plan alone: which
+    attempts there can be is settled at the start, so that neither the order of completion nor a
+    restart changes any of them. All plans may be in flight at once. An outcome without a failure is
+    a success, whatever else it holds.
 
     Raises:
         InvalidInput: without plans, and where two attempts share an id.
@@ -90,7 +97,12 @@ class GridSearch(Generic[P]):
             self._items.append(_Item(attempts))
         count = Counter(plan.id for item in self._items for plan in item.attempts)
         repeated = sorted(id for id in count if count[id] > 1)
-        require(not repeated, "ids are unique", "Name each attempt at each plan apart.", repeated=repeated)
+        require(
+            not repeated,
+            "ids are unique",
+            "Name each attempt at each plan apart.",
+            repeated=repeated,
+        )
 
     def ask(self) -> P | None:
         """The next trial; None while all that are left are in flight, and when done."""
@@ -103,7 +115,13 @@ class GridSearch(Generic[P]):
     def tell(self, id: str, outcome: Outcome) -> None:
         """Answer a plan, in any order. InvalidInput if `id` is not in flight."""
         flying = {item.plan.id: item for item in self._items if item.flying}
-        require(id in flying, "id in flight", "Answer each plan of `ask` once.", id=id, in_flight=sorted(flying))
+        require(
+            id in flying,
+            "id in flight",
+            "Answer each plan of `ask` once.",
+            id=id,
+            in_flight=sorted(flying),
+        )
         item = flying[id]
         if outcome.failure is not None and item.attempt + 1 < len(item.attempts):
             item.attempt += 1
@@ -128,30 +146,43 @@ class GridSearch(Generic[P]):
 
     @property
     def outcomes(self) -> dict[str, Outcome]:
-        """The last outcome of every plan that has one, by the id of its first attempt, in the order of the list."""
+        """The last outcome of every plan that has one, by the id of its first attempt, in the order
+        of the list.
+        """
         told = [(item.attempts[0].id, item.outcome) for item in self._items]
         return {id: outcome for id, outcome in told if outcome is not None}
 
     def _plans(self) -> list[Any]:
         """The list as JSON gives it back."""
-        plans: list[Any] = json.loads(json.dumps([item.attempts[0].to_dict() for item in self._items]))
+        plans: list[Any] = json.loads(
+            json.dumps([item.attempts[0].to_dict() for item in self._items])
+        )
         return plans
 
     def state_dict(self) -> State:
         """All that a search over the same list needs to go on alike, JSON-able."""
         told = [
-            [item.attempt, item.asked, None if item.outcome is None else item.outcome.to_dict()] for item in self._items
+            [item.attempt, item.asked, None if item.outcome is None else item.outcome.to_dict()]
+            for item in self._items
         ]
         return {"plans": self._plans(), "retries": len(self._items[0].attempts) - 1, "items": told}
 
     def load_state_dict(self, state: State) -> None:
         """Go on where `state_dict` was taken; InvalidInput if that was over another list."""
         here, saved = self._plans(), state["plans"]
-        differing = sorted({plan["id"] for plan in here + saved if plan not in here or plan not in saved})
+        differing = sorted(
+            {plan["id"] for plan in here + saved if plan not in here or plan not in saved}
+        )
         remedy = "Build the grid as the saved one was."
         require(here == saved, "same plans in the same order", remedy, differing=differing)
         retries = len(self._items[0].attempts) - 1
-        require(state["retries"] == retries, "same max_retries", remedy, here=retries, saved=state["retries"])
+        require(
+            state["retries"] == retries,
+            "same max_retries",
+            remedy,
+            here=retries,
+            saved=state["retries"],
+        )
         for item, (attempt, asked, outcome) in zip(self._items, state["items"], strict=True):
             item.attempt, item.asked = attempt, asked
             item.outcome = None if outcome is None else Outcome.from_dict(outcome)

@@ -18,7 +18,9 @@ Point = NDArray[np.float64]  # [d, k]
 
 
 class ScoredPoint(NamedTuple):
-    """A point [d][k] of the joint feature space and its score: the median of its successful trials' accuracies."""
+    """A point [d][k] of the joint feature space and its score: the median of its successful trials'
+    accuracies.
+    """
 
     point: tuple[tuple[float, ...], ...]
     median: float
@@ -27,10 +29,12 @@ class ScoredPoint(NamedTuple):
 
 @dataclass(eq=False)
 class PointSearch(BatchSearcher):
-    """What random and Bayesian search share: `batch` points per iteration, each scored by `evaluations` architectures.
+    """What random and Bayesian search share: `batch` points per iteration, each scored by
+    `evaluations` architectures.
 
-    `points_scored` holds the points in the order of their proposals, without those none of whose evaluations succeeded.
-    A proposal's `walk` is the number of its point within the batch. InvalidInput for a depth or count of zero.
+    `points_scored` holds the points in the order of their proposals, without those none of whose
+    evaluations succeeded. A proposal's `walk` is the number of its point within the batch.
+    InvalidInput for a depth or count of zero.
     """
 
     space: FeatureSpace = field(repr=False)
@@ -54,7 +58,9 @@ class PointSearch(BatchSearcher):
 
     @abstractmethod
     def _next_points(self) -> Iterable[Point]:
-        """The points [d, k] of the next batch, `batch` of them. Drawn one by one, each before its architectures are."""
+        """The points [d, k] of the next batch, `batch` of them. Drawn one by one, each before its
+        architectures are.
+        """
 
     def _uniform_point(self) -> Point:
         return np.asarray([self.space.uniform_point(self._rng) for _ in range(self.depth)])
@@ -64,7 +70,14 @@ class PointSearch(BatchSearcher):
             points = point[:, None, :]  # [d, 1, k]
             for repeat in range(self.evaluations):
                 architecture = generate(self.space, points, self._rng)
-                self._propose("evaluation", architecture, self.evaluation_epochs, walk, repeat, as_points(points))
+                self._propose(
+                    "evaluation",
+                    architecture,
+                    self.evaluation_epochs,
+                    walk,
+                    repeat,
+                    as_points(points),
+                )
 
     def _update(self, told: Told) -> None:
         for walk in range(self.batch):
@@ -72,12 +85,18 @@ class PointSearch(BatchSearcher):
             if trials:
                 point = tuple(row[0] for row in trials[0][0].points)
                 accuracies = tuple(accuracy for _, accuracy in trials)
-                self.points_scored.append(ScoredPoint(point, float(np.median(accuracies)), accuracies))
+                self.points_scored.append(
+                    ScoredPoint(point, float(np.median(accuracies)), accuracies)
+                )
         if self._completed < self.iterations:
             self._propose_points()
 
     def _own_state(self) -> State:
-        return {"points_scored": [[[list(row) for row in p], median, list(a)] for p, median, a in self.points_scored]}
+        return {
+            "points_scored": [
+                [[list(row) for row in p], median, list(a)] for p, median, a in self.points_scored
+            ]
+        }
 
     def _load_own_state(self, state: State) -> None:
         self.points_scored = [

@@ -11,12 +11,12 @@ from spaces.hyper import HyperArchitecture
 
 @dataclass(eq=False)
 class WithRetraining(BatchSearcher):
-    """Any searcher, then `repeats` retrainings (kind "retraining", `epochs` each, different seeds) of its best
-    evaluated architecture.
+    """Any searcher, then `repeats` retrainings (kind "retraining", `epochs` each, different seeds)
+    of its best evaluated architecture.
 
-    The retrainings form one more batch, numbered and indexed after those of `inner`; they are tried again like all
-    trials. Where the search evaluated nothing with success there is nothing to retrain: done, with a failure recorded
-    under the id "retraining".
+    The retrainings form one more batch, numbered and indexed after those of `inner`; they are tried
+    again like all trials. Where the search evaluated nothing with success there is nothing to
+    retrain: done, with a failure recorded under the id "retraining".
     """
 
     inner: AskTell = field(repr=False)

@@ -18,11 +18,13 @@ def firsts(row: Sequence[Hashable]) -> list[int]:
 
 
 def pooled(repeats: Sequence[Sequence[Sequence[float]]], hyper: HyperArchitecture) -> Array:
-    """Log weights [d, w] of a hyper-architecture from those of its repeats, each [d][w]: normalised geometric means.
+    """Log weights [d, w] of a hyper-architecture from those of its repeats, each [d][w]: normalised
+    geometric means.
 
-    The mean of log weights alone is a geometric mean, whose row sums to less than 1 where repeats disagree: steps would
-    shrink with their number. It is scaled so that the *distinct* candidates of a row sum to as much as in the repeats,
-    that is to 1: the softmax of the repeats' mean logits. One repeat stays as it is.
+    The mean of log weights alone is a geometric mean, whose row sums to less than 1 where repeats
+    disagree: steps would shrink with their number. It is scaled so that the *distinct* candidates
+    of a row sum to as much as in the repeats, that is to 1: the softmax of the repeats' mean
+    logits. One repeat stays as it is.
     """
     each = np.asarray(repeats, dtype=np.float64)  # [repeat, d, w]
     mean = each.mean(axis=0)
@@ -42,7 +44,9 @@ def among(cells: Sequence[Hashable], log_weights: Array) -> Array:
 
 
 def merits(log_weights: Array, parts: int) -> Array:
-    """[parts]: sum over rows of the log of the mean weight, of each of the equal parts of the rows; log weights [d, w]."""
+    """[parts]: sum over rows of the log of the mean weight, of each of the equal parts of the rows;
+    log weights [d, w].
+    """
     d, w = log_weights.shape
     within = np.logaddexp.reduce(log_weights.reshape(d, parts, w // parts), axis=2)  # [d, parts]
     return np.asarray((within - np.log(w // parts)).sum(axis=0))

@@ -1,4 +1,6 @@
-"""The largest architectures first: what needs neither training nor a search, and what a search has to beat."""
+"""The largest architectures first: what needs neither training nor a search, and what a search has
+to beat.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +21,13 @@ LARGEST_SPACE = 10**6
 
 @dataclass(eq=False)
 class SizeSearch(BatchSearcher):
-    """Every architecture of a space once, from the largest to the smallest by the sum of its cells' `spaces.sizes.SIZES`.
+    """Every architecture of a space once, from the largest to the smallest by the sum of its cells'
+    `spaces.sizes.SIZES`.
 
-    Architectures of one size follow in an order that the seed draws: the order of a catalogue would favour one row.
-    `trials`: how many of them are evaluated at most. Nothing is learned from any outcome.
-    InvalidInput for a depth or count of zero, a kind of cell without a size, a space of more than a million architectures.
+    Architectures of one size follow in an order that the seed draws: the order of a catalogue would
+    favour one row. `trials`: how many of them are evaluated at most. Nothing is learned from any
+    outcome. InvalidInput for a depth or count of zero, a kind of cell without a size, a space of
+    more than a million architectures.
     """
 
     space: FeatureSpace = field(repr=False)
@@ -37,14 +41,21 @@ class SizeSearch(BatchSearcher):
         at_least(1, depth=self.depth, trials=self.trials, evaluation_epochs=self.evaluation_epochs)
         count = len(self.space.cells) ** self.depth
         remedy = "They are all put into order: choose a smaller space, or another searcher."
-        require(count <= LARGEST_SPACE, f"architectures <= {LARGEST_SPACE:,}", remedy, architectures=count)
+        require(
+            count <= LARGEST_SPACE,
+            f"architectures <= {LARGEST_SPACE:,}",
+            remedy,
+            architectures=count,
+        )
         self._setup()
         sizes = self._sizes()
         self._order = np.lexsort((self._rng.random(count), -sizes))
         self._propose_next()
 
     def _sizes(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """[n^d]: the size of every architecture, in lexicographic order of its cells' places in the catalogue."""
+        """[n^d]: the size of every architecture, in lexicographic order of its cells' places in the
+        catalogue.
+        """
         cells = np.array([size_of(cell).of(cell) for cell in self.space.cells], dtype=float)
         sizes = np.zeros(1)
         for _ in range(self.depth):
@@ -59,7 +70,10 @@ class SizeSearch(BatchSearcher):
         cells = [self.space.cells[int(place)] for place in places]
         points = tuple((tuple(self.space.embed(cell).tolist()),) for cell in cells)
         self._propose(
-            "evaluation", HyperArchitecture(tuple((cell,) for cell in cells)), self.evaluation_epochs, points=points
+            "evaluation",
+            HyperArchitecture(tuple((cell,) for cell in cells)),
+            self.evaluation_epochs,
+            points=points,
         )
 
     def _update(self, told: Told) -> None:

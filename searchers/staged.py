@@ -12,8 +12,9 @@ P = TypeVar("P", bound=Plan)
 class StagedSearch(Generic[P]):
     """Every plan of `first`, then every plan of `then(outcomes)`, both as in `GridSearch`.
 
-    `then` gets the last outcome of every plan of the first stage by the id of its first attempt, in their order; it must depend on nothing else. No
-    plans from it end the search. Errors as in `GridSearch`.
+    `then` gets the last outcome of every plan of the first stage by the id of its first attempt, in
+    their order; it must depend on nothing else. No plans from it end the search. Errors as in
+    `GridSearch`.
     """
 
     def __init__(
@@ -41,7 +42,9 @@ class StagedSearch(Generic[P]):
             self._second = GridSearch(plans, self._again, self._max_retries)
 
     def ask(self) -> P | None:
-        """The next trial; None while all that are left are in flight, between the stages too, and when done."""
+        """The next trial; None while all that are left are in flight, between the stages too, and
+        when done.
+        """
         return self._stage.ask()
 
     def tell(self, id: str, outcome: Outcome) -> None:

@@ -18,17 +18,18 @@ Array = NDArray[np.float64]
 def stencil(anchor: Array, gamma: float | Array) -> Array:
     """The points of a row in the box [0, 1]^k (FaDE 2.4): {M} and {M +- gamma e_k}.
 
-    anchor [k] -> [2k+1, k], in the order M, M + gamma e_1, M - gamma e_1, M + gamma e_2, ...; gamma one number or one
-    per axis [k]. The paper's |row| = w with k = w/2 counts one point too few: w = 2k+1. InvalidInput unless
-    0 < gamma <= 0.5, the half width of the box.
+    anchor [k] -> [2k+1, k], in the order M, M + gamma e_1, M - gamma e_1, M + gamma e_2, ...; gamma
+    one number or one per axis [k]. The paper's |row| = w with k = w/2 counts one point too few: w =
+    2k+1. InvalidInput unless 0 < gamma <= 0.5, the half width of the box.
     """
     holds = bool(np.all((np.asarray(gamma) > 0) & (np.asarray(gamma) <= 0.5)))
     require(holds, "0 < gamma <= 0.5", "Choose gamma as a part of the box's width 1.", gamma=gamma)
     k = len(anchor)
     points = np.tile(anchor, (2 * k + 1, 1))
-    # Near the border the pair of an axis is slid inside the box and stays 2 gamma apart. Clipping its outer point alone
-    # would bring the sides as close as gamma: both could share a box of the space, and the difference would say
-    # nothing. Within gamma of the border the step is therefore that of the point gamma inside.
+    # Near the border the pair of an axis is slid inside the box and stays 2 gamma apart. Clipping
+    # its outer point alone would bring the sides as close as gamma: both could share a box of the
+    # space, and the difference would say nothing. Within gamma of the border the step is therefore
+    # that of the point gamma inside.
     centre = np.clip(anchor, gamma, 1 - gamma)
     axes = np.arange(k)
     points[1 + 2 * axes, axes] = centre + gamma
@@ -37,22 +38,28 @@ def stencil(anchor: Array, gamma: float | Array) -> Array:
 
 
 class HalfWidths(NamedTuple):
-    """Of the stencil of a row: `widths` [k] per axis, and `apart` [k], whether the difference of its two sides counts."""
+    """Of the stencil of a row: `widths` [k] per axis, and `apart` [k], whether the difference of
+    its two sides counts.
+    """
 
     widths: Array
     apart: NDArray[np.bool_]
 
 
 def fixed(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
-    """gamma on each axis, as in the paper: where empty boxes resolve alike both sides may draw from the same cells."""
+    """gamma on each axis, as in the paper: where empty boxes resolve alike both sides may draw from
+    the same cells.
+    """
     return HalfWidths(np.full(space.dim, gamma), np.ones(space.dim, dtype=bool))
 
 
 def distinct(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
-    """Per axis gamma or, where both sides draw from the same box, the next larger half width that tells them apart.
+    """Per axis gamma or, where both sides draw from the same box, the next larger half width that
+    tells them apart.
 
-    It grows by half a bin, so that the sides move apart by a bin, and to 0.5 at most, where they are the ends of the
-    axis. Sides that share a box even then differ by the luck of the draw alone, and do not count.
+    It grows by half a bin, so that the sides move apart by a bin, and to 0.5 at most, where they
+    are the ends of the axis. Sides that share a box even then differ by the luck of the draw alone,
+    and do not count.
     """
     widths, apart = fixed(space, anchor, gamma)
     for axis, bins in enumerate(space.bins):
@@ -66,5 +73,8 @@ def distinct(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
     return HalfWidths(widths, apart)
 
 
-GAMMA_RULES: dict[str, Callable[[FeatureSpace, Array, float], HalfWidths]] = {"fixed": fixed, "distinct": distinct}
+GAMMA_RULES: dict[str, Callable[[FeatureSpace, Array, float], HalfWidths]] = {
+    "fixed": fixed,
+    "distinct": distinct,
+}
 """Half widths of the stencil around an anchor [k], from gamma."""

@@ -1,4 +1,6 @@
-"""How an anchor moves by the FaDE weights of its surroundings (FaDE eq. 5), and what may stand in for it."""
+"""How an anchor moves by the FaDE weights of its surroundings (FaDE eq. 5), and what may stand in
+for it.
+"""
 
 from __future__ import annotations
 
@@ -18,31 +20,39 @@ Array = NDArray[np.float64]
 RIDGE = 0.05
 """Of least squares, as a share of 2 gamma^2, the scatter of one pair of the stencil along its axis.
 
-An axis with that scatter loses 5 % of its slope, one with a tenth of the spread 83 %: its slope would be mostly noise, blown up.
+An axis with that scatter loses 5 % of its slope, one with a tenth of the spread 83 %: its slope
+would be mostly noise, blown up.
 """
 ROUNDING = 1e-12
-"""Length below which a gradient of weights, numbers from 0 to 1, is rounding and has no direction."""
+"""Length below which a gradient of weights, numbers from 0 to 1, is rounding and has no direction.
+"""
 
 
 def pseudo_gradient(log_weights: Sequence[float] | Array) -> Array:
-    """beta(M + gamma e_k) - beta(M - gamma e_k) per axis, beta = exp(log weight): [2k+1] -> [k] (sum of FaDE eq. 5).
+    """beta(M + gamma e_k) - beta(M - gamma e_k) per axis, beta = exp(log weight): [2k+1] -> [k]
+    (sum of FaDE eq. 5).
 
-    Not divided by 2 gamma, as in the paper: lambda absorbs it. Where both sides resolve to the same graph the
-    difference is exactly 0, as a duplicate's weight is credited to each of its places.
+    Not divided by 2 gamma, as in the paper: lambda absorbs it. Where both sides resolve to the same
+    graph the difference is exactly 0, as a duplicate's weight is credited to each of its places.
     """
     beta = np.exp(np.asarray(log_weights, dtype=np.float64))
     return np.asarray(beta[1::2] - beta[2::2])
 
 
-def step(anchor: Array, log_weights: Sequence[float] | Array, step_size: float, direction: int = 1) -> Array:
-    """The next anchor (FaDE eq. 5): anchor [k], log weights [2k+1] of its stencil -> [k], clipped to the box [0, 1]^k.
+def step(
+    anchor: Array, log_weights: Sequence[float] | Array, step_size: float, direction: int = 1
+) -> Array:
+    """The next anchor (FaDE eq. 5): anchor [k], log weights [2k+1] of its stencil -> [k], clipped
+    to the box [0, 1]^k.
 
-    direction -1 is the printed sign. Our default is +1: beta is larger for better cells (it is a factor of psi, which
-    is claimed to correlate positively with accuracy), so that the printed minus walks to worse graphs, while plus
-    ascends the ranks, as the text and the caption of the paper's Fig. 2 say. `AnchorSearch` takes this step as long as
-    none of its options says otherwise.
+    direction -1 is the printed sign. Our default is +1: beta is larger for better cells (it is a
+    factor of psi, which is claimed to correlate positively with accuracy), so that the printed
+    minus walks to worse graphs, while plus ascends the ranks, as the text and the caption of the
+    paper's Fig. 2 say. `AnchorSearch` takes this step as long as none of its options says
+    otherwise.
     """
-    return inside(anchor + direction * plain(pseudo_gradient(log_weights), step_size, 1.0))  # FaDE eq. 5
+    # FaDE eq. 5
+    return inside(anchor + direction * plain(pseudo_gradient(log_weights), step_size, 1.0))
 
 
 def inside(point: Array) -> Array:
@@ -54,7 +64,8 @@ def inside(point: Array) -> Array:
 class Surroundings:
     """What a trained row tells of the surroundings of its anchor.
 
-    `cells` [2k+1] are those drawn from the stencil of `half_widths`, `log_weights` [2k+1] their log FaDE weights.
+    `cells` [2k+1] are those drawn from the stencil of `half_widths`, `log_weights` [2k+1] their log
+    FaDE weights.
     """
 
     space: FeatureSpace
@@ -65,16 +76,20 @@ class Surroundings:
 
 
 def difference(seen: Surroundings) -> Array:
-    """The pseudo-gradient of the paper; [k]. A pair wider than 2 gamma counts by its slope, as one of 2 gamma would."""
+    """The pseudo-gradient of the paper; [k]. A pair wider than 2 gamma counts by its slope, as one
+    of 2 gamma would.
+    """
     widths, apart = seen.half_widths
     return np.asarray(pseudo_gradient(seen.log_weights) * np.where(apart, seen.gamma / widths, 0.0))
 
 
 def least_squares(seen: Surroundings) -> Array:
-    """2 gamma times the slope of the weights over the features of the cells that were really drawn; [k].
+    """2 gamma times the slope of the weights over the features of the cells that were really drawn;
+    [k].
 
-    A point's cell may lie far from it: bins have a width and empty boxes resolve to others. Of a linear beta both this
-    and `difference` expect the same, but here a cell counts for where it lies; duplicates count once.
+    A point's cell may lie far from it: bins have a width and empty boxes resolve to others. Of a
+    linear beta both this and `difference` expect the same, but here a cell counts for where it
+    lies; duplicates count once.
     """
     places = firsts(seen.cells)
     features = np.stack([seen.space.embed(seen.cells[place]) for place in places])
@@ -83,9 +98,11 @@ def least_squares(seen: Surroundings) -> Array:
 
 
 def slope(features: Array, values: Array, ridge: float = 0.0) -> Array:
-    """s [k] that minimises sum_i (values_i - a - s . features_i)^2 + ridge |s|^2; features [n, k], values [n], n >= 1.
+    """s [k] that minimises sum_i (values_i - a - s . features_i)^2 + ridge |s|^2; features [n, k],
+    values [n], n >= 1.
 
-    Exactly 0 along axes on which no features differ; without a ridge, the shortest of several minimisers.
+    Exactly 0 along axes on which no features differ; without a ridge, the shortest of several
+    minimisers.
     """
     found = np.zeros(features.shape[1])
     varying = np.ptp(features, axis=0) > 0
@@ -103,13 +120,25 @@ def plain(gradient: Array, step_size: float, gamma: float) -> Array:
 
 
 def normalised(gradient: Array, step_size: float, gamma: float) -> Array:
-    """A step of length lambda gamma along the gradient of the row, however flat the weights are; 0 for no gradient."""
+    """A step of length lambda gamma along the gradient of the row, however flat the weights are; 0
+    for no gradient.
+    """
     length = float(np.linalg.norm(gradient))
-    return np.zeros_like(gradient) if length < ROUNDING else np.asarray(step_size * gamma / length * gradient)
+    return (
+        np.zeros_like(gradient)
+        if length < ROUNDING
+        else np.asarray(step_size * gamma / length * gradient)
+    )
 
 
-GRADIENTS: dict[str, Callable[[Surroundings], Array]] = {"difference": difference, "least-squares": least_squares}
+GRADIENTS: dict[str, Callable[[Surroundings], Array]] = {
+    "difference": difference,
+    "least-squares": least_squares,
+}
 """The direction in which the weights of a row rise, [k]; comparable in length."""
 
-STEP_RULES: dict[str, Callable[[Array, float, float], Array]] = {"plain": plain, "normalised": normalised}
+STEP_RULES: dict[str, Callable[[Array, float, float], Array]] = {
+    "plain": plain,
+    "normalised": normalised,
+}
 """The move of an anchor, [k], from the gradient, `step_size` and gamma."""

@@ -1,9 +1,20 @@
-"""What can be built: graphs, their features, hyper-architectures; cells, their published spaces and genotypes."""
+"""What can be built: graphs, their features, hyper-architectures; cells, their published spaces and
+genotypes.
+"""
 
 from spaces.candidates import Candidate
 from spaces.cell import LAYOUTS, NONE, RESIDUAL, CellSpace, Gene, Macro, Position
 from spaces.dag import INPUT, OUTPUT, Dag, catalogue, complete_dag, enumerate_dags
-from spaces.darts import DARTS_OPS, OPERATORS, SPACES, PublishedSpace, cells_of, darts_cell, fixed_edges, published
+from spaces.darts import (
+    DARTS_OPS,
+    OPERATORS,
+    SPACES,
+    PublishedSpace,
+    cells_of,
+    darts_cell,
+    fixed_edges,
+    published,
+)
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace, GraphSpace
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap

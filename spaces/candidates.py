@@ -17,4 +17,6 @@ class Candidate(ABC):
 
     @abstractmethod
     def edits(self) -> Mapping[str, tuple["Candidate", ...]]:
-        """The different cells one edit away, by the kind of the edit; none of them is this cell. Kinds may be empty."""
+        """The different cells one edit away, by the kind of the edit; none of them is this cell.
+        Kinds may be empty.
+        """

@@ -1,7 +1,8 @@
 """Cells as choices of operations on the edges of a small DAG, and networks as stacks of such cells.
 
-A `CellSpace` is a boolean matrix [edge, op]. Discretising only narrows it, and a genotype is a space with at most one op per edge; so
-everything that is built, trained or drawn from a search space is built, trained or drawn from a genotype too.
+A `CellSpace` is a boolean matrix [edge, op]. Discretising only narrows it, and a genotype is a
+space with at most one op per edge; so everything that is built, trained or drawn from a search
+space is built, trained or drawn from a genotype too.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import numpy.typing as npt
 
-from .errors import InvalidInput, require
+from spaces.errors import InvalidInput, require
 
 NONE = "none"
 RESIDUAL = "residual"
@@ -34,9 +35,10 @@ class Gene(NamedTuple):
 class CellSpace:
     """The cells that may be built: which of `ops` may stand on which of `edges`.
 
-    Nodes 0..inputs-1 are the cell's inputs; `edges` (source, target), source < target, sorted by target, then source; `allowed` [E][O];
-    `outputs`: the nodes whose concatenation is the cell's output. `keep`: how many edges into each node a genotype keeps (DARTS: 2), None
-    where it keeps all of them, `none` included (NAS-Bench-201).
+    Nodes 0..inputs-1 are the cell's inputs; `edges` (source, target), source < target, sorted by
+    target, then source; `allowed` [E][O]; `outputs`: the nodes whose concatenation is the cell's
+    output. `keep`: how many edges into each node a genotype keeps (DARTS: 2), None where it keeps
+    all of them, `none` included (NAS-Bench-201).
 
     Raises InvalidInput where these rules do not hold.
     """
@@ -57,7 +59,12 @@ class CellSpace:
             inputs=self.inputs,
             nodes=self.nodes,
         )
-        require(len(set(self.ops)) == len(self.ops) > 0, "operations are named once", "Name each once.", ops=self.ops)
+        require(
+            len(set(self.ops)) == len(self.ops) > 0,
+            "operations are named once",
+            "Name each once.",
+            ops=self.ops,
+        )
         for source, target in self.edges:
             require(
                 0 <= source < target < self.nodes and target >= self.inputs,
@@ -90,7 +97,12 @@ class CellSpace:
             outputs=self.outputs,
             nodes=self.nodes,
         )
-        require(self.keep is None or self.keep >= 1, "keep >= 1", "Use 2, or None for all edges.", keep=self.keep)
+        require(
+            self.keep is None or self.keep >= 1,
+            "keep >= 1",
+            "Use 2, or None for all edges.",
+            keep=self.keep,
+        )
 
     @classmethod
     def create(
@@ -103,12 +115,24 @@ class CellSpace:
         outputs: Sequence[int] | None = None,
         keep: int | None = None,
     ) -> Self:
-        """The full space: every op on every edge. By default every node is joined to all before it, and all but the inputs are outputs."""
+        """The full space: every op on every edge. By default every node is joined to all before it,
+        and all but the inputs are outputs.
+        """
         if edges is None:
-            edges = [(source, target) for target in range(inputs, nodes) for source in range(target)]
+            edges = [
+                (source, target) for target in range(inputs, nodes) for source in range(target)
+            ]
         ordered = tuple(sorted(set(edges), key=lambda edge: (edge[1], edge[0])))
         allowed = ((True,) * len(ops),) * len(ordered)
-        return cls(inputs, nodes, tuple(ops), ordered, allowed, tuple(outputs or range(inputs, nodes)), keep)
+        return cls(
+            inputs,
+            nodes,
+            tuple(ops),
+            ordered,
+            allowed,
+            tuple(outputs or range(inputs, nodes)),
+            keep,
+        )
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -132,9 +156,14 @@ class CellSpace:
 
     @property
     def is_discrete(self) -> bool:
-        """Whether nothing is left to choose: one op at most on each edge, `keep` edges at most into each node."""
+        """Whether nothing is left to choose: one op at most on each edge, `keep` edges at most into
+        each node.
+        """
         counts = self.mask.sum(axis=1)
-        per_node = [int((counts[list(self.incoming(node))] > 0).sum()) for node in range(self.inputs, self.nodes)]
+        per_node = [
+            int((counts[list(self.incoming(node))] > 0).sum())
+            for node in range(self.inputs, self.nodes)
+        ]
         return bool((counts <= 1).all()) and (self.keep is None or max(per_node) <= self.keep)
 
     def __le__(self, other: CellSpace) -> bool:
@@ -145,9 +174,11 @@ class CellSpace:
 
     @property
     def size(self) -> int:
-        """How many genotypes the space holds: choices of `keep` edges into each node times those of their operations.
+        """How many genotypes the space holds: choices of `keep` edges into each node times those of
+        their operations.
 
-        `none` is no choice where edges are dropped; where none is, an edge that allows nothing counts as one choice.
+        `none` is no choice where edges are dropped; where none is, an edge that allows nothing
+        counts as one choice.
         """
         counts = self.mask.sum(axis=1)
         if self.keep is None:
@@ -162,13 +193,22 @@ class CellSpace:
 
     @property
     def genes(self) -> tuple[Gene, ...]:
-        """The edges of a genotype that carry an operation, in the order of `edges`. Raises InvalidInput for a space with a choice left."""
-        require(self.is_discrete, "one operation per edge", "Discretise the space first.", choices=self.size)
+        """The edges of a genotype that carry an operation, in the order of `edges`. Raises
+        InvalidInput for a space with a choice left.
+        """
+        require(
+            self.is_discrete,
+            "one operation per edge",
+            "Discretise the space first.",
+            choices=self.size,
+        )
         rows = zip(self.edges, self.allowed, strict=True)
         return tuple(Gene(*edge, self.ops[row.index(True)]) for edge, row in rows if any(row))
 
     def genotype(self, genes: Iterable[tuple[int, int, str]]) -> Self:
-        """The genotype with these (source, target, op). Raises InvalidInput where it is not in this space."""
+        """The genotype with these (source, target, op). Raises InvalidInput where it is not in this
+        space.
+        """
         mask = np.zeros_like(self.mask)
         given = list(genes)
         for source, target, op in given:
@@ -185,7 +225,12 @@ class CellSpace:
             genes=given,
         )
         found = self.narrowed(mask)
-        require(found.is_discrete, "one operation per edge and `keep` edges per node", "Drop genes.", keep=self.keep)
+        require(
+            found.is_discrete,
+            "one operation per edge and `keep` edges per node",
+            "Drop genes.",
+            keep=self.keep,
+        )
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -215,7 +260,9 @@ class CellSpace:
 
 
 class Position(NamedTuple):
-    """One place in the stack: the kind of its cell, and whether it halves the map and doubles the channels."""
+    """One place in the stack: the kind of its cell, and whether it halves the map and doubles the
+    channels.
+    """
 
     kind: str
     reduction: bool
@@ -224,16 +271,22 @@ class Position(NamedTuple):
 def darts_layout(depth: int) -> tuple[Position, ...]:
     """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1)."""
     reductions = {depth // 3, 2 * depth // 3}
-    return tuple(Position("reduce" if i in reductions else "normal", i in reductions) for i in range(depth))
+    return tuple(
+        Position("reduce" if i in reductions else "normal", i in reductions) for i in range(depth)
+    )
 
 
 def unshared_layout(depth: int) -> tuple[Position, ...]:
     """The DARTS stack with a kind of its own at each place: no choice is shared (Amended-DARTS S2)."""
-    return tuple(Position(f"cell{i}", place.reduction) for i, place in enumerate(darts_layout(depth)))
+    return tuple(
+        Position(f"cell{i}", place.reduction) for i, place in enumerate(darts_layout(depth))
+    )
 
 
 def nasbench201_layout(depth: int) -> tuple[Position, ...]:
-    """Three stages of depth // 3 cells, joined by residual blocks that reduce (15 cells: 17 blocks; algorithms E.2)."""
+    """Three stages of depth // 3 cells, joined by residual blocks that reduce (15 cells: 17 blocks;
+    algorithms E.2).
+    """
     require(
         depth >= 3 and depth % 3 == 0,
         "depth is a multiple of 3",
@@ -253,7 +306,8 @@ LAYOUTS: dict[str, Callable[[int], tuple[Position, ...]]] = {
 
 @dataclass(frozen=True)
 class Macro:
-    """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A repeated kind shares its choices.
+    """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A
+    repeated kind shares its choices.
 
     Raises InvalidInput for an unknown layout and for a kind of the layout that has no cell.
     """
@@ -292,7 +346,9 @@ class Macro:
         return LAYOUTS[self.stacking](self.depth)
 
     def at_depth(self, depth: int) -> Self:
-        """The same cells, stacked `depth` high; where no choice is shared, those that find no place in a lower stack are left out."""
+        """The same cells, stacked `depth` high; where no choice is shared, those that find no place
+        in a lower stack are left out.
+        """
         lower = replace(self, depth=depth)
         if self.stacking != "unshared":
             return lower
@@ -319,7 +375,12 @@ class Macro:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         cells = {kind: cell.to_dict() for kind, cell in self.cells.items()}
-        return {"format": "fade_ray.cells/1", "stacking": self.stacking, "depth": self.depth, "cells": cells}
+        return {
+            "format": "fade_ray.cells/1",
+            "stacking": self.stacking,
+            "depth": self.depth,
+            "cells": cells,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -336,11 +397,15 @@ class Macro:
         except InvalidInput:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInput(f"A file of cells needs format, stacking, depth and cells, but: {error!r}.") from error
+            raise InvalidInput(
+                f"A file of cells needs format, stacking, depth and cells, but: {error!r}."
+            ) from error
 
 
 def _elementary(values: Sequence[int], degree: int) -> int:
-    """The elementary symmetric polynomial: the sum over all subsets of `degree` of the products of `values`."""
+    """The elementary symmetric polynomial: the sum over all subsets of `degree` of the products of
+    `values`.
+    """
     sums = [1] + [0] * degree
     for value in values:
         for k in range(degree, 0, -1):

@@ -28,13 +28,15 @@ _CODE = re.compile(r"([1-9][0-9]?)\.(0|[1-9a-f][0-9a-f]*)")
 class Dag(Candidate):
     """A directed acyclic graph on `n` unlabelled vertices; isomorphic graphs compare equal.
 
-    Any acyclic labelling may be given, each edge `(source, target)` any number of times. The graph relabels itself to
-    its canonical order: of all topological orders, the one whose columns (predecessors of vertex v, as the number sum
-    of 2^u) are lexicographically smallest. This order is sorted by depth, sources first. Vertex v of every graph stands
-    for vertex v of `complete_dag`, so that isomorphic draws share the same weights of a hyper-cell (FaDE 2.2).
+    Any acyclic labelling may be given, each edge `(source, target)` any number of times. The graph
+    relabels itself to its canonical order: of all topological orders, the one whose columns
+    (predecessors of vertex v, as the number sum of 2^u) are lexicographically smallest. This order
+    is sorted by depth, sources first. Vertex v of every graph stands for vertex v of
+    `complete_dag`, so that isomorphic draws share the same weights of a hyper-cell (FaDE 2.2).
 
     Raises:
-        InvalidInput: no vertex or more than `MAX_VERTICES`, an edge outside 0..n-1, a self-loop, a cycle.
+        InvalidInput: no vertex or more than `MAX_VERTICES`, an edge outside 0..n-1, a self-loop, a
+        cycle.
     """
 
     n: int
@@ -48,7 +50,9 @@ class Dag(Candidate):
 
     @property
     def bits(self) -> int:
-        """The canonical adjacency as a number: columns v = 1..n-1 of v bits each, the first the most significant."""
+        """The canonical adjacency as a number: columns v = 1..n-1 of v bits each, the first the
+        most significant.
+        """
         number = 0
         for v, column in enumerate(_columns(self.n, self.edges)):
             number = number << v | column
@@ -56,7 +60,9 @@ class Dag(Candidate):
 
     @property
     def code(self) -> str:
-        """The graph as text, vertex count and `bits` in hexadecimal: "5.1d5". Safe in file names; no "," "/" or "|"."""
+        """The graph as text, vertex count and `bits` in hexadecimal: "5.1d5". Safe in file names;
+        no "," "/" or "|".
+        """
         return f"{self.n}.{self.bits:x}"
 
     @classmethod
@@ -84,8 +90,12 @@ class Dag(Candidate):
         return dag
 
     def edits(self) -> dict[str, tuple["Dag", ...]]:
-        """The graphs with one edge more ("add"), one less ("drop") or one elsewhere ("move"), each once and sorted by `bits`."""
-        without = {edge: tuple(other for other in self.edges if other != edge) for edge in self.edges}
+        """The graphs with one edge more ("add"), one less ("drop") or one elsewhere ("move"), each
+        once and sorted by `bits`.
+        """
+        without = {
+            edge: tuple(other for other in self.edges if other != edge) for edge in self.edges
+        }
         found = {
             "add": set(_grown(self.n, self.edges)),
             "drop": {Dag(self.n, rest) for rest in without.values()},
@@ -104,24 +114,32 @@ class Dag(Candidate):
 
     @property
     def sinks(self) -> tuple[int, ...]:
-        """Vertices without a successor, ascending: those that feed OUTPUT. An isolated vertex is both."""
+        """Vertices without a successor, ascending: those that feed OUTPUT. An isolated vertex is
+        both.
+        """
         return tuple(sorted(set(range(self.n)) - {u for u, _ in self.edges}))
 
     @property
     def operations(self) -> int:
-        """Operations of the cell: one per edge and per sink, since only the edges from INPUT are free (FaDE 2.4)."""
+        """Operations of the cell: one per edge and per sink, since only the edges from INPUT are
+        free (FaDE 2.4).
+        """
         return len(self.edges) + len(self.sinks)
 
     @property
     def depth(self) -> int:
-        """Vertices on the longest path, 1..n; as many operations lie on the longest way from INPUT to OUTPUT."""
+        """Vertices on the longest path, 1..n; as many operations lie on the longest way from INPUT
+        to OUTPUT.
+        """
         length = [1] * self.n
         for u, v in self.edges:  # sorted by u, and u < v: length[u] is final when its edges come
             length[v] = max(length[v], length[u] + 1)
         return max(length)
 
     def embodiment(self) -> Any:
-        """The cell as `networkx.DiGraph`: vertices 0..n-1, INPUT wired to sources, sinks wired to OUTPUT (FaDE 2.4)."""
+        """The cell as `networkx.DiGraph`: vertices 0..n-1, INPUT wired to sources, sinks wired to
+        OUTPUT (FaDE 2.4).
+        """
         graph = nx.DiGraph()
         graph.add_nodes_from([INPUT, *range(self.n), OUTPUT])
         graph.add_edges_from(self.edges)
@@ -131,7 +149,9 @@ class Dag(Candidate):
 
 
 def _grown(n: int, edges: Edges) -> Iterator[Dag]:
-    """The graphs with one edge more, of all labellings: only against a way that leads back it would close a cycle."""
+    """The graphs with one edge more, of all labellings: only against a way that leads back it would
+    close a cycle.
+    """
     reaches = [{v} for v in range(n)]
     for u, v in sorted(edges, reverse=True):  # u < v: what v reaches is complete
         reaches[u] |= reaches[v]
@@ -148,15 +168,21 @@ def complete_dag(n: int) -> Dag:
 
 @cache
 def enumerate_dags(n: int) -> tuple[Dag, ...]:
-    """All non-isomorphic DAGs with exactly `n` vertices, sorted by `bits`: 1, 2, 6, 31, 302, 5984 (OEIS A003087).
+    """All non-isomorphic DAGs with exactly `n` vertices, sorted by `bits`: 1, 2, 6, 31, 302, 5984
+    (OEIS A003087).
 
-    Every DAG with n vertices is one with n - 1 and a further sink, so extending each of those by every set of
-    predecessors misses none.
+    Every DAG with n vertices is one with n - 1 and a further sink, so extending each of those by
+    every set of predecessors misses none.
 
     Raises:
         InvalidInput: `n` below 1 or above `MAX_ENUMERATED`.
     """
-    require(1 <= n <= MAX_ENUMERATED, f"1 <= n <= {MAX_ENUMERATED}", "Choose a vertex count that is enumerated.", n=n)
+    require(
+        1 <= n <= MAX_ENUMERATED,
+        f"1 <= n <= {MAX_ENUMERATED}",
+        "Choose a vertex count that is enumerated.",
+        n=n,
+    )
     if n == 1:
         return (Dag(1),)
     sink = n - 1
@@ -169,7 +195,8 @@ def enumerate_dags(n: int) -> tuple[Dag, ...]:
 
 
 def catalogue(min_vertices: int, max_vertices: int) -> tuple[Dag, ...]:
-    """All non-isomorphic DAGs with `min_vertices` to `max_vertices` vertices, by count, then `bits`; 339 for 3..5.
+    """All non-isomorphic DAGs with `min_vertices` to `max_vertices` vertices, by count, then
+    `bits`; 339 for 3..5.
 
     Raises:
         InvalidInput: `min_vertices` above `max_vertices`, or one outside of 1..`MAX_ENUMERATED`.
@@ -193,13 +220,20 @@ def _checked(n: int, edges: Iterable[tuple[int, int]]) -> tuple[int, frozenset[t
             f"A graph is a vertex count and pairs (source, target) of vertex numbers, but got {n=}, {edges=}. "
             f"Write it as `Dag(3, ((0, 1), (1, 2)))`."
         ) from None
-    require(1 <= n <= MAX_VERTICES, f"1 <= n <= {MAX_VERTICES}", "Choose a number of vertices in this range.", n=n)
+    require(
+        1 <= n <= MAX_VERTICES,
+        f"1 <= n <= {MAX_VERTICES}",
+        "Choose a number of vertices in this range.",
+        n=n,
+    )
     for u, v in sorted(pairs):
         if not (0 <= u < n and 0 <= v < n):
             rule = f"Edges of a graph with {n=} join vertices 0 to {n - 1}, but got {(u, v)}."
             raise InvalidInput(f"{rule} Renumber its vertices or raise n.")
         if u == v:
-            raise InvalidInput(f"An edge joins two different vertices, but got the self-loop {(u, v)}. Leave it out.")
+            raise InvalidInput(
+                f"An edge joins two different vertices, but got the self-loop {(u, v)}. Leave it out."
+            )
     return n, pairs
 
 
@@ -213,11 +247,17 @@ def _columns(n: int, edges: Iterable[tuple[int, int]]) -> list[int]:
 
 @lru_cache(maxsize=1 << 16)
 def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
-    """The edges in canonical labels: place vertex after vertex, keeping each order with the smallest columns so far."""
+    """The edges in canonical labels: place vertex after vertex, keeping each order with the
+    smallest columns so far.
+    """
     before = _columns(n, edges)
     after = _columns(n, ((v, u) for u, v in edges))
-    # Twins (same predecessors and successors) are interchangeable: place them in ascending order only.
-    twins = [sum(1 << u for u in range(v) if (before[u], after[u]) == (before[v], after[v])) for v in range(n)]
+    # Twins (same predecessors and successors) are interchangeable: place them in ascending order
+    # only.
+    twins = [
+        sum(1 << u for u in range(v) if (before[u], after[u]) == (before[v], after[v]))
+        for v in range(n)
+    ]
     columns: list[int] = []
     ties: list[tuple[int, ...]] = [()]  # orders placed so far, all with the same `columns`
     for _ in range(n):
@@ -227,11 +267,17 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
             rule = f"The edges of a Dag must not close a cycle, but {cycle} -> {cycle.split()[0]} does."
             raise InvalidInput(f"{rule} Turn or drop one of these edges.")
         columns.append(best)
-    return tuple(sorted((u, v) for v, column in enumerate(columns) for u in range(v) if column >> u & 1))
+    return tuple(
+        sorted((u, v) for v, column in enumerate(columns) for u in range(v) if column >> u & 1)
+    )
 
 
-def _extend(ties: list[tuple[int, ...]], before: list[int], twins: list[int]) -> tuple[int, list[tuple[int, ...]]]:
-    """The smallest next column over all `ties`, and every order that reaches it; no order where a cycle blocks."""
+def _extend(
+    ties: list[tuple[int, ...]], before: list[int], twins: list[int]
+) -> tuple[int, list[tuple[int, ...]]]:
+    """The smallest next column over all `ties`, and every order that reaches it; no order where a
+    cycle blocks.
+    """
     best = 1 << len(before)  # above every column
     longer: list[tuple[int, ...]] = []
     for order in ties:

@@ -1,4 +1,6 @@
-"""The feature space of cells, cut into boxes, and the generator that draws from them (FaDE 2.4, Fig. 3)."""
+"""The feature space of cells, cut into boxes, and the generator that draws from them (FaDE 2.4,
+Fig. 3).
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -20,14 +22,17 @@ Point = Sequence[float] | npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """A catalogue of cells in [0, 1]^k, each axis cut into equal bins; their boxes are the generator's intervals.
+    """A catalogue of cells in [0, 1]^k, each axis cut into equal bins; their boxes are the
+    generator's intervals.
 
-    A box without cells stands for the non-empty box whose centre is nearest to its own, ties by index, so every point
-    has members; and every cell is a member of its own point's box, so the generator reaches all of them. Neither the
-    edges of the boxes nor their number is stated in the paper (FaDE 2.4).
+    A box without cells stands for the non-empty box whose centre is nearest to its own, ties by
+    index, so every point has members; and every cell is a member of its own point's box, so the
+    generator reaches all of them. Neither the edges of the boxes nor their number is stated in the
+    paper (FaDE 2.4).
 
     Raises:
-        InvalidInput: no cell, another number of `bins` than features, or fewer than one bin on an axis.
+        InvalidInput: no cell, another number of `bins` than features, or fewer than one bin on an
+        axis.
     """
 
     cells: tuple[Candidate, ...]
@@ -37,7 +42,9 @@ class FeatureSpace:
     _resolved: dict[Box, Box] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require(len(self.cells) > 0, "len(cells) >= 1", "Give a non-empty catalogue.", cells=self.cells)
+        require(
+            len(self.cells) > 0, "len(cells) >= 1", "Give a non-empty catalogue.", cells=self.cells
+        )
         if len(self.bins) != self.dim or min(self.bins) < 1:
             raise InvalidInput(
                 f"A feature space takes at least one bin per axis, but got bins={self.bins} for "
@@ -46,16 +53,22 @@ class FeatureSpace:
 
     @classmethod
     def over(
-        cls, cells: Sequence[Candidate], names: Sequence[str], features: Mapping[str, Feature], bins: int = 6
+        cls,
+        cells: Sequence[Candidate],
+        names: Sequence[str],
+        features: Mapping[str, Feature],
+        bins: int = 6,
     ) -> Self:
         """The space of `cells` with the axes `names`, among `features`.
 
-        `bins`: equal bins of each real-valued axis; an integer-valued one has one bin per value. InvalidInput for an
-        unknown feature, one that is the same for all cells, fewer than one bin.
+        `bins`: equal bins of each real-valued axis; an integer-valued one has one bin per value.
+        InvalidInput for an unknown feature, one that is the same for all cells, fewer than one bin.
         """
         fitted = FeatureMap.fit(cells, names, features)
         spans = zip(fitted.names, fitted.low, fitted.high, strict=True)
-        counts = tuple(round(high - low) + 1 if features[name].integer else bins for name, low, high in spans)
+        counts = tuple(
+            round(high - low) + 1 if features[name].integer else bins for name, low, high in spans
+        )
         return cls(tuple(cells), fitted, counts)
 
     @property
@@ -72,7 +85,9 @@ class FeatureSpace:
 
     @cached_property
     def boxes(self) -> dict[Box, tuple[Candidate, ...]]:
-        """The non-empty boxes in the order of their index, each with its cells in the order of the catalogue."""
+        """The non-empty boxes in the order of their index, each with its cells in the order of the
+        catalogue.
+        """
         found: dict[Box, list[Candidate]] = {}
         for cell, point in zip(self.cells, self.points, strict=True):
             found.setdefault(self.interval(point), []).append(cell)
@@ -97,12 +112,16 @@ class FeatureSpace:
         return np.clip(array, 0.0, 1.0)
 
     def interval(self, point: Point) -> Box:
-        """Index of the point's box, shape [k]. Bins are half-open, the last one closed; a point is clipped first."""
+        """Index of the point's box, shape [k]. Bins are half-open, the last one closed; a point is
+        clipped first.
+        """
         index = np.floor(self.clip(point) * self.bins).astype(int)
         return tuple(int(i) for i in np.minimum(index, np.array(self.bins) - 1))
 
     def members(self, point: Point) -> tuple[Candidate, ...]:
-        """The cells of the point's box or, where it is empty, of the nearest non-empty one; at least one."""
+        """The cells of the point's box or, where it is empty, of the nearest non-empty one; at
+        least one.
+        """
         return self.boxes[self._resolve(self.interval(point))]
 
     def sample(self, point: Point, rng: np.random.Generator) -> Candidate:
@@ -119,19 +138,26 @@ class FeatureSpace:
         return self._resolve(self.interval(p)) == self._resolve(self.interval(q))
 
     def check_gamma(self, gamma: float) -> None:
-        """Check that no bin of any axis k holds both M + gamma e_k and M - gamma e_k, for M and both inside the cube.
+        """Check that no bin of any axis k holds both M + gamma e_k and M - gamma e_k, for M and
+        both inside the cube.
 
-        Where empty boxes resolve to the same box, both sides can still draw from the same cells: see `same_box`.
+        Where empty boxes resolve to the same box, both sides can still draw from the same cells:
+        see `same_box`.
 
         Raises:
-            InvalidInput: `2 gamma` does not exceed the widest bin. (Equal is not enough: the last bin is closed.)
+            InvalidInput: `2 gamma` does not exceed the widest bin. (Equal is not enough: the last
+            bin is closed.)
         """
         axis = int(np.argmin(self.bins))
         width = 1 / self.bins[axis]
         if not 2 * gamma > width + 1e-12:  # also refuses NaN
             least = (math.floor(500 * width + 1e-9) + 1) / 1000
             name = self.feature_map.names[axis]
-            remedy = f"Choose gamma of at least {least:g}." if least <= 0.5 else f"Raise bins: {name!r} has only one."
+            remedy = (
+                f"Choose gamma of at least {least:g}."
+                if least <= 0.5
+                else f"Raise bins: {name!r} has only one."
+            )
             raise InvalidInput(
                 f"Both sides of the stencil must lie in different bins: `2 gamma > {width:.4g}`, the width of the bins "
                 f"of {name!r}, but got {gamma=}. {remedy}"
@@ -141,7 +167,8 @@ class FeatureSpace:
         if box not in self._resolved:
             bins = np.array(self.bins)
             occupied = list(self.boxes)
-            # Between the centres (i + 1/2) / bins; rounded, so that equal distances tie and the lowest index wins.
+            # Between the centres (i + 1/2) / bins; rounded, so that equal distances tie and the
+            # lowest index wins.
             squares = np.sum(((np.array(occupied) - np.array(box)) / bins) ** 2, axis=1).round(9)
             self._resolved[box] = occupied[int(np.argmin(squares))]
         return self._resolved[box]
@@ -159,7 +186,8 @@ class GraphSpace(FeatureSpace):
         features: Sequence[str] = DEFAULT_FEATURES,
         bins: int = 6,
     ) -> "GraphSpace":
-        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; `features` and `bins` as in `over`.
+        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; `features` and
+        `bins` as in `over`.
 
         Raises:
             InvalidInput: a range of vertices that is empty or not enumerated, and as `over`.

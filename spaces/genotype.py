@@ -7,34 +7,41 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from . import nasbench201
-from .cell import CellSpace, Gene, Macro
-from .darts import DARTS_OPS, INPUTS, OPERATORS, darts_cell
-from .errors import InvalidInput, require
+from spaces import nasbench201
+from spaces.cell import CellSpace, Gene, Macro
+from spaces.darts import DARTS_OPS, INPUTS, OPERATORS, darts_cell
+from spaces.errors import InvalidInput, require
 
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 """Of the notation `Genotype(...)`, in the order of its positional form."""
 DEPTH = 20
-"""Cells in the networks that published genotypes are retrained in; the notation itself has no depth."""
+"""Cells in the networks that published genotypes are retrained in; the notation itself has no
+depth.
+"""
 MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
 
-_NAMES = tuple(dict.fromkeys(op for name, ops in OPERATORS.items() if not name.startswith("nasbench") for op in ops))
-_EXAMPLE = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+_NAMES = tuple(
+    dict.fromkeys(
+        op for name, ops in OPERATORS.items() if not name.startswith("nasbench") for op in ops
+    )
 )
+_EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
 
 
 def read_genotype(text: str, depth: int = DEPTH) -> Macro:
-    """The cells of DARTS in the field's notation, stacked `depth` high: two (operation, source) pairs for each node in turn.
+    """The cells of DARTS in the field's notation, stacked `depth` high: two (operation, source)
+    pairs for each node in turn.
 
-    `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))`, also positional, and
-    as the one such assignment in a Python source. The text is parsed, never run. The cells are over the operations of DARTS where these
-    suffice, else over the smallest published set that does, else over those of DARTS and the further ones.
+    `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...],
+    reduce_concat=range(2, 6))`, also positional, and as the one such assignment in a Python source.
+    The text is parsed, never run. The cells are over the operations of DARTS where these suffice,
+    else over the smallest published set that does, else over those of DARTS and the further ones.
 
     Raises:
-        InvalidInput: no genotype, several, a gene that breaks a rule, an unknown operation (with the nearest name).
+        InvalidInput: no genotype, several, a gene that breaks a rule, an unknown operation (with
+        the nearest name).
     """
     fields = _fields(_the_call(text))
     genes = {kind: _genes(kind, fields[kind]) for kind in ("normal", "reduce")}
@@ -44,10 +51,11 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
 
 
 def write_genotype(macro: Macro) -> str:
-    """The field's notation of a shared genotype of DARTS on one line: `read_genotype` reads the same cells from it.
+    """The field's notation of a shared genotype of DARTS on one line: `read_genotype` reads the
+    same cells from it.
 
-    Raises InvalidInput where the notation has no words for it: cells with a choice left, other kinds than `normal` and `reduce`, another
-    number of edges into a node than two.
+    Raises InvalidInput where the notation has no words for it: cells with a choice left, other
+    kinds than `normal` and `reduce`, another number of edges into a node than two.
     """
     require(
         set(macro.cells) == {"normal", "reduce"},
@@ -75,7 +83,8 @@ def write_genotype(macro: Macro) -> str:
 
 
 def load_cells(path: str | Path) -> Macro:
-    """The network of cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or a string of NAS-Bench-201 (15 cells).
+    """The network of cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or
+    a string of NAS-Bench-201 (15 cells).
 
     Raises InvalidInput, with the path, for a file that is none of these or that cannot be read.
     """
@@ -98,7 +107,13 @@ _FORMS = f"A file of cells holds the JSON that a search writes, {_EXAMPLE}, or a
 def _text(path: Path) -> str:
     try:
         size = path.stat().st_size
-        require(size <= MAX_BYTES, f"a file of cells has {MAX_BYTES} bytes at most", _FORMS, path=str(path), bytes=size)
+        require(
+            size <= MAX_BYTES,
+            f"a file of cells has {MAX_BYTES} bytes at most",
+            _FORMS,
+            path=str(path),
+            bytes=size,
+        )
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: not text. {_FORMS}") from error
@@ -109,7 +124,9 @@ def _text(path: Path) -> str:
 
 
 def _the_call(text: str) -> ast.Call:
-    """The one call of `Genotype` in the text: an expression of its own, or the value of an assignment."""
+    """The one call of `Genotype` in the text: an expression of its own, or the value of an
+    assignment.
+    """
     try:
         body = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -120,12 +137,23 @@ def _the_call(text: str) -> ast.Call:
     for statement in body:
         value = getattr(statement, "value", None)
         if isinstance(value, ast.Call) and _called(value) == "Genotype":
-            target = statement.targets[0] if isinstance(statement, ast.Assign) else getattr(statement, "target", value)
+            target = (
+                statement.targets[0]
+                if isinstance(statement, ast.Assign)
+                else getattr(statement, "target", value)
+            )
             calls.append((ast.unparse(target)[:40], value))
     if not calls:
-        raise InvalidInput(f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}. {_FORMS}")
+        raise InvalidInput(
+            f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}. {_FORMS}"
+        )
     names = [name for name, _ in calls]
-    require(len(calls) == 1, "one genotype in the text", "Copy the one you mean into a file of its own.", found=names)
+    require(
+        len(calls) == 1,
+        "one genotype in the text",
+        "Copy the one you mean into a file of its own.",
+        found=names,
+    )
     return calls[0][1]
 
 
@@ -154,7 +182,9 @@ def _value(name: str, node: ast.expr) -> Any:
     """A literal, or a range of literals."""
     try:
         if isinstance(node, ast.Call) and _called(node) == "range" and not node.keywords:
-            return list(range(*(ast.literal_eval(argument) for argument in node.args))[: 2 * MAX_NODES])
+            return list(
+                range(*(ast.literal_eval(argument) for argument in node.args))[: 2 * MAX_NODES]
+            )
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise InvalidInput(
@@ -175,7 +205,9 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
     for place, pair in enumerate(held):
         target = INPUTS + place // 2
         require(
-            isinstance(pair, list | tuple) and [type(part) for part in pair] == [str, int] and 0 <= pair[1] < target,
+            isinstance(pair, list | tuple)
+            and [type(part) for part in pair] == [str, int]
+            and 0 <= pair[1] < target,
             f"a gene is (operation, source), sources of node {target} being 0 to {target - 1}",
             f"Write {_EXAMPLE}.",
             cell=kind,
@@ -216,7 +248,8 @@ def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> 
     nodes = INPUTS + len(genes) // 2
     outputs = tuple(concat) if isinstance(concat, list | tuple) and len(concat) <= nodes else ()
     require(
-        len(set(outputs)) == len(outputs) > 0 and all(type(node) is int and 0 <= node < nodes for node in outputs),
+        len(set(outputs)) == len(outputs) > 0
+        and all(type(node) is int and 0 <= node < nodes for node in outputs),
         f"the output joins some of the nodes 0 to {nodes - 1}, each once",
         f"Write {kind}_concat=range({INPUTS}, {nodes}).",
         **{f"{kind}_concat": _shown(repr(concat))},
@@ -242,7 +275,9 @@ def _published(normal: str, reduce: str) -> Macro:
     cells = {}
     for kind, genes in (("normal", normal), ("reduce", reduce)):
         pairs = [gene.split() for gene in genes.split(",")]
-        cells[kind] = space.genotype((int(source), INPUTS + i // 2, short[op]) for i, (op, source) in enumerate(pairs))
+        cells[kind] = space.genotype(
+            (int(source), INPUTS + i // 2, short[op]) for i, (op, source) in enumerate(pairs)
+        )
     return Macro(cells, "darts", DEPTH)
 
 
@@ -262,4 +297,6 @@ GENOTYPES: dict[str, Macro] = {
     ),
     "all-skip": _published(_ALL_SKIP, _ALL_SKIP),
 }
-"""Published genotypes of DARTS's space, 20 cells: first and second order DARTS, PC-DARTS, and the collapsed one (algorithms F.1)."""
+"""Published genotypes of DARTS's space, 20 cells: first and second order DARTS, PC-DARTS, and the
+collapsed one (algorithms F.1).
+"""

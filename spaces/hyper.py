@@ -9,7 +9,10 @@ from spaces.errors import InvalidInput
 from spaces.nasbench_cell import BenchCell
 from spaces.nasbench_macro import Block
 
-KINDS: dict[str, Callable[[str], Candidate]] = {"block": Block.from_code, "nb201": BenchCell.from_code}
+KINDS: dict[str, Callable[[str], Candidate]] = {
+    "block": Block.from_code,
+    "nb201": BenchCell.from_code,
+}
 """How the cells of a kind are read from their codes; what has no kind in here is a `Dag`."""
 
 
@@ -20,13 +23,15 @@ def candidate(code: str) -> Candidate:
 
 @dataclass(frozen=True)
 class HyperArchitecture:
-    """A d x w matrix of cells: one candidate per row makes one of the w^d architectures it holds (FaDE 2.2).
+    """A d x w matrix of cells: one candidate per row makes one of the w^d architectures it holds
+    (FaDE 2.2).
 
-    A candidate may stand in several places of its row: it is built once (`distinct`) and its weight is credited to each
-    of its `places`.
+    A candidate may stand in several places of its row: it is built once (`distinct`) and its weight
+    is credited to each of its `places`.
 
     Raises:
-        InvalidInput: a depth or window of zero, rows of different length, an entry that is no `Candidate`.
+        InvalidInput: a depth or window of zero, rows of different length, an entry that is no
+        `Candidate`.
     """
 
     rows: tuple[tuple[Candidate, ...], ...]
@@ -71,14 +76,22 @@ class HyperArchitecture:
         return self.width == 1
 
     def distinct(self) -> tuple[tuple[Candidate, ...], ...]:
-        """Per row its different candidates, in the order of their first appearance; rows may differ in length."""
+        """Per row its different candidates, in the order of their first appearance; rows may differ
+        in length.
+        """
         return tuple(tuple(dict.fromkeys(row)) for row in self.rows)
 
     def graphs(self) -> tuple[tuple[Dag, ...], ...]:
-        """The rows of `distinct()`, where all cells are graphs. Raises InvalidInput where one is not."""
-        rows = tuple(tuple(cell for cell in row if isinstance(cell, Dag)) for row in self.distinct())
+        """The rows of `distinct()`, where all cells are graphs. Raises InvalidInput where one is
+        not.
+        """
+        rows = tuple(
+            tuple(cell for cell in row if isinstance(cell, Dag)) for row in self.distinct()
+        )
         if [len(row) for row in rows] != [len(row) for row in self.distinct()]:
-            raise InvalidInput(f"The cells of a chain of graphs must be Dags, but got {self.code()!r}.")
+            raise InvalidInput(
+                f"The cells of a chain of graphs must be Dags, but got {self.code()!r}."
+            )
         return rows
 
     def places(self) -> tuple[tuple[int, ...], ...]:
@@ -99,15 +112,21 @@ class HyperArchitecture:
         """
         distinct = self.distinct()
         counts = [len(candidates) for candidates in distinct]
-        if len(choice) != self.depth or not all(0 <= k < count for k, count in zip(choice, counts, strict=True)):
+        if len(choice) != self.depth or not all(
+            0 <= k < count for k, count in zip(choice, counts, strict=True)
+        ):
             raise InvalidInput(
                 f"A choice takes one index per row, below {counts}, but got {list(choice)}. "
                 f"Count the row's distinct candidates from 0."
             )
-        return HyperArchitecture(tuple((candidates[k],) for candidates, k in zip(distinct, choice, strict=True)))
+        return HyperArchitecture(
+            tuple((candidates[k],) for candidates, k in zip(distinct, choice, strict=True))
+        )
 
     def code(self) -> str:
-        """The hyper-architecture as text: codes of the cells, candidates separated by ",", rows by "/"."""
+        """The hyper-architecture as text: codes of the cells, candidates separated by ",", rows by
+        "/".
+        """
         return "/".join(",".join(cell.code for cell in row) for row in self.rows)
 
     @classmethod
@@ -117,4 +136,6 @@ class HyperArchitecture:
         Raises:
             InvalidInput: a malformed code of a cell, or rows of different length.
         """
-        return cls(tuple(tuple(candidate(cell) for cell in row.split(",")) for row in code.split("/")))
+        return cls(
+            tuple(tuple(candidate(cell) for cell in row.split(",")) for row in code.split("/"))
+        )

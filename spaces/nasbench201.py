@@ -1,4 +1,6 @@
-"""The space of NAS-Bench-201: one cell of four nodes and six edges, five operations, and the codec of its 15,625 strings (algorithms E.2)."""
+"""The space of NAS-Bench-201: one cell of four nodes and six edges, five operations, and the codec
+of its 15,625 strings (algorithms E.2).
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +8,8 @@ from dataclasses import replace
 from difflib import get_close_matches
 from itertools import product
 
-from .cell import NONE, CellSpace, Macro
-from .errors import InvalidInput, require
+from spaces.cell import NONE, CellSpace, Macro
+from spaces.errors import InvalidInput, require
 
 OPS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The operations in the order of the benchmark: their positions are the numbers in its tables."""
@@ -26,7 +28,9 @@ _TERM = re.compile(r"([^|~+]+)~(\d)", re.ASCII)
 
 
 def space() -> CellSpace:
-    """The full space: every operation, `none` included, on each of the six edges; all edges are kept, the last node is the output."""
+    """The full space: every operation, `none` included, on each of the six edges; all edges are
+    kept, the last node is the output.
+    """
     return CellSpace.create(1, 4, OPS, edges=EDGES, outputs=(3,), keep=None)
 
 
@@ -34,57 +38,74 @@ _SPACE = space()
 
 
 def macro(depth: int = DEPTH, cell: CellSpace | None = None) -> Macro:
-    """The network of the benchmark with `depth` cells (a multiple of 3), all of one kind: the full space, or `cell`."""
+    """The network of the benchmark with `depth` cells (a multiple of 3), all of one kind: the full
+    space, or `cell`.
+    """
     return Macro({KIND: _SPACE if cell is None else cell}, "nasbench201", depth)
 
 
 def from_numbers(numbers: tuple[int, ...]) -> CellSpace:
-    """The cell with these positions in `OPS` on the six `EDGES`. Raises InvalidInput for other numbers."""
+    """The cell with these positions in `OPS` on the six `EDGES`. Raises InvalidInput for other
+    numbers.
+    """
     require(
         len(numbers) == len(EDGES) and all(0 <= number < len(OPS) for number in numbers),
         f"{len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}",
         "Give one per edge, in the order 0->1, 0->2, 1->2, 0->3, 1->3, 2->3.",
         numbers=numbers,
     )
-    return replace(_SPACE, allowed=tuple(tuple(k == number for k in range(len(OPS))) for number in numbers))
+    return replace(
+        _SPACE, allowed=tuple(tuple(k == number for k in range(len(OPS))) for number in numbers)
+    )
 
 
 def numbers(architecture: Architecture) -> tuple[int, ...]:
-    """The positions in `OPS` of its operations on the six `EDGES`; an edge of a cell that allows nothing carries `none`.
+    """The positions in `OPS` of its operations on the six `EDGES`; an edge of a cell that allows
+    nothing carries `none`.
 
-    Raises InvalidInput for a string that is not of the benchmark, a cell of another shape or with a choice left, and operations that the
-    benchmark does not have.
+    Raises InvalidInput for a string that is not of the benchmark, a cell of another shape or with a
+    choice left, and operations that the benchmark does not have.
     """
     if isinstance(architecture, str):
         return _numbers_of_string(architecture)
     cell = architecture.cells.get(KIND) if isinstance(architecture, Macro) else architecture
     if cell is None or (cell.inputs, cell.nodes, cell.edges) != (1, 4, EDGES):
         found = (
-            "other kinds of cells" if cell is None else f"inputs={cell.inputs}, nodes={cell.nodes}, edges={cell.edges}"
+            "other kinds of cells"
+            if cell is None
+            else f"inputs={cell.inputs}, nodes={cell.nodes}, edges={cell.edges}"
         )
         raise InvalidInput(
             f"A cell of NAS-Bench-201 must have one input, four nodes and all six edges between them, but got {found}. "
             "Search in the space `nasbench201`."
         )
-    require(cell.is_discrete, "one operation per edge", "Discretise the space first.", choices=cell.size)
+    require(
+        cell.is_discrete, "one operation per edge", "Discretise the space first.", choices=cell.size
+    )
     return tuple(_number(cell.ops[row.index(True)] if any(row) else NONE) for row in cell.allowed)
 
 
 def encode(architecture: Architecture) -> str:
-    """The benchmark's string, such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`. Raises InvalidInput as `numbers`."""
+    """The benchmark's string, such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`. Raises
+    InvalidInput as `numbers`.
+    """
     return _string(numbers(architecture))
 
 
 def decode(text: str) -> CellSpace:
-    """The cell of the benchmark's string: the inverse of `encode`; the terms of a node may come in any order.
+    """The cell of the benchmark's string: the inverse of `encode`; the terms of a node may come in
+    any order.
 
-    Raises InvalidInput for a string of another form and, with the nearest name, for an unknown operation.
+    Raises InvalidInput for a string of another form and, with the nearest name, for an unknown
+    operation.
     """
     return from_numbers(_numbers_of_string(text))
 
 
 def cells() -> Iterator[CellSpace]:
-    """All 15,625 cells, in the lexicographic order of `numbers` (the benchmark's own index has another order)."""
+    """All 15,625 cells, in the lexicographic order of `numbers` (the benchmark's own index has
+    another order).
+    """
     return (from_numbers(choice) for choice in product(range(len(OPS)), repeat=len(EDGES)))
 
 
@@ -94,22 +115,28 @@ def strings() -> Iterator[str]:
 
 
 def unique_key(architecture: Architecture) -> str:
-    """The benchmark's name of its isomorphism class with zero operations removed: 6,466 classes in all (NAS-Bench-201, section 3.1).
+    """The benchmark's name of its isomorphism class with zero operations removed: 6,466 classes in
+    all (NAS-Bench-201, section 3.1).
 
-    Each node is the sorted sum of its terms, written out down to the input: `0` the input, `(x)@op` an operation on x, x itself for a
-    skip-connect, `#` for what carries nothing: `none`, or any operation on such a node. As in the benchmark, `#` stays in a sum: cells of one
-    key compute the same, but not all that compute the same have one key (dropping every `#` leaves 4,930 classes).
+    Each node is the sorted sum of its terms, written out down to the input: `0` the input, `(x)@op`
+    an operation on x, x itself for a skip-connect, `#` for what carries nothing: `none`, or any
+    operation on such a node. As in the benchmark, `#` stays in a sum: cells of one key compute the
+    same, but not all that compute the same have one key (dropping every `#` leaves 4,930 classes).
     """
     nodes = ["0"]
     operations = iter(numbers(architecture))
     for node in (1, 2, 3):
-        nodes.append("+".join(sorted(_term(OPS[next(operations)], nodes[source]) for source in range(node))))
+        nodes.append(
+            "+".join(sorted(_term(OPS[next(operations)], nodes[source]) for source in range(node)))
+        )
     return nodes[-1]
 
 
 def _string(numbers: tuple[int, ...]) -> str:
     terms = {edge: f"{OPS[number]}~{edge[0]}" for edge, number in zip(EDGES, numbers, strict=True)}
-    return "+".join(f"|{'|'.join(terms[source, node] for source in range(node))}|" for node in (1, 2, 3))
+    return "+".join(
+        f"|{'|'.join(terms[source, node] for source in range(node))}|" for node in (1, 2, 3)
+    )
 
 
 def _term(op: str, value: str) -> str:

@@ -1,4 +1,6 @@
-"""The results of NAS-Bench-201 as a Parquet table: read and queried, or converted from the benchmark's own files."""
+"""The results of NAS-Bench-201 as a Parquet table: read and queried, or converted from the
+benchmark's own files.
+"""
 
 import importlib
 import os
@@ -11,17 +13,21 @@ from typing import Any, Protocol, Self
 import numpy as np
 import numpy.typing as npt
 
-from . import nasbench201
-from .errors import InvalidInput, require
-from .nasbench201 import EDGES, OPS, Architecture
-from .parquet import read_columns
+from spaces import nasbench201
+from spaces.errors import InvalidInput, require
+from spaces.nasbench201 import EDGES, OPS, Architecture
+from spaces.parquet import read_columns
 
 DATASETS = ("c10", "c100", "in16")
 """CIFAR-10, CIFAR-100, ImageNet16-120."""
 SPLITS = ("valid", "test")
 EPOCHS = (12, 200)
-ACCURACIES = tuple(f"{dataset}_{split}_{epochs}" for dataset in DATASETS for split in SPLITS for epochs in EPOCHS)
-"""Columns of accuracies in percent: `c10_valid_12`, ..., `in16_test_200`; means over the seeds that the benchmark has."""
+ACCURACIES = tuple(
+    f"{dataset}_{split}_{epochs}" for dataset in DATASETS for split in SPLITS for epochs in EPOCHS
+)
+"""Columns of accuracies in percent: `c10_valid_12`, ..., `in16_test_200`; means over the seeds that
+the benchmark has.
+"""
 PARAMETERS = tuple(f"params_{dataset}" for dataset in DATASETS)
 OPERATIONS = tuple(f"op_e{source}{target}" for source, target in EDGES)
 """Columns with the number of each edge's operation in `nasbench201.OPS`."""
@@ -80,10 +86,12 @@ class Table:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """The table in a Parquet file with the columns `index`, `OPERATIONS`, `ACCURACIES` and `PARAMETERS`; further ones are ignored.
+        """The table in a Parquet file with the columns `index`, `OPERATIONS`, `ACCURACIES` and
+        `PARAMETERS`; further ones are ignored.
 
         Raises:
-            InvalidInput: no Parquet file, columns that are missing or hold other than numbers in range, an architecture twice.
+            InvalidInput: no Parquet file, columns that are missing or hold other than numbers in
+            range, an architecture twice.
         """
         raw = _read_columns(Path(path))
         operations = np.stack([raw[name] for name in OPERATIONS], axis=1)  # [N, 6]
@@ -108,7 +116,9 @@ class Table:
         return self._code(architecture) in self._rows
 
     def lookup(self, architecture: Architecture) -> Record:
-        """All that is known of an architecture. Raises InvalidInput where it is not one of the space or not in this table."""
+        """All that is known of an architecture. Raises InvalidInput where it is not one of the
+        space or not in this table.
+        """
         return self._record(self._row(architecture))
 
     def column(self, name: str) -> Floats:
@@ -121,25 +131,38 @@ class Table:
         return self.columns[name]
 
     def accuracy(self, architecture: Architecture, column: str = "c10_test_200") -> float:
-        """One number of an architecture, by default its test accuracy on CIFAR-10 after 200 epochs in percent."""
+        """One number of an architecture, by default its test accuracy on CIFAR-10 after 200 epochs
+        in percent.
+        """
         return float(self.column(column)[self._row(architecture)])
 
     def rank(self, architecture: Architecture, column: str = "c10_test_200") -> int:
-        """1 + the number of architectures in the table that are strictly better; 1 is the best, equal ones share a rank."""
+        """1 + the number of architectures in the table that are strictly better; 1 is the best,
+        equal ones share a rank.
+        """
         return 1 + int((self.column(column) > self.accuracy(architecture, column)).sum())
 
     def percentile(self, architecture: Architecture, column: str = "c10_test_200") -> float:
-        """The share of the table's architectures that are strictly worse, in percent: how many random picks it beats."""
+        """The share of the table's architectures that are strictly worse, in percent: how many
+        random picks it beats.
+        """
         return 100 * float((self.column(column) < self.accuracy(architecture, column)).mean())
 
     def optimum(self, column: str = "c10_test_200") -> Record:
         """The best architecture of the table; the one with the smaller row where two are equal."""
         return self._record(int(self.column(column).argmax()))
 
-    def random_pick(self, column: str = "c10_test_200", quantiles: Sequence[float] = _QUANTILES) -> RandomPick:
-        """What a uniform draw from the table has in `column`; `quantiles` in [0, 1], interpolated linearly."""
+    def random_pick(
+        self, column: str = "c10_test_200", quantiles: Sequence[float] = _QUANTILES
+    ) -> RandomPick:
+        """What a uniform draw from the table has in `column`; `quantiles` in [0, 1], interpolated
+        linearly.
+        """
         require(
-            all(0 <= q <= 1 for q in quantiles), "0 <= quantile <= 1", "Use 0.5 for the median.", quantiles=quantiles
+            all(0 <= q <= 1 for q in quantiles),
+            "0 <= quantile <= 1",
+            "Use 0.5 for the median.",
+            quantiles=quantiles,
         )
         values = self.column(column)
         found = {float(q): float(np.quantile(values, q)) for q in quantiles}
@@ -161,7 +184,10 @@ class Table:
         numbers = tuple(int(self.codes[row]) // int(power) % len(OPS) for power in _POWERS)
         value = {name: float(values[row]) for name, values in self.columns.items()}
         accuracy = {
-            dataset: {split: {epochs: value[f"{dataset}_{split}_{epochs}"] for epochs in EPOCHS} for split in SPLITS}
+            dataset: {
+                split: {epochs: value[f"{dataset}_{split}_{epochs}"] for epochs in EPOCHS}
+                for split in SPLITS
+            }
             for dataset in DATASETS
         }
         parameters = {dataset: int(value[f"params_{dataset}"]) for dataset in DATASETS}
@@ -176,7 +202,9 @@ class BenchmarkApi(Protocol):
 
     def arch(self, index: int) -> str: ...
 
-    def get_more_info(self, index: int, dataset: str, *, hp: str, is_random: bool) -> Mapping[str, Any]: ...
+    def get_more_info(
+        self, index: int, dataset: str, *, hp: str, is_random: bool
+    ) -> Mapping[str, Any]: ...
 
     def get_cost_info(self, index: int, dataset: str, hp: str) -> Mapping[str, Any]: ...
 
@@ -186,25 +214,33 @@ _OFFICIAL = {
     "c100": {"valid": "cifar100", "test": "cifar100"},
     "in16": {"valid": "ImageNet16-120", "test": "ImageNet16-120"},
 }
-"""The benchmark's datasets. On CIFAR-10 the network of the validation accuracy has trained on half of the training set, that of the test
-accuracy on all of it."""
+"""The benchmark's datasets. On CIFAR-10 the network of the validation accuracy has trained on half
+of the training set, that of the test accuracy on all of it.
+"""
 
 
 def convert(
-    source: str | Path | BenchmarkApi, target: str | Path, *, progress: Callable[[int, int], object] | None = None
+    source: str | Path | BenchmarkApi,
+    target: str | Path,
+    *,
+    progress: Callable[[int, int], object] | None = None,
 ) -> None:
-    """Write the table that `Table.read` reads from the official files of NATS-Bench (topology), through the package `nats_bench`.
+    """Write the table that `Table.read` reads from the official files of NATS-Bench (topology),
+    through the package `nats_bench`.
 
-    The official files are pickles, which run code when they are read: convert those that you trust, once.
+    The official files are pickles, which run code when they are read: convert those that you trust,
+    once.
 
     Args:
-        source: the folder `NATS-tss-v1_0-3ffb9-simple` (read one architecture at a time), the file `NATS-tss-v1_0-3ffb9.pickle.pbz2`
+        source: the folder `NATS-tss-v1_0-3ffb9-simple` (read one architecture at a time), the file
+        `NATS-tss-v1_0-3ffb9.pickle.pbz2`
             (needs much memory), or what `nats_bench.create` returned.
         target: the Parquet file; it appears whole or not at all.
         progress: called after each architecture with its number from 1 and the number of all.
 
     Raises:
-        InvalidInput: the package or a file is missing, the files are not those of the benchmark, the target cannot be written.
+        InvalidInput: the package or a file is missing, the files are not those of the benchmark,
+        the target cannot be written.
     """
     api = _open(Path(source)) if isinstance(source, str | Path) else source
     total = len(api)
@@ -216,7 +252,12 @@ def convert(
             getattr(api, "arch2infos_dict", {}).pop(index, None)
         if progress is not None:
             progress(index + 1, total)
-    require(total > 0, "the benchmark has architectures", "Give its complete files.", architectures=total)
+    require(
+        total > 0,
+        "the benchmark has architectures",
+        "Give its complete files.",
+        architectures=total,
+    )
     _write(rows, Path(target))
 
 
@@ -235,7 +276,9 @@ def _open(path: Path) -> BenchmarkApi:
             'Run: pip install "fade-ray[nasbench201]"'
         ) from error
     try:
-        api: BenchmarkApi = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+        api: BenchmarkApi = nats_bench.create(
+            str(path), "tss", fast_mode=path.is_dir(), verbose=False
+        )
     except Exception as error:  # whatever unpickling a wrong file raises
         raise InvalidInput(
             f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder NATS-tss-v1_0-3ffb9-simple or the "
@@ -245,7 +288,9 @@ def _open(path: Path) -> BenchmarkApi:
 
 
 def _official_row(api: BenchmarkApi, index: int) -> dict[str, Any]:
-    """The row of one architecture. Raises InvalidInput where the benchmark lacks one of its results."""
+    """The row of one architecture. Raises InvalidInput where the benchmark lacks one of its
+    results.
+    """
     cell = nasbench201.decode(api.arch(index))
     numbers = nasbench201.numbers(cell)
     row: dict[str, Any] = {
@@ -282,11 +327,15 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
     part = target.with_name(target.name + ".part")
     try:
         pq.write_table(
-            pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items()))), part, compression="zstd"
+            pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items()))),
+            part,
+            compression="zstd",
         )
         os.replace(part, target)
     except OSError as error:
-        raise InvalidInput(f"{target}: cannot be written ({error}). Name a file in a folder that exists.") from error
+        raise InvalidInput(
+            f"{target}: cannot be written ({error}). Name a file in a folder that exists."
+        ) from error
     finally:
         part.unlink(missing_ok=True)
 
@@ -295,11 +344,16 @@ def _read_columns(path: Path) -> dict[str, Floats]:
     """The columns that a table needs, each [N], as float64 (which holds the integers exactly)."""
     needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
     remedy = "Give a table of NAS-Bench-201, as `convert` writes it."
-    return {name: values.astype(np.float64) for name, values in read_columns(path, needed, remedy).items()}
+    return {
+        name: values.astype(np.float64)
+        for name, values in read_columns(path, needed, remedy).items()
+    }
 
 
 def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:
-    """InvalidInput for operations, accuracies or counts out of range; a value that is missing reads as NaN and is in no range."""
+    """InvalidInput for operations, accuracies or counts out of range; a value that is missing reads
+    as NaN and is in no range.
+    """
     require(
         bool(np.isin(operations, np.arange(len(OPS))).all()),
         f"operations are whole numbers from 0 to {len(OPS) - 1}",

@@ -1,4 +1,6 @@
-"""The cells of NAS-Bench-201 as candidates of a hyper-architecture of one row, with features to walk along."""
+"""The cells of NAS-Bench-201 as candidates of a hyper-architecture of one row, with features to
+walk along.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,12 +16,16 @@ from spaces.nasbench201 import EDGES, OPS
 
 @dataclass(frozen=True)
 class BenchCell(Candidate):
-    """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, the position in `OPS` of each edge's operation."""
+    """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, the position in `OPS` of each
+    edge's operation.
+    """
 
     numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.numbers) != len(EDGES) or not all(number in range(len(OPS)) for number in self.numbers):
+        if len(self.numbers) != len(EDGES) or not all(
+            number in range(len(OPS)) for number in self.numbers
+        ):
             raise InvalidInput(
                 f"A cell of NAS-Bench-201 has {len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}, but got "
                 f"{self.numbers}. Give one per edge."
@@ -34,13 +40,19 @@ class BenchCell(Candidate):
         """InvalidInput for a code that is none."""
         digits = code.removeprefix("nb201.")
         if not (digits.isascii() and digits.isdecimal()):
-            raise InvalidInput(f"A cell of NAS-Bench-201 has a code such as 'nb201.421034', but got {code!r}.")
+            raise InvalidInput(
+                f"A cell of NAS-Bench-201 has a code such as 'nb201.421034', but got {code!r}."
+            )
         return cls(tuple(int(digit) for digit in digits))
 
     def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
         before, after = self.numbers, range(len(OPS))
         places = [(edge, new) for edge, old in enumerate(before) for new in after if new != old]
-        return {"swap": tuple(BenchCell((*before[:edge], new, *before[edge + 1 :])) for edge, new in places)}
+        return {
+            "swap": tuple(
+                BenchCell((*before[:edge], new, *before[edge + 1 :])) for edge, new in places
+            )
+        }
 
 
 def _count(op: str) -> Callable[[BenchCell], float]:
@@ -49,7 +61,9 @@ def _count(op: str) -> Callable[[BenchCell], float]:
 
 
 def _depth(cell: BenchCell) -> float:
-    """Convolutions on the longest way from the input to the output; 0 where no way carries anything."""
+    """Convolutions on the longest way from the input to the output; 0 where no way carries
+    anything.
+    """
     longest: list[int | None] = [0, None, None, None]
     for (source, target), number in sorted(zip(EDGES, cell.numbers, strict=True)):
         before = longest[source]

@@ -1,4 +1,6 @@
-"""NAS-Bench-Macro: a chain of 8 layers with one of three blocks each, and its table of 6,561 accuracies (Su et al. 2021)."""
+"""NAS-Bench-Macro: a chain of 8 layers with one of three blocks each, and its table of 6,561
+accuracies (Su et al. 2021).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,7 +18,9 @@ from spaces.features import Feature
 from spaces.parquet import read_columns
 
 STAGES = (2, 3, 3)
-"""Layers per stage; the first layer of each stage doubles the channels and halves the map where it is no identity."""
+"""Layers per stage; the first layer of each stage doubles the channels and halves the map where it
+is no identity.
+"""
 DEPTH = sum(STAGES)
 NAMES = ("identity", "MBConv, expansion 3, kernel 3", "MBConv, expansion 6, kernel 5")
 SEEDS = 3
@@ -33,7 +37,12 @@ class Block(Candidate):
 
     def __post_init__(self) -> None:
         rule = f"0 <= number < {len(NAMES)}"
-        require(self.number in range(len(NAMES)), rule, f"The blocks are {', '.join(NAMES)}.", number=self.number)
+        require(
+            self.number in range(len(NAMES)),
+            rule,
+            f"The blocks are {', '.join(NAMES)}.",
+            number=self.number,
+        )
 
     @property
     def code(self) -> str:
@@ -43,7 +52,9 @@ class Block(Candidate):
     def from_code(cls, code: str) -> Self:
         """InvalidInput for a code that is none."""
         if code not in {f"block.{number}" for number in range(len(NAMES))}:
-            raise InvalidInput(f"A block of NAS-Bench-Macro has the code 'block.0', '.1' or '.2', but got {code!r}.")
+            raise InvalidInput(
+                f"A block of NAS-Bench-Macro has the code 'block.0', '.1' or '.2', but got {code!r}."
+            )
         return cls(int(code[-1]))
 
     def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
@@ -62,40 +73,54 @@ def space() -> FeatureSpace:
 
 @dataclass(frozen=True, eq=False)
 class MacroTable:
-    """Test accuracies on CIFAR-10 of all architectures, shares in [0, 1]: `accuracies` [3, ..., 3 (8 times), seed], by the block of each layer.
+    """Test accuracies on CIFAR-10 of all architectures, shares in [0, 1]: `accuracies` [3, ..., 3
+    (8 times), seed], by the block of each layer.
 
-    The benchmark has no validation accuracies: let a search see one seed and score it on the mean of the others.
+    The benchmark has no validation accuracies: let a search see one seed and score it on the mean
+    of the others.
     """
 
     accuracies: Floats
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """The table in a Parquet file with the columns `arch` (8 digits from 0 to 2) and `test_acc_0..2` (percent).
+        """The table in a Parquet file with the columns `arch` (8 digits from 0 to 2) and
+        `test_acc_0..2` (percent).
 
-        InvalidInput for a file that cannot be read, columns that are missing, duplicate, missing and malformed architectures.
+        InvalidInput for a file that cannot be read, columns that are missing, duplicate, missing
+        and malformed architectures.
         """
         needed = ["arch", *(f"test_acc_{seed}" for seed in range(SEEDS))]
         columns = read_columns(path, needed, "Give the table of NAS-Bench-Macro.", text=["arch"])
         codes = [str(code) for code in columns.pop("arch")]
         malformed = next((c for c in codes if len(c) != DEPTH or set(c) - set("012")), None)
         if malformed is not None:
-            raise InvalidInput(f"`arch` in {path} must hold {DEPTH} digits from 0 to 2, but holds {malformed!r}.")
+            raise InvalidInput(
+                f"`arch` in {path} must hold {DEPTH} digits from 0 to 2, but holds {malformed!r}."
+            )
         if len(set(codes)) < len(codes):
             twice = next(code for code in codes if codes.count(code) > 1)
             raise InvalidInput(
                 f"Each architecture must have one row, but {path} has {twice!r} more than once. Remove one."
             )
-        require(len(codes) == 3**DEPTH, f"{3**DEPTH} rows", "Give the whole table.", rows=len(codes))
+        require(
+            len(codes) == 3**DEPTH, f"{3**DEPTH} rows", "Give the whole table.", rows=len(codes)
+        )
         places = np.array([[int(digit) for digit in code] for code in codes])
         accuracies = np.full((*(3,) * DEPTH, SEEDS), np.nan)
-        accuracies[tuple(places.T)] = np.stack([np.asarray(column, float) for column in columns.values()], axis=1) / 100
+        accuracies[tuple(places.T)] = (
+            np.stack([np.asarray(column, float) for column in columns.values()], axis=1) / 100
+        )
         if not ((accuracies >= 0) & (accuracies <= 1)).all():
-            raise InvalidInput(f"Accuracies in {path} must lie between 0 and 100 percent, but some do not.")
+            raise InvalidInput(
+                f"Accuracies in {path} must lie between 0 and 100 percent, but some do not."
+            )
         accuracies.flags.writeable = False
         return cls(accuracies)
 
 
 def codes() -> list[str]:
-    """The 6,561 architectures as 8 digits, in lexicographic order, that of `accuracies.reshape(-1, 3)`."""
+    """The 6,561 architectures as 8 digits, in lexicographic order, that of `accuracies.reshape(-1,
+    3)`.
+    """
     return ["".join(digits) for digits in product("012", repeat=DEPTH)]

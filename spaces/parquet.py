@@ -13,9 +13,11 @@ from spaces.errors import InvalidInput
 def read_columns(
     path: str | Path, needed: Sequence[str], remedy: str, text: Sequence[str] = ()
 ) -> dict[str, npt.NDArray[Any]]:
-    """The columns `needed`, each [N]: float64 with NaN for what is missing, text (object) for those in `text`.
+    """The columns `needed`, each [N]: float64 with NaN for what is missing, text (object) for those
+    in `text`.
 
-    InvalidInput, ending in `remedy`, for a file that is no readable Parquet, columns that are missing or of another type.
+    InvalidInput, ending in `remedy`, for a file that is no readable Parquet, columns that are
+    missing or of another type.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -30,4 +32,6 @@ def read_columns(
         types = {name: pa.string() if name in text else pa.float64() for name in needed}
         return {name: np.asarray(table[name].cast(kind).to_numpy()) for name, kind in types.items()}
     except (OSError, pa.ArrowException) as error:
-        raise InvalidInput(f"{path} must be a readable Parquet table, but: {error}. {remedy}") from error
+        raise InvalidInput(
+            f"{path} must be a readable Parquet table, but: {error}. {remedy}"
+        ) from error

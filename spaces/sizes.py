@@ -1,4 +1,6 @@
-"""How large a cell is, by its kind: the orders that architectures can be put into without any training."""
+"""How large a cell is, by its kind: the orders that architectures can be put into without any
+training.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,7 +23,9 @@ class Size:
 
 
 def _convolution_weights(cell: BenchCell) -> float:
-    """In units of the squared channels: 9 per 3x3 convolution, 1 per 1x1. Orders cells as their parameters do."""
+    """In units of the squared channels: 9 per 3x3 convolution, 1 per 1x1. Orders cells as their
+    parameters do.
+    """
     return 9 * CELL_FEATURES["conv_3x3"].raw(cell) + CELL_FEATURES["conv_1x1"].raw(cell)
 
 
@@ -35,5 +39,7 @@ SIZES: dict[type[Candidate], Size] = {
 
 def size_of(cell: Candidate) -> Size:
     """How cells of this kind are measured. InvalidInput for a kind without a size."""
-    require_known("A kind of cell with a size", type(cell).__name__, [kind.__name__ for kind in SIZES])
+    require_known(
+        "A kind of cell with a size", type(cell).__name__, [kind.__name__ for kind in SIZES]
+    )
     return SIZES[type(cell)]

@@ -1,4 +1,6 @@
-"""`fade-ray describe`: the published figures come out, of names and files of every form; one clear message for what is not there."""
+"""`fade-ray describe`: the published figures come out, of names and files of every form; one clear
+message for what is not there.
+"""
 
 import json
 from pathlib import Path
@@ -7,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from fade_ray.describe import MACROS, Options, describe, describe_command, find
+from fade_ray.describe.describe_command import MACROS, Options, describe, describe_command, find
 from fade_ray.export import export_cells, export_module
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
@@ -18,8 +20,9 @@ from spaces.genotype import GENOTYPES, write_genotype
 
 ALL_CONVOLUTIONS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 
-# algorithms F.1: genotype, CIFAR-10 parameters, with the auxiliary head, multiply-adds in millions, CIFAR-100 parameters, ImageNet
-# parameters, multiply-adds and those with 2 per BatchNorm and 1 per ReLU output
+# algorithms F.1: genotype, CIFAR-10 parameters, with the auxiliary head, multiply-adds in millions,
+# CIFAR-100 parameters, ImageNet parameters, multiply-adds and those with 2 per BatchNorm and 1 per
+# ReLU output
 PUBLISHED = [
     ("DARTS_V1", 3_169_414, 3_645_840, 500.99, 3_221_344, 4_510_432, 505.86, 519.15),
     ("DARTS_V2", 3_349_342, 3_825_768, 528.36, 3_401_272, 4_718_752, 529.91, 543.99),
@@ -38,7 +41,9 @@ def told(what: str | None = None, **options: Any) -> dict[str, Any]:
 @pytest.mark.parametrize("row", PUBLISHED, ids=[row[0] for row in PUBLISHED])
 def test_published_figures(row: tuple[Any, ...]) -> None:
     name, cifar10, with_head, millions, cifar100, imagenet, macs, macs_all = row
-    first, second, third = (told(name, macro=macro) for macro in ("cifar10", "cifar100", "imagenet"))
+    first, second, third = (
+        told(name, macro=macro) for macro in ("cifar10", "cifar100", "imagenet")
+    )
     assert (first["parameters"], first["parameters_with_auxiliary"]) == (cifar10, with_head)
     assert round(first["multiply_adds"]["conv+fc"] / 1e6, 2) == millions
     assert second["parameters"] == cifar100
@@ -50,11 +55,19 @@ def test_published_figures(row: tuple[Any, ...]) -> None:
 def test_search_networks_and_space_sizes() -> None:
     """algorithms F.2 and F.3."""
     s1 = told(space="s1", search=True)
-    assert (s1["parameters"], s1["logits"], s1["size"]) == (3_239_674, 224, 1_076_746_950_455_072_400)
+    assert (s1["parameters"], s1["logits"], s1["size"]) == (
+        3_239_674,
+        224,
+        1_076_746_950_455_072_400,
+    )
     assert told(space="darts", search=True)["parameters"] == 1_930_618
     assert told(space="amended-s2-fixed", search=True)["parameters"] == 4_769_110
     benchmark = told(space="nasbench201", search=True)
-    assert (benchmark["parameters"], benchmark["logits"], benchmark["size"]) == (1_692_826, 30, 15_625)
+    assert (benchmark["parameters"], benchmark["logits"], benchmark["size"]) == (
+        1_692_826,
+        30,
+        15_625,
+    )
     assert [stage["stage"] for stage in benchmark["stages"]].count("5 residual (reduction)") == 1
     assert told(space="s5")["size"] == 2_123_366_400
     assert told(space="amended-s2-fixed")["size"] == 2**160
@@ -75,10 +88,14 @@ def test_shapes_are_those_of_a_forward_pass(macro: str) -> None:
     setting = MACROS[macro]
     config = CellNetworkConfig(channels=4, stem=setting.stem)  # type: ignore[arg-type]
     shape = {"side": setting.side, "classes": setting.classes}
-    network = CellNetwork(GENOTYPES["DARTS_V2"].at_depth(4), config, generator=torch.Generator(), **shape).eval()
+    network = CellNetwork(
+        GENOTYPES["DARTS_V2"].at_depth(4), config, generator=torch.Generator(), **shape
+    ).eval()
     outputs: list[list[int]] = []
     for cell in network.cells:
-        cell.register_forward_hook(lambda module, inputs, output: outputs.append(list(output.shape[1:])))
+        cell.register_forward_hook(
+            lambda module, inputs, output: outputs.append(list(output.shape[1:]))
+        )
     with torch.no_grad():
         network(torch.zeros(1, 3, setting.side, setting.side))
     cells = [stage["shape"] for stage in found["stages"] if stage["stage"][0].isdigit()]
@@ -91,12 +108,21 @@ def test_every_form_of_a_genotype_is_the_same(tmp_path: Path) -> None:
     notation = write_genotype(macro)
     (tmp_path / "notation.txt").write_text(f"DARTS = {notation}\n")
     (tmp_path / "cells.json").write_text(json.dumps(macro.to_dict()))
-    (tmp_path / "found.json").write_text(json.dumps(macro.at_depth(8).to_dict() | {"found": {"recipe": "darts-1st"}}))
+    (tmp_path / "found.json").write_text(
+        json.dumps(macro.at_depth(8).to_dict() | {"found": {"recipe": "darts-1st"}})
+    )
     network = CellNetwork(
-        macro.at_depth(3), CellNetworkConfig(channels=4), side=8, classes=2, generator=torch.Generator()
+        macro.at_depth(3),
+        CellNetworkConfig(channels=4),
+        side=8,
+        classes=2,
+        generator=torch.Generator(),
     )
     export_cells(network, tmp_path, "exported", classes=["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
-    files = [str(tmp_path / name) for name in ("notation.txt", "cells.json", "found.json", "exported.json")]
+    files = [
+        str(tmp_path / name)
+        for name in ("notation.txt", "cells.json", "found.json", "exported.json")
+    ]
     expected = told("DARTS_V1", cells=8, channels=4)
     for form in (notation, *files):
         assert told(form, cells=8, channels=4) == expected | {"name": form}
@@ -104,9 +130,18 @@ def test_every_form_of_a_genotype_is_the_same(tmp_path: Path) -> None:
 
 def test_an_architecture_of_the_outer_search(tmp_path: Path) -> None:
     hyper = HyperArchitecture.from_code("4.3/2.1")
-    options = {"side": 9, "channels": 1, "classes": 2, "generator": torch.Generator().manual_seed(0)}
-    network = ChainNetwork(hyper, NetworkConfig(depth=2, final_channels=8, kernel=1, share=False), **options)
-    path = export_module(network, tmp_path, "architecture", classes=["a", "b"], mean=[0.5], std=[0.2])
+    options = {
+        "side": 9,
+        "channels": 1,
+        "classes": 2,
+        "generator": torch.Generator().manual_seed(0),
+    }
+    network = ChainNetwork(
+        hyper, NetworkConfig(depth=2, final_channels=8, kernel=1, share=False), **options
+    )
+    path = export_module(
+        network, tmp_path, "architecture", classes=["a", "b"], mean=[0.5], std=[0.2]
+    )
     found = told(str(path.with_suffix(".json")))
     described = json.loads(path.with_suffix(".json").read_text())
     assert (found["parameters"], found["multiply_adds"]["conv+fc"]) == (
@@ -117,17 +152,24 @@ def test_an_architecture_of_the_outer_search(tmp_path: Path) -> None:
     by_code = told("4.3/2.1", macro="cifar100")
     assert by_code["graph"] == found["graph"]
     assert (by_code["input_shape"], by_code["stages"][-1]["shape"]) == ([3, 32, 32], [100])
-    # one entry per vertex value that is not a source's, one for the sources, one for OUTPUT; BatchNorm behind the rows
-    per_row = [(row.channels * row.side**2, row.channels * (-(-row.side // row.stride)) ** 2) for row in network.layout]
+    # one entry per vertex value that is not a source's, one for the sources, one for OUTPUT;
+    # BatchNorm behind the rows
+    per_row = [
+        (row.channels * row.side**2, row.channels * (-(-row.side // row.stride)) ** 2)
+        for row in network.layout
+    ]
     extra = sum(
-        (2 + dag.n - len(dag.sources)) * inside for (dag,), (inside, _) in zip(hyper.rows, per_row, strict=True)
+        (2 + dag.n - len(dag.sources)) * inside
+        for (dag,), (inside, _) in zip(hyper.rows, per_row, strict=True)
     )
     extra += 2 * sum(behind for _, behind in per_row)
     assert found["multiply_adds"]["conv+fc+2bn+relu"] - found["multiply_adds"]["conv+fc"] == extra
 
 
 def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    describe_command(["DARTS_V1", "--cells", "3", "--channels", "4", "--draw", str(tmp_path / "cells.svg")])
+    describe_command(
+        ["DARTS_V1", "--cells", "3", "--channels", "4", "--draw", str(tmp_path / "cells.svg")]
+    )
     text = capsys.readouterr().out
     assert "├─ sep_conv_3x3  c_{k-2}" in text
     assert "multiply-adds, conv+fc+2bn+relu" in text
@@ -167,7 +209,14 @@ def test_mistakes_are_one_clear_message(arguments: list[str], words: str) -> Non
 
 def test_files_that_are_something_else(tmp_path: Path) -> None:
     path = tmp_path / "file.json"
-    for content in ("{}", "[1]", "{", "hello", json.dumps({"code": "4.3"}), json.dumps({"code": 1, "cells": {}})):
+    for content in (
+        "{}",
+        "[1]",
+        "{",
+        "hello",
+        json.dumps({"code": "4.3"}),
+        json.dumps({"code": 1, "cells": {}}),
+    ):
         path.write_text(content)
         with pytest.raises(InvalidInput):
             told(str(path))

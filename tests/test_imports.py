@@ -1,4 +1,6 @@
-"""Who may import what: `spaces <- searchers <- fade_ray <- scripts`, Ray at the edge, torch above the searchers."""
+"""Who may import what: `spaces <- searchers <- fade_ray <- scripts`, Ray at the edge, torch above
+the searchers.
+"""
 
 import ast
 import subprocess
@@ -32,7 +34,11 @@ def test_imports_go_one_way(package: str) -> None:
     assert files
     for path in files:
         name = path.relative_to(ROOT).as_posix()
-        allowed = {"ray"} if any(name == edge or name.startswith(f"{edge}/") for edge in RAY_EDGE) else set()
+        allowed = (
+            {"ray"}
+            if any(name == edge or name.startswith(f"{edge}/") for edge in RAY_EDGE)
+            else set()
+        )
         assert not imported(path) & (FORBIDDEN[package] - allowed), name
 
 
@@ -40,12 +46,16 @@ def whole_names(path: Path) -> set[str]:
     """Modules by their full names, wherever in the file they are imported."""
     nodes = list(ast.walk(ast.parse(path.read_text())))
     plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level}
+    return plain | {
+        node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level
+    }
 
 
 def test_runs_stand_on_everything_and_nothing_on_them() -> None:
-    """But the command line, the package's own names, and the page of a run of `cells`, whose record is read by `run/cell_history.py`."""
-    above = {"fade_ray/__init__.py", "fade_ray/cli.py", "fade_ray/report/cell_facts.py"}
+    """But the command line, the package's own names, and the page of a run of `cells`, whose record
+    is read by `run/cell_history.py`.
+    """
+    above = {"fade_ray/__init__.py", "fade_ray/cli.py", "fade_ray/cells/cell_facts.py"}
     for path in sorted((ROOT / "fade_ray").rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
         if name not in above and not name.startswith("fade_ray/run/"):
@@ -54,13 +64,19 @@ def test_runs_stand_on_everything_and_nothing_on_them() -> None:
 
 def loaded_after(code: str) -> set[str]:
     program = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120)
+    answer = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
     return set(answer.stdout.split())
 
 
 def test_all_but_the_edge_runs_without_ray() -> None:
     modules = [
-        path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".").removesuffix(".__init__")
+        path.relative_to(ROOT)
+        .with_suffix("")
+        .as_posix()
+        .replace("/", ".")
+        .removesuffix(".__init__")
         for package in FORBIDDEN
         for path in sorted((ROOT / package).rglob("*.py"))
         if path.name not in ("tune.py", "ray_trial.py")

@@ -5,22 +5,25 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.cell_search.config import CellsConfig
+from fade_ray.cells.cell_history import CELLS
+from fade_ray.cells.cells_config import CellsConfig
 from fade_ray.cli import COMMANDS, _parsed, parse, take_flag
-from fade_ray.compare.config import CompareConfig
-from fade_ray.rank_study.config import RankStudyConfig
-from fade_ray.replay.config import ReplayConfig
-from fade_ray.run.cell_history import CELLS
-from fade_ray.run.compare import COMPARE
-from fade_ray.run.rank_study import RANK_STUDY
-from fade_ray.run.replay import REPLAY
+from fade_ray.compare.compare_config import CompareConfig
+from fade_ray.compare.compare_run import COMPARE
+from fade_ray.ranks.rank_config import RankStudyConfig
+from fade_ray.ranks.rank_run import RANK_STUDY
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_run import REPLAY
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
 COMMAND = re.compile(r"^ {4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
 COMMANDS_IN_README = COMMAND.findall(TEXT)
 RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
-WRITTEN = [*COMMANDS_IN_README, *(command for page in RESULTS for command in COMMAND.findall(page.read_text()))]
+WRITTEN = [
+    *COMMANDS_IN_README,
+    *(command for page in RESULTS for command in COMMAND.findall(page.read_text())),
+]
 KINDS = {
     "cells": (CellsConfig, CELLS, CellsConfig()),
     "compare": (CompareConfig, COMPARE, CompareConfig()),

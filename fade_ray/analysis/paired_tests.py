@@ -1,4 +1,5 @@
-"""Do two searchers differ on the same seeds? The signed-rank test, effect sizes, and Holm's correction.
+"""Do two searchers differ on the same seeds? The signed-rank test, effect sizes, and Holm's
+correction.
 
 Intervals and tests are two-sided throughout: harm can be shown as well as gain.
 """
@@ -17,19 +18,27 @@ from spaces.errors import require
 Array = npt.NDArray[np.float64]
 
 DIGITS = 12
-"""Differences of shares that are equal on paper differ in their last bits; they tie, and are 0, to so many decimals."""
+"""Differences of shares that are equal on paper differ in their last bits; they tie, and are 0, to
+so many decimals.
+"""
 
 
 def signed_rank(differences: Sequence[float] | Array) -> float:
-    """Two-sided exact p of Wilcoxon's signed-rank test: are differences [n] symmetric about 0, or not?
+    """Two-sided exact p of Wilcoxon's signed-rank test: are differences [n] symmetric about 0, or
+    not?
 
-    Exact for every n, with ties too: the distribution of the sum of the positive ranks over all 2^n signs, by a
-    recursion over the doubled (so whole) mid-ranks. It is symmetric, so p is twice the probability of a sum at least as
-    far from its mean. Differences of 0 keep their ranks but have no sign (Pratt 1959): they lower what can be shown.
-    1.0 where all are 0.
+    Exact for every n, with ties too: the distribution of the sum of the positive ranks over all 2^n
+    signs, by a recursion over the doubled (so whole) mid-ranks. It is symmetric, so p is twice the
+    probability of a sum at least as far from its mean. Differences of 0 keep their ranks but have
+    no sign (Pratt 1959): they lower what can be shown. 1.0 where all are 0.
     """
     data = np.asarray(differences, float)
-    require(bool(np.isfinite(data).all()), "differences are finite", "Leave incomplete pairs out.", differences=data)
+    require(
+        bool(np.isfinite(data).all()),
+        "differences are finite",
+        "Leave incomplete pairs out.",
+        differences=data,
+    )
     data = data.round(DIGITS)
     signed = data != 0
     if not signed.any():
@@ -46,7 +55,8 @@ def signed_rank(differences: Sequence[float] | Array) -> float:
 
 
 def smallest_p(n: int) -> float:
-    """The smallest p that n pairs can give: that of n differences of one sign, 2^(1-n), and 1 of no pair.
+    """The smallest p that n pairs can give: that of n differences of one sign, 2^(1-n), and 1 of no
+    pair.
 
     With zeros among the pairs n is the number of the others.
     """
@@ -54,7 +64,9 @@ def smallest_p(n: int) -> float:
 
 
 def effect_size(differences: Sequence[float] | Array) -> float:
-    """Cohen's d_z: mean over standard deviation of the differences [n]; NaN for fewer than two or where all are equal."""
+    """Cohen's d_z: mean over standard deviation of the differences [n]; NaN for fewer than two or
+    where all are equal.
+    """
     data = np.asarray(differences, float)
     if len(data) < 2 or np.ptp(data) < 1e-12:
         return math.nan
@@ -62,13 +74,17 @@ def effect_size(differences: Sequence[float] | Array) -> float:
 
 
 def superiority(differences: Sequence[float] | Array) -> float:
-    """The share of pairs with a positive difference, those of 0 counted half: the probability of superiority in pairs."""
+    """The share of pairs with a positive difference, those of 0 counted half: the probability of
+    superiority in pairs.
+    """
     data = np.asarray(differences, float).round(DIGITS)
     return float((np.sign(data).mean() + 1) / 2) if len(data) else math.nan
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p values of a family of tests: the step-down maximum of (m - i) p_(i), at most 1."""
+    """Holm's (1979) adjusted p values of a family of tests: the step-down maximum of (m - i) p_(i),
+    at most 1.
+    """
     m, largest, adjusted = len(p), 0.0, [1.0] * len(p)
     for i, place in enumerate(sorted(range(m), key=p.__getitem__)):
         largest = max(largest, (m - i) * p[place])
@@ -78,7 +94,9 @@ def holm(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A searcher against a baseline on the seeds that both completed. Differences are searcher - baseline."""
+    """A searcher against a baseline on the seeds that both completed. Differences are searcher -
+    baseline.
+    """
 
     searcher: str
     baseline: str
@@ -125,7 +143,9 @@ class PairedTest:
 
     @property
     def finding(self) -> str:
-        """What was shown, in words: "better" or "worse" where the corrected test and the interval both say so."""
+        """What was shown, in words: "better" or "worse" where the corrected test and the interval
+        both say so.
+        """
         return shown(self.low, self.high) if self.corrected <= LEVEL else NOTHING
 
     @property
@@ -138,11 +158,14 @@ LEVEL = 0.05
 """Of significance, of a whole family of tests."""
 
 
-def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], measure: str) -> tuple[PairedTest, ...]:
+def paired_tests(
+    values: dict[str, dict[int, float]], baselines: Sequence[str], measure: str
+) -> tuple[PairedTest, ...]:
     """One test of each searcher against each baseline but itself, corrected as one family.
 
     Args:
-        values: [searcher][seed]: the measure, larger being better. Pairs are the seeds that both have.
+        values: [searcher][seed]: the measure, larger being better. Pairs are the seeds that both
+        have.
     """
     raw = []
     for baseline in baselines:
@@ -155,7 +178,9 @@ def paired_tests(values: dict[str, dict[int, float]], baselines: Sequence[str], 
     p = [signed_rank(differences) for *_, differences in raw]
     smallest = [smallest_p(len(seeds)) for _, _, seeds, _ in raw]
     zeros = [int((differences.round(DIGITS) == 0).sum()) for *_, differences in raw]
-    attainable = holm([smallest_p(len(data) - equal) for (*_, data), equal in zip(raw, zeros, strict=True)])
+    attainable = holm(
+        [smallest_p(len(data) - equal) for (*_, data), equal in zip(raw, zeros, strict=True)]
+    )
     tests = []
     for (searcher, baseline, seeds, data), equal, one, corrected, least, bound, reach in zip(
         raw, zeros, p, holm(p), smallest, holm(smallest), attainable, strict=True

@@ -1,4 +1,6 @@
-"""How well one order predicts another: Spearman, Kendall, and what is lost by trusting the k best of it. Vectorised for resampling."""
+"""How well one order predicts another: Spearman, Kendall, and what is lost by trusting the k best
+of it. Vectorised for resampling.
+"""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from fade_ray.analysis.rank_records import Rows
+from fade_ray.ranks.rank_records import Rows
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
@@ -18,9 +20,11 @@ UNDERFLOW = 1e-38
 
 
 def log_psis(weights: Rows, choices: Sequence[Sequence[int]] | Integers) -> Array:
-    """log psi [n] of the architectures `choices` [n, d] of a hyper-architecture: the sum of their log weights (FaDE 2.3).
+    """log psi [n] of the architectures `choices` [n, d] of a hyper-architecture: the sum of their
+    log weights (FaDE 2.3).
 
-    InvalidInput for a choice of another length than `weights` has rows, or with a candidate that a row does not have.
+    InvalidInput for a choice of another length than `weights` has rows, or with a candidate that a
+    row does not have.
     """
     table = np.asarray(choices)
     widths = [len(row) for row in weights]
@@ -36,29 +40,42 @@ def log_psis(weights: Rows, choices: Sequence[Sequence[int]] | Integers) -> Arra
 
 
 def spearman(x: Array, y: Array) -> Array:
-    """Spearman's rho along the last axis, [..., n] and [..., n] -> [...]: Pearson of mid-ranks; NaN where one side is constant."""
-    a, b = (rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in np.broadcast_arrays(x, y))
+    """Spearman's rho along the last axis, [..., n] and [..., n] -> [...]: Pearson of mid-ranks; NaN
+    where one side is constant.
+    """
+    a, b = (
+        rankdata(side, axis=-1) - (side.shape[-1] + 1) / 2 for side in np.broadcast_arrays(x, y)
+    )
     scale = np.sqrt((a * a).sum(-1) * (b * b).sum(-1))
-    return np.asarray(np.divide((a * b).sum(-1), scale, out=np.full(scale.shape, math.nan), where=scale > 0))
+    return np.asarray(
+        np.divide((a * b).sum(-1), scale, out=np.full(scale.shape, math.nan), where=scale > 0)
+    )
 
 
 def kendall(x: Array, y: Array, counts: Array | None = None) -> Array:
-    """Kendall's tau-b of x [n] and y [n], for each row of `counts` [b, n] -> [b]; NaN where one side is constant.
+    """Kendall's tau-b of x [n] and y [n], for each row of `counts` [b, n] -> [b]; NaN where one
+    side is constant.
 
-    `counts` [b, n]: how often each of the n stands in a resample; by default once. Pairs of the same one are ties, as in the sample itself,
-    so that tau-b of a resample is a ratio of quadratic forms in its counts.
+    `counts` [b, n]: how often each of the n stands in a resample; by default once. Pairs of the
+    same one are ties, as in the sample itself, so that tau-b of a resample is a ratio of quadratic
+    forms in its counts.
     """
     m = np.ones((1, len(x))) if counts is None else np.asarray(counts, float)
-    a, b = (np.sign(side[:, None] - side[None, :]) for side in (np.asarray(x, float), np.asarray(y, float)))
+    a, b = (
+        np.sign(side[:, None] - side[None, :])
+        for side in (np.asarray(x, float), np.asarray(y, float))
+    )
     both, left, right = (((m @ form) * m).sum(-1) for form in (a * b, a * a, b * b))
     scale = np.sqrt(left * right)
     return np.asarray(np.divide(both, scale, out=np.full(scale.shape, math.nan), where=scale > 0))
 
 
 def regret(predicted: Array, true: Array, k: int) -> Array:
-    """Best true value of all minus the best among the k predicted best, along the last axis, [..., n] -> [...]; at least 0.
+    """Best true value of all minus the best among the k predicted best, along the last axis, [...,
+    n] -> [...]; at least 0.
 
-    Of equal predictions the worse count first, so that a prediction that says nothing gets no credit. All of them where k exceeds n.
+    Of equal predictions the worse count first, so that a prediction that says nothing gets no
+    credit. All of them where k exceeds n.
     """
     require(k >= 1, "k >= 1", "Look at one architecture or more.", k=k)
     predicted, true = np.broadcast_arrays(np.asarray(predicted, float), np.asarray(true, float))
@@ -79,7 +96,13 @@ def chance_regret(true: Array, k: int) -> float:
 
 
 def mean_correlation(repeats: Array) -> float:
-    """Mean Spearman's rho over all pairs of columns of [n, r]; NaN for one column, or where one is constant."""
+    """Mean Spearman's rho over all pairs of columns of [n, r]; NaN for one column, or where one is
+    constant.
+    """
     r = repeats.shape[1]
     pairs = [(i, j) for i in range(r) for j in range(i)]
-    return float(np.mean([spearman(repeats[:, i], repeats[:, j]) for i, j in pairs])) if pairs else math.nan
+    return (
+        float(np.mean([spearman(repeats[:, i], repeats[:, j]) for i, j in pairs]))
+        if pairs
+        else math.nan
+    )

@@ -1,4 +1,6 @@
-"""Intervals for means and other statistics of few values: Student's t, and the bootstrap with a generator that is passed in."""
+"""Intervals for means and other statistics of few values: Student's t, and the bootstrap with a
+generator that is passed in.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -24,7 +26,9 @@ NOWHERE = Interval(float("nan"), float("nan"))
 
 
 def t_interval(values: Sequence[float] | Array, confidence: float = 0.95) -> Interval:
-    """Of the mean of independent values [n]: mean +- t s / sqrt(n), n - 1 degrees of freedom; NaN for fewer than two."""
+    """Of the mean of independent values [n]: mean +- t s / sqrt(n), n - 1 degrees of freedom; NaN
+    for fewer than two.
+    """
     data = np.asarray(values, float)
     n = len(data)
     if n < 2:
@@ -40,10 +44,12 @@ def bootstrap(
     resamples: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Percentile interval of a statistic of n units that are drawn anew with replacement (Efron 1979).
+    """Percentile interval of a statistic of n units that are drawn anew with replacement (Efron
+    1979).
 
     Args:
-        statistic: of the indices [resamples, n] of the units drawn, its values [resamples]. Those that are NaN (undefined for that draw,
+        statistic: of the indices [resamples, n] of the units drawn, its values [resamples]. Those
+        that are NaN (undefined for that draw,
             such as a correlation with a constant) are left out; NaN for all is an interval of NaN.
 
     Raises:

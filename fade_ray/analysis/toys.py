@@ -1,7 +1,9 @@
-"""The toy problem of Amended-DARTS (its A.2) in closed form and as dynamics, and a counterexample to its A.3.
+"""The toy problem of Amended-DARTS (its A.2) in closed form and as dynamics, and a counterexample
+to its A.3.
 
-L(w, a; x) = (w x - a)^2 with scalars w, a; x_train = 1, x_valid = 2. The optimum of the train loss is w*(a) = a, so that the valid loss
-there is a^2 and its true gradient 2 a. There grad_a L_valid = -2 a, v = grad_w L_valid = 4 a, H = 2, J = -2:
+L(w, a; x) = (w x - a)^2 with scalars w, a; x_train = 1, x_valid = 2. The optimum of the train loss
+is w*(a) = a, so that the valid loss there is a^2 and its true gradient 2 a. There grad_a L_valid =
+-2 a, v = grad_w L_valid = 4 a, H = 2, J = -2:
 
 | estimate | at w = w*(a) |
 |---|---|
@@ -42,7 +44,9 @@ class ScalarProblem:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A name in UPDATES with its coefficient: `eta` counts for "amended", `xi` (the unrolled learning rate) for "second-order"."""
+    """A name in UPDATES with its coefficient: `eta` counts for "amended", `xi` (the unrolled
+    learning rate) for "second-order".
+    """
 
     update: str
     eta: float = 0.0
@@ -66,7 +70,9 @@ CLOSED_FORMS: dict[str, Callable[[float, float, Estimate], float]] = {
     "joint": lambda w, a, estimate: -2 * (w - a),
     "first-order": lambda w, a, estimate: _first_order(w, a),
     "second-order": _second_order,
-    "amended": lambda w, a, estimate: _first_order(w, a) - estimate.eta * MIXED * HESSIAN * _weight_slope(w, a),
+    "amended": lambda w, a, estimate: (
+        _first_order(w, a) - estimate.eta * MIXED * HESSIAN * _weight_slope(w, a)
+    ),
 }
 """The architecture gradient at any (w, a)."""
 
@@ -89,7 +95,9 @@ def true_gradient(logit: float) -> float:
 
 
 class Trajectory(NamedTuple):
-    """[steps + 1] each: logit a, weight w and L_valid(w, a) before the first step and after every one."""
+    """[steps + 1] each: logit a, weight w and L_valid(w, a) before the first step and after every
+    one.
+    """
 
     logit: list[float]
     weight: list[float]
@@ -105,9 +113,11 @@ def run(
     weight_rate: float = 0.1,
     logit_rate: float = 0.05,
 ) -> Trajectory:
-    """Gradient descent on both, the logit first in each step, as the searches do; "joint" steps from one pair of gradients.
+    """Gradient descent on both, the logit first in each step, as the searches do; "joint" steps
+    from one pair of gradients.
 
-    The paper gives neither start nor rates. From this start the valid loss falls at first, since w is poor, as in its Fig. 4.
+    The paper gives neither start nor rates. From this start the valid loss falls at first, since w
+    is poor, as in its Fig. 4.
     """
     problem = ScalarProblem(weight, logit)
     w, a = problem.weights[0], problem.logits[0]
@@ -132,27 +142,40 @@ def _arguments(estimate: Estimate) -> tuple[Unroll, UpdateConfig]:
     return Unroll(estimate.xi), UpdateConfig(eta=estimate.eta)
 
 
-# ---------------------------------------------------------------------------------------------- the claim <g2', g2> >= 0 of A.3
+# ---------------------------------------------------------------------------------------------- the
+# claim <g2', g2> >= 0 of A.3
 
 
-def alignment(hessian: NDArray[np.float64], mixed: NDArray[np.float64], v: NDArray[np.float64]) -> float:
-    """Cosine of J H v, which Amended-DARTS takes, with J H^-1 v, which is exact (its eq. 4 and 5). hessian [n, n], mixed J [m, n], v [n].
+def alignment(
+    hessian: NDArray[np.float64], mixed: NDArray[np.float64], v: NDArray[np.float64]
+) -> float:
+    """Cosine of J H v, which Amended-DARTS takes, with J H^-1 v, which is exact (its eq. 4 and 5).
+    hessian [n, n], mixed J [m, n], v [n].
 
-    Their common factor -1 is left out. The paper claims a cosine >= 0; for H = diag(1, 10), J = [1, -1], v = (1, 1/2) the two are -4 and
-    0.95. The claim holds where J'J commutes with H, for example for H = c I.
+    Their common factor -1 is left out. The paper claims a cosine >= 0; for H = diag(1, 10), J = [1,
+    -1], v = (1, 1/2) the two are -4 and 0.95. The claim holds where J'J commutes with H, for
+    example for H = c I.
     """
     exact, taken = mixed @ np.linalg.solve(hessian, v), mixed @ (hessian @ v)
     return float(exact @ taken / (np.linalg.norm(exact) * np.linalg.norm(taken)))
 
 
 def random_alignments(
-    draws: int, rng: np.random.Generator, *, logits: int = 10, weights: int = 50, decades: float = 4.0
+    draws: int,
+    rng: np.random.Generator,
+    *,
+    logits: int = 10,
+    weights: int = 50,
+    decades: float = 4.0,
 ) -> NDArray[np.float64]:
-    """[draws] cosines for J [logits, weights] and v of standard normal entries, eigenvalues of H log-uniform over `decades`.
+    """[draws] cosines for J [logits, weights] and v of standard normal entries, eigenvalues of H
+    log-uniform over `decades`.
 
     H is diagonal, which is no restriction: J and v look alike in any basis.
     """
     spectra = 10 ** rng.uniform(-decades / 2, decades / 2, size=(draws, weights))
     mixed = rng.standard_normal((draws, logits, weights))
     v = rng.standard_normal((draws, weights))
-    return np.array([alignment(np.diag(h), j, x) for h, j, x in zip(spectra, mixed, v, strict=True)])
+    return np.array(
+        [alignment(np.diag(h), j, x) for h, j, x in zip(spectra, mixed, v, strict=True)]
+    )

@@ -1,1 +1,3 @@
-"""Several searches, or several trainings of one hyper-architecture, in one run: comparisons and rank studies without Ray."""
+"""Several searches, or several trainings of one hyper-architecture, in one run: comparisons and
+rank studies without Ray.
+"""

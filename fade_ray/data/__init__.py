@@ -1,7 +1,9 @@
-"""Images: where they come from (`sources`), how they are split (`splits`) and how they reach the network (`batches`)."""
+"""Images: where they come from (`sources`), how they are split (`splits`) and how they reach the
+network (`batches`).
+"""
 
-from .batches import Batches
-from .images import Augment, LabelledImages, Splits
-from .sources import SOURCES, load
+from fade_ray.data.batches import Batches
+from fade_ray.data.images import Augment, LabelledImages, Splits
+from fade_ray.data.sources import SOURCES, load
 
 __all__ = ["SOURCES", "Augment", "Batches", "LabelledImages", "Splits", "load"]

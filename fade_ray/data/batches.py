@@ -20,10 +20,12 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Draws:
-    """What is random about some training images: integers drawn on the host, one entry per image, None where switched off.
+    """What is random about some training images: integers drawn on the host, one entry per image,
+    None where switched off.
 
-    `order` [N]: image numbers. `flip` [N]: 0 or 1. `crop` [N, 2]: row and column offset of the window in the padded image,
-    0..2 * crop. `cutout` [N, 2]: row and column of the centre, 0..side - 1.
+    `order` [N]: image numbers. `flip` [N]: 0 or 1. `crop` [N, 2]: row and column offset of the
+    window in the padded image, 0..2 * crop. `cutout` [N, 2]: row and column of the centre, 0..side
+    - 1.
     """
 
     order: Tensor
@@ -32,8 +34,12 @@ class Draws:
     cutout: Tensor | None
 
     @staticmethod
-    def draw(total: int, used: int, height: int, width: int, augment: Augment, generator: torch.Generator) -> Draws:
-        """The first `used` of a permutation of `total` images; always in this sequence: order, flip, crop, cutout."""
+    def draw(
+        total: int, used: int, height: int, width: int, augment: Augment, generator: torch.Generator
+    ) -> Draws:
+        """The first `used` of a permutation of `total` images; always in this sequence: order,
+        flip, crop, cutout.
+        """
         order = torch.randperm(total, generator=generator)[:used]
         flip = crop = cutout = None
         if augment.flip:
@@ -57,15 +63,18 @@ class Draws:
 
 
 class Batches:
-    """One part of a data set as float32 batches: images [B, C, H, W] and labels int64 [B], both on `device`.
+    """One part of a data set as float32 batches: images [B, C, H, W] and labels int64 [B], both on
+    `device`.
 
-    The images stay one uint8 tensor on the device; on the CPU it shares the memory of the given array, which may be
-    read-only (nothing here writes to it). `mean`, `std`: per channel, in units of [0, 1]. `channels_last` sets the memory
-    format of the batches, not their shape. Raises `InvalidInput` for a batch size below 1 or wrong channels.
+    The images stay one uint8 tensor on the device; on the CPU it shares the memory of the given
+    array, which may be read-only (nothing here writes to it). `mean`, `std`: per channel, in units
+    of [0, 1]. `channels_last` sets the memory format of the batches, not their shape. Raises
+    `InvalidInput` for a batch size below 1 or wrong channels.
 
-    Augmentation, in this order: flip, crop (padding is black, 0 before the normalisation, as torchvision's `RandomCrop`
-    before `Normalize`), normalisation, cutout (filled with 0 after it, the mean). A cutout of side s around row y covers
-    the rows y - s // 2 up to but without y - s // 2 + s, clipped at the border; columns likewise.
+    Augmentation, in this order: flip, crop (padding is black, 0 before the normalisation, as
+    torchvision's `RandomCrop` before `Normalize`), normalisation, cutout (filled with 0 after it,
+    the mean). A cutout of side s around row y covers the rows y - s // 2 up to but without y - s //
+    2 + s, clipped at the border; columns likewise.
     """
 
     def __init__(
@@ -92,8 +101,13 @@ class Batches:
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         # (x / 255 - mean) / std = x * scale + shift
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(channels, 1, 1)
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device).view(channels, 1, 1)
-        self._rows, self._columns = torch.arange(height, device=device), torch.arange(width, device=device)
+        self._shift = torch.tensor(
+            [-m / s for m, s in zip(mean, std, strict=True)], device=device
+        ).view(channels, 1, 1)
+        self._rows, self._columns = (
+            torch.arange(height, device=device),
+            torch.arange(width, device=device),
+        )
         self._outside_rows = _outside(self._rows, augment.cutout)
         self._outside_columns = _outside(self._columns, augment.cutout)
 
@@ -102,10 +116,12 @@ class Batches:
         return max(1, len(self.labels) // self.batch_size)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Augmented batches of every image once, in random order; an incomplete last batch only where it is the only one.
+        """Augmented batches of every image once, in random order; an incomplete last batch only
+        where it is the only one.
 
-        All draws of the epoch are made in this call, on the host, and depend on nothing but the state of `generator`
-        (a CPU generator): the same batches on every device, and a state saved between two calls is enough to go on.
+        All draws of the epoch are made in this call, on the host, and depend on nothing but the
+        state of `generator` (a CPU generator): the same batches on every device, and a state saved
+        between two calls is enough to go on.
         """
         return self._batches(self._draw(generator))
 
@@ -115,13 +131,18 @@ class Batches:
             yield from self.epoch(generator)
 
     def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Every image once, in order, without augmentation, for evaluation; the last batch may be incomplete."""
+        """Every image once, in order, without augmentation, for evaluation; the last batch may be
+        incomplete.
+        """
         size = self.batch_size if batch_size is None else batch_size
         if size < 1:
             raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
         for start in range(0, len(self.labels), size):
             images = self._normalised(self.images[start : start + size])
-            yield images.contiguous(memory_format=self.memory_format), self.labels[start : start + size]
+            yield (
+                images.contiguous(memory_format=self.memory_format),
+                self.labels[start : start + size],
+            )
 
     def _draw(self, generator: torch.Generator) -> Draws:
         total, (height, width) = len(self.labels), self.images.shape[2:]
@@ -135,7 +156,9 @@ class Batches:
             yield self._augmented(chosen), self.labels.index_select(0, chosen.order)
 
     def _augmented(self, draws: Draws) -> Tensor:
-        """float32 [B, C, H, W]. Cheap in this order: whole rows of bytes are moved before they become floats, and NHWC last."""
+        """float32 [B, C, H, W]. Cheap in this order: whole rows of bytes are moved before they
+        become floats, and NHWC last.
+        """
         images = self.images.index_select(0, draws.order)
         if draws.flip is not None:
             images = self._flipped(images, draws.flip)
@@ -147,7 +170,9 @@ class Batches:
         return batch.contiguous(memory_format=self.memory_format)
 
     def _flipped(self, images: Tensor, flip: Tensor) -> Tensor:
-        """Flip all, then take each image [C, H, W] whole from one or the other: several times faster than `torch.where`."""
+        """Flip all, then take each image [C, H, W] whole from one or the other: several times
+        faster than `torch.where`.
+        """
         count = len(images)
         return torch.cat([images, images.flip(3)]).index_select(
             0, torch.arange(count, device=self.device) + count * flip
@@ -156,14 +181,18 @@ class Batches:
     def _cropped(self, images: Tensor, offsets: Tensor) -> Tensor:
         """Pad [B, C, H, W] on all sides and cut one window [H, W] out of each image.
 
-        A row of a window is W neighbouring bytes of the padded batch. Seen as a matrix [bytes, W] of all such runs (a view),
-        the windows are a selection of its rows. The batch is padded, not the data set, which would cost memory.
+        A row of a window is W neighbouring bytes of the padded batch. Seen as a matrix [bytes, W]
+        of all such runs (a view), the windows are a selection of its rows. The batch is padded, not
+        the data set, which would cost memory.
         """
         (B, C, H, W), p = images.shape, self.augment.crop
         padded = F.pad(images, (p, p, p, p))
         runs = padded.view(-1).as_strided((padded.numel() - W + 1, W), (1, 1))
         height, width = H + 2 * p, W + 2 * p
-        first = torch.arange(B * C, device=self.device).view(B, C, 1) * (height * width) + self._rows * width
+        first = (
+            torch.arange(B * C, device=self.device).view(B, C, 1) * (height * width)
+            + self._rows * width
+        )
         corner = offsets[:, 0] * width + offsets[:, 1]
         return runs.index_select(0, (first + corner[:, None, None]).view(-1)).view(B, C, H, W)
 
@@ -178,7 +207,9 @@ class Batches:
 
 
 def _outside(positions: Tensor, side: int) -> Tensor:
-    """float [centre, position]: 1 where `position` is not among the `side` ones around `centre`, else 0."""
+    """float [centre, position]: 1 where `position` is not among the `side` ones around `centre`,
+    else 0.
+    """
     distance = positions - (positions[:, None] - side // 2)
     return ((distance < 0) | (distance >= side)).float()
 

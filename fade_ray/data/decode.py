@@ -1,4 +1,6 @@
-"""From encoded pictures (files, bytes, arrays) to one uint8 array, in threads, with every bad picture named."""
+"""From encoded pictures (files, bytes, arrays) to one uint8 array, in threads, with every bad
+picture named.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ class Survey:
     sizes: dict[tuple[int, int], str]  # (width, height) in pixels -> the first picture of that size
 
     def shape(self, image_side: int | None) -> Shape:
-        """The shape that all pictures will have. Raises `InvalidInput` where only a given side would make them equal."""
+        """The shape that all pictures will have. Raises `InvalidInput` where only a given side
+        would make them equal.
+        """
         channels = 1 if self.grayscale else 3
         if image_side is not None:
             return Shape(channels, image_side)
@@ -62,7 +66,9 @@ class Survey:
             )
         (width, height) = next(iter(self.sizes))
         if width != height:
-            raise InvalidInput(f"Images must be square, but {found[0]} pixels. Give an image side to crop them to.")
+            raise InvalidInput(
+                f"Images must be square, but {found[0]} pixels. Give an image side to crop them to."
+            )
         if width < MIN_SIDE:
             raise InvalidInput(
                 f"The image side must be at least {MIN_SIDE} pixels, but {found[0]}. "
@@ -72,7 +78,9 @@ class Survey:
 
 
 def survey(*groups: Pictures) -> Survey:
-    """Read the headers of all pictures. Raises `InvalidInput` for one that is no picture or not of 8 bits per channel."""
+    """Read the headers of all pictures. Raises `InvalidInput` for one that is no picture or not of
+    8 bits per channel.
+    """
     grayscale = True
     sizes: dict[tuple[int, int], str] = {}
     for pictures in groups:
@@ -84,9 +92,11 @@ def survey(*groups: Pictures) -> Survey:
 
 
 def decode(pictures: Pictures, shape: Shape) -> ByteArray:
-    """uint8 [N, C, side, side]. Pictures of another size are scaled (shorter side, bilinear) and cut at the centre.
+    """uint8 [N, C, side, side]. Pictures of another size are scaled (shorter side, bilinear) and
+    cut at the centre.
 
-    Transparency is dropped, of an animation the first frame is taken. Raises `InvalidInput` for a corrupt picture.
+    Transparency is dropped, of an animation the first frame is taken. Raises `InvalidInput` for a
+    corrupt picture.
     """
     out = np.empty((len(pictures.items), shape.channels, shape.side, shape.side), np.uint8)
 
@@ -127,7 +137,8 @@ def _pixels(pictures: Pictures, i: int, shape: Shape) -> ByteArray:
     """uint8 [C, side, side]."""
     with _named(pictures, i), _opened(pictures.items[i]) as image:
         if image.mode == "P" and "transparency" in image.info:
-            image = image.convert("RGBA")  # a palette with transparency cannot become RGB in one step
+            # a palette with transparency cannot become RGB in one step
+            image = image.convert("RGBA")
         image = image.convert("L" if shape.channels == 1 else "RGB")
         if image.size != (shape.side, shape.side):
             image = ImageOps.fit(image, (shape.side, shape.side), Image.Resampling.BILINEAR)
@@ -143,7 +154,9 @@ def _opened(item: Item) -> Image.Image:
 
 @contextmanager
 def _named(pictures: Pictures, i: int) -> Iterator[None]:
-    """Say which picture it was. Pillow raises nearly anything for broken data (OSError, SyntaxError, struct.error, ...)."""
+    """Say which picture it was. Pillow raises nearly anything for broken data (OSError,
+    SyntaxError, struct.error, ...).
+    """
     try:
         yield
     except (InvalidInput, MemoryError):
@@ -156,7 +169,9 @@ def _named(pictures: Pictures, i: int) -> Iterator[None]:
 
 
 def _threaded(work: Callable[[Pictures, range], T], pictures: Pictures) -> Iterator[T]:
-    """`work` on every picture, in chunks, in order. Pillow decodes without holding the interpreter's lock."""
+    """`work` on every picture, in chunks, in order. Pillow decodes without holding the
+    interpreter's lock.
+    """
     count = len(pictures.items)
     tasks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with ThreadPoolExecutor(max_workers=_cores()) as pool:

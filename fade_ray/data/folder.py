@@ -15,12 +15,16 @@ from spaces.errors import InvalidInput
 
 
 def read_folder(root: Path) -> Source:
-    """Classes are the folders in `root`, numbered by name in ascending order; the pictures of a class likewise.
+    """Classes are the folders in `root`, numbered by name in ascending order; the pictures of a
+    class likewise.
 
-    Hidden files and folders (a leading dot) and files beside the class folders are ignored. Raises `InvalidInput` for
-    fewer than two class folders, and for anything in a class folder that does not have the suffix of a picture.
+    Hidden files and folders (a leading dot) and files beside the class folders are ignored. Raises
+    `InvalidInput` for fewer than two class folders, and for anything in a class folder that does
+    not have the suffix of a picture.
     """
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(
+        path for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")
+    )
     if len(folders) < 2:
         raise InvalidInput(
             f"A data folder needs at least two class folders, but {str(root)!r} has {[path.name for path in folders]}. "

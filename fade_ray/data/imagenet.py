@@ -1,4 +1,6 @@
-"""Images too many for memory: `root/train/<class>/<picture>` and `root/val/<class>/<picture>`, decoded by processes as they are needed."""
+"""Images too many for memory: `root/train/<class>/<picture>` and `root/val/<class>/<picture>`,
+decoded by processes as they are needed.
+"""
 
 from __future__ import annotations
 
@@ -26,10 +28,12 @@ Transform = Callable[[Any], Tensor]  # a PIL picture -> uint8 [3, side, side]
 
 @dataclass(frozen=True)
 class ImageTransforms:
-    """What is done to pictures of any size (DARTS for ImageNet, algorithms B.4), in units of torchvision.
+    """What is done to pictures of any size (DARTS for ImageNet, algorithms B.4), in units of
+    torchvision.
 
-    Training: a random part of 8 to 100 % of the area, scaled to `side` pixels, flip, colours varied by `jitter` (brightness, contrast,
-    saturation, hue). Test: the shorter side scaled to 256/224 of `side`, the centre cut out.
+    Training: a random part of 8 to 100 % of the area, scaled to `side` pixels, flip, colours varied
+    by `jitter` (brightness, contrast, saturation, hue). Test: the shorter side scaled to 256/224 of
+    `side`, the centre cut out.
     """
 
     side: int = 224
@@ -38,7 +42,8 @@ class ImageTransforms:
 
     def training(self) -> Transform:
         """Draws from torch's global generator."""
-        from torchvision.transforms import v2  # torchvision takes seconds to import, and most runs need none of it
+        # torchvision takes seconds to import, and most runs need none of it
+        from torchvision.transforms import v2
 
         parts: list[Any] = [v2.RandomResizedCrop(self.side)]
         if self.flip:
@@ -53,13 +58,16 @@ class ImageTransforms:
         from torchvision.transforms import v2
 
         larger = round(self.side * 256 / 224)
-        made: Transform = v2.Compose([v2.Resize(larger), v2.CenterCrop(self.side), v2.PILToTensor()])
+        made: Transform = v2.Compose(
+            [v2.Resize(larger), v2.CenterCrop(self.side), v2.PILToTensor()]
+        )
         return made
 
 
 @dataclass(frozen=True)
 class ImageFolders:
-    """The two parts of a data set on disk: class names, and path and class number of every picture, at most `limit` of each part.
+    """The two parts of a data set on disk: class names, and path and class number of every picture,
+    at most `limit` of each part.
 
     Both parts must have the same class folders. Raises InvalidInput for a folder of another form.
     """
@@ -69,8 +77,12 @@ class ImageFolders:
     val: tuple[tuple[str, int], ...]
 
     @staticmethod
-    def read(root: Path, *, limit: int | None = None, test_limit: int | None = None, seed: int = 0) -> ImageFolders:
-        """`limit`, `test_limit`: how many pictures to keep of train and val, in the proportions of the classes, drawn by `seed`."""
+    def read(
+        root: Path, *, limit: int | None = None, test_limit: int | None = None, seed: int = 0
+    ) -> ImageFolders:
+        """`limit`, `test_limit`: how many pictures to keep of train and val, in the proportions of
+        the classes, drawn by `seed`.
+        """
         found = {part: _image_folder(root, part) for part in PARTS}
         train, val = (tuple(found[part].classes) for part in PARTS)
         if train != val:
@@ -102,16 +114,21 @@ def _image_folder(root: Path, part: str) -> Any:
         ) from error
 
 
-def _limited(found: Any, limit: int | None, rng: np.random.Generator) -> tuple[tuple[str, int], ...]:
+def _limited(
+    found: Any, limit: int | None, rng: np.random.Generator
+) -> tuple[tuple[str, int], ...]:
     labels: IntArray = np.asarray(found.targets, np.int64)
     return tuple(found.samples[i] for i in stratified_limit(labels, len(found.classes), limit, rng))
 
 
 class _Pictures(Dataset[Any]):
-    """By (number, seed): uint8 [3, side, side] and label, or what is wrong with the picture. The seed is all that chance depends on."""
+    """By (number, seed): uint8 [3, side, side] and label, or what is wrong with the picture. The
+    seed is all that chance depends on.
+    """
 
     def __init__(self, samples: Sequence[tuple[str, int]], transform: Transform) -> None:
-        # arrays: every process that reads a Python object of another makes its own copy of the page it is on
+        # arrays: every process that reads a Python object of another makes its own copy of the page
+        # it is on
         self.paths = np.array([os.fsencode(path) for path, _ in samples])
         self.labels = np.array([label for _, label in samples], np.int64)
         self.transform = transform
@@ -121,9 +138,11 @@ class _Pictures(Dataset[Any]):
         path, label = os.fsdecode(self.paths[number]), int(self.labels[number])
         try:
             image = _opened(path)
-        except (OSError, SyntaxError, ValueError) as error:  # Pillow's for what is no picture, or broken
+        # Pillow's for what is no picture, or broken
+        except (OSError, SyntaxError, ValueError) as error:
             return f"Every file in a class folder must be a readable picture, but {path} is not: {error}. Remove it."
-        with torch.random.fork_rng(devices=[]):  # the process that decodes may be the one that trains
+        # the process that decodes may be the one that trains
+        with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.transform(image), label
 
@@ -142,7 +161,9 @@ def _joined(items: list[tuple[Tensor, int] | str]) -> tuple[Tensor, Tensor] | st
 
 
 class _Order:
-    """The keys of each batch to come: set before an epoch, read by the loader. `keys`: int64 [images, 2], number and seed."""
+    """The keys of each batch to come: set before an epoch, read by the loader. `keys`: int64
+    [images, 2], number and seed.
+    """
 
     def __init__(self) -> None:
         self.batches: list[Tensor] = []
@@ -156,11 +177,14 @@ class _Order:
 
 
 class FolderBatches:
-    """One part of `ImageFolders` with the interface of `Batches`: images float32 [B, 3, side, side] and labels int64 [B] on `device`.
+    """One part of `ImageFolders` with the interface of `Batches`: images float32 [B, 3, side, side]
+    and labels int64 [B] on `device`.
 
-    `rank`, `size`: this worker among those that share every batch; it decodes its own run of each alone (see `SharedBatches`).
-    Order and augmentation depend on nothing but the generator: not on the number of loader processes or workers. `mean`, `std`: per channel,
-    in units of [0, 1]. Raises InvalidInput for a batch size below 1, and, when it comes to it, for a picture that cannot be read.
+    `rank`, `size`: this worker among those that share every batch; it decodes its own run of each
+    alone (see `SharedBatches`). Order and augmentation depend on nothing but the generator: not on
+    the number of loader processes or workers. `mean`, `std`: per channel, in units of [0, 1].
+    Raises InvalidInput for a batch size below 1, and, when it comes to it, for a picture that
+    cannot be read.
     """
 
     def __init__(
@@ -183,7 +207,9 @@ class FolderBatches:
         self.rank, self.size = rank, size
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(-1, 1, 1)
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device).view(-1, 1, 1)
+        self._shift = torch.tensor(
+            [-m / s for m, s in zip(mean, std, strict=True)], device=device
+        ).view(-1, 1, 1)
         self._order = _Order()
         self._loader = DataLoader(
             _Pictures(samples, transform),
@@ -192,7 +218,8 @@ class FolderBatches:
             collate_fn=_joined,
             pin_memory=device.type == "cuda",
             persistent_workers=loader_workers > 0,
-            generator=torch.Generator(),  # it draws seeds that nothing here uses: not from the global one
+            # it draws seeds that nothing here uses: not from the global one
+            generator=torch.Generator(),
         )
 
     def __len__(self) -> int:
@@ -200,9 +227,11 @@ class FolderBatches:
         return max(1, self.images // self.batch_size)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """This worker's run of each batch, augmented, every picture in random order; an incomplete last batch only where it is the only one.
+        """This worker's run of each batch, augmented, every picture in random order; an incomplete
+        last batch only where it is the only one.
 
-        All draws of the epoch are made in this call, on the host, from `generator` (a CPU generator).
+        All draws of the epoch are made in this call, on the host, from `generator` (a CPU
+        generator).
         """
         used = min(self.images, len(self) * self.batch_size)
         keys = torch.stack(
@@ -213,7 +242,9 @@ class FolderBatches:
             dim=1,
         )
         run = min(self.batch_size, used) // self.size
-        starts = range(self.rank * run, used - self.size * run + self.rank * run + 1, self.batch_size)
+        starts = range(
+            self.rank * run, used - self.size * run + self.rank * run + 1, self.batch_size
+        )
         return self._read([keys[start : start + run] for start in starts])
 
     def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
@@ -222,14 +253,19 @@ class FolderBatches:
             yield from self.epoch(generator)
 
     def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Every picture once, in order; of several workers each reads every `size`-th batch. The last batch may be incomplete."""
+        """Every picture once, in order; of several workers each reads every `size`-th batch. The
+        last batch may be incomplete.
+        """
         step = self.batch_size if batch_size is None else batch_size
         if step < 1:
             raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
         numbers = torch.arange(self.images)
         keys = torch.stack([numbers, torch.zeros_like(numbers)], dim=1)
         return self._read(
-            [keys[start : start + step] for start in range(self.rank * step, self.images, self.size * step)]
+            [
+                keys[start : start + step]
+                for start in range(self.rank * step, self.images, self.size * step)
+            ]
         )
 
     def _read(self, batches: list[Tensor]) -> Iterator[Batch]:

@@ -21,8 +21,9 @@ _STATISTICS_CHUNK = 1024  # images at a time: bounds the memory of the wide inte
 class LabelledImages:
     """Images with their class numbers.
 
-    `images`: uint8 [N, C, H, W], N >= 1, C = 1 (grayscale) or 3 (RGB). `labels`: int64 [N], not negative.
-    The arrays may be read-only (as those from an object store are). Raises `InvalidInput` for anything else.
+    `images`: uint8 [N, C, H, W], N >= 1, C = 1 (grayscale) or 3 (RGB). `labels`: int64 [N], not
+    negative. The arrays may be read-only (as those from an object store are). Raises `InvalidInput`
+    for anything else.
     """
 
     images: ByteArray
@@ -55,7 +56,9 @@ class LabelledImages:
         return len(self.labels)
 
     def take(self, indices: Sequence[int] | IntArray) -> LabelledImages:
-        """The images at `indices` (in that order), copied. Raises `InvalidInput` for an index that does not exist."""
+        """The images at `indices` (in that order), copied. Raises `InvalidInput` for an index that
+        does not exist.
+        """
         chosen = np.asarray(indices, dtype=np.int64)
         if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
             raise InvalidInput(
@@ -67,12 +70,13 @@ class LabelledImages:
 
 @dataclass(frozen=True)
 class Augment:
-    """What is done to every training image, in the order flip, crop, cutout; 0 or False switches a part off.
+    """What is done to every training image, in the order flip, crop, cutout; 0 or False switches a
+    part off.
 
-    `flip`: left-right, with probability 1/2. `crop`: padding in pixels; the image is padded with black on all sides and a
-    window of its own size is cut out at a uniformly drawn offset. `cutout`: side in pixels of a square, around a
-    uniformly drawn centre and clipped at the border, that is set to the mean (DeVries & Taylor, 2017).
-    Raises `InvalidInput` for a negative number.
+    `flip`: left-right, with probability 1/2. `crop`: padding in pixels; the image is padded with
+    black on all sides and a window of its own size is cut out at a uniformly drawn offset.
+    `cutout`: side in pixels of a square, around a uniformly drawn centre and clipped at the border,
+    that is set to the mean (DeVries & Taylor, 2017). Raises `InvalidInput` for a negative number.
     """
 
     crop: int = 0
@@ -99,8 +103,9 @@ class Augment:
 class Splits:
     """One data set in three disjoint parts (FaDE 3: weights, architecture, test).
 
-    All images are square, [C, side, side], side >= 8. `mean`, `std`: per channel, in units of [0, 1], from the weights
-    part alone. `augment`: what is recommended for this data set. Raises `InvalidInput` where the parts do not agree.
+    All images are square, [C, side, side], side >= 8. `mean`, `std`: per channel, in units of [0,
+    1], from the weights part alone. `augment`: what is recommended for this data set. Raises
+    `InvalidInput` where the parts do not agree.
     """
 
     name: str
@@ -113,8 +118,14 @@ class Splits:
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
-        shapes = {part: getattr(self, part).images.shape[1:] for part in ("weights", "architecture", "test")}
-        if len(set(shapes.values())) != 1 or self.weights.images.shape[2] != self.weights.images.shape[3]:
+        shapes = {
+            part: getattr(self, part).images.shape[1:]
+            for part in ("weights", "architecture", "test")
+        }
+        if (
+            len(set(shapes.values())) != 1
+            or self.weights.images.shape[2] != self.weights.images.shape[3]
+        ):
             raise InvalidInput(
                 f"All parts must hold square images of one shape [C, side, side], but got {shapes}. Give an image side."
             )
@@ -126,7 +137,9 @@ class Splits:
             raise InvalidInput(
                 f"At least two classes with different names are needed, but got {self.classes}. Name each class once."
             )
-        highest = max(int(part.labels.max()) for part in (self.weights, self.architecture, self.test))
+        highest = max(
+            int(part.labels.max()) for part in (self.weights, self.architecture, self.test)
+        )
         if highest >= len(self.classes):
             raise InvalidInput(
                 f"Class numbers must lie in 0..{len(self.classes) - 1}, but got {highest}. Name every class."
@@ -162,10 +175,12 @@ class Splits:
 
 
 def channel_statistics(images: ByteArray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and (population) standard deviation per channel of uint8 [N, C, H, W], in units of [0, 1].
+    """Mean and (population) standard deviation per channel of uint8 [N, C, H, W], in units of [0,
+    1].
 
-    Summed in integers, so the result does not depend on the order of the images. A channel without any variation gets
-    a standard deviation of 1 instead of 0: it becomes exactly 0 when normalised, not NaN.
+    Summed in integers, so the result does not depend on the order of the images. A channel without
+    any variation gets a standard deviation of 1 instead of 0: it becomes exactly 0 when normalised,
+    not NaN.
     """
     channels = images.shape[1]
     total, squares = np.zeros(channels, np.uint64), np.zeros(channels, np.uint64)
@@ -176,7 +191,8 @@ def channel_statistics(images: ByteArray) -> tuple[tuple[float, ...], tuple[floa
     count = images.size // channels
     mean, std = [], []
     for s, q in zip(total.tolist(), squares.tolist(), strict=True):
-        variance = count * q - s * s  # count^2 times the variance in units of 1/255^2, exact in Python's integers
+        # count^2 times the variance in units of 1/255^2, exact in Python's integers
+        variance = count * q - s * s
         mean.append(s / count / 255)
         std.append(variance**0.5 / count / 255 if variance else 1.0)
     return tuple(mean), tuple(std)

@@ -22,11 +22,12 @@ IMAGE_COLUMNS = ("img", "image")
 
 
 def read_parquet(path: Path) -> Source:
-    """Column `img` or `image`: encoded pictures as a struct with a field `bytes`, or as binary; column `label`: integer.
+    """Column `img` or `image`: encoded pictures as a struct with a field `bytes`, or as binary;
+    column `label`: integer.
 
-    Class names come from the schema's metadata (`huggingface`: `info.features.label.names`) where it has them. Only the
-    labels are read at once; pictures are read from the row groups they are in. Raises `InvalidInput` for a file that is
-    not Parquet or lacks a column.
+    Class names come from the schema's metadata (`huggingface`: `info.features.label.names`) where
+    it has them. Only the labels are read at once; pictures are read from the row groups they are
+    in. Raises `InvalidInput` for a file that is not Parquet or lacks a column.
     """
     with _readable(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
@@ -44,7 +45,10 @@ def read_parquet(path: Path) -> Source:
         )
 
     def pictures(numbers: IntArray) -> Pictures:
-        return Pictures(_read_bytes(path, column, numbers), lambda i: f"row {numbers[i]} (from 0) of {str(path)!r}")
+        return Pictures(
+            _read_bytes(path, column, numbers),
+            lambda i: f"row {numbers[i]} (from 0) of {str(path)!r}",
+        )
 
     return Source(
         name="/".join(path.resolve().parts[-2:]),
@@ -83,7 +87,9 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
 
 
 def _read_bytes(path: Path, column: str, numbers: IntArray) -> list[bytes]:
-    """The encoded pictures of these rows, in this order, touching only the row groups that hold one of them."""
+    """The encoded pictures of these rows, in this order, touching only the row groups that hold one
+    of them.
+    """
     found: list[bytes] = [b""] * len(numbers)
     with _readable(path), pq.ParquetFile(path) as file:
         start = 0
@@ -91,11 +97,16 @@ def _read_bytes(path: Path, column: str, numbers: IntArray) -> list[bytes]:
             stop = start + file.metadata.row_group(group).num_rows
             places = np.flatnonzero((numbers >= start) & (numbers < stop))
             if len(places):
-                values = file.read_row_group(group, columns=[column]).column(column).take(numbers[places] - start)
+                values = (
+                    file.read_row_group(group, columns=[column])
+                    .column(column)
+                    .take(numbers[places] - start)
+                )
                 if pa.types.is_struct(values.type):
                     values = pc.struct_field(values, "bytes")
                 for place, value in zip(places, values.to_pylist(), strict=True):
-                    found[place] = value or b""  # an absent picture fails as an unreadable one, with its row
+                    # an absent picture fails as an unreadable one, with its row
+                    found[place] = value or b""
             start = stop
     return found
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
-from .batches import Batch, Batches, Draws
-from .images import LabelledImages
+from fade_ray.data.batches import Batch, Batches, Draws
+from fade_ray.data.images import LabelledImages
 
 
 class SharedBatches(Batches):
-    """Of every batch of `Batches` the `rank`-th of `size` equal runs; `batch_size`, a multiple of `size`, is that of the whole batch.
+    """Of every batch of `Batches` the `rank`-th of `size` equal runs; `batch_size`, a multiple of
+    `size`, is that of the whole batch.
 
-    All workers draw for the whole batch, so their runs side by side are the batch that one worker would see, bit for bit.
+    All workers draw for the whole batch, so their runs side by side are the batch that one worker
+    would see, bit for bit.
     """
 
     def __init__(self, part: LabelledImages, *, rank: int, size: int, **options: Any) -> None:

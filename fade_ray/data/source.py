@@ -16,9 +16,10 @@ from spaces.errors import InvalidInput
 class Source:
     """A labelled set whose pictures are not decoded yet.
 
-    `labels`: int64 [N]. `classes`: their names, None where only numbers are known. `pictures`: the encoded pictures of
-    the given image numbers, in that order. `flip`: whether mirrored images keep their class. `test`: the set's own test
-    part, if it has one. Raises `InvalidInput` for labels outside of the classes.
+    `labels`: int64 [N]. `classes`: their names, None where only numbers are known. `pictures`: the
+    encoded pictures of the given image numbers, in that order. `flip`: whether mirrored images keep
+    their class. `test`: the set's own test part, if it has one. Raises `InvalidInput` for labels
+    outside of the classes.
     """
 
     name: str
@@ -32,7 +33,8 @@ class Source:
         if len(self.labels) == 0:
             raise InvalidInput(f"A data set needs images, but {self.name} has none. Add images.")
         lowest, highest = int(self.labels.min()), int(self.labels.max())
-        # without names the labels must be 0, 1, ... without gaps, so there are fewer classes than images
+        # without names the labels must be 0, 1, ... without gaps, so there are fewer classes than
+        # images
         bound = len(self.labels) if self.classes is None else len(self.classes)
         if lowest < 0 or highest >= bound:
             raise InvalidInput(
@@ -47,7 +49,11 @@ class Source:
 
 def check_same_classes(training: Source, test: Source) -> None:
     """Raises `InvalidInput` where the test set's classes are not those of the training set."""
-    if training.classes is not None and test.classes is not None and training.classes != test.classes:
+    if (
+        training.classes is not None
+        and test.classes is not None
+        and training.classes != test.classes
+    ):
         raise InvalidInput(
             "Test data must have the classes of the training data, in the same order, but "
             f"{_difference(training.classes, test.classes)}. Give matching sets."

@@ -11,7 +11,14 @@ import numpy as np
 
 from fade_ray.data.decode import array_pictures, decode, survey
 from fade_ray.data.folder import read_folder
-from fade_ray.data.images import MIN_SIDE, Augment, ByteArray, LabelledImages, Splits, channel_statistics
+from fade_ray.data.images import (
+    MIN_SIDE,
+    Augment,
+    ByteArray,
+    LabelledImages,
+    Splits,
+    channel_statistics,
+)
 from fade_ray.data.parquet import read_parquet
 from fade_ray.data.source import Source, check_same_classes
 from fade_ray.data.splits import stratified_limit, stratified_parts
@@ -21,7 +28,9 @@ _TRAINING_DRAW, _TEST_DRAW = 0, 1  # independent streams of one seed
 
 
 def digits(root: Path, download: bool = True) -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8 in 17 shades of gray, scaled to 0..255. Nothing to download."""
+    """scikit-learn's 1,797 handwritten digits, 8x8 in 17 shades of gray, scaled to 0..255. Nothing
+    to download.
+    """
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -44,7 +53,11 @@ def cifar100(root: Path, download: bool = True) -> Source:
     return _cifar("CIFAR100", root, download)
 
 
-SOURCES: dict[str, Callable[[Path, bool], Source]] = {"digits": digits, "cifar10": cifar10, "cifar100": cifar100}
+SOURCES: dict[str, Callable[[Path, bool], Source]] = {
+    "digits": digits,
+    "cifar10": cifar10,
+    "cifar100": cifar100,
+}
 
 
 def load(
@@ -60,20 +73,25 @@ def load(
 ) -> Splits:
     """Read, choose, decode and split one data set (FaDE's 1:1:4 split: algorithms A.5).
 
-    `data`: a name in `SOURCES`, a folder of class folders, or a Parquet file. `test_data`: a folder or Parquet file that
-    replaces the set's own test part. Without any test set the images are split 1:1:4 into test : architecture : weights;
-    with one, all of it is the test part and the rest is split 1:4 into architecture : weights. Both are stratified and
-    depend on labels and `split_seed` alone.
+    `data`: a name in `SOURCES`, a folder of class folders, or a Parquet file. `test_data`: a folder
+    or Parquet file that replaces the set's own test part. Without any test set the images are split
+    1:1:4 into test : architecture : weights; with one, all of it is the test part and the rest is
+    split 1:4 into architecture : weights. Both are stratified and depend on labels and `split_seed`
+    alone.
 
-    `root`: where named data sets are kept (and downloaded to). `image_side`: pixels, at least 8; images of another size
-    are scaled (shorter side) and cut at the centre. `limit`, `test_limit`: how many images to keep at most of `data` and
-    of its own test set, in the proportions of the classes.
+    `root`: where named data sets are kept (and downloaded to). `image_side`: pixels, at least 8;
+    images of another size are scaled (shorter side) and cut at the centre. `limit`, `test_limit`:
+    how many images to keep at most of `data` and of its own test set, in the proportions of the
+    classes.
 
-    Images are grayscale where all of them are (training and test), else RGB. Raises `InvalidInput`, before anything is
-    decoded wherever the fault can be seen before.
+    Images are grayscale where all of them are (training and test), else RGB. Raises `InvalidInput`,
+    before anything is decoded wherever the fault can be seen before.
     """
     _check_numbers(
-        image_side=(image_side, MIN_SIDE), limit=(limit, 1), test_limit=(test_limit, 1), split_seed=(split_seed, 0)
+        image_side=(image_side, MIN_SIDE),
+        limit=(limit, 1),
+        test_limit=(test_limit, 1),
+        split_seed=(split_seed, 0),
     )
     training = _open(data, "data", root, download)
     test = training.test if test_data is None else _open(test_data, "test data", root, download)
@@ -82,19 +100,33 @@ def load(
             f"`test_limit` needs a test set of its own, but got test_limit={test_limit} and {data!r} has none. "
             "Give test data, or use `limit`, which counts all images."
         )
-    if test_data is not None and Path(test_data).expanduser().resolve() == Path(data).expanduser().resolve():
-        raise InvalidInput(f"Test data must not be the training data, but both are {data!r}. Leave the test data out.")
+    if (
+        test_data is not None
+        and Path(test_data).expanduser().resolve() == Path(data).expanduser().resolve()
+    ):
+        raise InvalidInput(
+            f"Test data must not be the training data, but both are {data!r}. Leave the test data out."
+        )
     if test is not None:
         check_same_classes(training, test)
     return _decode(training, test, image_side, limit, test_limit, split_seed)
 
 
 def _decode(
-    training: Source, test: Source | None, image_side: int | None, limit: int | None, test_limit: int | None, seed: int
+    training: Source,
+    test: Source | None,
+    image_side: int | None,
+    limit: int | None,
+    test_limit: int | None,
+    seed: int,
 ) -> Splits:
     classes = training.class_names()
     parts = stratified_parts(
-        training.labels, classes, with_test=test is None, limit=limit, rng=np.random.default_rng([seed, _TRAINING_DRAW])
+        training.labels,
+        classes,
+        with_test=test is None,
+        limit=limit,
+        rng=np.random.default_rng([seed, _TRAINING_DRAW]),
     )
     # Decoded in one go, part after part: the parts are slices of one array, without a copy.
     groups = [(training, np.concatenate([parts.weights, parts.architecture, parts.test]))]
@@ -123,7 +155,9 @@ def _decode(
 
 
 def _usual_crop(side: int) -> int:
-    """An eighth of the side, as is usual for CIFAR (4 of 32 pixels); none below 16, where a pixel moves too much of the image."""
+    """An eighth of the side, as is usual for CIFAR (4 of 32 pixels); none below 16, where a pixel
+    moves too much of the image.
+    """
     return side // 8 if side >= 16 else 0
 
 
@@ -134,7 +168,9 @@ def _slice(images: LabelledImages, start: int, stop: int | None) -> LabelledImag
 def _check_numbers(**values: tuple[int | None, int]) -> None:
     for name, (value, least) in values.items():
         if value is not None and value < least:
-            raise InvalidInput(f"`{name} >= {least}` must hold, but got {name}={value}. Raise it or leave it out.")
+            raise InvalidInput(
+                f"`{name} >= {least}` must hold, but got {name}={value}. Raise it or leave it out."
+            )
 
 
 def _open(data: str, role: str, root: str, download: bool) -> Source:
@@ -146,7 +182,8 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
             return read_folder(path)
         if data and path.is_file():
             return read_parquet(path)
-    except (OSError, RuntimeError) as error:  # no permission, name too long, a `~user` that does not exist
+    # no permission, name too long, a `~user` that does not exist
+    except (OSError, RuntimeError) as error:
         raise InvalidInput(
             f"The {role} must be readable, but {data!r} is not: {error}. Check the path and its permissions."
         ) from error
@@ -158,22 +195,31 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
 
 
 def _cifar(kind: str, root: Path, download: bool) -> Source:
-    """A local copy in `root` as torchvision keeps it, otherwise downloaded. Raises `InvalidInput` where neither works."""
+    """A local copy in `root` as torchvision keeps it, otherwise downloaded. Raises `InvalidInput`
+    where neither works.
+    """
     import torchvision
 
     dataset = getattr(torchvision.datasets, kind)
     try:
-        training, test = (dataset(str(root), train=train, download=download) for train in (True, False))
-    except (OSError, HTTPException, RuntimeError) as error:  # no network, read-only folder, incomplete or corrupt copy
+        training, test = (
+            dataset(str(root), train=train, download=download) for train in (True, False)
+        )
+    # no network, read-only folder, incomplete or corrupt copy
+    except (OSError, HTTPException, RuntimeError) as error:
         raise InvalidInput(
             f"{kind} must be in {str(root)!r} or be downloadable, but it is neither: {error}. Put its Python version "
             f"({dataset.filename}) there, or give the data as a Parquet file or a folder of class folders."
         ) from error
-    return _from_torchvision(kind.lower(), training, _from_torchvision(f"{kind.lower()} test", test))
+    return _from_torchvision(
+        kind.lower(), training, _from_torchvision(f"{kind.lower()} test", test)
+    )
 
 
 def _from_torchvision(name: str, dataset: Any, test: Source | None = None) -> Source:
-    """`dataset`: with `data` uint8 [N, H, W, 3], `targets` and `classes`, as torchvision's CIFAR classes have."""
+    """`dataset`: with `data` uint8 [N, H, W, 3], `targets` and `classes`, as torchvision's CIFAR
+    classes have.
+    """
     pixels: ByteArray = np.asarray(dataset.data, np.uint8)
     return Source(
         name=name,

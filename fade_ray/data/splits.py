@@ -1,4 +1,6 @@
-"""Stratified, seeded choices of images: which are kept, and to which part each belongs. Labels only, no pixels."""
+"""Stratified, seeded choices of images: which are kept, and to which part each belongs. Labels
+only, no pixels.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ from spaces.errors import InvalidInput
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Disjoint image numbers, each ascending. `test` is empty where the data set brings a test set of its own."""
+    """Disjoint image numbers, each ascending. `test` is empty where the data set brings a test set
+    of its own.
+    """
 
     weights: IntArray
     architecture: IntArray
@@ -21,10 +25,11 @@ class Parts:
 
 
 def apportion(counts: Sequence[int], numerator: int, denominator: int) -> list[int]:
-    """The share `numerator/denominator` (in 0..1) of each count, as integers that add up to the share of the total.
+    """The share `numerator/denominator` (in 0..1) of each count, as integers that add up to the
+    share of the total.
 
-    Largest remainders: every entry is its exact share rounded down or up, and the sum is the exact total share rounded
-    to the nearest integer (halves up). Ties go to the lower index.
+    Largest remainders: every entry is its exact share rounded down or up, and the sum is the exact
+    total share rounded to the nearest integer (halves up). Ties go to the lower index.
     """
     floors = [count * numerator // denominator for count in counts]
     total = (2 * sum(counts) * numerator + denominator) // (2 * denominator)
@@ -43,22 +48,33 @@ def stratified_parts(
     limit: int | None,
     rng: np.random.Generator,
 ) -> Parts:
-    """Split `labels` [N] 1:1:4 into test : architecture : weights, or 1:4 into architecture : weights.
+    """Split `labels` [N] 1:1:4 into test : architecture : weights, or 1:4 into architecture :
+    weights.
 
-    Each part holds the same share of each class to within one image (`apportion`), drawn uniformly without replacement.
-    `limit` keeps that many of the N images beforehand, in the proportions of the classes; all where there are fewer.
-    Raises `InvalidInput` where a class has fewer images than the split has shares (6 or 5).
+    Each part holds the same share of each class to within one image (`apportion`), drawn uniformly
+    without replacement. `limit` keeps that many of the N images beforehand, in the proportions of
+    the classes; all where there are fewer. Raises `InvalidInput` where a class has fewer images
+    than the split has shares (6 or 5).
     """
     shares = 6 if with_test else 5
     groups = _shuffled_classes(labels, len(classes), limit, rng)
     counts = [len(group) for group in groups]
     for name, count in zip(classes, counts, strict=True):
         if count < shares:
-            ratio = "1:1:4 (test : architecture : weights)" if with_test else "1:4 (architecture : weights)"
-            kept = f" after limit={limit} of {len(labels)} images" if limit is not None and limit < len(labels) else ""
+            ratio = (
+                "1:1:4 (test : architecture : weights)"
+                if with_test
+                else "1:4 (architecture : weights)"
+            )
+            kept = (
+                f" after limit={limit} of {len(labels)} images"
+                if limit is not None and limit < len(labels)
+                else ""
+            )
             raise InvalidInput(
                 f"Every class needs at least {shares} images for the split {ratio}, but class {name!r} has "
-                f"{count}{kept}. " + ("Raise the limit." if kept else "Add images or leave the class out.")
+                f"{count}{kept}. "
+                + ("Raise the limit." if kept else "Add images or leave the class out.")
             )
     test, architecture, weights = [], [], []
     for group, size in zip(groups, apportion(counts, 1, shares), strict=True):
@@ -69,15 +85,21 @@ def stratified_parts(
     return Parts(_ascending(weights), _ascending(architecture), _ascending(test))
 
 
-def stratified_limit(labels: IntArray, num_classes: int, limit: int | None, rng: np.random.Generator) -> IntArray:
-    """Ascending numbers of `limit` of the N images, in the proportions of the classes; all where there are fewer."""
+def stratified_limit(
+    labels: IntArray, num_classes: int, limit: int | None, rng: np.random.Generator
+) -> IntArray:
+    """Ascending numbers of `limit` of the N images, in the proportions of the classes; all where
+    there are fewer.
+    """
     return _ascending(_shuffled_classes(labels, num_classes, limit, rng))
 
 
 def _shuffled_classes(
     labels: IntArray, num_classes: int, limit: int | None, rng: np.random.Generator
 ) -> list[IntArray]:
-    groups = [rng.permutation(np.flatnonzero(labels == c)).astype(np.int64) for c in range(num_classes)]
+    groups = [
+        rng.permutation(np.flatnonzero(labels == c)).astype(np.int64) for c in range(num_classes)
+    ]
     if limit is None or limit >= len(labels):
         return groups
     sizes = apportion([len(group) for group in groups], limit, len(labels))

@@ -1,4 +1,6 @@
-"""A network of cells as plain PyTorch: the text of a module that needs torch alone, and the weights under the names it uses."""
+"""A network of cells as plain PyTorch: the text of a module that needs torch alone, and the weights
+under the names it uses.
+"""
 
 import importlib.metadata
 import re
@@ -9,7 +11,15 @@ from typing import cast
 
 from torch import Tensor, nn
 
-from fade_ray.cell_search.notation import notation
+from fade_ray.export.chain_source import (
+    INDENT,
+    LINE,
+    constant_lines,
+    list_lines,
+    prefixed,
+    statement,
+    template,
+)
 from fade_ray.nn.cell_mixture import Cell
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.nn.operations import (
@@ -24,8 +34,7 @@ from fade_ray.nn.operations import (
 )
 from fade_ray.nn.stems import ResidualBlock
 from spaces.cell import NONE, RESIDUAL, CellSpace, Gene
-
-from .source import INDENT, LINE, constant_lines, list_lines, prefixed, statement, template
+from spaces.notation import notation
 
 _DEPTHWISE = {"depthwise": "1", "pointwise": "2", "norm": "3"}
 NAMES: dict[type[nn.Module], dict[str, str]] = {
@@ -37,11 +46,17 @@ NAMES: dict[type[nn.Module], dict[str, str]] = {
     Pool: {"norm": "1"},
     Identity: {},
     ResidualBlock: {
-        **{"first.conv": "first.1", "first.norm": "first.2", "second.conv": "second.1", "second.norm": "second.2"},
+        **{
+            "first.conv": "first.1",
+            "first.norm": "first.2",
+            "second.conv": "second.1",
+            "second.norm": "second.2",
+        },
         "shortcut": "shortcut",
     },
 }
-"""What the parts of each module are called in the exported one, where chains are `nn.Sequential`s."""
+"""What the parts of each module are called in the exported one, where chains are `nn.Sequential`s.
+"""
 
 INNER: dict[type[nn.Module], str] = {Dense: "module", Dilated: "only"}
 """Where an operation is one module, whose name the exported one does without."""
@@ -53,7 +68,9 @@ _PLAIN = re.compile(r"nor_conv_(\d)x\1")
 
 @dataclass(frozen=True)
 class CellText:
-    """What the template writes about one kind of cell. `init`, `forward`: lines of the methods, without their indentation."""
+    """What the template writes about one kind of cell. `init`, `forward`: lines of the methods,
+    without their indentation.
+    """
 
     name: str
     doc: str
@@ -80,12 +97,18 @@ def cells_module_source(
     std: Sequence[float],
     facts: Mapping[str, str] = {},
 ) -> str:
-    """The text of `<name>.py` for the network of a genotype. `facts`: "key: value" lines of its docstring."""
+    """The text of `<name>.py` for the network of a genotype. `facts`: "key: value" lines of its
+    docstring.
+    """
     channels, side, _ = network.input_shape
-    kinds = list(dict.fromkeys(place.kind for place in network.macro.layout if place.kind != RESIDUAL))
+    kinds = list(
+        dict.fromkeys(place.kind for place in network.macro.layout if place.kind != RESIDUAL)
+    )
     cells = [_cell_text(network, kind) for kind in kinds]
     places = _places(network)
-    body = "\n".join([*(line for cell in cells for line in cell.init), *(place.call for place in places)])
+    body = "\n".join(
+        [*(line for cell in cells for line in cell.init), *(place.call for place in places)]
+    )
     residual = any(place.call.startswith("Residual") for place in places)
     stem = _stem(network)
     return str(
@@ -93,7 +116,9 @@ def cells_module_source(
             name=name,
             version=importlib.metadata.version("fade-ray"),
             facts=facts,
-            genotype=textwrap.wrap(notation(network.macro), LINE - 4, break_long_words=False, break_on_hyphens=False),
+            genotype=textwrap.wrap(
+                notation(network.macro), LINE - 4, break_long_words=False, break_on_hyphens=False
+            ),
             shape=f"[batch, {channels}, {side}, {side}]",
             constants=constant_lines(classes, mean, std),
             cells=cells,
@@ -104,7 +129,10 @@ def cells_module_source(
             classes=len(classes),
             depth=network.macro.depth,
             residual=residual,
-            uses={helper: f"{helper}(" in body or (residual and helper == "relu_conv_norm") for helper in HELPERS},
+            uses={
+                helper: f"{helper}(" in body or (residual and helper == "relu_conv_norm")
+                for helper in HELPERS
+            },
             pool_norm=network.config.pool_norm,
             uses_functions=residual or "FactorizedReduce(" in body or network.norm is not None,
             last_side=network.maps[-1].side,
@@ -117,9 +145,13 @@ HELPERS = ("relu_conv_norm", "sep_conv", "dil_conv", "max_pool", "avg_pool", "Fa
 
 
 def cells_module_weights(network: CellNetwork) -> dict[str, Tensor]:
-    """The state dict of the module of `cells_module_source`, on the CPU: without the auxiliary head and what no output depends on."""
+    """The state dict of the module of `cells_module_source`, on the CPU: without the auxiliary head
+    and what no output depends on.
+    """
     weights = _stem_weights(network)
-    for index, (position, module) in enumerate(zip(network.macro.layout, network.cells, strict=True)):
+    for index, (position, module) in enumerate(
+        zip(network.macro.layout, network.cells, strict=True)
+    ):
         if position.kind == RESIDUAL:
             weights |= _renamed(f"cells.{index}", module)
             continue
@@ -149,7 +181,9 @@ def _renamed(prefix: str, module: nn.Module) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Live:
-    """What the output of a genotype depends on: nodes, genes (without `none`), and the inputs whose value or shape is read."""
+    """What the output of a genotype depends on: nodes, genes (without `none`), and the inputs whose
+    value or shape is read.
+    """
 
     nodes: frozenset[int]
     genes: tuple[Gene, ...]
@@ -169,7 +203,9 @@ class Live:
 
 
 def _stem_parts(network: CellNetwork) -> dict[str, list[ConvNorm | None]]:
-    """The blocks of the stem, None for a ReLU between two; cut where its first output is taken, if its second one is another."""
+    """The blocks of the stem, None for a ReLU between two; cut where its first output is taken, if
+    its second one is another.
+    """
     stem = network.stem
     chain: list[ConvNorm | None] = []
     for block in stem.blocks:
@@ -201,9 +237,16 @@ def _stem(network: CellNetwork) -> dict[str, list[str]]:
             if block is None:
                 lines[part].append("nn.ReLU(),")
                 continue
-            c_in, c_out, (stride, _) = block.conv.in_channels, block.conv.out_channels, block.conv.stride
+            c_in, c_out, (stride, _) = (
+                block.conv.in_channels,
+                block.conv.out_channels,
+                block.conv.stride,
+            )
             step = f"stride={stride}, " if stride > 1 else ""
-            lines[part] += [f"nn.Conv2d({c_in}, {c_out}, 3, {step}padding=1, bias=False),", f"nn.BatchNorm2d({c_out}),"]
+            lines[part] += [
+                f"nn.Conv2d({c_in}, {c_out}, 3, {step}padding=1, bias=False),",
+                f"nn.BatchNorm2d({c_out}),",
+            ]
     return lines
 
 
@@ -213,9 +256,12 @@ def _class_name(kind: str) -> str:
 
 def _cell_text(network: CellNetwork, kind: str) -> CellText:
     space = network.macro.cells[kind]
-    reduction = next(place.reduction for place in network.macro.layout if place.kind == kind)  # the same at every place
+    # the same at every place
+    reduction = next(place.reduction for place in network.macro.layout if place.kind == kind)
     live = Live.of(space)
-    halves = any(place.kind == kind and _halves(network, i) for i, place in enumerate(network.macro.layout))
+    halves = any(
+        place.kind == kind and _halves(network, i) for i, place in enumerate(network.macro.layout)
+    )
     init, forward = [], []
     if space.inputs == 2:
         for i in live.entries:
@@ -227,7 +273,11 @@ def _cell_text(network: CellNetwork, kind: str) -> CellText:
         if (made := operation_source(op, stride)) is not None:
             init.append(f"self.edge_{source}_{target} = {made}")
     for node in sorted(live.nodes - set(range(space.inputs))):
-        terms = [_term(gene, _stride(space, gene.source, reduction)) for gene in live.genes if gene.target == node]
+        terms = [
+            _term(gene, _stride(space, gene.source, reduction))
+            for gene in live.genes
+            if gene.target == node
+        ]
         zeros = f"torch.zeros_like(s{live.entries[0]}{'[:, :, ::2, ::2]' if reduction else ''})"
         forward += statement(f"s{node}", terms or [zeros])
     values = [f"s{node}" for node in space.outputs]
@@ -237,7 +287,14 @@ def _cell_text(network: CellNetwork, kind: str) -> CellText:
         forward.append(line)
     else:
         forward += [*list_lines("outputs", values, INDENT), "return torch.cat(outputs, 1)"]
-    return CellText(_class_name(kind), _doc(kind, space, reduction), space.inputs, halves, tuple(init), tuple(forward))
+    return CellText(
+        _class_name(kind),
+        _doc(kind, space, reduction),
+        space.inputs,
+        halves,
+        tuple(init),
+        tuple(forward),
+    )
 
 
 def _stride(space: CellSpace, source: int, reduction: bool) -> int:
@@ -253,7 +310,11 @@ def _term(gene: Gene, stride: int) -> str:
 def _doc(kind: str, space: CellSpace, reduction: bool) -> str:
     """The cell in words, wrapped to stand in a class."""
     size = "halves the map" if reduction else "keeps the size of the map"
-    values = "its input is s0" if space.inputs == 1 else "its inputs are s0 (two cells back) and s1 (one back)"
+    values = (
+        "its input is s0"
+        if space.inputs == 1
+        else "its inputs are s0 (two cells back) and s1 (one back)"
+    )
     outputs = ", ".join(f"s{node}" for node in space.outputs)
     end = "the output is" if len(space.outputs) == 1 else "the output joins"
     text = f"Cell `{kind}` {size}; {values}, {end} {outputs}."
@@ -277,7 +338,11 @@ def operation_source(op: str, stride: int) -> str | None:
 def _halves(network: CellNetwork, index: int) -> bool:
     """Whether the value from two cells back is larger than that from one back, at place `index`."""
     cell = network.cells[index]
-    return isinstance(cell, Cell) and len(cell.entries) > 0 and isinstance(cell.entries[0], FactorizedReduce)
+    return (
+        isinstance(cell, Cell)
+        and len(cell.entries) > 0
+        and isinstance(cell.entries[0], FactorizedReduce)
+    )
 
 
 def _places(network: CellNetwork) -> list[PlaceText]:
@@ -292,7 +357,9 @@ def _places(network: CellNetwork) -> list[PlaceText]:
         elif space.inputs == 1:
             arguments = f"{width}"
         else:
-            arguments = f"{before.channels}, {last.channels}, {width}" + ", halve=True" * _halves(network, index)
+            arguments = f"{before.channels}, {last.channels}, {width}" + ", halve=True" * _halves(
+                network, index
+            )
         name = "Residual" if space is None else _class_name(place.kind)
         found.append(PlaceText(f"{name}({arguments})", f"{out.channels} x {out.side} x {out.side}"))
         before, last = last, out

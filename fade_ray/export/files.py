@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from fade_ray.atomic import write_atomically
+from fade_ray.records.atomic import write_atomically
 from spaces.errors import InvalidInput
 
 
@@ -10,7 +10,8 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Put `content` at `path` in one step; the directory is made where it is missing.
 
     Raises:
-        InvalidInput: if the place cannot be written (read-only, full disk); what was at `path` stays.
+        InvalidInput: if the place cannot be written (read-only, full disk); what was at `path`
+        stays.
     """
     try:
         return write_atomically(path, content)

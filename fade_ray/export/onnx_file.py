@@ -10,18 +10,19 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from fade_ray.export.export_cells import check_genotype
+from fade_ray.export.export_chain import check_architecture
+from fade_ray.export.files import write_whole
 from fade_ray.nn import ChainNetwork
 from fade_ray.nn.cell_network import CellNetwork
 from spaces.errors import InvalidInput
 
-from .cells import check_genotype
-from .files import write_whole
-from .module import check_architecture
-
 
 @singledispatch
 def scoring(network: nn.Module) -> nn.Module:
-    """`network` as a module from images to scores alone. Raises InvalidInput where a choice is left."""
+    """`network` as a module from images to scores alone. Raises InvalidInput where a choice is
+    left.
+    """
     raise TypeError(f"not a network of fade_ray: {type(network).__name__}")
 
 
@@ -49,13 +50,16 @@ class Scores(nn.Module):
 
 
 def export_onnx(network: ChainNetwork | CellNetwork, path: Path) -> Path:
-    """Write an architecture (a chain of width one, or the network of a genotype) to `path` as one ONNX file, in evaluation mode.
+    """Write an architecture (a chain of width one, or the network of a genotype) to `path` as one
+    ONNX file, in evaluation mode.
 
-    Its input "images", float32 [batch, channels, side, side], holds normalised images, as `preprocess` of the exported module makes
-    them; its output "scores" is float32 [batch, classes]. Any batch size may be run. `network` stays as it is. Returns `path`.
+    Its input "images", float32 [batch, channels, side, side], holds normalised images, as
+    `preprocess` of the exported module makes them; its output "scores" is float32 [batch, classes].
+    Any batch size may be run. `network` stays as it is. Returns `path`.
 
     Raises:
-        InvalidInput: a network with a choice left, the package onnx not installed, or a place that cannot be written.
+        InvalidInput: a network with a choice left, the package onnx not installed, or a place that
+        cannot be written.
     """
     scoring(network)
     try:
@@ -66,8 +70,9 @@ def export_onnx(network: ChainNetwork | CellNetwork, path: Path) -> Path:
         ) from error
     model = scoring(copy.deepcopy(network)).eval().to("cpu", torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        # PyTorch 2.9 deprecates this exporter for one built on torch.export. For these networks both write the same graph, but this
-        # one takes 0.5 s instead of 16 s, and all versions of PyTorch that we support have it.
+        # PyTorch 2.9 deprecates this exporter for one built on torch.export. For these networks
+        # both write the same graph, but this one takes 0.5 s instead of 16 s, and all versions of
+        # PyTorch that we support have it.
         warnings.simplefilter("ignore")
         file = Path(folder) / "network.onnx"
         torch.onnx.export(

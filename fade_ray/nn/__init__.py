@@ -1,11 +1,11 @@
 """Networks of chained cells and the relaxations that mix their candidates."""
 
-from .cells import Cell
-from .chain import Chain, ChainNetwork, NetworkConfig, still
-from .layout import chain_layout, row_strides
-from .macro import MacroNetwork
-from .mixed import Mixed
-from .relaxations import architecture_weights, entropy, gumbel_softmax, initial_logits
+from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig, still
+from fade_ray.nn.graph_cell import Cell
+from fade_ray.nn.layout import chain_layout, row_strides
+from fade_ray.nn.macro import MacroNetwork
+from fade_ray.nn.mixed import Mixed
+from fade_ray.nn.relaxations import architecture_weights, entropy, gumbel_softmax, initial_logits
 
 __all__ = [
     "Cell",

@@ -1,6 +1,8 @@
-"""Depthwise convolutions, and pointwise convolutions with BatchNorm, in forms whose gradients are fast on CPUs.
+"""Depthwise convolutions, and pointwise convolutions with BatchNorm, in forms whose gradients are
+fast on CPUs.
 
-Values and gradients, second ones too, are those of torch's own operations within rounding; `special` says where these forms are used.
+Values and gradients, second ones too, are those of torch's own operations within rounding;
+`special` says where these forms are used.
 """
 
 from typing import Any
@@ -13,12 +15,16 @@ from torch.nn.grad import conv2d_weight
 
 
 def special(x: Tensor) -> bool:
-    """Whether these forms serve x: on CPUs, without autocast. GPUs have kernels for torch's own forms."""
+    """Whether these forms serve x: on CPUs, without autocast. GPUs have kernels for torch's own
+    forms.
+    """
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
-    """Depthwise convolution of x [N, C, H, W] with weight [C, 1, k, k], k odd; zero padding keeps the side (ceil(side / stride))."""
+    """Depthwise convolution of x [N, C, H, W] with weight [C, 1, k, k], k odd; zero padding keeps
+    the side (ceil(side / stride)).
+    """
     if stride == dilation and stride > 1:
         # a dilated convolution with the same stride reads every stride-th pixel only
         return depthwise(x[:, :, ::stride, ::stride], weight)
@@ -28,14 +34,17 @@ def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> 
 
 
 def _convolution(x: Tensor, weight: Tensor, stride: int, dilation: int) -> Tensor:
-    return F.conv2d(x, weight, None, stride, dilation * (weight.shape[-1] // 2), dilation, x.shape[1])
+    return F.conv2d(
+        x, weight, None, stride, dilation * (weight.shape[-1] // 2), dilation, x.shape[1]
+    )
 
 
 class _Depthwise(Function):
-    """The gradients of torch's depthwise convolution fall back to dense convolutions where it is dilated or the kernel wider than 3.
+    """The gradients of torch's depthwise convolution fall back to dense convolutions where it is
+    dilated or the kernel wider than 3.
 
-    Here the gradient of the input is a forward convolution with the turned kernel, and that of the weight comes from narrow convolutions
-    that are not dilated: 2 to 10 times faster, measured.
+    Here the gradient of the input is a forward convolution with the turned kernel, and that of the
+    weight comes from narrow convolutions that are not dilated: 2 to 10 times faster, measured.
     """
 
     @staticmethod
@@ -48,15 +57,21 @@ class _Depthwise(Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x, weight), (g,) = ctx.saved_tensors, gradients
         to_x = depthwise(g, weight.flip(2, 3), 1, ctx.dilation) if ctx.needs_input_grad[0] else None
-        to_weight = _weight_gradient(x, g, weight.shape[-1], ctx.dilation) if ctx.needs_input_grad[1] else None
+        to_weight = (
+            _weight_gradient(x, g, weight.shape[-1], ctx.dilation)
+            if ctx.needs_input_grad[1]
+            else None
+        )
         return to_x, to_weight, None
 
 
 def _weight_gradient(x: Tensor, g: Tensor, kernel: int, dilation: int) -> Tensor:
-    """The weight gradient [C, 1, k, k] of a depthwise convolution with stride 1, by torch's own with at most 3 columns and no dilation.
+    """The weight gradient [C, 1, k, k] of a depthwise convolution with stride 1, by torch's own
+    with at most 3 columns and no dilation.
 
-    Rows that lie `dilation` apart become images of their own. Pixels of a row that lie q = s * dilation apart, s = 1 .. k // 2, become
-    neighbours when q pixels side by side are read as the channels of one: a view. Each such view gives the columns -s, 0 and s.
+    Rows that lie `dilation` apart become images of their own. Pixels of a row that lie q = s *
+    dilation apart, s = 1 .. k // 2, become neighbours when q pixels side by side are read as the
+    channels of one: a view. Each such view gives the columns -s, 0 and s.
     """
     C, reach = x.shape[1], kernel // 2
     if kernel == 1 or (kernel == 3 and dilation == 1):
@@ -66,21 +81,31 @@ def _weight_gradient(x: Tensor, g: Tensor, kernel: int, dilation: int) -> Tensor
     for s in range(1, reach + 1):
         q = s * dilation
         beside: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
-            _side_by_side(x, q), (q * C, 1, kernel, 3), _side_by_side(g, q), padding=(reach, 1), groups=q * C
+            _side_by_side(x, q),
+            (q * C, 1, kernel, 3),
+            _side_by_side(g, q),
+            padding=(reach, 1),
+            groups=q * C,
         )
-        columns[-s], columns[0], columns[s] = beside.view(q, C, 1, kernel, 3).sum(0).tensor_split(3, 3)
+        columns[-s], columns[0], columns[s] = (
+            beside.view(q, C, 1, kernel, 3).sum(0).tensor_split(3, 3)
+        )
     return torch.cat([columns[s] for s in range(-reach, reach + 1)], 3)
 
 
 def _rows_apart(x: Tensor, d: int, least: int) -> Tensor:
-    """x [N, C, H, W] as d images of every d-th row each [d N, C, max(ceil(H / d), least), W]: torch is slow for fewer rows than a kernel's."""
+    """x [N, C, H, W] as d images of every d-th row each [d N, C, max(ceil(H / d), least), W]: torch
+    is slow for fewer rows than a kernel's.
+    """
     N, C, H, W = x.shape
     X = _padded(x, 0, max(-H % d, d * least - H)).permute(0, 2, 3, 1)
     return X.reshape(N, -1, d, W, C).transpose(1, 2).reshape(d * N, -1, W, C).permute(0, 3, 1, 2)
 
 
 def _side_by_side(x: Tensor, q: int) -> Tensor:
-    """x [N, C, H, W] with the q pixels beside each other as channels [N, q C, H, ceil(W / q)], a view where q divides W."""
+    """x [N, C, H, W] with the q pixels beside each other as channels [N, q C, H, ceil(W / q)], a
+    view where q divides W.
+    """
     N, C, H, W = x.shape
     return _padded(x, -W % q, 0).permute(0, 2, 3, 1).reshape(N, H, -1, q * C).permute(0, 3, 1, 2)
 
@@ -100,13 +125,16 @@ def _rows_of(x: Tensor) -> Tensor:
 
 
 class PointwiseNorm(Function):
-    """scale * (P x - mean) / sqrt(variance + eps) of a pointwise convolution P x under batch statistics, without computing P x first.
+    """scale * (P x - mean) / sqrt(variance + eps) of a pointwise convolution P x under batch
+    statistics, without computing P x first.
 
-    The moments of P x follow from the mean m and the covariance S of x: mean P m, variance diag(P S P^T). So the result is A x + shift
-    with A = diag(scale / sqrt(variance + eps)) P and shift = -A m: one matrix product, which can be added to a `total` in place.
+    The moments of P x follow from the mean m and the covariance S of x: mean P m, variance diag(P S
+    P^T). So the result is A x + shift with A = diag(scale / sqrt(variance + eps)) P and shift = -A
+    m: one matrix product, which can be added to a `total` in place.
 
-    `apply(total, x, P, scale, eps)`: total [N, O, H, W] or None, x [N, C, H, W], P [O, C], scale [O]. Returns total + A x (total itself,
-    changed, where given), shift [O], and for running statistics mean and variance of P x [O], through which no gradient flows.
+    `apply(total, x, P, scale, eps)`: total [N, O, H, W] or None, x [N, C, H, W], P [O, C], scale
+    [O]. Returns total + A x (total itself, changed, where given), shift [O], and for running
+    statistics mean and variance of P x [O], through which no gradient flows.
     """
 
     @staticmethod
@@ -119,7 +147,9 @@ class PointwiseNorm(Function):
         A = ratio[:, None] * P
         if total is None:
             N, _, H, W = x.shape
-            total = torch.empty(N, len(P), H, W, dtype=x.dtype, device=x.device, memory_format=torch.channels_last)
+            total = torch.empty(
+                N, len(P), H, W, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
+            )
             torch.mm(X, A.t(), out=_rows_of(total))
         else:
             ctx.mark_dirty(total)
@@ -142,18 +172,27 @@ class PointwiseNorm(Function):
         to_variance = to_ratio * ratio * inverse.square() * -0.5
         to_x = to_P = None
         if ctx.needs_input_grad[1]:
-            # by A: to_A; by the variance, through S: x C with C = 2/n P^T diag(to_variance) P; by m: the constant
+            # by A: to_A; by the variance, through S: x C with C = 2/n P^T diag(to_variance) P; by
+            # m: the constant
             A, C = ratio[:, None] * P, (to_variance[:, None] * P).t() @ P * (2 / len(X))
             constant = torch.addmv(C @ m, A.t(), to_shift, beta=-1, alpha=-1 / len(X))
             N, _, H, W = x.shape
             to_x = torch.addmm(constant, X, C).addmm_(G, A).view(N, H, W, -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[2]:
             to_P = torch.addcmul(ratio[:, None] * to_A, to_variance[:, None], PS, value=2)
-        return gradients[0] if ctx.needs_input_grad[0] else None, to_x, to_P, to_ratio * inverse, None
+        return (
+            gradients[0] if ctx.needs_input_grad[0] else None,
+            to_x,
+            to_P,
+            to_ratio * inverse,
+            None,
+        )
 
 
 def _moments(X: Tensor, P: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of rows X [n, C] and P [O, C]: the mean m of X, P S with its covariance S, the variance of P x and 1 / sqrt(variance + eps)."""
+    """Of rows X [n, C] and P [O, C]: the mean m of X, P S with its covariance S, the variance of P
+    x and 1 / sqrt(variance + eps).
+    """
     m = X.mean(0)
     S = torch.addmm(torch.outer(m, m), X.t(), X, beta=-1, alpha=1 / len(X))
     PS = P @ S

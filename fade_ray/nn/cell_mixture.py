@@ -10,19 +10,27 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fade_ray.nn.cell_drop_path import DropPath
+from fade_ray.nn.cell_sums import Source, Sum
+from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn.operations import (
+    OPERATIONS,
+    Build,
+    ConvNorm,
+    Cost,
+    FactorizedReduce,
+    Operation,
+    halved,
+)
 from spaces.cell import NONE, CellSpace
-
-from .cell_drop_path import DropPath
-from .cell_sums import Source, Sum
-from .edge_weights import EdgeWeights
-from .operations import OPERATIONS, Build, ConvNorm, Cost, FactorizedReduce, Operation, halved
 
 
 class Cell(nn.Module):
     """One cell: `forward(inputs)` gives the concatenation of its output nodes.
 
-    `entries`: what brings the ReLU of each input to the cell's width; none where the inputs have it. `partial`: 1 / partial of the channels
-    go through the operations, the others past them (PC-DARTS 3.1).
+    `entries`: what brings the ReLU of each input to the cell's width; none where the inputs have
+    it. `partial`: 1 / partial of the channels go through the operations, the others past them
+    (PC-DARTS 3.1).
     """
 
     def __init__(
@@ -38,7 +46,8 @@ class Cell(nn.Module):
         self.reduction = 2 if reduction else 1
         self.entries = nn.ModuleList(entries)
         self.allowed = tuple(
-            tuple(k for k, op in enumerate(space.ops) if row[k] and op != NONE) for row in space.allowed
+            tuple(k for k, op in enumerate(space.ops) if row[k] and op != NONE)
+            for row in space.allowed
         )
         self.edges = nn.ModuleDict()
         for (source, target), numbers in zip(space.edges, self.allowed, strict=True):
@@ -47,9 +56,14 @@ class Cell(nn.Module):
             self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
 
     def forward(
-        self, inputs: Sequence[Source], weights: EdgeWeights | None = None, drop_path: DropPath | None = None
+        self,
+        inputs: Sequence[Source],
+        weights: EdgeWeights | None = None,
+        drop_path: DropPath | None = None,
     ) -> Tensor:
-        """[batch, channels, side, side] of each input -> [batch, outputs * width, side, side], half the side in a reduction cell."""
+        """[batch, channels, side, side] of each input -> [batch, outputs * width, side, side], half
+        the side in a reduction cell.
+        """
         values = [x.value for x in inputs]
         if self.entries:
             values = [entry(x.relu) for entry, x in zip(self.entries, inputs, strict=True)]
@@ -83,7 +97,9 @@ class Cell(nn.Module):
     def _through(self, x: Tensor) -> Tensor:
         """The channels that go through the operations."""
         return (
-            x if self.partial == 1 else x[:, : self.width // self.partial].contiguous(memory_format=torch.channels_last)
+            x
+            if self.partial == 1
+            else x[:, : self.width // self.partial].contiguous(memory_format=torch.channels_last)
         )
 
     def _past(self, x: Tensor, stride: int) -> Tensor:
@@ -91,7 +107,9 @@ class Cell(nn.Module):
         return rest if stride == 1 else F.max_pool2d(rest, 2, 2, ceil_mode=True)
 
     def _joined(self, total: Tensor | None, past: Tensor | None, like: Tensor) -> Tensor:
-        """The value of a node: nothing is zeros; with partial channels both parts, shuffled (linear, so once per node is enough)."""
+        """The value of a node: nothing is zeros; with partial channels both parts, shuffled
+        (linear, so once per node is enough).
+        """
         if total is None:
             side = halved(like.shape[-1], self.reduction)
             total = like.new_zeros(like.shape[0], self.width // self.partial, side, side)
@@ -111,13 +129,19 @@ class Cell(nn.Module):
 
 
 class _Factors:
-    """What each operation and each edge is multiplied by: scalars, None for 1. The factor of an edge is that of its operations too."""
+    """What each operation and each edge is multiplied by: scalars, None for 1. The factor of an
+    edge is that of its operations too.
+    """
 
     def __init__(self, weights: EdgeWeights | None) -> None:
         self._operations: list[tuple[Tensor, ...]] | None = None
         self._edges: tuple[Tensor, ...] | None = None
         if weights is not None:
-            products = weights.operations if weights.edges is None else weights.operations * weights.edges[:, None]
+            products = (
+                weights.operations
+                if weights.edges is None
+                else weights.operations * weights.edges[:, None]
+            )
             count = products.shape[1]
             scalars = products.flatten().unbind()
             self._operations = [scalars[i : i + count] for i in range(0, len(scalars), count)]
@@ -131,7 +155,9 @@ class _Factors:
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Channels [groups, C / groups] in the order [C / groups, groups], so that the next edge takes others (ShuffleNet, PC-DARTS)."""
+    """Channels [groups, C / groups] in the order [C / groups, groups], so that the next edge takes
+    others (ShuffleNet, PC-DARTS).
+    """
     N, C, H, W = x.shape
     return (
         x.permute(0, 2, 3, 1)

@@ -1,4 +1,6 @@
-"""Networks of cells: search networks, whose edges are mixtures, and networks of genotypes, in one class."""
+"""Networks of cells: search networks, whose edges are mixtures, and networks of genotypes, in one
+class.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fade_ray.nn.cell_drop_path import DropPath
+from fade_ray.nn.cell_mixture import Cell
+from fade_ray.nn.cell_sums import Source
+from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn.operations import OPERATIONS, Build, ConvNorm, Cost, FactorizedReduce, halved
+from fade_ray.nn.stems import STEMS, AuxiliaryHead, Map, ResidualBlock, Stem
 from spaces.cell import NONE, RESIDUAL, Macro
 from spaces.errors import InvalidInput, require
-
-from .cell_drop_path import DropPath
-from .cell_mixture import Cell
-from .cell_sums import Source
-from .edge_weights import EdgeWeights
-from .operations import OPERATIONS, Build, ConvNorm, Cost, FactorizedReduce, halved
-from .stems import STEMS, AuxiliaryHead, Map, ResidualBlock, Stem
 
 __all__ = ["CONVENTIONS", "CellNetwork", "CellNetworkConfig", "DropPath"]
 
@@ -27,8 +28,9 @@ CONVENTIONS: dict[str, Callable[[Cost], int]] = {
     "conv+fc": lambda cost: cost.multiply_adds,
     "conv+fc+2bn+relu": lambda cost: cost.multiply_adds + 2 * cost.norms + cost.relus,
 }
-"""What counts as a multiply-add: convolutions and linear maps alone (DARTS), or 2 for each entry that leaves a BatchNorm and 1 for
-each that leaves a ReLU besides (P-DARTS, PC-DARTS)."""
+"""What counts as a multiply-add: convolutions and linear maps alone (DARTS), or 2 for each entry
+that leaves a BatchNorm and 1 for each that leaves a ReLU besides (P-DARTS, PC-DARTS).
+"""
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,25 @@ class CellNetworkConfig:
     auxiliary: bool = False
     """The second classifier, after cell 2 * depth // 3."""
     auxiliary_norm: bool = True
-    """The second BatchNorm of the auxiliary head. The ImageNet head of DARTS has none (P-DARTS has it)."""
+    """The second BatchNorm of the auxiliary head. The ImageNet head of DARTS has none (P-DARTS has
+    it).
+    """
     partial: int = 1
-    """1 / partial of the channels go through the operations of an edge, the others past them (PC-DARTS: 4)."""
+    """1 / partial of the channels go through the operations of an edge, the others past them
+    (PC-DARTS: 4).
+    """
 
     def __post_init__(self) -> None:
-        require(self.stem in STEMS, f"stem is one of {', '.join(STEMS)}", "Name one of them.", stem=self.stem)
         require(
-            self.partial >= 1 and self.channels % self.partial == 0 and self.channels // self.partial >= 2,
+            self.stem in STEMS,
+            f"stem is one of {', '.join(STEMS)}",
+            "Name one of them.",
+            stem=self.stem,
+        )
+        require(
+            self.partial >= 1
+            and self.channels % self.partial == 0
+            and self.channels // self.partial >= 2,
             "channels is a multiple of partial, and channels / partial >= 2",
             "Use 16 or 36 channels with partial 1, 16 with 4.",
             channels=self.channels,
@@ -63,18 +76,23 @@ class CellNetworkConfig:
         )
 
     def for_search(self) -> Self:
-        """The same with the BatchNorm of search networks: no scale and shift in cells, batch statistics, after pools too (DARTS).
+        """The same with the BatchNorm of search networks: no scale and shift in cells, batch
+        statistics, after pools too (DARTS).
 
         NAS-Bench-201 has no BatchNorm after its pooling.
         """
-        return replace(self, affine=False, running_statistics=False, pool_norm=self.stem != "nasbench201")
+        return replace(
+            self, affine=False, running_statistics=False, pool_norm=self.stem != "nasbench201"
+        )
 
 
 class CellNetwork(nn.Module):
-    """`macro`'s cells as a network from images [batch, channels, side, side] to class scores [batch, classes].
+    """`macro`'s cells as a network from images [batch, channels, side, side] to class scores
+    [batch, classes].
 
-    All weights are drawn from `generator`, with torch's default distributions. Raises InvalidInput for operations that are not known, for
-    a stem that does not belong to the stacking, and for an auxiliary head on too small a map.
+    All weights are drawn from `generator`, with torch's default distributions. Raises InvalidInput
+    for operations that are not known, for a stem that does not belong to the stacking, and for an
+    auxiliary head on too small a map.
     """
 
     def __init__(
@@ -92,7 +110,9 @@ class CellNetwork(nn.Module):
         self.macro, self.config, self.classes = macro, config, classes
         self.input_shape = (channels, side, side)
         self._discrete = macro.is_discrete
-        fixed = Build(config.channels, 1, True, config.running_statistics, config.pool_norm, generator)
+        fixed = Build(
+            config.channels, 1, True, config.running_statistics, config.pool_norm, generator
+        )
         self.stem = Stem(fixed, channels, STEMS[config.stem])
         before, last = self.stem.maps(side)
         self.maps: list[Map] = []  # of the outputs of the cells
@@ -103,7 +123,9 @@ class CellNetwork(nn.Module):
         width = config.channels
         for index, place in enumerate(macro.layout):
             width *= 2 if place.reduction else 1
-            made, cost = self._cell(place.kind, width, place.reduction, before, last, replace(fixed, channels=width))
+            made, cost = self._cell(
+                place.kind, width, place.reduction, before, last, replace(fixed, channels=width)
+            )
             self.cells.append(made)
             self._cost += cost
             out = len(macro.cells[place.kind].outputs) * width if place.kind != RESIDUAL else width
@@ -116,15 +138,21 @@ class CellNetwork(nn.Module):
         self.norm = fixed.norm(last.channels) if config.stem == "nasbench201" else None
         self.classifier = fixed.linear(last.channels, classes)
         area = last.side**2 * last.channels
-        self._cost += Cost(self.classifier.weight.numel(), *((0, 0) if self.norm is None else (area, area)))
+        self._cost += Cost(
+            self.classifier.weight.numel(), *((0, 0) if self.norm is None else (area, area))
+        )
 
     def forward(
-        self, x: Tensor, weights: Mapping[str, EdgeWeights] | None = None, drop_path: DropPath | None = None
+        self,
+        x: Tensor,
+        weights: Mapping[str, EdgeWeights] | None = None,
+        drop_path: DropPath | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """Class scores [batch, classes], and those of the auxiliary head in training mode (None without it).
+        """Class scores [batch, classes], and those of the auxiliary head in training mode (None
+        without it).
 
-        `weights`: those of each kind of cell; None where nothing is left to choose, all operations then count once. `drop_path` rests in
-        evaluation mode.
+        `weights`: those of each kind of cell; None where nothing is left to choose, all operations
+        then count once. `drop_path` rests in evaluation mode.
         """
         self._check_input(x, weights)
         auxiliary, drop_path = None, drop_path if self.training else None
@@ -142,7 +170,9 @@ class CellNetwork(nn.Module):
         return self.classifier(y.mean((2, 3))), auxiliary
 
     def multiply_adds(self, convention: str = "conv+fc") -> int:
-        """Multiply-adds of one image's forward pass in eval mode, all allowed operations run, by one of the CONVENTIONS."""
+        """Multiply-adds of one image's forward pass in eval mode, all allowed operations run, by
+        one of the CONVENTIONS.
+        """
         require(
             convention in CONVENTIONS,
             f"convention is one of {', '.join(CONVENTIONS)}",

@@ -1,4 +1,6 @@
-"""What the forward pass of a cell is made of: values with what is shared of them, sums in place, BatchNorm that carries a weight."""
+"""What the forward pass of a cell is made of: values with what is shared of them, sums in place,
+BatchNorm that carries a weight.
+"""
 
 from collections.abc import Callable, Hashable
 
@@ -6,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cell_kernels import PointwiseNorm, special
-from .cells import Norm
+from fade_ray.nn.cell_kernels import PointwiseNorm, special
+from fade_ray.nn.graph_cell import Norm
 
 
 class CellNorm(Norm):
-    """BatchNorm whose output is multiplied by `scale` (a scalar) at no cost: the weight of an operation goes into its last BatchNorm."""
+    """BatchNorm whose output is multiplied by `scale` (a scalar) at no cost: the weight of an
+    operation goes into its last BatchNorm.
+    """
 
     def forward(self, input: Tensor, scale: Tensor | None = None) -> Tensor:
         tracking = self._tracking
@@ -44,14 +48,17 @@ class CellNorm(Norm):
             return self.weight
         if self.affine:
             return scale * self.weight
-        return scale.expand(self.num_features).contiguous()  # torch's backward pass on CPUs reads it as if it were
+        # torch's backward pass on CPUs reads it as if it were
+        return scale.expand(self.num_features).contiguous()
 
     def offset(self, scale: Tensor | None) -> Tensor | None:
         """scale * bias [channels]; None for 0."""
         return scale * self.bias if scale is not None and self.affine else self.bias
 
     def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Take the batch statistics of `count` pixels [channels] into the running ones, where `forward` would."""
+        """Take the batch statistics of `count` pixels [channels] into the running ones, where
+        `forward` would.
+        """
         if self._tracking and self.running_mean is not None and self.running_var is not None:
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
@@ -60,7 +67,9 @@ class CellNorm(Norm):
 
 
 class Source:
-    """The value of a node [batch, channels, side, side], and what several operations make of it, each computed once."""
+    """The value of a node [batch, channels, side, side], and what several operations make of it,
+    each computed once.
+    """
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
@@ -93,7 +102,9 @@ class Sum:
         total = self._owned(self._total)
         self._total = total.add_(y) if weight is None else total.addcmul_(y, weight)
 
-    def add_pointwise_norm(self, x: Tensor, pointwise: nn.Conv2d, norm: CellNorm, scale: Tensor | None) -> None:
+    def add_pointwise_norm(
+        self, x: Tensor, pointwise: nn.Conv2d, norm: CellNorm, scale: Tensor | None
+    ) -> None:
         """Add scale * norm(pointwise(x)), `pointwise` 1x1 without bias."""
         if not (norm.by_batch and special(x)):
             self.add(norm(pointwise(x), scale), fresh=True)

@@ -1,4 +1,6 @@
-"""The macro layout of a chain: strides, channels and sides of its rows (FaDE 2.4; the paper's code for the numbers)."""
+"""The macro layout of a chain: strides, channels and sides of its rows (FaDE 2.4; the paper's code
+for the numbers).
+"""
 
 import math
 from dataclasses import dataclass
@@ -10,7 +12,9 @@ SMALLEST_SIDE = 8  # pixels
 
 @dataclass(frozen=True)
 class RowLayout:
-    """One row: a convolution `channels_in -> channels`, cells on `side` x `side` maps, pooling by `stride`."""
+    """One row: a convolution `channels_in -> channels`, cells on `side` x `side` maps, pooling by
+    `stride`.
+    """
 
     channels_in: int
     channels: int
@@ -19,11 +23,13 @@ class RowLayout:
 
 
 def row_strides(side: int, depth: int) -> tuple[int, ...]:
-    """Pooling strides of `depth` rows for images of `side` pixels, so that at most 2 x 2 pixels (or a stride of 4 per row) are left.
+    """Pooling strides of `depth` rows for images of `side` pixels, so that at most 2 x 2 pixels (or
+    a stride of 4 per row) are left.
 
-    Side 32: depth 1 -> (4,), 2 -> (4, 4), 3 -> (4, 2, 2), 4 -> (2, 2, 2, 2), as in the paper's code. Deeper chains pool in the first and
-    the last row and in inner rows spread evenly (the code draws them without a seed, which makes two equal models differ). Other
-    sides follow the same rule; odd maps are pooled with their border kept (`ceil_mode`), so side 28 behaves as 32.
+    Side 32: depth 1 -> (4,), 2 -> (4, 4), 3 -> (4, 2, 2), 4 -> (2, 2, 2, 2), as in the paper's
+    code. Deeper chains pool in the first and the last row and in inner rows spread evenly (the code
+    draws them without a seed, which makes two equal models differ). Other sides follow the same
+    rule; odd maps are pooled with their border kept (`ceil_mode`), so side 28 behaves as 32.
     """
     if depth < 1:
         raise InvalidInput(f"`depth >= 1` must hold, but got {depth=}. Ask for at least one cell.")
@@ -42,14 +48,18 @@ def row_strides(side: int, depth: int) -> tuple[int, ...]:
 def chain_layout(
     side: int, depth: int, channels_in: int, final_channels: int, strides: tuple[int, ...] = ()
 ) -> tuple[RowLayout, ...]:
-    """Layout of every row, shallow to deep; channels double where the map is halved, up to `final_channels` (A.2 of the paper's code).
+    """Layout of every row, shallow to deep; channels double where the map is halved, up to
+    `final_channels` (A.2 of the paper's code).
 
-    `strides` () takes `row_strides`. Raises InvalidInput when the strides do not fit the depth or the side, or when
-    `final_channels` is not divisible by the product of the strides behind the first row.
+    `strides` () takes `row_strides`. Raises InvalidInput when the strides do not fit the depth or
+    the side, or when `final_channels` is not divisible by the product of the strides behind the
+    first row.
     """
     chosen = strides or row_strides(side, depth)
     if len(chosen) != depth or min(chosen) < 1:
-        raise InvalidInput(f"`strides` needs one stride >= 1 for each of the {depth} rows, but got {strides=}.")
+        raise InvalidInput(
+            f"`strides` needs one stride >= 1 for each of the {depth} rows, but got {strides=}."
+        )
     if math.prod(chosen) > side:
         raise InvalidInput(
             f"The image side is too small for the depth: strides {chosen} pool by {math.prod(chosen)}, but the images have {side=} "

@@ -1,7 +1,9 @@
-"""The network of NAS-Bench-Macro: a stem, eight rows of blocks in three stages, a head (Su et al. 2021).
+"""The network of NAS-Bench-Macro: a stem, eight rows of blocks in three stages, a head (Su et al.
+2021).
 
-With 32 base channels its weights and multiply-adds are those of the published table for all 6,561 architectures. What counts cannot
-tell is the activation: ReLU6 here, as in MobileNetV2, whose blocks these are.
+With 32 base channels its weights and multiply-adds are those of the published table for all 6,561
+architectures. What counts cannot tell is the activation: ReLU6 here, as in MobileNetV2, whose
+blocks these are.
 """
 
 from abc import abstractmethod
@@ -14,16 +16,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fade_ray.nn.cell_kernels import depthwise
+from fade_ray.nn.chain import Chain, ChainRow, Costs, linear
+from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.layout import SMALLEST_SIDE
+from fade_ray.nn.mixed import Mixed
+from fade_ray.nn.operations import halved
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput, require
 from spaces.nasbench_macro import BLOCKS, DEPTH, STAGES, Block
-
-from .cell_kernels import depthwise
-from .cells import Norm
-from .chain import Chain, ChainRow, Costs, linear
-from .layout import SMALLEST_SIDE
-from .mixed import Mixed
-from .operations import halved
 
 STAGE_CHANNELS = (2, 4, 8)
 """Channels of each stage, in base channels, which are those of the stem."""
@@ -33,7 +34,9 @@ HEAD_CHANNELS = 40
 
 @dataclass(frozen=True)
 class Place:
-    """Where a block stands: it maps [batch, channels_in, side, side] to [batch, channels, ceil(side / stride), ceil(side / stride)]."""
+    """Where a block stands: it maps [batch, channels_in, side, side] to [batch, channels, ceil(side
+    / stride), ceil(side / stride)].
+    """
 
     channels_in: int
     channels: int
@@ -47,7 +50,9 @@ class Place:
 
 
 def places(side: int, base_channels: int) -> list[Place]:
-    """The eight rows, shallow to deep; `side` in pixels. The first of each stage halves the map and changes the channels."""
+    """The eight rows, shallow to deep; `side` in pixels. The first of each stage halves the map and
+    changes the channels.
+    """
     found: list[Place] = []
     before = base_channels
     for layers, factor in zip(STAGES, STAGE_CHANNELS, strict=True):
@@ -67,7 +72,9 @@ class Counted(nn.Module):
 
 
 class ConvNorm(Counted):
-    """Convolution without bias that keeps the side up to its stride, BatchNorm, and ReLU6 if `activate`; `depthwise`: one channel each."""
+    """Convolution without bias that keeps the side up to its stride, BatchNorm, and ReLU6 if
+    `activate`; `depthwise`: one channel each.
+    """
 
     def __init__(
         self,
@@ -82,7 +89,9 @@ class ConvNorm(Counted):
     ) -> None:
         super().__init__()
         groups = channels if depthwise else 1
-        self.conv = nn.Conv2d(channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.conv = nn.Conv2d(
+            channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
         gain = "relu" if activate else "linear"
         nn.init.kaiming_normal_(self.conv.weight, nonlinearity=gain, generator=generator)  # type: ignore[arg-type]
         self.norm = Norm(channels)
@@ -108,9 +117,13 @@ class Same(Counted):
 
 
 class MBConv(Counted):
-    """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise convolution, 1x1 convolution without activation."""
+    """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise
+    convolution, 1x1 convolution without activation.
+    """
 
-    def __init__(self, place: Place, generator: torch.Generator, *, expansion: int, kernel: int) -> None:
+    def __init__(
+        self, place: Place, generator: torch.Generator, *, expansion: int, kernel: int
+    ) -> None:
         super().__init__()
         inner = expansion * place.channels_in
         self.expand = ConvNorm(place.channels_in, inner, 1, generator)
@@ -128,23 +141,35 @@ class MBConv(Counted):
 
 
 def identity(place: Place, generator: torch.Generator) -> Counted:
-    """The identity, or where that cannot be, in the first layer of a stage, a 1x1 convolution with BatchNorm."""
+    """The identity, or where that cannot be, in the first layer of a stage, a 1x1 convolution with
+    BatchNorm.
+    """
     if place.keeps:
         return Same()
-    return ConvNorm(place.channels_in, place.channels, 1, generator, stride=place.stride, activate=False)
+    return ConvNorm(
+        place.channels_in, place.channels, 1, generator, stride=place.stride, activate=False
+    )
 
 
 BUILDERS: dict[Block, Callable[[Place, torch.Generator], Counted]] = dict(
-    zip(BLOCKS, (identity, partial(MBConv, expansion=3, kernel=3), partial(MBConv, expansion=6, kernel=5)), strict=True)
+    zip(
+        BLOCKS,
+        (identity, partial(MBConv, expansion=3, kernel=3), partial(MBConv, expansion=6, kernel=5)),
+        strict=True,
+    )
 )
 
 
 class MixedBlocks(Mixed):
-    """Blocks as candidates, each under its number, so that equal blocks of two hyper-architectures have equal names of weights."""
+    """Blocks as candidates, each under its number, so that equal blocks of two hyper-architectures
+    have equal names of weights.
+    """
 
     cells: nn.ModuleDict
 
-    def __init__(self, candidates: Sequence[Block], place: Place, generator: torch.Generator) -> None:
+    def __init__(
+        self, candidates: Sequence[Block], place: Place, generator: torch.Generator
+    ) -> None:
         super().__init__(len(candidates))
         self.candidates = tuple(candidates)
         built = {str(block.number): BUILDERS[block](place, generator) for block in self.candidates}
@@ -157,9 +182,11 @@ class MixedBlocks(Mixed):
 
 
 class MacroNetwork(Chain):
-    """A chain of eight rows of blocks. `base_channels`: those of the stem, 32 in the benchmark; all others grow with it.
+    """A chain of eight rows of blocks. `base_channels`: those of the stem, 32 in the benchmark; all
+    others grow with it.
 
-    Raises InvalidInput for another depth than 8, cells that are no blocks, and images that are too small.
+    Raises InvalidInput for another depth than 8, cells that are no blocks, and images that are too
+    small.
     """
 
     def __init__(
@@ -174,10 +201,17 @@ class MacroNetwork(Chain):
     ) -> None:
         rule = f"side >= {SMALLEST_SIDE}"
         require(side >= SMALLEST_SIDE, rule, "Resize the images with `--image-side 32`.", side=side)
-        require(base_channels >= 1, "base_channels >= 1", "Try 8, or the benchmark's 32.", base_channels=base_channels)
+        require(
+            base_channels >= 1,
+            "base_channels >= 1",
+            "Try 8, or the benchmark's 32.",
+            base_channels=base_channels,
+        )
         candidates, where = _blocks(hyper), places(side, base_channels)
         stem = ConvNorm(channels, base_channels, 3, generator)
-        mixed = [MixedBlocks(row, place, generator) for row, place in zip(candidates, where, strict=True)]
+        mixed = [
+            MixedBlocks(row, place, generator) for row, place in zip(candidates, where, strict=True)
+        ]
         entries = [stem, *(Same() for _ in mixed[1:])]
         rows = [ChainRow(entry, row) for entry, row in zip(entries, mixed, strict=True)]
         last = halved(where[-1].side, where[-1].stride)
@@ -196,14 +230,25 @@ class MacroNetwork(Chain):
         return scores
 
     def inherit(self, weights: Mapping[str, Tensor]) -> None:
-        """Start from the `state_dict` of an earlier hyper-architecture; blocks that it does not hold in the same row stay as they are."""
+        """Start from the `state_dict` of an earlier hyper-architecture; blocks that it does not
+        hold in the same row stay as they are.
+        """
         self.load_state_dict(weights, strict=False)
 
 
 def _blocks(hyper: HyperArchitecture) -> list[list[Block]]:
-    """The distinct candidates of each row. InvalidInput where they are not blocks, or the rows not eight."""
-    require(hyper.depth == DEPTH, f"{DEPTH} rows", "NAS-Bench-Macro has as many layers.", rows=hyper.depth)
+    """The distinct candidates of each row. InvalidInput where they are not blocks, or the rows not
+    eight.
+    """
+    require(
+        hyper.depth == DEPTH,
+        f"{DEPTH} rows",
+        "NAS-Bench-Macro has as many layers.",
+        rows=hyper.depth,
+    )
     rows = [[cell for cell in row if isinstance(cell, Block)] for row in hyper.distinct()]
     if [len(row) for row in rows] != [len(row) for row in hyper.distinct()]:
-        raise InvalidInput(f"The cells of this chain must be blocks of NAS-Bench-Macro, but got {hyper.code()!r}.")
+        raise InvalidInput(
+            f"The cells of this chain must be blocks of NAS-Bench-Macro, but got {hyper.code()!r}."
+        )
     return rows

@@ -1,4 +1,6 @@
-"""A row of candidates, mixed by hard architecture weights; a candidate with weight zero is left out, never multiplied by zero."""
+"""A row of candidates, mixed by hard architecture weights; a candidate with weight zero is left
+out, never multiplied by zero.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,13 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from fade_ray.nn.graph_cell import Cell, hyper_cell_names, operation_names
 from spaces import Dag
-
-from .cells import Cell, hyper_cell_names, operation_names
 
 
 class _StraightThrough(torch.autograd.Function):
-    """out = y_k for the drawn candidate k; d out / d gate_j = y_j for every output that was given (the drawn one first)."""
+    """out = y_k for the drawn candidate k; d out / d gate_j = y_j for every output that was given
+    (the drawn one first).
+    """
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, indices: Sequence[int], *outputs: Tensor) -> Tensor:
@@ -34,9 +37,10 @@ class _StraightThrough(torch.autograd.Function):
 class Mixed(nn.Module):
     """The distinct candidates of a row as modules.
 
-    `forward(x, choice)` runs the candidate `choice` alone. With `gate` [w], the row of hard architecture weights (one-hot at `choice`,
-    differentiable), the output is still that candidate's, and the gate receives the straight-through gradient <dL/d out, y_j>: of
-    every candidate with `others` (their outputs are computed forward-only), else of the drawn one alone.
+    `forward(x, choice)` runs the candidate `choice` alone. With `gate` [w], the row of hard
+    architecture weights (one-hot at `choice`, differentiable), the output is still that
+    candidate's, and the gate receives the straight-through gradient <dL/d out, y_j>: of every
+    candidate with `others` (their outputs are computed forward-only), else of the drawn one alone.
     """
 
     cells: nn.ModuleList | nn.ModuleDict
@@ -49,7 +53,9 @@ class Mixed(nn.Module):
         """The output of candidate `index` for `x` [batch, channels, side, side]."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False) -> Tensor:
+    def forward(
+        self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False
+    ) -> Tensor:
         drawn = self.candidate(x, choice)
         if gate is None:
             return drawn
@@ -61,14 +67,20 @@ class Mixed(nn.Module):
 
 
 class MixedGraphs(Mixed):
-    """Graphs as candidates: one cell each, or one hyper-cell for graphs of up to `share_vertices` vertices that holds the operations of
-    all of them.
+    """Graphs as candidates: one cell each, or one hyper-cell for graphs of up to `share_vertices`
+    vertices that holds the operations of all of them.
     """
 
     cells: nn.ModuleList
 
     def __init__(
-        self, candidates: Sequence[Dag], channels: int, kernel: int, *, share_vertices: int = 0, **cell: Any
+        self,
+        candidates: Sequence[Dag],
+        channels: int,
+        kernel: int,
+        *,
+        share_vertices: int = 0,
+        **cell: Any,
     ) -> None:
         super().__init__(len(candidates))
         self.candidates = tuple(candidates)

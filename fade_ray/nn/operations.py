@@ -11,20 +11,26 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cell_kernels import depthwise
-from .cell_sums import CellNorm, Source, Sum
+from fade_ray.nn.cell_kernels import depthwise
+from fade_ray.nn.cell_sums import CellNorm, Source, Sum
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one image costs: multiply-adds of convolutions and linear maps, entries that come out of a BatchNorm, out of a ReLU."""
+    """What one image costs: multiply-adds of convolutions and linear maps, entries that come out of
+    a BatchNorm, out of a ReLU.
+    """
 
     multiply_adds: int = 0
     norms: int = 0
     relus: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(self.multiply_adds + other.multiply_adds, self.norms + other.norms, self.relus + other.relus)
+        return Cost(
+            self.multiply_adds + other.multiply_adds,
+            self.norms + other.norms,
+            self.relus + other.relus,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,9 @@ class Build:
         groups: int = 1,
         bias: bool = False,
     ) -> nn.Conv2d:
-        """By default padded to keep the side. Torch's default distribution, U(-b, b) with b = fan_in ** -0.5, from `generator`."""
+        """By default padded to keep the side. Torch's default distribution, U(-b, b) with b =
+        fan_in ** -0.5, from `generator`.
+        """
         padding = dilation * (kernel // 2) if padding is None else padding
         made = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias)
         bound = 1 / math.sqrt(c_in // groups * kernel**2)
@@ -78,7 +86,14 @@ class ConvNorm(nn.Module):
     """Convolution and BatchNorm; a ReLU may come before."""
 
     def __init__(
-        self, build: Build, c_in: int, c_out: int, kernel: int, stride: int = 1, *, bias: bool = False
+        self,
+        build: Build,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        bias: bool = False,
     ) -> None:
         super().__init__()
         self.conv = build.conv(c_in, c_out, kernel, stride, bias=bias)
@@ -95,7 +110,8 @@ class ConvNorm(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """Two 1x1 convolutions with stride 2, the second one pixel further down and right, concatenated; BatchNorm. A ReLU comes before.
+    """Two 1x1 convolutions with stride 2, the second one pixel further down and right,
+    concatenated; BatchNorm. A ReLU comes before.
 
     An odd side is padded with zeros for the second one, so that both give ceil(side / 2).
     """
@@ -127,9 +143,13 @@ class DepthwiseSeparable(nn.Module):
         self.pointwise = build.conv(C, C, 1)
         self.norm = build.norm(C)
 
-    def forward(self, x: Tensor, total: Sum, weight: Tensor | None = None, mask: Tensor | None = None) -> None:
+    def forward(
+        self, x: Tensor, total: Sum, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> None:
         """Add weight * mask * its output to `total`."""
-        y = depthwise(x, self.depthwise.weight, self.depthwise.stride[0], self.depthwise.dilation[0])
+        y = depthwise(
+            x, self.depthwise.weight, self.depthwise.stride[0], self.depthwise.dilation[0]
+        )
         if mask is None:
             total.add_pointwise_norm(y, self.pointwise, self.norm, weight)
         else:
@@ -139,13 +159,21 @@ class DepthwiseSeparable(nn.Module):
 
     def cost(self, side: int) -> Cost:
         out, C = halved(side, self.depthwise.stride[0]) ** 2, self.norm.num_features
-        return Cost((self.depthwise.weight.numel() + self.pointwise.weight.numel()) * out, C * out, C * side**2)
+        return Cost(
+            (self.depthwise.weight.numel() + self.pointwise.weight.numel()) * out,
+            C * out,
+            C * side**2,
+        )
 
 
 class Operation(nn.Module):
-    """An operation on an edge: `forward` adds weight * mask * its output to `total`; weight a scalar, mask [batch, 1, 1, 1], None for 1."""
+    """An operation on an edge: `forward` adds weight * mask * its output to `total`; weight a
+    scalar, mask [batch, 1, 1, 1], None for 1.
+    """
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         raise NotImplementedError
 
     def cost(self, side: int) -> Cost:
@@ -162,7 +190,9 @@ class Separable(Operation):
         self.second = DepthwiseSeparable(build, kernel, 1)
         self.stride = build.stride
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         middle = Sum()
         self.first(source.relu, middle)
         self.second(F.relu_(cast(Tensor, middle.value())), total, weight, mask)
@@ -178,7 +208,9 @@ class Dilated(Operation):
         super().__init__()
         self.only = DepthwiseSeparable(build, kernel, build.stride, dilation=2)
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         self.only(source.relu, total, weight, mask)
 
     def cost(self, side: int) -> Cost:
@@ -186,13 +218,17 @@ class Dilated(Operation):
 
 
 class Dense(Operation):
-    """ReLU, then a module that ends in a BatchNorm: NAS-Bench-201's convolutions, the skip-connection at stride 2."""
+    """ReLU, then a module that ends in a BatchNorm: NAS-Bench-201's convolutions, the
+    skip-connection at stride 2.
+    """
 
     def __init__(self, module: ConvNorm | FactorizedReduce) -> None:
         super().__init__()
         self.module = module
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         y = self.module(source.relu, weight)
         total.add(y if mask is None else y * mask, fresh=True)
 
@@ -201,14 +237,23 @@ class Dense(Operation):
 
 
 class Pool(Operation):
-    """Max or average pooling, with BatchNorm behind it where the network asks for it. Averages leave the padding out."""
+    """Max or average pooling, with BatchNorm behind it where the network asks for it. Averages
+    leave the padding out.
+    """
 
     def __init__(self, build: Build, kind: str, kernel: int) -> None:
         super().__init__()
-        self.kind, self.kernel, self.stride, self.channels = kind, kernel, build.stride, build.channels
+        self.kind, self.kernel, self.stride, self.channels = (
+            kind,
+            kernel,
+            build.stride,
+            build.channels,
+        )
         self.norm = build.norm(build.channels) if build.pool_norm else None
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         name, norm = (self.kind, self.kernel, self.stride), self.norm
         y = source.once(name, lambda: self._pool(source.value))
         if norm is not None:
@@ -223,13 +268,17 @@ class Pool(Operation):
         return F.avg_pool2d(x, self.kernel, self.stride, self.kernel // 2, count_include_pad=False)
 
     def cost(self, side: int) -> Cost:
-        return Cost(norms=0 if self.norm is None else self.channels * halved(side, self.stride) ** 2)
+        return Cost(
+            norms=0 if self.norm is None else self.channels * halved(side, self.stride) ** 2
+        )
 
 
 class Identity(Operation):
     """The skip-connection at stride 1; drop path never drops it."""
 
-    def forward(self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None) -> None:
+    def forward(
+        self, source: Source, total: Sum, weight: Tensor | None, mask: Tensor | None
+    ) -> None:
         total.add(source.value, weight)
 
     def cost(self, side: int) -> Cost:
@@ -240,7 +289,11 @@ Builder = Callable[[Build], Operation]
 
 
 def _skip(build: Build) -> Operation:
-    return Identity() if build.stride == 1 else Dense(FactorizedReduce(build, build.channels, build.channels))
+    return (
+        Identity()
+        if build.stride == 1
+        else Dense(FactorizedReduce(build, build.channels, build.channels))
+    )
 
 
 def _separable(kernel: int) -> Builder:
@@ -256,7 +309,8 @@ def _pool(kind: str, kernel: int) -> Builder:
 
 
 def _conv(kernel: int) -> Builder:
-    # the benchmark's convolutions have a bias where the BatchNorm behind them has none; the BatchNorm takes it out again
+    # the benchmark's convolutions have a bias where the BatchNorm behind them has none; the
+    # BatchNorm takes it out again
     return lambda build: Dense(
         ConvNorm(build, build.channels, build.channels, kernel, build.stride, bias=not build.affine)
     )

@@ -10,8 +10,8 @@ from torch import Tensor
 class GumbelSample:
     """One hard Gumbel-softmax draw of every row.
 
-    `path`: the drawn index of each row; `soft` [d, w]: the relaxed weights y, rows on the simplex; `hard` [d, w]: one-hot in value, with the
-    gradient of `soft` (straight-through).
+    `path`: the drawn index of each row; `soft` [d, w]: the relaxed weights y, rows on the simplex;
+    `hard` [d, w]: one-hot in value, with the gradient of `soft` (straight-through).
     """
 
     path: list[int]
@@ -20,7 +20,9 @@ class GumbelSample:
 
 
 def initial_logits(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """Architecture logits alpha' [d, w] ~ N(0, std^2); FaDE 3: N(0; 0.5), read as standard deviation. Places that hold no candidate are 0."""
+    """Architecture logits alpha' [d, w] ~ N(0, std^2); FaDE 3: N(0; 0.5), read as standard
+    deviation. Places that hold no candidate are 0.
+    """
     noise = torch.randn(mask.shape, generator=generator, dtype=torch.float32)
     return torch.where(mask, std * noise, torch.zeros(()))
 
@@ -37,11 +39,16 @@ def gumbel_noise(shape: torch.Size, generator: torch.Generator, dtype: torch.dty
 
 def perturbed(logits: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
     """alpha' + g with Gumbel noise g, drawn on the host; -inf where masked."""
-    return logits.masked_fill(~mask, -torch.inf) + gumbel_noise(logits.shape, generator, logits.dtype).to(logits.device)
+    return logits.masked_fill(~mask, -torch.inf) + gumbel_noise(
+        logits.shape, generator, logits.dtype
+    ).to(logits.device)
 
 
-def gumbel_softmax(logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator) -> GumbelSample:
-    """FaDE eq. 3, hard: y = softmax((alpha' + g) / tau), z = onehot(argmax y) - stopgrad(y) + y. All tensors [d, w].
+def gumbel_softmax(
+    logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
+) -> GumbelSample:
+    """FaDE eq. 3, hard: y = softmax((alpha' + g) / tau), z = onehot(argmax y) - stopgrad(y) + y.
+    All tensors [d, w].
 
     z is exactly 0 or 1 in every float format, as y - stopgrad(y) is 0.
     """
@@ -58,7 +65,9 @@ def draw_path(weights: Tensor, generator: torch.Generator) -> list[int]:
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """Entropy of each row of `weights` [d, w] as a share of that of the uniform row over its candidates, in [0, 1]; 0 for one candidate."""
+    """Entropy of each row of `weights` [d, w] as a share of that of the uniform row over its
+    candidates, in [0, 1]; 0 for one candidate.
+    """
     used = (weights > 0).sum(dim=1)
     value = -(weights * weights.clamp_min(1e-30).log()).sum(dim=1)
     return torch.where(used > 1, value / used.clamp_min(2).log(), torch.zeros(()))

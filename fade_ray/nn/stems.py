@@ -8,10 +8,9 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fade_ray.nn.cell_sums import CellNorm
+from fade_ray.nn.operations import Build, ConvNorm, Cost, halved
 from spaces.errors import require
-
-from .cell_sums import CellNorm
-from .operations import Build, ConvNorm, Cost, halved
 
 
 class Map(NamedTuple):
@@ -37,8 +36,10 @@ STEMS: dict[str, StemPlan] = {
     "imagenet-search": StemPlan((0.5, 1, 1), 2, (2, 2)),
     "nasbench201": StemPlan((1,), 1, (0, 0)),
 }
-"""The stems of DARTS for CIFAR and for ImageNet (there c_{k-2} of the first cell is twice as large as c_{k-1}), the three convolutions
-with stride 2 before an ImageNet search (single-level DARTS 4.3), and the stem of NAS-Bench-201."""
+"""The stems of DARTS for CIFAR and for ImageNet (there c_{k-2} of the first cell is twice as large
+as c_{k-1}), the three convolutions with stride 2 before an ImageNet search (single-level DARTS
+4.3), and the stem of NAS-Bench-201.
+"""
 
 
 class Stem(nn.Module):
@@ -48,7 +49,8 @@ class Stem(nn.Module):
         super().__init__()
         widths = [c_in, *(int(width * build.channels) for width in plan.widths)]
         self.blocks = nn.ModuleList(
-            ConvNorm(build, before, width, 3, plan.stride) for before, width in itertools.pairwise(widths)
+            ConvNorm(build, before, width, 3, plan.stride)
+            for before, width in itertools.pairwise(widths)
         )
         self.plan, self.widths = plan, widths[1:]
 
@@ -77,7 +79,9 @@ class Stem(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """The block between the stages of NAS-Bench-201: two ReLU-Conv-BN beside an average pooling with a 1x1 convolution."""
+    """The block between the stages of NAS-Bench-201: two ReLU-Conv-BN beside an average pooling
+    with a 1x1 convolution.
+    """
 
     def __init__(self, build: Build, c_in: int, c_out: int) -> None:
         super().__init__()
@@ -96,12 +100,15 @@ class ResidualBlock(nn.Module):
 
 
 class AuxiliaryHead(nn.Module):
-    """The second classifier of DARTS: pooling with `stride` 3 on CIFAR's 8x8 map, 2 on ImageNet's 7x7. A larger map is averaged at the end.
+    """The second classifier of DARTS: pooling with `stride` 3 on CIFAR's 8x8 map, 2 on ImageNet's
+    7x7. A larger map is averaged at the end.
 
     Raises InvalidInput for a smaller one.
     """
 
-    def __init__(self, build: Build, last: Map, classes: int, stride: int, second_norm: bool) -> None:
+    def __init__(
+        self, build: Build, last: Map, classes: int, stride: int, second_norm: bool
+    ) -> None:
         super().__init__()
         require(
             last.side >= 5 + stride,

@@ -1,4 +1,6 @@
-"""BatchNorm over the batches of several workers. torch's own refuses CPU tensors; this one runs wherever an all-reduce does."""
+"""BatchNorm over the batches of several workers. torch's own refuses CPU tensors; this one runs
+wherever an all-reduce does.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +12,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .cell_sums import CellNorm
-from .cells import Norm
+from fade_ray.nn.cell_sums import CellNorm
+from fade_ray.nn.graph_cell import Norm
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """This worker among `size` of them; `total` adds a tensor up over all workers, in place, and every worker calls it in the same order."""
+    """This worker among `size` of them; `total` adds a tensor up over all workers, in place, and
+    every worker calls it in the same order.
+    """
 
     rank: int
     size: int
@@ -24,10 +28,12 @@ class Reduction:
 
 
 class SyncNorm(CellNorm):
-    """`CellNorm` whose training statistics are those of all workers' batches together, which must be equally large.
+    """`CellNorm` whose training statistics are those of all workers' batches together, which must
+    be equally large.
 
-    With the loss of each worker a mean over its own images and the gradients averaged over the workers, as data parallel training does,
-    outputs, buffers and gradients are those of one `CellNorm` on the whole batch. Parameters and buffers are those of `norm` itself.
+    With the loss of each worker a mean over its own images and the gradients averaged over the
+    workers, as data parallel training does, outputs, buffers and gradients are those of one
+    `CellNorm` on the whole batch. Parameters and buffers are those of `norm` itself.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, reduction: Reduction) -> None:
@@ -48,7 +54,9 @@ class SyncNorm(CellNorm):
 
     @property
     def by_batch(self) -> bool:
-        """Never by this worker's batch alone in training, so that no fused path does without `forward`."""
+        """Never by this worker's batch alone in training, so that no fused path does without
+        `forward`.
+        """
         return not self.training and super().by_batch
 
     def forward(self, input: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -76,7 +84,9 @@ class SyncNorm(CellNorm):
 
 
 def synchronised(network: nn.Module, reduction: Reduction) -> nn.Module:
-    """`network` with a `SyncNorm` in the place of every BatchNorm, changed in place; parameters, buffers and their names stay."""
+    """`network` with a `SyncNorm` in the place of every BatchNorm, changed in place; parameters,
+    buffers and their names stay.
+    """
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(network, name, SyncNorm(child, reduction))
@@ -89,7 +99,8 @@ def synchronised(network: nn.Module, reduction: Reduction) -> nn.Module:
 def _merged(x: Tensor, reduction: Reduction) -> tuple[Tensor, Tensor]:
     """Mean and (biased) variance per channel over all workers' x [N, C, H, W], in float32 at least.
 
-    Each worker's own are put beside each other and merged (Chan et al., 1979): no difference of large sums.
+    Each worker's own are put beside each other and merged (Chan et al., 1979): no difference of
+    large sums.
     """
     wide = x.dtype if x.dtype == torch.float64 else torch.float32
     table = torch.zeros(reduction.size, 2, x.shape[1], dtype=wide, device=x.device)
@@ -106,7 +117,14 @@ class _Normalise(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mean: Tensor, var: Tensor, eps: float, reduction: Reduction
+        ctx: Any,
+        x: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        var: Tensor,
+        eps: float,
+        reduction: Reduction,
     ) -> Tensor:
         ctx.save_for_backward(x, weight, mean, var)
         ctx.eps, ctx.reduction = eps, reduction
@@ -115,7 +133,8 @@ class _Normalise(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var = ctx.saved_tensors
-        # with mean and var held still: dx = dy weight / sigma, and the sums of dy xhat and of dy, which weight and bias get
+        # with mean and var held still: dx = dy weight / sigma, and the sums of dy xhat and of dy,
+        # which weight and bias get
         dx, dweight, dbias = torch.ops.aten.native_batch_norm_backward(
             dy, x, weight, mean, var, None, None, False, ctx.eps, [True, True, True]
         )
@@ -123,7 +142,8 @@ class _Normalise(torch.autograd.Function):
         ctx.reduction.total(sums)
         count = ctx.reduction.size * x.numel() // x.shape[1]
         scale = torch.rsqrt(var + ctx.eps)
-        # Ioffe & Szegedy (2015), section 3: dx = weight / sigma (dy - mean(dy) - xhat mean(dy xhat)), means over all workers
+        # Ioffe & Szegedy (2015), section 3: dx = weight / sigma (dy - mean(dy) - xhat mean(dy
+        # xhat)), means over all workers
         slope = -weight * scale * scale * sums[0] / count
         shift = -weight * scale * sums[1] / count - slope * mean
         shape = (1, -1, 1, 1)

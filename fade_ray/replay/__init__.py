@@ -1,1 +1,3 @@
-"""Searchers without training: tables of a benchmark answer their trials, in seconds for hundreds of seeds."""
+"""Searchers without training: tables of a benchmark answer their trials, in seconds for hundreds of
+seeds.
+"""

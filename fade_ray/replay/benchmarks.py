@@ -1,4 +1,6 @@
-"""Tables of accuracies of whole spaces, whatever the benchmark: which training a search sees, and which ones it is reported with."""
+"""Tables of accuracies of whole spaces, whatever the benchmark: which training a search sees, and
+which ones it is reported with.
+"""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -56,14 +58,16 @@ class Benchmark:
 
 
 def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
-    """The benchmark whose columns are in the Parquet file `path`: NAS-Bench-Macro (`arch`) or NAS-Bench-201 (`op_e01`).
+    """The benchmark whose columns are in the Parquet file `path`: NAS-Bench-Macro (`arch`) or
+    NAS-Bench-201 (`op_e01`).
 
     Args:
         path: may begin with ~, the user's home.
         valid: column of NAS-Bench-201 that a search sees.
 
     Raises:
-        InvalidInput: no such table, one with missing columns, or with an architecture missing or twice.
+        InvalidInput: no such table, one with missing columns, or with an architecture missing or
+        twice.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -72,7 +76,9 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
     try:
         columns = set(pq.read_schema(path).names)
     except (OSError, pa.ArrowException) as error:
-        raise InvalidInput(f"--table must be a readable Parquet table, but {path}: {error}") from error
+        raise InvalidInput(
+            f"--table must be a readable Parquet table, but {path}: {error}"
+        ) from error
     if "arch" in columns:
         return macro_benchmark(MacroTable.read(path))
     if OPERATIONS[0] in columns:
@@ -84,11 +90,15 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
 
 
 def macro_benchmark(table: MacroTable) -> Benchmark:
-    """NAS-Bench-Macro. It has test accuracies only: a replay with seed s sees training s mod 3 and reports the mean of the other two."""
+    """NAS-Bench-Macro. It has test accuracies only: a replay with seed s sees training s mod 3 and
+    reports the mean of the other two.
+    """
     views = [_macro_view(table.accuracies, seen) for seen in range(SEEDS)]
     blocks: dict[Candidate, int] = {block: i for i, block in enumerate(nasbench_macro.BLOCKS)}
     space = nasbench_macro.space()
-    return Benchmark("NAS-Bench-Macro", space, nasbench_macro.DEPTH, blocks, lambda seed: views[seed % SEEDS])
+    return Benchmark(
+        "NAS-Bench-Macro", space, nasbench_macro.DEPTH, blocks, lambda seed: views[seed % SEEDS]
+    )
 
 
 def _macro_view(accuracies: Array, seen: int) -> View:
@@ -97,10 +107,17 @@ def _macro_view(accuracies: Array, seen: int) -> View:
 
 
 def cell_benchmark(table: Table, valid: str) -> Benchmark:
-    """NAS-Bench-201 on CIFAR-10, as a hyper-architecture of one row: a search sees `valid`, the report is the test accuracy after 200 epochs."""
+    """NAS-Bench-201 on CIFAR-10, as a hyper-architecture of one row: a search sees `valid`, the
+    report is the test accuracy after 200 epochs.
+    """
     remedy = "Use accuracies on the validation images."
     require(valid in VALID, f"valid in {VALID}", remedy, valid=valid)
-    require(len(table) == nasbench201.SIZE, f"{nasbench201.SIZE} rows", "Give the whole table.", rows=len(table))
+    require(
+        len(table) == nasbench201.SIZE,
+        f"{nasbench201.SIZE} rows",
+        "Give the whole table.",
+        rows=len(table),
+    )
     powers = len(nasbench201.OPS) ** np.arange(len(nasbench201.EDGES))
     order = np.argsort(table.codes)
     view = View(table.column(valid)[order] / 100, table.column(TEST)[order] / 100)

@@ -1,4 +1,6 @@
-"""How all figures look: colours for light and dark pages, text sizes, and a figure as files and as part of a page."""
+"""How all figures look: colours for light and dark pages, text sizes, and a figure as files and as
+part of a page.
+"""
 
 import html
 import io
@@ -15,16 +17,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from fade_ray.atomic import write_atomically
+from fade_ray.records.atomic import write_atomically
 
 WIDTH = 10.0
-"""Inches of every figure: 720 SVG units, so that 10 of them, the size of text, are 15 pixels on a page of 1,080."""
+"""Inches of every figure: 720 SVG units, so that 10 of them, the size of text, are 15 pixels on a
+page of 1,080.
+"""
 
 INK, MUTED, GRID, PAPER = "#1c2024", "#59636e", "#dfe3e8", "#ffffff"
 
 SERIES = ("#0072b2", "#d55e00", "#00835f", "#a8478a", "#b07800", "#3d97cf", "#6b4fa0", "#7a4a1e")
-"""Colours for unordered things, after Okabe and Ito, darkened until each stands out from white. They are never the only
-sign: lines carry labels or markers too."""
+"""Colours for unordered things, after Okabe and Ito, darkened until each stands out from white.
+They are never the only sign: lines carry labels or markers too.
+"""
 
 DEPTH = (
     *("#98c3e4", "#80b2da", "#68a0cf", "#528fc4", "#3f7db8"),
@@ -32,7 +37,16 @@ DEPTH = (
 )
 """Colours for rows, light = shallow, dark = deep (FaDE Fig. 4)."""
 
-SERIES_DARK = ("#5cb0ea", "#f58b4a", "#35c79c", "#dd8fc6", "#eab545", "#9bd3f7", "#b49ae6", "#c99468")
+SERIES_DARK = (
+    "#5cb0ea",
+    "#f58b4a",
+    "#35c79c",
+    "#dd8fc6",
+    "#eab545",
+    "#9bd3f7",
+    "#b49ae6",
+    "#c99468",
+)
 DEPTH_DARK = (
     *("#e3f1fb", "#cbe4f6", "#b2d6f1", "#9ac8eb", "#82b9e4"),
     *("#6caadc", "#589ad2", "#478ac7", "#397aba", "#2d6bac"),
@@ -89,7 +103,9 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with the words that go with it: `alt` for those who cannot see it, `caption` for all."""
+    """A figure with the words that go with it: `alt` for those who cannot see it, `caption` for
+    all.
+    """
 
     name: str
     title: str
@@ -165,10 +181,11 @@ def labels_at_end(axis: Axes, labels: Sequence[tuple[float, str, str]], size: fl
 
 
 def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The heights moved as little as needed to stand at least `gap` apart, in order, within [low, high] if they fit.
+    """The heights moved as little as needed to stand at least `gap` apart, in order, within [low,
+    high] if they fit.
 
-    Less its place times the gap, each height may not be below the one before: a monotone least-squares fit, which pools
-    neighbours out of order at their mean; clipping keeps the order.
+    Less its place times the gap, each height may not be below the one before: a monotone
+    least-squares fit, which pools neighbours out of order at their mean; clipping keeps the order.
     """
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     pools: list[tuple[float, int]] = []  # (mean, size)
@@ -178,7 +195,11 @@ def spread(heights: Sequence[float], gap: float, low: float, high: float) -> lis
             other, members = pools.pop()
             mean, size = (mean * size + other * members) / (size + members), size + members
         pools.append((mean, size))
-    fitted = [max(low, min(mean, high - gap * (len(order) - 1))) for mean, size in pools for _ in range(size)]
+    fitted = [
+        max(low, min(mean, high - gap * (len(order) - 1)))
+        for mean, size in pools
+        for _ in range(size)
+    ]
     placed = list(heights)
     for place, (i, height) in enumerate(zip(order, fitted, strict=True)):
         placed[i] = height + place * gap
@@ -190,7 +211,8 @@ def save(picture: Picture, folder: Path) -> str:
     buffer = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": picture.title}
     picture.figure.savefig(buffer, format="svg", metadata=nothing)
-    picture.figure.set_layout_engine("none")  # everything is in its place; laying it out again takes as long as drawing
+    # everything is in its place; laying it out again takes as long as drawing
+    picture.figure.set_layout_engine("none")
     svg = buffer.getvalue()
     replace_file(folder / f"{picture.name}.svg", svg)
     buffer = io.BytesIO()
@@ -205,7 +227,8 @@ def replace_file(path: Path, data: bytes) -> None:
 
 
 def inline(svg: str, name: str, alt: str) -> str:
-    """An SVG file as an element of a page: scaled by it, in its colours, with ids of its own and `alt` for its name.
+    """An SVG file as an element of a page: scaled by it, in its colours, with ids of its own and
+    `alt` for its name.
 
     Needs the custom properties of `dark_colours` only where the page is dark.
     """

@@ -1,4 +1,6 @@
-"""What a finished retraining hands over: the exported network, and proof that the files on disk are what was measured."""
+"""What a finished retraining hands over: the exported network, and proof that the files on disk are
+what was measured.
+"""
 
 from __future__ import annotations
 
@@ -11,32 +13,40 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from fade_ray.export.cells import export_cells
+from fade_ray.export.export_cells import export_cells
 from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.retrain.retrain_images import Images
+from fade_ray.retrain.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement
 from fade_ray.training.cell_loop import Workers, evaluate_cells
 from spaces.errors import InvalidInput
 
-from .images import Images
-from .retrain import Retraining, build_network, weights_path
-
 NAME = "architecture"
 TOLERANCE = 0.002
-"""How far an accuracy may be off on another device, where sums are rounded differently (or two images, where that is more)."""
+"""How far an accuracy may be off on another device, where sums are rounded differently (or two
+images, where that is more).
+"""
 
 
 def trained_network(job: Retraining, images: Images, folder: Path, name: str) -> CellNetwork:
-    """The network with the weights called `name` (last, best, average), in evaluation mode. Raises InvalidInput where these do not exist."""
+    """The network with the weights called `name` (last, best, average), in evaluation mode. Raises
+    InvalidInput where these do not exist.
+    """
     path = weights_path(folder, name)
     if not path.exists():
-        raise InvalidInput(f"Only a finished retraining has weights, but {path} does not exist. Finish it first.")
+        raise InvalidInput(
+            f"Only a finished retraining has weights, but {path} does not exist. Finish it first."
+        )
     network = build_network(job, images)
     network.load_state_dict(load_file(path))
     return network.eval()
 
 
-def deliver(job: Retraining, images: Images, folder: Path, result: Mapping[str, Any], placement: Placement) -> Path:
-    """Export the network to `folder/architectures`, its test accuracy beside it, and compare scores of the files as loaded anew with its own.
+def deliver(
+    job: Retraining, images: Images, folder: Path, result: Mapping[str, Any], placement: Placement
+) -> Path:
+    """Export the network to `folder/architectures`, its test accuracy beside it, and compare scores
+    of the files as loaded anew with its own.
 
     Returns the path of the module. Raises RuntimeError where the two differ.
     """
@@ -59,13 +69,18 @@ def deliver(job: Retraining, images: Images, folder: Path, result: Mapping[str, 
         std=images.std,
         facts=facts,
     )
-    batch = next(images.test(Placement(torch.device("cpu"), None, channels_last=False), Workers(), 8).ordered())[0]
+    batch = next(
+        images.test(
+            Placement(torch.device("cpu"), None, channels_last=False), Workers(), 8
+        ).ordered()
+    )[0]
     check_export(network, path, batch)
     return path
 
 
 def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None:
-    """Whether the module at `path`, loaded anew, gives the scores of `network` on normalised `images`, in double precision.
+    """Whether the module at `path`, loaded anew, gives the scores of `network` on normalised
+    `images`, in double precision.
 
     Raises RuntimeError where it does not.
     """
@@ -80,7 +95,9 @@ def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None
     network.float()
     if not torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6):
         worst = float((ours - theirs).abs().max())
-        raise RuntimeError(f"the exported network {path} differs from the trained one by up to {worst:g} in its scores")
+        raise RuntimeError(
+            f"the exported network {path} differs from the trained one by up to {worst:g} in its scores"
+        )
 
 
 def recorded_accuracy(path: Path) -> float:
@@ -89,7 +106,9 @@ def recorded_accuracy(path: Path) -> float:
         return float(file.metadata()["test_accuracy"])
 
 
-def measure(job: Retraining, images: Images, folder: Path, placement: Placement) -> dict[str, tuple[float, float]]:
+def measure(
+    job: Retraining, images: Images, folder: Path, placement: Placement
+) -> dict[str, tuple[float, float]]:
     """Recorded and measured test accuracy of each file of weights in `folder`.
 
     Raises InvalidInput where they differ by more than rounding explains.
@@ -108,5 +127,7 @@ def measure(job: Retraining, images: Images, folder: Path, placement: Placement)
             )
         found[path.stem] = (recorded, accuracy)
     if not found:
-        raise InvalidInput(f"Only a finished retraining can be checked, but {folder / 'weights'} is empty. Finish it.")
+        raise InvalidInput(
+            f"Only a finished retraining can be checked, but {folder / 'weights'} is empty. Finish it."
+        )
     return found

@@ -1,4 +1,6 @@
-"""Where the genotype of a retraining comes from: a run of `fade-ray cells`, a file, or a published name."""
+"""Where the genotype of a retraining comes from: a run of `fade-ray cells`, a file, or a published
+name.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from fade_ray.config import DataConfig, build
+from fade_ray.data.data_config import DataConfig
+from fade_ray.records.json_form import build
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES, load_cells
@@ -16,7 +19,9 @@ from spaces.genotype import GENOTYPES, load_cells
 
 @dataclass(frozen=True)
 class Origin:
-    """A genotype and where it is from. `run`, `trial`: the run directory and the trial that found it; `data`: what that searched on."""
+    """A genotype and where it is from. `run`, `trial`: the run directory and the trial that found
+    it; `data`: what that searched on.
+    """
 
     macro: Macro
     source: str
@@ -28,8 +33,9 @@ class Origin:
 def find_genotype(source: str, trial: str | None = None) -> Origin:
     """The genotype that `source` names.
 
-    A run directory of `fade-ray cells`: that of `trial`, else of the finished trial with the best proxy accuracy. A file: see `load_cells`.
-    A name in `GENOTYPES`. Raises InvalidInput for a search or trial that is not finished, and for what is none of these.
+    A run directory of `fade-ray cells`: that of `trial`, else of the finished trial with the best
+    proxy accuracy. A file: see `load_cells`. A name in `GENOTYPES`. Raises InvalidInput for a
+    search or trial that is not finished, and for what is none of these.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -64,7 +70,9 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
             + (f"Finished are {', '.join(done)}. " if done else "No trial is finished yet. ")
             + f"Name one with --trial, or finish the search with `fade-ray cells --out {folder}`."
         )
-    return Origin(load_cells(path), str(path), folder, chosen, build(DataConfig, config["data"], "data."))
+    return Origin(
+        load_cells(path), str(path), folder, chosen, build(DataConfig, config["data"], "data.")
+    )
 
 
 def _best(folder: Path) -> str:

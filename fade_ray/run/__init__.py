@@ -1,1 +1,3 @@
-"""A run from configuration to report: session, engines (Ray is imported here alone), run directory, progress."""
+"""A run from configuration to report: session, engines (Ray is imported here alone), run directory,
+progress.
+"""

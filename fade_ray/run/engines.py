@@ -5,20 +5,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fade_ray.config import RunConfig
-from fade_ray.job import Job
-from fade_ray.records import FORMAT, Journal, TrialHistory
-
-from .folder import Configuration, RunKind, environment, opened
-from .local import run_local
-from .session import Session
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.run.folder import Configuration, RunKind, environment, opened
+from fade_ray.run.local import run_local
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.session import Session
+from fade_ray.trials.job import Job
 
 D = TypeVar("D")
 H = TypeVar("H", bound=TrialHistory[Any])
 
 
 def _run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> None:
-    from .ray_engine import run_ray  # Ray is imported by those who run on it
+    from fade_ray.run.ray_engine import run_ray  # Ray is imported by those who run on it
 
     run_ray(session, job, data, run, folder)
 
@@ -50,20 +50,31 @@ def interruptible(folder: Path, kind: RunKind[Any]) -> Iterator[None]:
 def recording(
     folder: Path, config: Configuration, kind: RunKind[Any], history: type[H], command: str
 ) -> Iterator[tuple[Journal, H]]:
-    """Open the run directory for this process alone; gives the record to append to and what it said before this start.
+    """Open the run directory for this process alone; gives the record to append to and what it said
+    before this start.
 
-    Raises InvalidInput when the directory is in use, cannot be written, or holds a record that cannot be read.
+    Raises InvalidInput when the directory is in use, cannot be written, or holds a record that
+    cannot be read.
     """
     with opened(folder, config, command, kind), Journal(folder / "records.jsonl") as journal:
         told = history.read(folder / "records.jsonl")
-        journal.append("start", format=FORMAT, resumed=told.started is not None, environment=environment(command))
+        journal.append(
+            "start",
+            format=FORMAT,
+            resumed=told.started is not None,
+            environment=environment(command),
+        )
         yield journal, told
 
 
-def carry_out(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> float | None:
-    """Run the session's trials to the last one and record the end; its watchers are closed in any case.
+def carry_out(
+    session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path
+) -> float | None:
+    """Run the session's trials to the last one and record the end; its watchers are closed in any
+    case.
 
-    Returns the share of the trials' wall time that was spent training, as recorded; None where no trial has run.
+    Returns the share of the trials' wall time that was spent training, as recorded; None where no
+    trial has run.
     """
     try:
         session.begin()

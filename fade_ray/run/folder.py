@@ -14,15 +14,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 
-from fade_ray.atomic import write_atomically
-from fade_ray.config import Config, differences
+from fade_ray.records.atomic import write_atomically
+from fade_ray.records.json_form import differences
+from fade_ray.search.search_config import Config
 from spaces.errors import InvalidInput
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 
 
 class Configuration(Protocol):
-    """What a run directory needs of a configuration, whatever the run is made of: a frozen dataclass with these."""
+    """What a run directory needs of a configuration, whatever the run is made of: a frozen
+    dataclass with these.
+    """
 
     @property
     def out(self) -> str | None: ...
@@ -39,15 +42,19 @@ C = TypeVar("C", bound=Configuration)
 
 @dataclass(frozen=True)
 class RunKind(Generic[C]):
-    """A kind of run: the `fade-ray` command that starts and continues it, and how its configuration is read.
+    """A kind of run: the `fade-ray` command that starts and continues it, and how its configuration
+    is read.
 
-    `read` is the inverse of `to_dict`. The command is kept as "kind" in config.json, but for a search.
+    `read` is the inverse of `to_dict`. The command is kept as "kind" in config.json, but for a
+    search.
     """
 
     command: str
     read: Callable[[Mapping[str, Any]], C]
     grows: Callable[[C, C], bool] = lambda before, now: False
-    """Whether a run of the first configuration may be continued with the second, which only adds to it."""
+    """Whether a run of the first configuration may be continued with the second, which only adds to
+    it.
+    """
     folders: tuple[str, ...] = FOLDERS
     """What is made in a run directory at its start."""
 
@@ -87,13 +94,17 @@ def read_json(path: Path) -> Any:
 
 
 def read_result(folder: Path) -> Mapping[str, Any]:
-    """The result.json of a run; {} before its end. Raises InvalidInput for a file that is not readable JSON."""
+    """The result.json of a run; {} before its end. Raises InvalidInput for a file that is not
+    readable JSON.
+    """
     path = folder / "result.json"
     return read_json(path) if path.exists() else {}
 
 
 def stored_kind(folder: Path) -> str | None:
-    """The command of the run in `folder`; None where there is none. Raises InvalidInput for a config.json that is none."""
+    """The command of the run in `folder`; None where there is none. Raises InvalidInput for a
+    config.json that is none.
+    """
     path = folder / "config.json"
     if not path.exists():
         return None
@@ -102,7 +113,9 @@ def stored_kind(folder: Path) -> str | None:
 
 
 def check_kind(folder: Path, kind: RunKind[Any]) -> bool:
-    """Whether `folder` holds a run of this kind. Raises InvalidInput if it holds one of another kind."""
+    """Whether `folder` holds a run of this kind. Raises InvalidInput if it holds one of another
+    kind.
+    """
     stored = stored_kind(folder)
     if stored not in (None, kind.command):
         raise InvalidInput(
@@ -118,7 +131,9 @@ def stored_config(folder: Path) -> Config | None:
 
 
 def stored(folder: Path, kind: RunKind[C]) -> C | None:
-    """The configuration of the run in `folder`; None where there is none. Raises InvalidInput for one of another kind or version."""
+    """The configuration of the run in `folder`; None where there is none. Raises InvalidInput for
+    one of another kind or version.
+    """
     if not check_kind(folder, kind):
         return None
     path = folder / "config.json"
@@ -133,11 +148,15 @@ def stored(folder: Path, kind: RunKind[C]) -> C | None:
 
 
 def check_same_run(folder: Path, config: C, kind: RunKind[C]) -> bool:
-    """Whether `folder` holds this run already. Raises InvalidInput naming the differences if it holds another one."""
+    """Whether `folder` holds this run already. Raises InvalidInput naming the differences if it
+    holds another one.
+    """
     before = stored(folder, kind)
     if before is None:
         if folder.is_dir() and any(path.suffix in (".jsonl", ".html") for path in folder.iterdir()):
-            raise InvalidInput(f"{folder} holds files of something else. Choose another directory with --out.")
+            raise InvalidInput(
+                f"{folder} holds files of something else. Choose another directory with --out."
+            )
         return False
     changed = differences(config.to_dict(), before.to_dict())
     if changed and kind.grows(before, config):
@@ -152,8 +171,12 @@ def check_same_run(folder: Path, config: C, kind: RunKind[C]) -> bool:
 
 
 @contextmanager
-def opened(folder: Path, config: Configuration, command: str, kind: RunKind[Any] = SEARCH) -> Iterator[None]:
-    """Create or continue the run directory, for this process alone. Raises InvalidInput when it cannot be written or is in use."""
+def opened(
+    folder: Path, config: Configuration, command: str, kind: RunKind[Any] = SEARCH
+) -> Iterator[None]:
+    """Create or continue the run directory, for this process alone. Raises InvalidInput when it
+    cannot be written or is in use.
+    """
     try:
         for name in kind.folders:
             (folder / name).mkdir(parents=True, exist_ok=True)
@@ -173,8 +196,11 @@ def opened(folder: Path, config: Configuration, command: str, kind: RunKind[Any]
             named = {} if kind.command == SEARCH.command else {"kind": kind.command}
             before = read_json(folder / "config.json") if (folder / "config.json").exists() else {}
             write_json(folder / "config.json", named | config.to_dict())
-            # Of the first start, or of the last that asked for more; every start's is in the record.
-            if not (folder / "environment.json").exists() or differences(named | config.to_dict(), before):
+            # Of the first start, or of the last that asked for more; every start's is in the
+            # record.
+            if not (folder / "environment.json").exists() or differences(
+                named | config.to_dict(), before
+            ):
                 write_json(folder / "environment.json", environment(command))
         except OSError as error:
             raise InvalidInput(
@@ -189,7 +215,10 @@ def environment(command: str) -> Mapping[str, Any]:
     """Versions and machine, for the record."""
     import torch
 
-    versions = {name: importlib.metadata.version(name) for name in ("ray", "torch", "torchvision", "numpy", "networkx")}
+    versions = {
+        name: importlib.metadata.version(name)
+        for name in ("ray", "torch", "torchvision", "numpy", "networkx")
+    }
     return {
         "fade_ray": importlib.metadata.version("fade-ray"),
         "python": platform.python_version(),
@@ -204,7 +233,9 @@ def environment(command: str) -> Mapping[str, Any]:
 
 
 def _commit() -> str | None:
-    """The git commit of the source tree that is running, "+changes" where it differs; None outside of one."""
+    """The git commit of the source tree that is running, "+changes" where it differs; None outside
+    of one.
+    """
     here = Path(__file__).resolve().parent
     try:
         answer = subprocess.run(

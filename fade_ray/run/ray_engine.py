@@ -1,4 +1,6 @@
-"""A session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on one yet."""
+"""A session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on
+one yet.
+"""
 
 import importlib.util
 import logging
@@ -10,14 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fade_ray.config import RunConfig
-from fade_ray.job import Job
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.session import Session
+from fade_ray.trials.job import Job
 from spaces.errors import InvalidInput
 
-from .session import Session
-
 D = TypeVar("D")
-WORKER_RESTARTS = 2  # of a trial whose process died, each from its last epoch; then it counts as failed
+# of a trial whose process died, each from its last epoch; then it counts as failed
+WORKER_RESTARTS = 2
 
 QUIET = {
     "RAY_AIR_NEW_OUTPUT": "0",
@@ -26,7 +28,8 @@ QUIET = {
 ALWAYS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the run writes its own records and TensorBoard files
+    # the run writes its own records and TensorBoard files
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run at once: nothing is lost by that
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",  # Tune's own snapshots are not what a run is resumed from
@@ -37,17 +40,17 @@ ALWAYS = {
 def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> None:
     """Carry the session out on Ray Tune.
 
-    Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one with the plans that are not finished.
-    Raises InvalidInput when the cluster has not what a trial asks for.
+    Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one
+    with the plans that are not finished. Raises InvalidInput when the cluster has not what a trial
+    asks for.
     """
     for name, value in (ALWAYS if run.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
     with ray_cluster(run) as ray:
         from ray import tune
 
+        from fade_ray.run.ray_trial import FadeTrial, KeepActors
         from searchers.tune import TuneSearcher
-
-        from .ray_trial import FadeTrial, KeepActors
 
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         gpus = gpus_per_trial(run, nodes)
@@ -74,7 +77,9 @@ def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder:
                 storage_path=str(experiments.resolve()),
                 verbose=2 if run.verbose else 0,
                 failure_config=tune.FailureConfig(max_failures=WORKER_RESTARTS),
-                checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                checkpoint_config=tune.CheckpointConfig(
+                    checkpoint_frequency=0, checkpoint_at_end=False
+                ),
                 callbacks=[],
             ),
         )
@@ -94,7 +99,9 @@ def _name(trial: Any) -> str:
 
 @contextmanager
 def ray_cluster(run: RunConfig) -> Iterator[Any]:
-    """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine that ends with the run."""
+    """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine
+    that ends with the run.
+    """
     if not run.verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.air"):
             logging.getLogger(name).setLevel(
@@ -131,16 +138,22 @@ def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
     if address == "local":
         os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of our own, on loopback
         if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
-            raise InvalidInput('`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.')
-        ray.init(address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options)
+            raise InvalidInput(
+                '`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.'
+            )
+        ray.init(
+            address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options
+        )
     if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, ended_by)  # Ray puts its own in its place, which ends without a word
+        # Ray puts its own in its place, which ends without a word
+        signal.signal(signal.SIGTERM, ended_by)
 
 
 def _started_cluster() -> str:
     """The address of the cluster that `ray start` (or `ray up`) left running here, else "local".
 
-    Not Ray's "auto": that also finds the private cluster of another run on this machine, and would end with it.
+    Not Ray's "auto": that also finds the private cluster of another run on this machine, and would
+    end with it.
     """
     note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     return note.read_text().strip() if note.exists() else "local"
@@ -150,7 +163,8 @@ Nodes = Sequence[Mapping[str, float]]  # the resources of each node
 
 
 def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
-    """What a trial is given: as asked for, else one GPU if the cluster has one and the device allows it.
+    """What a trial is given: as asked for, else one GPU if the cluster has one and the device
+    allows it.
 
     Raises InvalidInput when more is asked for than any node has.
     """
@@ -168,7 +182,9 @@ def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
 
 
 def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
-    """How many trials run at once: as asked for, at most as many as fit. Raises InvalidInput when not even one fits."""
+    """How many trials run at once: as asked for, at most as many as fit. Raises InvalidInput when
+    not even one fits.
+    """
     fitting = sum(_fitting(run, gpus, node) for node in nodes)
     if fitting < 1:
         largest = max((node.get("CPU", 0) for node in nodes), default=0)
@@ -185,7 +201,9 @@ def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
 
 
 def check_storage(ray: Any, folder: Path) -> None:
-    """Every node must see the run directory: checkpoints and weights are written there by the trials."""
+    """Every node must see the run directory: checkpoints and weights are written there by the
+    trials.
+    """
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
         return
@@ -202,9 +220,9 @@ def check_storage(ray: Any, folder: Path) -> None:
     task = ray.remote(num_cpus=0)(sees)
     answers = ray.get(
         [
-            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)).remote(
-                str(probe), folder.name
-            )
+            task.options(
+                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
+            ).remote(str(probe), folder.name)
             for node in nodes
         ],
         timeout=120,
@@ -218,6 +236,8 @@ def check_storage(ray: Any, folder: Path) -> None:
 
 
 def remove_pickles(folder: Path) -> None:
-    """Delete the pickled snapshots of Tune's own resume once a run has ended: ours reads none, and nobody should have to load one."""
+    """Delete the pickled snapshots of Tune's own resume once a run has ended: ours reads none, and
+    nobody should have to load one.
+    """
     for path in (folder / "tune").rglob("*.pkl"):
         path.unlink(missing_ok=True)

@@ -8,11 +8,12 @@ from typing import Any
 from ray import tune
 from ray.tune.schedulers import FIFOScheduler
 
-from fade_ray.job import Event, Job, events
+from fade_ray.trials.job import Event, Job, events
 
 
 class FadeTrial(tune.Trainable):  # type: ignore[misc]
-    """One plan; each `step` is an epoch. Checkpoints are the job's own, so a restarted actor goes on after the last epoch.
+    """One plan; each `step` is an epoch. Checkpoints are the job's own, so a restarted actor goes
+    on after the last epoch.
 
     The data come out of the object store; arrays are not copied.
     """
@@ -22,7 +23,9 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._events: Iterator[Event] = events(self._job, config["proposal"], self._data, self._folder)
+        self._events: Iterator[Event] = events(
+            self._job, config["proposal"], self._data, self._folder
+        )
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)
@@ -42,9 +45,10 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 class KeepActors(FIFOScheduler):  # type: ignore[misc]
     """First come, first served, with `slots` actors kept for the next trials.
 
-    By itself Tune keeps one idle actor. Where several trials end a batch together, the others would be ended and started again for the next
-    one, which costs the import of torch (seconds) each time. The number it keeps is not public in Ray 2.60: where a release names it otherwise,
-    actors are started again, and nothing else changes.
+    By itself Tune keeps one idle actor. Where several trials end a batch together, the others would
+    be ended and started again for the next one, which costs the import of torch (seconds) each
+    time. The number it keeps is not public in Ray 2.60: where a release names it otherwise, actors
+    are started again, and nothing else changes.
     """
 
     def __init__(self, slots: int) -> None:
@@ -52,7 +56,9 @@ class KeepActors(FIFOScheduler):  # type: ignore[misc]
         self._left = slots
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        keep_one_more = getattr(getattr(tune_controller, "_actor_cache", None), "increase_max", None)
+        keep_one_more = getattr(
+            getattr(tune_controller, "_actor_cache", None), "increase_max", None
+        )
         if keep_one_more is not None and self._left > 0:
             keep_one_more(trial.placement_group_factory)
             self._left -= 1

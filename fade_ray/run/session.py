@@ -1,14 +1,14 @@
-"""A run in progress: the searcher, the append-only record that is the truth about it, and those who watch."""
+"""A run in progress: the searcher, the append-only record that is the truth about it, and those who
+watch.
+"""
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from fade_ray.compare.history import EnteredHistory
-from fade_ray.records import History, Journal, TrialHistory, wording
-from searchers import AskTell, Outcome, Proposal
-from searchers.contest import Contest, Entered
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import Journal, wording
+from searchers import Outcome
 from searchers.grid import Asks, Plan
 from spaces.errors import InvalidInput
 
@@ -17,7 +17,8 @@ P = TypeVar("P", bound=Plan)
 
 
 class Watcher:
-    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks at what it cares for.
+    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks
+    at what it cares for.
 
     A `proposal` is a plan of the kind that the run is made of: in an outer search a `Proposal`.
     """
@@ -42,19 +43,31 @@ class Watcher:
 
 
 class Session(Generic[P]):
-    """`ask`, `observe` and `tell` for an engine; every event is on disk before the searcher acts on it.
+    """`ask`, `observe` and `tell` for an engine; every event is on disk before the searcher acts on
+    it.
 
-    A session over the record of an interrupted run first replays it: the searcher is deterministic, so asking it again and telling it what
-    is recorded restores its state, and the plans without an outcome are handed out again under the same ids and seeds.
+    A session over the record of an interrupted run first replays it: the searcher is deterministic,
+    so asking it again and telling it what is recorded restores its state, and the plans without an
+    outcome are handed out again under the same ids and seeds.
     """
 
     def __init__(
-        self, searcher: Asks[P], journal: Journal, history: TrialHistory[P], watchers: Sequence[Watcher] = ()
+        self,
+        searcher: Asks[P],
+        journal: Journal,
+        history: TrialHistory[P],
+        watchers: Sequence[Watcher] = (),
     ) -> None:
-        self.searcher, self.journal, self.history, self.watchers = searcher, journal, history, watchers
+        self.searcher, self.journal, self.history, self.watchers = (
+            searcher,
+            journal,
+            history,
+            watchers,
+        )
         self._running: dict[str, tuple[P, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
-        self._seen: dict[str, dict[int, Mapping[str, Any]]] = {}  # plan id -> epoch -> metrics, earlier sessions' too
+        # plan id -> epoch -> metrics, earlier sessions' too
+        self._seen: dict[str, dict[int, Mapping[str, Any]]] = {}
         self._warned = {wording(message) for _, message in history.warnings}
         self.broken: InvalidInput | None = None
         self.training_seconds = 0.0
@@ -90,7 +103,7 @@ class Session(Generic[P]):
         return None
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
-        """Take one event of a running trial, as `fade_ray.job.events` yields them."""
+        """Take one event of a running trial, as `fade_ray.trials.job.events` yields them."""
         plan, _ = self._running[id]
         if "abort" in event:
             self.broken = InvalidInput(event["abort"])
@@ -151,75 +164,14 @@ class Session(Generic[P]):
 
     @property
     def training_share(self) -> float | None:
-        """Share of the wall time of this session's finished trials that was spent training; None without one."""
+        """Share of the wall time of this session's finished trials that was spent training; None
+        without one.
+        """
         return self.training_seconds / self.wall_seconds if self.wall_seconds else None
-
-
-class SearchSession(Session[Proposal]):
-    """The session of an outer search, which records the anchors after each of the `iterations` that move them."""
-
-    searcher: AskTell
-    history: History
-
-    def __init__(
-        self,
-        searcher: AskTell,
-        journal: Journal,
-        history: History,
-        watchers: Sequence[Watcher] = (),
-        *,
-        iterations: int,
-    ) -> None:
-        super().__init__(searcher, journal, history, watchers)
-        self.iterations = iterations  # what follows evaluates and retrains
-
-    def begin(self) -> None:
-        if 0 not in self.history.anchors:
-            self._anchors(0)
-
-    def _tell(self, id: str, outcome: Outcome) -> None:
-        before = self.searcher.iteration
-        super()._tell(id, outcome)
-        if before <= self.iterations and (self.searcher.iteration != before or self.searcher.done):
-            self._anchors(before)
-
-    def _anchors(self, iteration: int) -> None:
-        if iteration not in self.history.anchors:
-            self._record("iteration", iteration=iteration, anchors=self.searcher.anchors)
-        self._show("iteration", iteration, self.searcher.anchors)
-
-
-class ContestSession(Session[Entered]):
-    """The session of a comparison. A trial that failed has no cost of its own: it is recorded with its price, or where only a trial can tell
-    with its wall time in seconds, so that the record says what the budget was spent on and a search all of whose trials fail comes to an end.
-    The end of each search is recorded when it comes: those that are over count, even if the run is stopped before the others are.
-    """
-
-    searcher: Contest
-    history: EnteredHistory
-
-    def begin(self) -> None:
-        super().begin()
-        self._note_ends()
-
-    def tell(self, id: str, outcome: Outcome) -> None:
-        if outcome.cost is None:
-            entered, started = self._running[id]
-            price = self.searcher.price(entered.entry, entered.proposal)
-            outcome = replace(outcome, cost=time.monotonic() - started if price is None else price)
-        super().tell(id, outcome)
-
-    def _tell(self, id: str, outcome: Outcome) -> None:
-        super()._tell(id, outcome)
-        self._note_ends()
-
-    def _note_ends(self) -> None:
-        for name in self.searcher.entries:
-            if name not in self.history.over and self.searcher.over(name):
-                self.history.over.add(name)
-                self._record("over", entry=name)
 
 
 def _cost(epochs: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
     """The sums over epochs; {} of none."""
-    return {name: sum(metrics.get(name) or 0 for metrics in epochs.values()) for name in COSTS if epochs}
+    return {
+        name: sum(metrics.get(name) or 0 for metrics in epochs.values()) for name in COSTS if epochs
+    }

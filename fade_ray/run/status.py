@@ -5,15 +5,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fade_ray.compare.history import EnteredHistory
-from fade_ray.compare.traces import complete
-from fade_ray.records import History, TrialHistory, read_events, wording
+from fade_ray.cells.cell_history import CELLS, CellHistory
+from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.compare.record_traces import complete
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import read_events, wording
+from fade_ray.replay.replay_run import REPLAY, recorded
+from fade_ray.run.folder import SEARCH, read_json, read_result, stored, stored_kind
+from fade_ray.run.progress import clock
+from fade_ray.search.search_history import History
 from spaces.errors import InvalidInput
-
-from .cell_history import CELLS, CellHistory
-from .folder import SEARCH, read_json, read_result, stored, stored_kind
-from .progress import clock
-from .replay import REPLAY, recorded
 
 
 class Standing(NamedTuple):
@@ -34,14 +35,24 @@ def _search(folder: Path, config: Mapping[str, Any]) -> Standing:
     return Standing(
         history,
         f"iteration {reached} of {outer['iterations']}, {outer['searcher']} search on {config['data']['data']}",
-        "-" if history.best is None else f"{history.best.accuracy:.4f} (evaluation {history.best.id})",
-        lambda result: f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}",
+        "-"
+        if history.best is None
+        else f"{history.best.accuracy:.4f} (evaluation {history.best.id})",
+        lambda result: (
+            f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}"
+        ),
     )
 
 
 def _best(history: TrialHistory[Any]) -> tuple[str, float] | None:
-    """(id, accuracy) of the trial of highest accuracy, the first to end of equal ones; None without any."""
-    scored = [(id, outcome.accuracy) for id, outcome in history.outcomes.items() if outcome.accuracy is not None]
+    """(id, accuracy) of the trial of highest accuracy, the first to end of equal ones; None without
+    any.
+    """
+    scored = [
+        (id, outcome.accuracy)
+        for id, outcome in history.outcomes.items()
+        if outcome.accuracy is not None
+    ]
     return max(scored, key=lambda one: one[1], default=None)
 
 
@@ -53,7 +64,9 @@ def _cells(folder: Path, config: Mapping[str, Any]) -> Standing:
     return Standing(
         history,
         f"{len(history.outcomes)} of {total} cell searches on {config['data']['data']}",
-        "-" if best is None else f"proxy accuracy {best[1]:.4f} ({history.proposals[best[0]].kind}, trial {best[0]})",
+        "-"
+        if best is None
+        else f"proxy accuracy {best[1]:.4f} ({history.proposals[best[0]].kind}, trial {best[0]})",
         lambda result: f"{folder / 'cells.json'}",
     )
 
@@ -64,7 +77,8 @@ def _compare(folder: Path, config: Mapping[str, Any]) -> Standing:
     searches = len(contest["searchers"]) * len(contest["seeds"])
     entries = {entered.entry for entered in history.proposals.values()}
     each = [sum(history.outcomes[id].cost or 0.0 for id in history.of(entry)) for entry in entries]
-    spent = sum(min(budget["budget"], cost) for cost in each)  # in seconds a search ends a little beyond
+    # in seconds a search ends a little beyond
+    spent = sum(min(budget["budget"], cost) for cost in each)
     over = len(complete(history, read_result(folder)))
     best = _best(history)
     return Standing(
@@ -107,7 +121,11 @@ def _retraining(folder: Path) -> str:
     last = epochs[-1]["metrics"] if epochs else {}
     lines = [
         f"{folder}: {'finished' if finished else 'not finished'}, epoch {done} of {config['train']['epochs']} on {config['data']['data']}",
-        *([f"  test       {last['test_accuracy']:.4f} after it"] if last.get("test_accuracy") is not None else []),
+        *(
+            [f"  test       {last['test_accuracy']:.4f} after it"]
+            if last.get("test_accuracy") is not None
+            else []
+        ),
         f"  last event {events[-1]['time'] if events else '-'}{_age(events[-1]['time'] if events else None)}",
         *([] if finished else [f"  continue   fade-ray retrain --out {folder}"]),
     ]
@@ -122,7 +140,9 @@ def _replay(folder: Path) -> str:
     if result:
         return f"{folder}: finished, a replay on {result['benchmark']}\n  report     {folder / 'report.html'}"
     jobs, done = config.jobs(), recorded(folder)
-    reached = f"{sum(job in done for job in jobs)} of {len(jobs)} searches of a replay on {config.table}"
+    reached = (
+        f"{sum(job in done for job in jobs)} of {len(jobs)} searches of a replay on {config.table}"
+    )
     return f"{folder}: not finished, {reached}\n  continue   fade-ray replay --out {folder}"
 
 
@@ -148,7 +168,10 @@ def status(folder: Path) -> str:
         f"  cost       {cost.images:,} training images, {cost.multiply_adds:.3g} multiply-adds, {clock(cost.seconds)} training",
         f"  last event {history.last or '-'}{_age(history.last)}",
     ]
-    lines += [f"  warning    {message}" for message in {wording(m): m for _, m in history.warnings}.values()]
+    lines += [
+        f"  warning    {message}"
+        for message in {wording(m): m for _, m in history.warnings}.values()
+    ]
     if finished:
         lines.append(f"  result     {result(read_json(folder / 'result.json'))}")
         lines.append(f"  report     {folder / 'report.html'}")

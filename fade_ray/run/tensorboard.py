@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fade_ray.run.session import Watcher
 from searchers import Outcome, Proposal
-
-from .session import Watcher
 
 SCALARS = {
     "loss": "loss/weights",
@@ -19,7 +18,9 @@ SCALARS = {
 
 
 class TensorBoard(Watcher):
-    """A `Watcher` that writes losses, accuracies, architecture weights, entropy, images/s and peak memory per epoch."""
+    """A `Watcher` that writes losses, accuracies, architecture weights, entropy, images/s and peak
+    memory per epoch.
+    """
 
     def __init__(self, folder: Path) -> None:
         from tensorboardX import SummaryWriter

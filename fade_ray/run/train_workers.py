@@ -10,27 +10,30 @@ from typing import Any
 
 import torch
 
-from fade_ray.job import Event, write_output
-from fade_ray.records import Journal, read_events
-from fade_ray.retrain import Retraining, retrain
-from fade_ray.retrain.images import open_images
+from fade_ray.records.journal import Journal, read_events
+from fade_ray.retrain import Retraining
+from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.parallel import data_parallel, process_workers
+from fade_ray.retrain.retrain_images import open_images
+from fade_ray.run.folder import read_json
+from fade_ray.run.ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
 from fade_ray.training import TrainingFailed, place
+from fade_ray.trials.job import Event, write_output
 from spaces.errors import InvalidInput
-
-from .folder import read_json
-from .ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
 
 RESULT, FAILURE = "trained.json", "failed.json"
 POLL = 1.0  # seconds between looks at the records, for the display alone
 EXPECTED = {"InvalidInput": InvalidInput, "TrainingFailed": TrainingFailed}
 
 
-def train_on_workers(job: Retraining, folder: Path, tell: Callable[[Event], None]) -> dict[str, Any]:
+def train_on_workers(
+    job: Retraining, folder: Path, tell: Callable[[Event], None]
+) -> dict[str, Any]:
     """Carry `job` out on `workers` of a Ray cluster; returns what goes into result.json.
 
-    The first worker writes checkpoints, weights and records into `folder`; `tell` is shown what it records. A group that loses a worker starts
-    again from its last epoch. Raises InvalidInput and TrainingFailed as `retrain`, and InvalidInput when the cluster has not what is asked for.
+    The first worker writes checkpoints, weights and records into `folder`; `tell` is shown what it
+    records. A group that loses a worker starts again from its last epoch. Raises InvalidInput and
+    TrainingFailed as `retrain`, and InvalidInput when the cluster has not what is asked for.
     """
     options = job.config.workers
     for name, value in (ALWAYS if options.verbose else ALWAYS | QUIET).items():
@@ -64,7 +67,9 @@ def _fit(job: Retraining, folder: Path, use_gpu: bool) -> None:
     trainer = TorchTrainer(
         work,
         train_loop_config={"job": job.to_dict(), "folder": str(folder)},
-        scaling_config=ScalingConfig(num_workers=options.workers, use_gpu=use_gpu, resources_per_worker=resources),
+        scaling_config=ScalingConfig(
+            num_workers=options.workers, use_gpu=use_gpu, resources_per_worker=resources
+        ),
         run_config=RunConfig(name="workers", storage_path=str(folder / "tune")),
     )
     trainer.fit()
@@ -81,7 +86,9 @@ def work(settings: dict[str, Any]) -> None:
     told = retrain_events(job, folder) if workers.rank == 0 else None
     try:
         wrap = data_parallel(workers, placement.device)
-        for event in retrain(job, open_images(job.config), folder, placement, workers=workers, wrap=wrap):
+        for event in retrain(
+            job, open_images(job.config), folder, placement, workers=workers, wrap=wrap
+        ):
             if told is not None:
                 told(event)
     except (InvalidInput, TrainingFailed) as error:
@@ -91,9 +98,15 @@ def work(settings: dict[str, Any]) -> None:
 
 
 def retrain_events(job: Retraining, folder: Path) -> Callable[[Event], None]:
-    """Puts the events of a retraining where they belong: epochs, each once, into the record, the result into a file for the driver."""
+    """Puts the events of a retraining where they belong: epochs, each once, into the record, the
+    result into a file for the driver.
+    """
     path = folder / "records.jsonl"
-    known = {event["epoch"] for event in read_events(path) if event["event"] == "epoch"} if path.exists() else set()
+    known = (
+        {event["epoch"] for event in read_events(path) if event["event"] == "epoch"}
+        if path.exists()
+        else set()
+    )
     journal = Journal(path)
 
     def tell(event: Event) -> None:
@@ -114,18 +127,26 @@ def _raise_expected(folder: Path, error: Exception) -> None:
 
 
 def _lost_a_worker(error: Exception) -> bool:
-    """Whether a worker's process died, rather than said what is wrong: Ray has no public class for that."""
+    """Whether a worker's process died, rather than said what is wrong: Ray has no public class for
+    that.
+    """
     failures = getattr(error, "worker_failures", {}).values()
     return any(type(failure).__name__.startswith("WorkerHealthCheck") for failure in failures)
 
 
 def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
-    """Whether each worker gets a GPU: where the cluster has any and the device allows it. Raises InvalidInput for a device it cannot have."""
+    """Whether each worker gets a GPU: where the cluster has any and the device allows it. Raises
+    InvalidInput for a device it cannot have.
+    """
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
-        raise InvalidInput(f"Several workers run on the CPU or on CUDA GPUs, but got {device=}. Use `--device auto`.")
+        raise InvalidInput(
+            f"Several workers run on the CPU or on CUDA GPUs, but got {device=}. Use `--device auto`."
+        )
     available = any(node.get("GPU", 0) >= 1 for node in nodes)
     if device.startswith("cuda") and not available:
-        raise InvalidInput(f"{device=} was asked for, but no node of the Ray cluster has a GPU. Use `--device cpu`.")
+        raise InvalidInput(
+            f"{device=} was asked for, but no node of the Ray cluster has a GPU. Use `--device cpu`."
+        )
     return available and device != "cpu"
 
 
@@ -134,7 +155,10 @@ def _check_room(job: Retraining, nodes: list[dict[str, float]], use_gpu: bool) -
     options = job.config.workers
     cpus = options.cpus_per_worker or 1
     room = sum(
-        min(int(node.get("CPU", 0) // cpus), int(node.get("GPU", 0)) if use_gpu else options.workers) for node in nodes
+        min(
+            int(node.get("CPU", 0) // cpus), int(node.get("GPU", 0)) if use_gpu else options.workers
+        )
+        for node in nodes
     )
     if room < options.workers:
         raise InvalidInput(

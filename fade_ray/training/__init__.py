@@ -1,9 +1,9 @@
 """Training of network weights and architecture logits."""
 
-from .architecture import Architecture, TrainingFailed
-from .config import ArchitectureConfig, TrainConfig
-from .device import Placement, place
-from .loop import Training, evaluate
+from fade_ray.training.architecture import Architecture, TrainingFailed
+from fade_ray.training.device import Placement, place
+from fade_ray.training.loop import Training, evaluate
+from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
 
 __all__ = [
     "Architecture",

@@ -1,4 +1,6 @@
-"""The architecture side of a bilevel training: logits, their optimiser, their gradient and what is drawn from them."""
+"""The architecture side of a bilevel training: logits, their optimiser, their gradient and what is
+drawn from them.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,10 +11,9 @@ from torch import Tensor
 from fade_ray.data import Batches
 from fade_ray.nn import Chain, architecture_weights, initial_logits
 from fade_ray.nn.relaxations import draw_path
-
-from .config import ArchitectureConfig
-from .estimators import DRAWS, ESTIMATORS, Batch, Estimate
-from .penalties import PENALTIES, scaled
+from fade_ray.training.estimators import DRAWS, ESTIMATORS, Batch, Estimate
+from fade_ray.training.penalties import PENALTIES, scaled
+from fade_ray.training.train_config import ArchitectureConfig
 
 
 class TrainingFailed(RuntimeError):
@@ -20,9 +21,11 @@ class TrainingFailed(RuntimeError):
 
 
 class Architecture:
-    """Logits alpha' [d, w] of a hyper-architecture under training, kept on the host: they decide which module runs next.
+    """Logits alpha' [d, w] of a hyper-architecture under training, kept on the host: they decide
+    which module runs next.
 
-    `w` is the largest number of distinct candidates of a row; `mask` [d, w] marks the places that hold one.
+    `w` is the largest number of distinct candidates of a row; `mask` [d, w] marks the places that
+    hold one.
     """
 
     def __init__(
@@ -39,7 +42,9 @@ class Architecture:
         self.logits = initial_logits(self.mask, config.logit_std, generator)
         self.start = self.logits.clone()
         self.optimizer = torch.optim.Adam(
-            [self.logits], lr=config.architecture_learning_rate, weight_decay=config.architecture_weight_decay
+            [self.logits],
+            lr=config.architecture_learning_rate,
+            weight_decay=config.architecture_weight_decay,
         )
 
     @property
@@ -69,7 +74,9 @@ class Architecture:
         t = min(1.0, epoch / max(1, self.epochs - 1))
         penalty = scaled(PENALTIES[self.config.penalty], self.config.penalty_scale, t)
         estimator = ESTIMATORS[self.config.estimator]
-        estimate = estimator(network, batch, self.logits, self.mask, penalty, self.config, self.generator)
+        estimate = estimator(
+            network, batch, self.logits, self.mask, penalty, self.config, self.generator
+        )
         if not estimate.grad.isfinite().all():
             raise TrainingFailed(
                 f"the loss of the architecture step became {float(estimate.loss)} in epoch {epoch + 1} of {self.epochs}; "

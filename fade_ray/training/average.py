@@ -11,14 +11,18 @@ from torch import nn
 
 
 class Average:
-    """Average over the steps of all weights and BatchNorm statistics of `network`: value <- d value + (1 - d) network.
+    """Average over the steps of all weights and BatchNorm statistics of `network`: value <- d value
+    + (1 - d) network.
 
-    d is `decay`, but at step t at most (1 + t) / (10 + t), so that the random start is forgotten soon (as TensorFlow's average does).
+    d is `decay`, but at step t at most (1 + t) / (10 + t), so that the random start is forgotten
+    soon (as TensorFlow's average does).
     """
 
     def __init__(self, network: nn.Module, decay: float) -> None:
         self.decay, self.steps = decay, 0
-        self.tensors = [t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point()]
+        self.tensors = [
+            t for t in (*network.parameters(), *network.buffers()) if t.is_floating_point()
+        ]
         self.values = [tensor.detach().clone() for tensor in self.tensors]
 
     @torch.no_grad()

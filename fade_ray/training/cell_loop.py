@@ -1,4 +1,6 @@
-"""Training of a network of cells: a search network with its logits, or a genotype alone. One loop for both."""
+"""Training of a network of cells: a search network with its logits, or a genotype alone. One loop
+for both.
+"""
 
 import math
 import time
@@ -12,13 +14,12 @@ from torch.nn import functional as F
 
 from fade_ray.data import Batches
 from fade_ray.nn.cell_network import CellNetwork, DropPath
-
-from .architecture import TrainingFailed
-from .average import Average
-from .cell_architecture import CellArchitecture
-from .cell_config import CellTrainConfig
-from .device import Placement
-from .updates import UPDATES, Gradients, Unroll
+from fade_ray.training.architecture import TrainingFailed
+from fade_ray.training.average import Average
+from fade_ray.training.cell_architecture import CellArchitecture
+from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training.device import Placement
+from fade_ray.training.updates import UPDATES, Gradients, Unroll
 
 Batch = tuple[Tensor, Tensor]
 
@@ -29,7 +30,9 @@ def _alone(values: Tensor) -> None:
 
 @dataclass(frozen=True)
 class Workers:
-    """This process among those that train one network: each takes its slice of every batch. `total` adds a tensor up over all, in place."""
+    """This process among those that train one network: each takes its slice of every batch. `total`
+    adds a tensor up over all, in place.
+    """
 
     rank: int = 0
     size: int = 1
@@ -63,12 +66,18 @@ class Sums:
 
 
 class CellProblem:
-    """The loss of a batch as a function of network weights and logits: the `Problem` of the updates."""
+    """The loss of a batch as a function of network weights and logits: the `Problem` of the
+    updates.
+    """
 
     def __init__(self, training: "CellTraining") -> None:
         self.training = training
-        self.weights: Sequence[Tensor] = [p for p in training.network.parameters() if p.requires_grad]
-        self.logits: Sequence[Tensor] = [] if training.architecture is None else training.architecture.leaves
+        self.weights: Sequence[Tensor] = [
+            p for p in training.network.parameters() if p.requires_grad
+        ]
+        self.logits: Sequence[Tensor] = (
+            [] if training.architecture is None else training.architecture.leaves
+        )
         drawn = [training.generators["drop_path"]]
         self.generators: Sequence[torch.Generator] = (
             drawn if training.architecture is None else [*drawn, training.architecture.generator]
@@ -77,7 +86,9 @@ class CellProblem:
         self.passed = 0  # images in forward passes
 
     def loss(self, batch: Batch) -> Tensor:
-        """Mean cross-entropy, with the auxiliary head's where there is one; `on(batch)` gives the last loss and scores of a batch."""
+        """Mean cross-entropy, with the auxiliary head's where there is one; `on(batch)` gives the
+        last loss and scores of a batch.
+        """
         images, labels = batch
         config, architecture = self.training.config, self.training.architecture
         with self.training.placement.precision():
@@ -99,12 +110,15 @@ class CellProblem:
 
 
 class CellTraining:
-    """Trains `network` on `batches` by SGD, epoch by epoch; with `architecture` its logits too, on `valid` where the update is bilevel.
+    """Trains `network` on `batches` by SGD, epoch by epoch; with `architecture` its logits too, on
+    `valid` where the update is bilevel.
 
-    Each step: first the logits, by the architecture's update, then the weights on the same training batch; the joint update takes both
-    gradients from one backward pass. All randomness comes from generators seeded by `seed` and kept in the state: a training restored after
-    an epoch goes on with the same bits on the CPU. `wrap`: what is called instead of the network (data parallel), `workers`: this process
-    among those that share every batch; `batches` then gives its share alone (`SharedBatches`), and `batch_size` is that of the whole batch.
+    Each step: first the logits, by the architecture's update, then the weights on the same training
+    batch; the joint update takes both gradients from one backward pass. All randomness comes from
+    generators seeded by `seed` and kept in the state: a training restored after an epoch goes on
+    with the same bits on the CPU. `wrap`: what is called instead of the network (data parallel),
+    `workers`: this process among those that share every batch; `batches` then gives its share alone
+    (`SharedBatches`), and `batch_size` is that of the whole batch.
     """
 
     def __init__(
@@ -120,10 +134,17 @@ class CellTraining:
         wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
         workers: Workers = Workers(),
     ) -> None:
-        self.network, self.batches, self.config, self.placement = network, batches, config, placement
+        self.network, self.batches, self.config, self.placement = (
+            network,
+            batches,
+            config,
+            placement,
+        )
         self.architecture, self.valid, self.workers = architecture, valid, workers
         names = ("weights", "valid", "drop_path")
-        self.generators = {n: torch.Generator().manual_seed(seed * len(names) + i) for i, n in enumerate(names)}
+        self.generators = {
+            n: torch.Generator().manual_seed(seed * len(names) + i) for i, n in enumerate(names)
+        }
         network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
         self.module = wrap(network)
         self.epoch = 0
@@ -136,7 +157,9 @@ class CellTraining:
             weight_decay=config.weight_decay,
             fused=placement.device.type in ("cpu", "cuda"),
         )
-        if config.momentum:  # zeros are what it starts from; torch's fused step cannot mix weights with and without a buffer (sampled operations)
+        # zeros are what it starts from; torch's fused step cannot mix weights with and without a
+        # buffer (sampled operations)
+        if config.momentum:
             for weight in self.problem.weights:
                 self.optimizer.state[weight]["momentum_buffer"] = torch.zeros_like(weight)
         self.average = Average(network, config.ema) if config.ema else None
@@ -154,10 +177,11 @@ class CellTraining:
         return DropPath(rate, self.generators["drop_path"], whole)
 
     def run_epoch(self) -> dict[str, Any]:
-        """Train one epoch and return its metrics: loss, accuracy, learning_rate, seconds, images, images_per_second, multiply_adds,
-        peak_memory_mib; with logits also architecture_loss.
+        """Train one epoch and return its metrics: loss, accuracy, learning_rate, seconds, images,
+        images_per_second, multiply_adds, peak_memory_mib; with logits also architecture_loss.
 
-        multiply_adds counts every forward pass of the updates three times, for its backward passes, with all allowed operations: an upper bound.
+        multiply_adds counts every forward pass of the updates three times, for its backward passes,
+        with all allowed operations: an upper bound.
 
         Raises TrainingFailed when a loss is not finite.
         """
@@ -181,7 +205,9 @@ class CellTraining:
             if found is None or found.weights is None:
                 self.problem.loss(train).backward()  # type: ignore[no-untyped-call]
                 images += len(train[1])
-            else:  # joint; or a forward difference, whose last pass over the training images was a small step aside
+            # joint; or a forward difference, whose last pass over the training images was a small
+            # step aside
+            else:
                 for weight, gradient in zip(self.problem.weights, found.weights, strict=True):
                     weight.grad = gradient
             sums.add(*self.problem.on(train), train[1])
@@ -196,7 +222,10 @@ class CellTraining:
             "seconds": seconds,
             "images": images,
             "images_per_second": images / seconds,
-            "multiply_adds": 3 * self.problem.passed * self.workers.size * self.network.multiply_adds("conv+fc"),
+            "multiply_adds": 3
+            * self.problem.passed
+            * self.workers.size
+            * self.network.multiply_adds("conv+fc"),
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
@@ -207,7 +236,9 @@ class CellTraining:
         return zip(ours, self.valid.cycle(self.generators["valid"]), strict=False)
 
     def _moves(self) -> bool:
-        return self.architecture is not None and self.architecture.moves(self.epoch, self.config.epochs)
+        return self.architecture is not None and self.architecture.moves(
+            self.epoch, self.config.epochs
+        )
 
     def _architecture_step(self, train: Batch, valid: Batch | None) -> Gradients | None:
         architecture = self.architecture
@@ -225,7 +256,10 @@ class CellTraining:
             self.optimizer.param_groups[0]["lr"],
             self.config.momentum,
             self.config.weight_decay,
-            [state[w]["momentum_buffer"] if self.config.momentum else None for w in self.problem.weights],
+            [
+                state[w]["momentum_buffer"] if self.config.momentum else None
+                for w in self.problem.weights
+            ],
         )
 
     def _weight_step(self) -> None:
@@ -257,7 +291,9 @@ class CellTraining:
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
-            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "generators": {
+                name: generator.get_state() for name, generator in self.generators.items()
+            },
             "architecture": None if self.architecture is None else self.architecture.state_dict(),
         }
 
@@ -282,10 +318,11 @@ def evaluate_cells(
     train_mode: bool = False,
     workers: Workers = Workers(),
 ) -> tuple[float, float]:
-    """Mean loss and accuracy on all of `batches`, in order and without augmentation; the network's mode is left as it was.
+    """Mean loss and accuracy on all of `batches`, in order and without augmentation; the network's
+    mode is left as it was.
 
-    `weights`: kind -> EdgeWeights of a search network. `workers`: those that share the images, each calling this.
-    Raises TrainingFailed when the loss is not finite.
+    `weights`: kind -> EdgeWeights of a search network. `workers`: those that share the images, each
+    calling this. Raises TrainingFailed when the loss is not finite.
     """
     mode = network.training
     network.train(train_mode)

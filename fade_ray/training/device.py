@@ -1,4 +1,6 @@
-"""Where a training runs: device, precision, memory layout, threads. The CUDA and MPS lines have not run on such a device yet."""
+"""Where a training runs: device, precision, memory layout, threads. The CUDA and MPS lines have not
+run on such a device yet.
+"""
 
 import resource
 import sys
@@ -14,7 +16,9 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Placement:
-    """A device with the way it is used: channels-last memory, and a lower precision for matrix products where there is one."""
+    """A device with the way it is used: channels-last memory, and a lower precision for matrix
+    products where there is one.
+    """
 
     device: torch.device
     autocast: torch.dtype | None = None
@@ -38,8 +42,9 @@ class Placement:
             torch.mps.synchronize()
 
     def peak_memory(self) -> float:
-        """MiB: on CUDA the trial's peak of allocated device memory; elsewhere the peak of the process's resident memory so far, shared data
-        and earlier trials of the same actor included."""
+        """MiB: on CUDA the trial's peak of allocated device memory; elsewhere the peak of the
+        process's resident memory so far, shared data and earlier trials of the same actor included.
+        """
         if self.device.type == "cuda":
             return torch.cuda.max_memory_allocated(self.device) / 2**20
         unit = 2**20 if sys.platform == "darwin" else 2**10
@@ -47,20 +52,31 @@ class Placement:
 
 
 def place(device: str = "auto", precision: str = "auto") -> Placement:
-    """Choose the device by name; "auto" takes CUDA, then MPS, then the CPU. Channels-last on CUDA and on the CPU, where it wins too.
+    """Choose the device by name; "auto" takes CUDA, then MPS, then the CPU. Channels-last on CUDA
+    and on the CPU, where it wins too.
 
     Raises InvalidInput for an unknown name and for a device that this machine does not have.
     """
     if device not in DEVICES and not device.startswith("cuda:"):
-        raise InvalidInput(f"`device` must be one of {', '.join(DEVICES)} or cuda:<index>, but got {device=}.")
+        raise InvalidInput(
+            f"`device` must be one of {', '.join(DEVICES)} or cuda:<index>, but got {device=}."
+        )
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        device = (
+            "cuda"
+            if torch.cuda.is_available()
+            else "mps"
+            if torch.backends.mps.is_available()
+            else "cpu"
+        )
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise InvalidInput(
             f"{device=} was asked for, but PyTorch sees no CUDA GPU here. Use `--device auto` or `--device cpu`."
         )
     if device == "mps" and not torch.backends.mps.is_available():
-        raise InvalidInput("device='mps' was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`.")
+        raise InvalidInput(
+            "device='mps' was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`."
+        )
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
@@ -69,7 +85,9 @@ def place(device: str = "auto", precision: str = "auto") -> Placement:
         ) from error
     if chosen.type == "cuda":
         if (chosen.index or 0) >= torch.cuda.device_count():
-            raise InvalidInput(f"{device=} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs here.")
+            raise InvalidInput(
+                f"{device=} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs here."
+            )
         torch.cuda.reset_peak_memory_stats(chosen)
     return Placement(chosen, _autocast(chosen, precision), channels_last=chosen.type != "mps")
 

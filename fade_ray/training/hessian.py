@@ -1,6 +1,7 @@
 """Dominant eigenvalue of the Hessian of a loss in the architecture logits.
 
-Where that of the validation loss grows, DARTS is about to collapse (Zela et al. 2020, cited by Amended-DARTS).
+Where that of the validation loss grows, DARTS is about to collapse (Zela et al. 2020, cited by
+Amended-DARTS).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -11,16 +12,16 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from fade_ray.training.updates import Problem, asking, generator_states, gradients, rewind
 from spaces.errors import require
-
-from .updates import Problem, asking, generator_states, gradients, rewind
 
 Product = Callable[[Tensor], Tensor]  # q [n] -> H q [n]
 
 
 @dataclass(frozen=True)
 class DominantEigenvalue:
-    """`value`: signed, the largest in absolute value; NaN where the loss is not finite. `error` bounds its distance to the nearest eigenvalue.
+    """`value`: signed, the largest in absolute value; NaN where the loss is not finite. `error`
+    bounds its distance to the nearest eigenvalue.
 
     `iterations`: Hessian-vector products that were taken.
     """
@@ -38,29 +39,38 @@ def dominant_eigenvalue(
     tolerance: float = 1e-3,
     product: Literal["exact", "difference"] = "exact",
 ) -> DominantEigenvalue:
-    """Of d^2 L / da^2 [n, n] on one batch, n = number of logits, at the weights and logits as they are.
+    """Of d^2 L / da^2 [n, n] on one batch, n = number of logits, at the weights and logits as they
+    are.
 
-    Power iteration that keeps its vectors (Lanczos, orthogonalised in full): one product per iteration like the plain one, never a worse
-    value from it, and no failure where the largest and the smallest eigenvalue differ in sign only. Ends after `iterations`, or once the
-    error is at most `tolerance` times the value. `generator` (CPU) draws the start.
+    Power iteration that keeps its vectors (Lanczos, orthogonalised in full): one product per
+    iteration like the plain one, never a worse value from it, and no failure where the largest and
+    the smallest eigenvalue differ in sign only. Ends after `iterations`, or once the error is at
+    most `tolerance` times the value. `generator` (CPU) draws the start.
 
-    "exact": products by a second backward through one pass. Needs operations that can be differentiated twice, else torch raises
-    RuntimeError; beware of own autograd functions whose backward is not differentiable itself. "difference": central differences of
-    gradients, two passes per product, for networks of such operations.
-    All passes draw the same noise. Weights, logits and the generators of the problem are left as they were.
+    "exact": products by a second backward through one pass. Needs operations that can be
+    differentiated twice, else torch raises RuntimeError; beware of own autograd functions whose
+    backward is not differentiable itself. "difference": central differences of gradients, two
+    passes per product, for networks of such operations. All passes draw the same noise. Weights,
+    logits and the generators of the problem are left as they were.
     """
     require(iterations >= 1, "iterations >= 1", "Ask for 10 or more.", iterations=iterations)
-    require(product in PRODUCTS, f"product in {tuple(PRODUCTS)}", "Choose one of them.", product=product)
+    require(
+        product in PRODUCTS, f"product in {tuple(PRODUCTS)}", "Choose one of them.", product=product
+    )
     count = sum(logit.numel() for logit in problem.logits)
     states = generator_states(problem)
     try:
         with PRODUCTS[product](problem, batch) as multiply:
-            return _lanczos(multiply, torch.randn(count, generator=generator), min(iterations, count), tolerance)
+            return _lanczos(
+                multiply, torch.randn(count, generator=generator), min(iterations, count), tolerance
+            )
     finally:
         rewind(problem, states)
 
 
-def _lanczos(multiply: Product, start: Tensor, iterations: int, tolerance: float) -> DominantEigenvalue:
+def _lanczos(
+    multiply: Product, start: Tensor, iterations: int, tolerance: float
+) -> DominantEigenvalue:
     """In float64 on the host; the products in their own type and place."""
     vector = start.double() / start.double().norm()
     basis = vector[None]  # [k, n]
@@ -94,14 +104,18 @@ def _exact(problem: Problem, batch: Any) -> Iterator[Product]:
     with asking(problem, logits):
         loss = problem.loss(batch)
         if loss.requires_grad:
-            slope = _flat(torch.autograd.grad(loss, logits, create_graph=True, materialize_grads=True))
+            slope = _flat(
+                torch.autograd.grad(loss, logits, create_graph=True, materialize_grads=True)
+            )
         else:
             slope = torch.zeros(sum(logit.numel() for logit in logits))
 
         def multiply(q: Tensor) -> Tensor:
             if not slope.requires_grad:  # the loss is linear in the logits
                 return torch.zeros_like(q)
-            found = torch.autograd.grad(slope @ q.to(slope), logits, retain_graph=True, materialize_grads=True)
+            found = torch.autograd.grad(
+                slope @ q.to(slope), logits, retain_graph=True, materialize_grads=True
+            )
             return _flat(found).cpu().double()
 
         yield multiply
@@ -116,7 +130,9 @@ def _difference(problem: Problem, batch: Any, step: float = 0.01) -> Iterator[Pr
 
     def slope(q: Tensor) -> Tensor:
         with torch.no_grad():
-            for logit, start, part in zip(logits, origin, torch.split(q, [o.numel() for o in origin]), strict=True):
+            for logit, start, part in zip(
+                logits, origin, torch.split(q, [o.numel() for o in origin]), strict=True
+            ):
                 logit.copy_(start + part.view_as(start).to(start))
         rewind(problem, states)
         return _flat(gradients(problem, batch, logits)[1]).cpu().double()

@@ -1,4 +1,6 @@
-"""The one training of this project: a hyper-architecture with its logits, or an architecture alone (width one, no logits)."""
+"""The one training of this project: a hyper-architecture with its logits, or an architecture alone
+(width one, no logits).
+"""
 
 import math
 import time
@@ -13,11 +15,10 @@ from torch.nn import functional as F
 from fade_ray.data import Batches
 from fade_ray.nn import Chain, entropy, still
 from fade_ray.nn.chain import Path
-
-from .architecture import Architecture, TrainingFailed
-from .config import TrainConfig
-from .device import Placement
-from .estimators import Batch, split_batch
+from fade_ray.training.architecture import Architecture, TrainingFailed
+from fade_ray.training.device import Placement
+from fade_ray.training.estimators import Batch, split_batch
+from fade_ray.training.train_config import TrainConfig
 
 
 @dataclass
@@ -41,15 +42,17 @@ class _Sums:
 
 @dataclass
 class Training:
-    """Trains `network` on the weights split, epoch by epoch; with `architecture`, bilevel and first-order (FaDE 2.2).
+    """Trains `network` on the weights split, epoch by epoch; with `architecture`, bilevel and
+    first-order (FaDE 2.2).
 
-    Per step one batch of the architecture split updates the logits, then one batch of the weights split the network weights, along one
-    drawn candidate per row, or split among several such paths (`weight_paths`). Only the drawn candidates have a gradient and are
-    stepped: their gradient is that of the dense form, but where the dense form lets Adam's momentum and weight decay move the others too,
-    here they rest.
+    Per step one batch of the architecture split updates the logits, then one batch of the weights
+    split the network weights, along one drawn candidate per row, or split among several such paths
+    (`weight_paths`). Only the drawn candidates have a gradient and are stepped: their gradient is
+    that of the dense form, but where the dense form lets Adam's momentum and weight decay move the
+    others too, here they rest.
 
-    All randomness comes from generators seeded by `seed` and saved by `state_dict`; a training restored after an epoch goes on with the same
-    bits on the CPU.
+    All randomness comes from generators seeded by `seed` and saved by `state_dict`; a training
+    restored after an epoch goes on with the same bits on the CPU.
     """
 
     network: Chain
@@ -89,8 +92,9 @@ class Training:
     def run_epoch(self) -> dict[str, Any]:
         """Train one epoch (one pass over the larger split) and return its metrics.
 
-        Keys: loss, accuracy (on the training batches), seconds, images, images_per_second, multiply_adds, peak_memory_mib; with logits also
-        architecture_loss, architecture_accuracy, weights [d][distinct], entropy [d]. Raises TrainingFailed when the loss is not finite.
+        Keys: loss, accuracy (on the training batches), seconds, images, images_per_second,
+        multiply_adds, peak_memory_mib; with logits also architecture_loss, architecture_accuracy,
+        weights [d][distinct], entropy [d]. Raises TrainingFailed when the loss is not finite.
         """
         start = time.perf_counter()
         self._set_learning_rate()
@@ -108,9 +112,11 @@ class Training:
             weights.add(*self.weight_step(ours, *paths), len(ours[1]))
             images += len(ours[1])
             for path, (_, labels) in zip(paths, split_batch(ours, len(paths)), strict=True):
-                multiply_adds += 3 * self.network.multiply_adds(path) * len(labels)  # forward, and backward twice
+                # forward, and backward twice
+                multiply_adds += 3 * self.network.multiply_adds(path) * len(labels)
         metrics = self._read(weights, architecture)
-        seconds = time.perf_counter() - start  # after the reading above, which waited for the device
+        # after the reading above, which waited for the device
+        seconds = time.perf_counter() - start
         self.epoch += 1
         return metrics | {
             "seconds": seconds,
@@ -121,9 +127,11 @@ class Training:
         }
 
     def weight_step(self, batch: Batch, *paths: Path) -> tuple[Tensor, Tensor]:
-        """One Adam step of the weights on `paths`, each on its part of the batch, their gradients averaged over the images.
+        """One Adam step of the weights on `paths`, each on its part of the batch, their gradients
+        averaged over the images.
 
-        Returns the loss and the number of images classified right, on the device. BatchNorm takes the statistics of each part.
+        Returns the loss and the number of images classified right, on the device. BatchNorm takes
+        the statistics of each part.
         """
         self.optimizer.zero_grad(set_to_none=True)
         losses, correct = [], []
@@ -145,11 +153,14 @@ class Training:
         if self.architecture is None or not self.architecture.moves(self.epoch):
             return ((batch, None) for batch in ours)
         theirs = self.architecture.stream(self.generators["architecture"])
-        if len(self.architecture.batches) > len(self.batches):  # the larger split sets the epoch (FaDE's code)
+        # the larger split sets the epoch (FaDE's code)
+        if len(self.architecture.batches) > len(self.batches):
             ours = (
                 batch
                 for batch, _ in zip(
-                    self.batches.cycle(self.generators["weights"]), range(len(self.architecture.batches)), strict=False
+                    self.batches.cycle(self.generators["weights"]),
+                    range(len(self.architecture.batches)),
+                    strict=False,
                 )
             )
         return zip(ours, theirs, strict=False)
@@ -191,7 +202,9 @@ class Training:
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": {name: generator.get_state() for name, generator in self.generators.items()},
+            "generators": {
+                name: generator.get_state() for name, generator in self.generators.items()
+            },
             "architecture": None if self.architecture is None else self.architecture.state_dict(),
         }
 
@@ -206,12 +219,18 @@ class Training:
 
 
 def evaluate(
-    network: Chain, batches: Batches, placement: Placement, path: Path = (), *, batch_statistics: bool = False
+    network: Chain,
+    batches: Batches,
+    placement: Placement,
+    path: Path = (),
+    *,
+    batch_statistics: bool = False,
 ) -> tuple[float, float]:
     """Mean loss and accuracy on all of `batches`, in order and without augmentation.
 
-    `batch_statistics` normalises by the statistics of each batch: a row's running ones mix all its candidates. The network's training
-    mode and buffers are left as they were. Raises TrainingFailed when the loss is not finite.
+    `batch_statistics` normalises by the statistics of each batch: a row's running ones mix all its
+    candidates. The network's training mode and buffers are left as they were. Raises TrainingFailed
+    when the loss is not finite.
     """
     mode = network.training
     network.train(batch_statistics)
@@ -220,9 +239,13 @@ def evaluate(
     with still(network), torch.inference_mode(), placement.precision():
         for images, labels in batches.ordered():
             scores = network(images, path)
-            sums.add(F.cross_entropy(scores, labels), (scores.argmax(dim=1) == labels).sum(), len(labels))
+            sums.add(
+                F.cross_entropy(scores, labels), (scores.argmax(dim=1) == labels).sum(), len(labels)
+            )
     network.train(mode)
     loss, accuracy = sums.read()
     if not math.isfinite(loss):
-        raise TrainingFailed(f"the loss on held-out images became {loss}; lower the learning rate, or turn a norm on")
+        raise TrainingFailed(
+            f"the loss on held-out images became {loss}; lower the learning rate, or turn a norm on"
+        )
     return loss, accuracy

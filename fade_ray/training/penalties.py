@@ -10,8 +10,8 @@ Penalty = Callable[[Tensor, float], Tensor]  # (weights [d, w], t in [0, 1]) -> 
 def factors(depth: int, t: float) -> list[float]:
     """r_i(t) of the cell-dependent penalty, i = 1..d: from +1 to -1, earlier for shallow cells.
 
-    r_i(t) = 1 - 2 t^{p_i} with p_i = 2^{(2i - d - 1) / (d - 1)}. FaDE gives Fig. 2a alone; this family is ours: its ends, order and
-    symmetry around the straight line are those of the figure.
+    r_i(t) = 1 - 2 t^{p_i} with p_i = 2^{(2i - d - 1) / (d - 1)}. FaDE gives Fig. 2a alone; this
+    family is ours: its ends, order and symmetry around the straight line are those of the figure.
     """
     if depth == 1:
         return [1 - 2 * t]
@@ -27,7 +27,8 @@ def no_penalty(weights: Tensor, t: float) -> Tensor:
 def max_norm(weights: Tensor, t: float) -> Tensor:
     """r(t) * sum_i max_j alpha_ij with r(t) = 1 - 2t (eq. 4, cell-independent).
 
-    The sum of row maxima instead of one maximum over all rows: that would push a single row per step, and the cell-dependent form needs rows.
+    The sum of row maxima instead of one maximum over all rows: that would push a single row per
+    step, and the cell-dependent form needs rows.
     """
     return (1 - 2 * t) * weights.amax(dim=1).sum()  # eq. 4
 

@@ -1,15 +1,19 @@
-"""Architecture gradients of the cell searches: joint, bilevel first order, bilevel second order (DARTS), amended (Amended-DARTS).
+"""Architecture gradients of the cell searches: joint, bilevel first order, bilevel second order
+(DARTS), amended (Amended-DARTS).
 
-An update maps a problem and its two batches to gradients and leaves the network as it was: weights and logits bitwise, `requires_grad`,
-`.grad`. It takes no step. The two second-order estimators differ only in the vector that meets the mixed derivative
-J = d^2 L_train / (da dw): DARTS takes J v at v = grad_w L_valid of the unrolled weights, Amended-DARTS takes J H v, each
-product being one difference of gradients.
+An update maps a problem and its two batches to gradients and leaves the network as it was: weights
+and logits bitwise, `requires_grad`, `.grad`. It takes no step. The two second-order estimators
+differ only in the vector that meets the mixed derivative J = d^2 L_train / (da dw): DARTS takes J v
+at v = grad_w L_valid of the unrolled weights, Amended-DARTS takes J H v, each product being one
+difference of gradients.
 
-Noise: the passes of one difference draw the same noise, since a mask that differs would be divided by the tiny step. Afterwards the
-generators stand where the passes without repetition leave them: one over the train batch (joint), one over the valid batch (first order), one
-over each (second order: train first; amended: valid first). When a pass raises, they stand where they stood before.
+Noise: the passes of one difference draw the same noise, since a mask that differs would be divided
+by the tiny step. Afterwards the generators stand where the passes without repetition leave them:
+one over the train batch (joint), one over the valid batch (first order), one over each (second
+order: train first; amended: valid first). When a pass raises, they stand where they stood before.
 
-Cost in forward passes F, backward passes to the inputs I and to the weights W, each update with the weight step that follows it:
+Cost in forward passes F, backward passes to the inputs I and to the weights W, each update with the
+weight step that follows it:
 
 | update | estimate | weight step | with F = I = W |
 |---|---|---|---|
@@ -35,7 +39,8 @@ from spaces.errors import require
 
 
 class Problem(Protocol):
-    """What is trained: network weights w and architecture logits a, leaf tensors that the loss is differentiable in.
+    """What is trained: network weights w and architecture logits a, leaf tensors that the loss is
+    differentiable in.
 
     Every tensor of both counts as trained, whatever its `requires_grad` says.
     """
@@ -53,14 +58,17 @@ class Problem(Protocol):
     def loss(self, batch: Any) -> Tensor:
         """Scalar loss of one pass, its graph built from `weights` and `logits` at each call.
 
-        In the bilevel updates it must leave BatchNorm's buffers alone (batch statistics, as under `fade_ray.nn.still`): those passes
-        estimate, at weights that are not the network's, and do not train.
+        In the bilevel updates it must leave BatchNorm's buffers alone (batch statistics, as under
+        `fade_ray.nn.still`): those passes estimate, at weights that are not the network's, and do
+        not train.
         """
 
 
 @dataclass(frozen=True)
 class Unroll:
-    """The weight step that second order looks ahead to: SGD as it stands now (DARTS eq. 6 and its code)."""
+    """The weight step that second order looks ahead to: SGD as it stands now (DARTS eq. 6 and its
+    code).
+    """
 
     learning_rate: float
     """xi: the weights' learning rate now."""
@@ -79,19 +87,30 @@ class UpdateConfig:
     unroll_momentum: bool = True
     """Momentum in the unrolled step, as in DARTS's code; its paper writes none."""
     renormalise: bool = False
-    """Amended: perturb along H v by `radius` too. Off, as in the paper: by radius * |Hv| / |v|, which may leave the linear range."""
+    """Amended: perturb along H v by `radius` too. Off, as in the paper: by radius * |Hv| / |v|,
+    which may leave the linear range.
+    """
     hessian_weight_decay: float = 0.0
-    """Amended: this multiple of v is added to H v, as if L_train held the decay. The paper does not say; 0 = Hessian of the data loss."""
+    """Amended: this multiple of v is added to H v, as if L_train held the decay. The paper does not
+    say; 0 = Hessian of the data loss.
+    """
     radius: float = 0.01
     """Length |R v| of a perturbation of all weights (0.01 in both papers)."""
     difference: Literal["central", "forward"] = "central"
-    """Central as in both papers, error O(radius^2). "forward" is ours: one side is taken at the weights themselves, error O(radius), and the
-    weight gradient found there serves the weight step, which then sees the logits before their step."""
+    """Central as in both papers, error O(radius^2). "forward" is ours: one side is taken at the
+    weights themselves, error O(radius), and the weight gradient found there serves the weight step,
+    which then sees the logits before their step.
+    """
 
     def __post_init__(self) -> None:
         require(self.radius > 0, "radius > 0", "The papers take 0.01.", radius=self.radius)
         known = ("central", "forward")
-        require(self.difference in known, f"difference in {known}", "Choose one of them.", difference=self.difference)
+        require(
+            self.difference in known,
+            f"difference in {known}",
+            "Choose one of them.",
+            difference=self.difference,
+        )
 
 
 @dataclass(frozen=True)
@@ -100,17 +119,24 @@ class Gradients:
 
     architecture: tuple[Tensor, ...]
     weights: tuple[Tensor, ...] | None
-    """Of L_train at the weights and logits given, where the update has it (joint, "forward"): no other pass is needed for the weight step."""
+    """Of L_train at the weights and logits given, where the update has it (joint, "forward"): no
+    other pass is needed for the weight step.
+    """
     loss: Tensor
-    """Scalar, detached: of the batch that gave the (direct) architecture gradient; second order: at the unrolled weights."""
+    """Scalar, detached: of the batch that gave the (direct) architecture gradient; second order: at
+    the unrolled weights.
+    """
 
 
 Update = Callable[[Problem, Any, Any, Unroll, UpdateConfig], Gradients]
 """(problem, train batch, valid batch, unroll, config) -> gradients."""
 
 
-def joint(problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig) -> Gradients:
-    """Both gradients of L_train(w, a) from one backward (StacNAS; single-level eq. 3, whose "+=" is read as descent).
+def joint(
+    problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig
+) -> Gradients:
+    """Both gradients of L_train(w, a) from one backward (StacNAS; single-level eq. 3, whose "+=" is
+    read as descent).
 
     The valid batch is not used. This pass trains: BatchNorm's buffers may move in it.
     """
@@ -122,7 +148,9 @@ def joint(problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, 
 def first_order(
     problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig
 ) -> Gradients:
-    """grad_a L_valid(w, a) at the weights as they are (DARTS with xi = 0). The train batch is not used."""
+    """grad_a L_valid(w, a) at the weights as they are (DARTS with xi = 0). The train batch is not
+    used.
+    """
     loss, found = gradients(problem, valid_batch, problem.logits)
     return Gradients(_own(found), None, loss)
 
@@ -130,7 +158,8 @@ def first_order(
 def second_order(
     problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig
 ) -> Gradients:
-    """grad_a L_valid(w', a) - xi J v with w' = w - xi (momentum buf + grad_w L_train + decay w), v = grad_w' L_valid (DARTS eq. 7, 8).
+    """grad_a L_valid(w', a) - xi J v with w' = w - xi (momentum buf + grad_w L_train + decay w), v
+    = grad_w' L_valid (DARTS eq. 7, 8).
 
     J v is taken around w, not around w', as paper and code both say.
     """
@@ -146,15 +175,22 @@ def second_order(
         after = generator_states(problem)
         implicit = train.difference(logits, v, config.radius / _norm(v), base)  # J v, eq. 8
         rewind(problem, after)
-    architecture = tuple(d - unroll.learning_rate * h for d, h in zip(direct, implicit, strict=True))  # eq. 7
+    # eq. 7
+    architecture = tuple(
+        d - unroll.learning_rate * h for d, h in zip(direct, implicit, strict=True)
+    )
     return Gradients(architecture, _own(slope) if forward else None, loss)
 
 
-def amended(problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig) -> Gradients:
-    """grad_a L_valid(w, a) - eta J H v with v = grad_w L_valid(w, a), H = d^2 L_train / dw^2 (Amended-DARTS eq. 5, 14, 15).
+def amended(
+    problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig
+) -> Gradients:
+    """grad_a L_valid(w, a) - eta J H v with v = grad_w L_valid(w, a), H = d^2 L_train / dw^2
+    (Amended-DARTS eq. 5, 14, 15).
 
-    All is taken at the weights as they are: they stand for the optimum w*(a) of the paper, and there is no unrolled step. The paper's claim
-    that <J H v, J H^-1 v> >= 0 (its A.3) does not hold in general, see `fade_ray.analysis.toys`.
+    All is taken at the weights as they are: they stand for the optimum w*(a) of the paper, and
+    there is no unrolled step. The paper's claim that <J H v, J H^-1 v> >= 0 (its A.3) does not hold
+    in general, see `fade_ray.analysis.toys`.
     """
     weights, logits = list(problem.weights), list(problem.logits)
     forward = config.difference == "forward"
@@ -183,8 +219,12 @@ UPDATES: dict[str, Update] = {
 }
 
 
-def gradients(problem: Problem, batch: Any, wanted: Sequence[Tensor]) -> tuple[Tensor, tuple[Tensor, ...]]:
-    """One pass: the loss, detached, and its gradient in the `wanted` weights or logits alone; zeros in what it does not depend on."""
+def gradients(
+    problem: Problem, batch: Any, wanted: Sequence[Tensor]
+) -> tuple[Tensor, tuple[Tensor, ...]]:
+    """One pass: the loss, detached, and its gradient in the `wanted` weights or logits alone; zeros
+    in what it does not depend on.
+    """
     with asking(problem, wanted), _rewound_on_error(problem):
         loss = problem.loss(batch)
         if not loss.requires_grad:
@@ -194,7 +234,9 @@ def gradients(problem: Problem, batch: Any, wanted: Sequence[Tensor]) -> tuple[T
 
 @contextmanager
 def asking(problem: Problem, wanted: Sequence[Tensor]) -> Iterator[None]:
-    """Within: of all weights and logits only the `wanted` ask for gradients, so that a backward computes nothing else."""
+    """Within: of all weights and logits only the `wanted` ask for gradients, so that a backward
+    computes nothing else.
+    """
     tensors = [*problem.weights, *problem.logits]
     before = [tensor.requires_grad for tensor in tensors]
     chosen = {id(tensor) for tensor in wanted}
@@ -210,7 +252,9 @@ def asking(problem: Problem, wanted: Sequence[Tensor]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Around:
-    """Passes over one batch at weights around `origin`, each with the noise of the generator states `noise`."""
+    """Passes over one batch at weights around `origin`, each with the noise of the generator states
+    `noise`.
+    """
 
     problem: Problem
     batch: Any
@@ -220,7 +264,9 @@ class _Around:
     def gradients(
         self, wanted: Sequence[Tensor], direction: tuple[Tensor, ...] = (), step: float = 0.0
     ) -> tuple[Tensor, ...]:
-        """The loss's gradient in `wanted` at weights origin + step * direction, where they are left."""
+        """The loss's gradient in `wanted` at weights origin + step * direction, where they are
+        left.
+        """
         weights = list(self.problem.weights)
         with torch.no_grad():
             torch._foreach_copy_(weights, self.origin)
@@ -230,17 +276,26 @@ class _Around:
         return gradients(self.problem, self.batch, wanted)[1]
 
     def difference(
-        self, wanted: Sequence[Tensor], direction: tuple[Tensor, ...], step: float, base: tuple[Tensor, ...] = ()
+        self,
+        wanted: Sequence[Tensor],
+        direction: tuple[Tensor, ...],
+        step: float,
+        base: tuple[Tensor, ...] = (),
     ) -> tuple[Tensor, ...]:
-        """Derivative along `direction` of the gradient in `wanted`: central, or forward from `base`, the gradient at the origin."""
+        """Derivative along `direction` of the gradient in `wanted`: central, or forward from
+        `base`, the gradient at the origin.
+        """
         ahead = self.gradients(wanted, direction, step)
-        behind, width = (base, step) if base else (self.gradients(wanted, direction, -step), 2 * step)
+        behind, width = (
+            (base, step) if base else (self.gradients(wanted, direction, -step), 2 * step)
+        )
         return tuple((a - b) / width for a, b in zip(ahead, behind, strict=True))
 
 
 @contextmanager
 def _restored(problem: Problem) -> Iterator[list[Tensor]]:
-    """Yields a copy of the weights, the one copy an update makes; afterwards they are put back from it, bitwise.
+    """Yields a copy of the weights, the one copy an update makes; afterwards they are put back from
+    it, bitwise.
 
     Subtracting what was added would leave rounding errors.
     """
@@ -264,11 +319,19 @@ def _rewound_on_error(problem: Problem) -> Iterator[None]:
         raise
 
 
-def _step(weights: list[Tensor], slope: tuple[Tensor, ...], unroll: Unroll, config: UpdateConfig) -> None:
-    """w <- w - xi (momentum buf + slope + decay w), in place (DARTS's code; the paper's eq. 7 has the slope alone)."""
+def _step(
+    weights: list[Tensor], slope: tuple[Tensor, ...], unroll: Unroll, config: UpdateConfig
+) -> None:
+    """w <- w - xi (momentum buf + slope + decay w), in place (DARTS's code; the paper's eq. 7 has
+    the slope alone).
+    """
     xi, momentum = unroll.learning_rate, unroll.momentum if config.unroll_momentum else 0.0
     buffers = list(unroll.buffers) or [None] * len(weights)
-    moving = [(weight, buffer) for weight, buffer in zip(weights, buffers, strict=True) if buffer is not None]
+    moving = [
+        (weight, buffer)
+        for weight, buffer in zip(weights, buffers, strict=True)
+        if buffer is not None
+    ]
     with torch.no_grad():
         torch._foreach_mul_(weights, 1 - xi * unroll.weight_decay)
         torch._foreach_add_(weights, slope, alpha=-xi)
@@ -278,12 +341,16 @@ def _step(weights: list[Tensor], slope: tuple[Tensor, ...], unroll: Unroll, conf
 
 
 def _norm(vector: tuple[Tensor, ...]) -> float:
-    """Euclidean norm over all entries; 1 for a zero vector, along which every difference is 0 whatever the step."""
+    """Euclidean norm over all entries; 1 for a zero vector, along which every difference is 0
+    whatever the step.
+    """
     return float(torch.stack(torch._foreach_norm(vector)).norm()) or 1.0
 
 
 def _own(found: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Copies: gradients of two terms of a sum may be one tensor in memory, and the caller may clip them in place."""
+    """Copies: gradients of two terms of a sum may be one tensor in memory, and the caller may clip
+    them in place.
+    """
     return tuple(tensor.clone() for tensor in found)
 
 
@@ -293,6 +360,8 @@ def generator_states(problem: Problem) -> list[Tensor]:
 
 
 def rewind(problem: Problem, states: Sequence[Tensor]) -> None:
-    """Put the problem's generators back to `states`: what follows draws the noise that followed them."""
+    """Put the problem's generators back to `states`: what follows draws the noise that followed
+    them.
+    """
     for generator, state in zip(problem.generators, states, strict=True):
         generator.set_state(state)

@@ -29,7 +29,9 @@ def constant_run(n: int, eps: float, eta: float, delta: float) -> int:
         ((5, 0.5, 0.1, 1.0), 53, 45.8, 69.3),
     ],
 )
-def test_known_cases(case: tuple[int, float, float, float], steps: int, printed: float, corrected: float) -> None:
+def test_known_cases(
+    case: tuple[int, float, float, float], steps: int, printed: float, corrected: float
+) -> None:
     assert constant_run(*case) == steps
     assert printed_bound(*case) == pytest.approx(printed, abs=0.05)
     assert corrected_bound(*case) == pytest.approx(corrected, abs=0.05)
@@ -72,16 +74,21 @@ def test_the_bound_holds_for_any_margins_and_any_start(
     rng = np.random.default_rng(seed)
     start = rng.uniform(-apart, 0, n)
     start[0] = start.max()
-    slopes = (np.concatenate([[0.0], -delta - rng.uniform(0, wide, n - 1)]) for _ in itertools.count())
+    slopes = (
+        np.concatenate([[0.0], -delta - rng.uniform(0, wide, n - 1)]) for _ in itertools.count()
+    )
     steps = first_step_above(slopes, eps, eta, start)
     assert steps is not None
     assert steps <= softmax_bound(n, eps, eta, delta)
 
 
 @settings(max_examples=25, deadline=None)
-@given(n=st.integers(2, 12), eps=st.floats(0.02, 0.45), speed=st.sampled_from([0.05, 0.2, 1.0, 4.0]))
+@given(
+    n=st.integers(2, 12), eps=st.floats(0.02, 0.45), speed=st.sampled_from([0.05, 0.2, 1.0, 4.0])
+)
 def test_the_bound_is_near_the_slowest_run(n: int, eps: float, speed: float) -> None:
-    # with small steps the run follows the equation that the bound integrates; larger ones may be ahead of it
+    # with small steps the run follows the equation that the bound integrates; larger ones may be
+    # ahead of it
     bound = softmax_bound(n, eps, speed, 1.0)
     steps = constant_run(n, eps, speed, 1.0)
     assert steps <= bound
@@ -97,7 +104,14 @@ def test_a_run_may_begin_above_and_may_end_too_early() -> None:
 
 
 @pytest.mark.parametrize(
-    "case", [(1, 0.1, 0.1, 1.0), (5, 0.0, 0.1, 1.0), (5, 1.0, 0.1, 1.0), (5, 0.1, 0.0, 1.0), (5, 0.1, 0.1, 0.0)]
+    "case",
+    [
+        (1, 0.1, 0.1, 1.0),
+        (5, 0.0, 0.1, 1.0),
+        (5, 1.0, 0.1, 1.0),
+        (5, 0.1, 0.0, 1.0),
+        (5, 0.1, 0.1, 0.0),
+    ],
 )
 def test_wrong_values_are_refused(case: tuple[int, float, float, float]) -> None:
     for bound in (printed_bound, corrected_bound, softmax_bound):

@@ -1,10 +1,13 @@
-"""Comparisons of searchers: curves and areas by hand, exact tests, corrections, and verdicts that claim no more than the tests."""
+"""Comparisons of searchers: curves and areas by hand, exact tests, corrections, and verdicts that
+claim no more than the tests.
+"""
 
 import csv
 import itertools
 import json
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -14,21 +17,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fade_ray.analysis.anytime import anytime, area, final, incumbents, top_reports
-from fade_ray.analysis.comparison import Comparison
-from fade_ray.analysis.comparison_tables import SCHEMAS, write_csv, write_parquet
-from fade_ray.analysis.paired_tests import effect_size, holm, paired_tests, signed_rank, smallest_p, superiority
+from fade_ray.analysis.paired_tests import (
+    effect_size,
+    holm,
+    paired_tests,
+    signed_rank,
+    smallest_p,
+    superiority,
+)
 from fade_ray.analysis.resampling import bootstrap, t_interval
-from fade_ray.analysis.traces import Trace
+from fade_ray.compare.anytime import anytime, area, final, incumbents, top_reports
+from fade_ray.compare.comparison import Comparison
+from fade_ray.compare.comparison_tables import SCHEMAS, write_csv, write_parquet
+from fade_ray.compare.trace import Trace
 from spaces.errors import InvalidInput
 
-STEPS = Trace("random", 0, 10.0, "evaluations", (2, 4, 6, 8), (0.5, 0.7, 0.7, 0.6), (0.55, 0.6, 0.9, 0.8))
+STEPS = Trace(
+    "random", 0, 10.0, "evaluations", (2, 4, 6, 8), (0.5, 0.7, 0.7, 0.6), (0.55, 0.6, 0.9, 0.8)
+)
 """Best scores 0.5, 0.7, 0.7 (tie: the earlier), 0.7."""
 
 
 def trace(searcher: str, seed: int, report: float, **changed: object) -> Trace:
     """One evaluation at half the budget."""
-    return replace(Trace(searcher, seed, 10.0, "evaluations", (5.0,), (report,), (report,)), **changed)  # type: ignore[arg-type]
+    return replace(
+        Trace(searcher, seed, 10.0, "evaluations", (5.0,), (report,), (report,)), **changed
+    )  # type: ignore[arg-type]
 
 
 def test_the_curve_reports_the_best_scored_and_the_earlier_of_equal_ones() -> None:
@@ -55,15 +69,22 @@ def test_what_ends_after_the_budget_counts_nowhere() -> None:
 
 
 def test_the_rounding_of_a_sum_of_costs_costs_no_evaluation() -> None:
-    rounded = replace(STEPS, budget=0.3, costs=(0.0, 0.1, 0.2, 0.1 + 0.2), scores=(0.1, 0.2, 0.3, 0.4))
+    rounded = replace(
+        STEPS, budget=0.3, costs=(0.0, 0.1, 0.2, 0.1 + 0.2), scores=(0.1, 0.2, 0.3, 0.4)
+    )
     assert rounded.costs[-1] > 0.3
     assert final(rounded) == 0.8
     assert len(top_reports(rounded, 10)) == Comparison.of([rounded]).results[0].evaluations == 4
 
 
 @settings(deadline=None)
-@given(st.lists(st.tuples(st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8), st.floats(0, 1))
-def test_the_area_is_the_mean_of_a_fine_curve(found: list[tuple[float, float, float]], floor: float) -> None:
+@given(
+    st.lists(st.tuples(st.floats(0, 12), st.floats(0, 1), st.floats(0, 1)), max_size=8),
+    st.floats(0, 1),
+)
+def test_the_area_is_the_mean_of_a_fine_curve(
+    found: list[tuple[float, float, float]], floor: float
+) -> None:
     found.sort(key=lambda one: one[0])
     costs, scores, reports = zip(*found, strict=True) if found else ((), (), ())
     one = Trace("s", 0, 10.0, "evaluations", costs, scores, reports)
@@ -94,7 +115,10 @@ def test_with_ties_and_zeros_it_is_the_share_of_all_signs(differences: list[int]
     ranks = stats.rankdata(np.abs(data))[data != 0]
     found = ranks[data[data != 0] > 0].sum()
     sums = [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=len(ranks))]
-    upper, lower = np.mean(np.asarray(sums) >= found - 1e-9), np.mean(np.asarray(sums) <= found + 1e-9)
+    upper, lower = (
+        np.mean(np.asarray(sums) >= found - 1e-9),
+        np.mean(np.asarray(sums) <= found + 1e-9),
+    )
     assert signed_rank(data / 7) == pytest.approx(min(1.0, 2 * min(upper, lower)))
     assert signed_rank(-data / 7) == signed_rank(data / 7)
 
@@ -120,28 +144,42 @@ def test_effect_sizes_by_hand() -> None:
 
 
 def test_intervals_cover_what_they_should() -> None:
-    """400 samples of 40: the 90% interval holds the mean in about 90%; the bootstrap's a little less (it takes z for t)."""
+    """400 samples of 40: the 90% interval holds the mean in about 90%; the bootstrap's a little
+    less (it takes z for t).
+    """
     generator = np.random.default_rng(1)
     covered = np.zeros(2)
     for _ in range(400):
         sample = generator.exponential(size=40)
-        both = t_interval(sample, 0.9), bootstrap(40, lambda i: sample[i].mean(axis=1), generator, 400, 0.9)  # noqa: B023
+        mean = partial(lambda values, i: values[i].mean(axis=1), sample)
+        both = t_interval(sample, 0.9), bootstrap(40, mean, generator, 400, 0.9)
         covered += [low <= 1 <= high for low, high in both]
     assert (np.abs(covered / 400 - 0.88) < 0.06).all()
 
 
 def test_a_bootstrap_leaves_undefined_draws_out() -> None:
     generator = np.random.default_rng(0)
-    assert bootstrap(3, lambda draws: np.where(draws[:, 0] == 0, np.nan, 1.0), generator, 100) == (1.0, 1.0)
+    assert bootstrap(3, lambda draws: np.where(draws[:, 0] == 0, np.nan, 1.0), generator, 100) == (
+        1.0,
+        1.0,
+    )
     assert math.isnan(bootstrap(3, lambda draws: np.full(len(draws), np.nan), generator, 10).low)
 
 
 def test_identical_traces_show_no_difference() -> None:
     reports = [0.5, 0.6, 0.7, 0.65, 0.62, 0.61, 0.6, 0.55]
-    traces = [trace(name, seed, report) for name in ("random", "fade") for seed, report in enumerate(reports)]
+    traces = [
+        trace(name, seed, report)
+        for name in ("random", "fade")
+        for seed, report in enumerate(reports)
+    ]
     found = Comparison.of(traces, floor=0.1)
-    assert [(test.p, test.corrected, test.zeros, test.difference) for test in found.tests] == [(1.0, 1.0, 8, 0.0)] * 2
-    assert all("no difference shown" in sentence and "8 seeds" in sentence for sentence in found.verdict)
+    assert [(test.p, test.corrected, test.zeros, test.difference) for test in found.tests] == [
+        (1.0, 1.0, 8, 0.0)
+    ] * 2
+    assert all(
+        "no difference shown" in sentence and "8 seeds" in sentence for sentence in found.verdict
+    )
     assert [summary.rank for summary in found.summaries] == [1.5, 1.5]
 
 
@@ -154,15 +192,23 @@ def test_a_better_searcher_is_said_to_be_better_and_a_worse_one_to_be_worse() ->
     assert (fade.p, fade.corrected, fade.family, fade.finding) == (1 / 128, 2 / 128, 2, "better")
     assert (bayes.p, bayes.corrected, bayes.finding) == (1 / 128, 2 / 128, "worse")
     assert fade.difference == pytest.approx(0.135)
-    assert "fade against random, the final report, 8 seeds: better (mean difference +13.50 points" in found.verdict[0]
-    assert "bayes against random, the final report, 8 seeds: worse (mean difference -13.50 points" in found.verdict[1]
+    assert (
+        "fade against random, the final report, 8 seeds: better (mean difference +13.50 points"
+        in found.verdict[0]
+    )
+    assert (
+        "bayes against random, the final report, 8 seeds: worse (mean difference -13.50 points"
+        in found.verdict[1]
+    )
     assert [summary.rank for summary in found.summaries] == [2, 1, 3]
 
 
 def test_nothing_is_better_beside_an_interval_that_holds_0() -> None:
     """Many small gains and one large loss: the ranks speak for the searcher, the mean for nobody."""
     traces = [trace("random", seed, 0.5) for seed in range(12)]
-    traces += [trace("fade", seed, 0.51 + seed / 1000) for seed in range(11)] + [trace("fade", 11, 0.3)]
+    traces += [trace("fade", seed, 0.51 + seed / 1000) for seed in range(11)] + [
+        trace("fade", 11, 0.3)
+    ]
     test = Comparison.of(traces).tests[0]
     assert test.corrected <= 0.05
     assert test.low < 0 < test.high
@@ -170,7 +216,11 @@ def test_nothing_is_better_beside_an_interval_that_holds_0() -> None:
 
 
 def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> None:
-    traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.9)) for seed in range(4)]
+    traces = [
+        trace(name, seed, value)
+        for name, value in (("random", 0.5), ("fade", 0.9))
+        for seed in range(4)
+    ]
     found = Comparison.of(traces)
     assert not any(test.shown for test in found.tests)
     assert "With 4 seeds no p can be below 0.125" in found.verdict[-1]
@@ -178,8 +228,14 @@ def test_with_too_few_seeds_the_verdict_says_that_nothing_could_be_shown() -> No
 
 
 def test_where_few_seeds_differ_the_sentence_of_that_test_says_so() -> None:
-    """Pairs without a difference cannot speak for anyone: one that differs gives p = 1 at best, whatever the number of seeds."""
-    traces = [trace(name, seed, 0.5) for name in ("random", "fade", "bayes", "evolution") for seed in range(8)]
+    """Pairs without a difference cannot speak for anyone: one that differs gives p = 1 at best,
+    whatever the number of seeds.
+    """
+    traces = [
+        trace(name, seed, 0.5)
+        for name in ("random", "fade", "bayes", "evolution")
+        for seed in range(8)
+    ]
     traces[8] = trace("fade", 0, 0.9)
     traces[16:24] = [trace("bayes", seed, 0.9) for seed in range(8)]
     found = Comparison.of(traces)
@@ -194,28 +250,42 @@ def test_where_few_seeds_differ_the_sentence_of_that_test_says_so() -> None:
 
 
 @settings(deadline=None)
-@given(st.lists(st.integers(-2, 2), min_size=1, max_size=8), st.lists(st.integers(-2, 2), min_size=1, max_size=8))
+@given(
+    st.lists(st.integers(-2, 2), min_size=1, max_size=8),
+    st.lists(st.integers(-2, 2), min_size=1, max_size=8),
+)
 def test_no_p_is_below_what_is_attainable(one: list[int], two: list[int]) -> None:
-    values = {name: dict(enumerate(map(float, data))) for name, data in (("one", one), ("two", two))}
+    values = {
+        name: dict(enumerate(map(float, data))) for name, data in (("one", one), ("two", two))
+    }
     tests = paired_tests(values | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
     for test in tests:
         assert test.smallest <= test.p
         assert test.smallest_corrected <= test.attainable <= test.corrected
-    best = {name: {seed: abs(value) for seed, value in data.items()} for name, data in values.items()}
+    best = {
+        name: {seed: abs(value) for seed, value in data.items()} for name, data in values.items()
+    }
     reached = paired_tests(best | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
     assert [test.corrected for test in reached] == [test.attainable for test in tests]
 
 
 def test_few_seeds_of_one_searcher_do_not_count_against_the_others() -> None:
     counts = {"random": 20, "fade": 20, "evolution": 20, "bayes": 3}
-    found = Comparison.of([trace(name, seed, 0.5) for name, count in counts.items() for seed in range(count)])
+    found = Comparison.of(
+        [trace(name, seed, 0.5) for name, count in counts.items() for seed in range(count)]
+    )
     assert [test.can_show for test in found.tests] == [True, True, False] * 2
     assert "With 3 seeds no p can be below 0.250" in found.verdict[-1]
-    assert "at least 6 seeds" in found.verdict[-1]  # of bayes alone: Holm multiplies the last p by 1
+    # of bayes alone: Holm multiplies the last p by 1
+    assert "at least 6 seeds" in found.verdict[-1]
 
 
 def test_partial_traces_are_reported_and_left_out() -> None:
-    traces = [trace(name, seed, value) for name, value in (("random", 0.5), ("fade", 0.6)) for seed in range(6)]
+    traces = [
+        trace(name, seed, value)
+        for name, value in (("random", 0.5), ("fade", 0.6))
+        for seed in range(6)
+    ]
     traces[0] = replace(traces[0], complete=False)
     found = Comparison.of(traces)
     assert found.tests[0].seeds == found.common_seeds == (1, 2, 3, 4, 5)
@@ -231,15 +301,22 @@ def test_only_partial_traces_leave_nothing_to_test() -> None:
 
 
 def test_searches_that_evaluated_nothing_are_named() -> None:
-    """They are complete, as their budget is spent, and stand at the floor: no reader may take that for something they found."""
+    """They are complete, as their budget is spent, and stand at the floor: no reader may take that
+    for something they found.
+    """
     nothing = trace("walk", 0, 0.9, costs=(), scores=(), reports=())
-    found = Comparison.of([nothing, trace("walk", 1, 0.9), trace("random", 0, 0.5), trace("random", 1, 0.5)], floor=0.4)
+    found = Comparison.of(
+        [nothing, trace("walk", 1, 0.9), trace("random", 0, 0.5), trace("random", 1, 0.5)],
+        floor=0.4,
+    )
     (told,) = [sentence for sentence in found.verdict if "without a single evaluation" in sentence]
     assert told == "walk: 1 trace without a single evaluation within the budget, counted as 40.00%."
 
 
 def test_each_pair_of_baselines_is_tested_once() -> None:
-    traces = [trace(name, seed, 0.5) for name in ("random", "evolution", "fade") for seed in range(3)]
+    traces = [
+        trace(name, seed, 0.5) for name in ("random", "evolution", "fade") for seed in range(3)
+    ]
     found = Comparison.of(traces, baseline=("random", "evolution"))
     pairs = [(test.searcher, test.baseline) for test in found.tests if test.measure == "area"]
     assert pairs == [("evolution", "random"), ("fade", "random"), ("fade", "evolution")]
@@ -265,7 +342,9 @@ def test_bands_begin_where_all_seeds_have_evaluated() -> None:
 
 
 def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> None:
-    traces = [trace(name, seed, 0.5 + seed / 10) for name in ("random", "fade") for seed in range(2)]
+    traces = [
+        trace(name, seed, 0.5 + seed / 10) for name in ("random", "fade") for seed in range(2)
+    ]
     found = Comparison.of(traces, spent_on_ranks={("fade", 0): 3.0, ("fade", 1): 4.0})
     values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
     assert values["summaries"][1]["spent_on_ranks"] == 3.5
@@ -276,7 +355,8 @@ def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> 
         with (tmp_path / f"{name}.csv").open() as file:
             assert len(list(csv.DictReader(file))) == len(table) > 0
         assert list(table[0]) == list(columns)
-    assert pq.read_table(tmp_path / "tests.parquet").to_pylist()[0]["effect"] is None  # equal differences
+    # equal differences
+    assert pq.read_table(tmp_path / "tests.parquet").to_pylist()[0]["effect"] is None
 
 
 @pytest.mark.parametrize(
@@ -301,7 +381,11 @@ def test_what_cannot_be_compared_is_refused(traces: list[Trace], text: str) -> N
 @given(st.permutations(range(8)))
 def test_the_order_of_the_traces_does_not_matter(order: list[int]) -> None:
     generator = np.random.default_rng(5)
-    traces = [trace(name, seed, float(generator.random())) for name in ("random", "fade") for seed in range(4)]
+    traces = [
+        trace(name, seed, float(generator.random()))
+        for name in ("random", "fade")
+        for seed in range(4)
+    ]
     usual = {test.measure: test for test in Comparison.of(traces).tests}
     for test in Comparison.of([traces[i] for i in order]).tests:
         assert test == usual[test.measure]

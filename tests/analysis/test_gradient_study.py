@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fade_ray.analysis.gradient_config import SPACE, GradientStudy, Setting
-from fade_ray.analysis.gradient_figures import pictures
-from fade_ray.analysis.gradient_study import SITUATIONS, measured_search, run_study
-from fade_ray.analysis.gradient_summary import Measured, in_words, numbers, read_study, summary
-from fade_ray.analysis.gradients import OperationGradients
-from fade_ray.cell_search.config import CellPlan
-from fade_ray.cell_search.trial import CellSearch
+from fade_ray.analyse.analyse_run import analyse_command
+from fade_ray.analyse.gradient_config import SPACE, GradientStudy, Setting
+from fade_ray.analyse.gradient_figures import pictures
+from fade_ray.analyse.gradient_study import SITUATIONS, measured_search, run_study
+from fade_ray.analyse.gradient_summary import Measured, in_words, numbers, read_study, summary
+from fade_ray.analyse.gradients import OperationGradients
+from fade_ray.cells.cell_trial import CellSearch
+from fade_ray.cells.cells_config import CellPlan
 from fade_ray.data import Splits, load
 from fade_ray.report.style import house_style
-from fade_ray.run.analyse import analyse_command
 from spaces.errors import InvalidInput
 from spaces.nasbench201 import EDGES, OPS
 
-STUDY = GradientStudy(out="", seeds=(0,), channels=2, epochs=2, batch_size=16, pairs=2, device="cpu")
+STUDY = GradientStudy(
+    out="", seeds=(0,), channels=2, epochs=2, batch_size=16, pairs=2, device="cpu"
+)
 BILEVEL, JOINT = STUDY.settings
 
 
@@ -49,7 +51,9 @@ def lines(folder: Path) -> list[dict[str, Any]]:
 
 def test_the_record_has_every_epoch_of_every_search_once(whole: Path) -> None:
     found = [(line["search"], line["epoch"]) for line in lines(whole)]
-    assert found == [(f"{setting.name}-seed0", epoch) for setting in (BILEVEL, JOINT) for epoch in range(3)]
+    assert found == [
+        (f"{setting.name}-seed0", epoch) for setting in (BILEVEL, JOINT) for epoch in range(3)
+    ]
     assert not list((whole / "checkpoints").iterdir())
     for line in lines(whole):
         for place, node in itertools.product("024", "123"):
@@ -61,8 +65,12 @@ def test_the_record_has_every_epoch_of_every_search_once(whole: Path) -> None:
         assert (line["gradients"] is None) == (line["epoch"] == 0)
 
 
-def test_a_restored_search_goes_on_with_the_same_bits(whole: Path, splits: Splits, tmp_path: Path) -> None:
-    """The process dies after the record of epoch 2 and before its checkpoint: epoch 2 is run again and recorded once."""
+def test_a_restored_search_goes_on_with_the_same_bits(
+    whole: Path, splits: Splits, tmp_path: Path
+) -> None:
+    """The process dies after the record of epoch 2 and before its checkpoint: epoch 2 is run again
+    and recorded once.
+    """
     checkpoint = tmp_path / "checkpoints" / f"{JOINT.name}-seed0.pt"
     started = measured_search(STUDY, JOINT, 0, splits, checkpoint)
     next(started), next(started), next(started)
@@ -76,7 +84,8 @@ def test_a_restored_search_goes_on_with_the_same_bits(whole: Path, splits: Split
     assert (whole / "records.jsonl").read_text() == text  # nothing left to do
     checkpoint.write_bytes(after_epoch_1)
     kept = text.splitlines(keepends=True)
-    (tmp_path / "records.jsonl").write_text("".join(kept[:5]) + kept[5][:30])  # torn while it was written
+    # torn while it was written
+    (tmp_path / "records.jsonl").write_text("".join(kept[:5]) + kept[5][:30])
     run_study(STUDY, splits, tmp_path)
     assert [untimed(line) for line in lines(tmp_path)] == [untimed(line) for line in lines(whole)]
 
@@ -84,13 +93,18 @@ def test_a_restored_search_goes_on_with_the_same_bits(whole: Path, splits: Split
 def test_measuring_does_not_change_the_search(splits: Splits, tmp_path: Path) -> None:
     def course(pairs: int) -> list[Any]:
         study = dataclasses.replace(STUDY, pairs=pairs, epochs=1)
-        return [fields["weights"] for _, fields in measured_search(study, BILEVEL, 0, splits, tmp_path / "c.pt")]
+        return [
+            fields["weights"]
+            for _, fields in measured_search(study, BILEVEL, 0, splits, tmp_path / "c.pt")
+        ]
 
     assert course(2) == course(3)
 
 
 @pytest.mark.parametrize("setting", [BILEVEL, JOINT])
-def test_the_steps_of_the_logits_are_counted_and_no_others(setting: Setting, splits: Splits) -> None:
+def test_the_steps_of_the_logits_are_counted_and_no_others(
+    setting: Setting, splits: Splits
+) -> None:
     plan = CellPlan("0", 0, 0, setting.recipe, SPACE, 0, 2)
     search = CellSearch(plan, splits, STUDY.search_config(setting))
     with OperationGradients(search.network, (0,)) as measured:
@@ -100,7 +114,9 @@ def test_the_steps_of_the_logits_are_counted_and_no_others(setting: Setting, spl
     assert search.architecture.config.weight_decay == 0
 
 
-def test_a_search_that_fails_is_recorded_and_the_others_go_on(splits: Splits, tmp_path: Path) -> None:
+def test_a_search_that_fails_is_recorded_and_the_others_go_on(
+    splits: Splits, tmp_path: Path
+) -> None:
     study = dataclasses.replace(STUDY, learning_rate=(1e30, 0.01), update=("joint",), epochs=1)
     said: list[str] = []
     run_study(study, splits, tmp_path, said.append)
@@ -113,15 +129,25 @@ def test_a_search_that_fails_is_recorded_and_the_others_go_on(splits: Splits, tm
 
 
 def synthetic(seeds: int = 2, update: str = "first-order") -> Measured:
-    """Learnable operations have dL/dp 1 more than the others in the first three epochs of 9, then 2 less; the weights end at the convolutions."""
+    """Learnable operations have dL/dp 1 more than the others in the first three epochs of 9, then 2
+    less; the weights end at the convolutions.
+    """
     gradients = np.zeros((seeds, 9, 3, len(EDGES), len(OPS)))
     gradients[:, :3, ..., 2:4], gradients[:, 6:, ..., 2:4] = 1, -2
     weights = np.full((seeds, 10, len(EDGES), len(OPS)), 0.2)
     weights[:, -1] = (0, 0.25, 0, 0.75, 0)
-    correlations = {name: np.full((seeds, 10, 3, 3, 2), float(k)) for k, name in enumerate(SITUATIONS)}
+    correlations = {
+        name: np.full((seeds, 10, 3, 3, 2), float(k)) for k, name in enumerate(SITUATIONS)
+    }
     setting = Setting(0.01, "softmax", update)
     return Measured(
-        setting, tuple(range(seeds)), (0, 2, 4), weights, gradients, correlations, np.full((seeds, 10, 2), 0.5)
+        setting,
+        tuple(range(seeds)),
+        (0, 2, 4),
+        weights,
+        gradients,
+        correlations,
+        np.full((seeds, 10, 2), 0.5),
     )
 
 
@@ -145,24 +171,58 @@ def test_figures_of_a_study(whole: Path) -> None:
     assert study[0].gradients.shape == (1, 2, 3, len(EDGES), len(OPS))
     with house_style():
         drawn = list(pictures(study))
-    assert [one.name.partition("-")[0] for one in drawn] == [*["weights", "gradients"] * 2, "correlation", "cosine"]
+    assert [one.name.partition("-")[0] for one in drawn] == [
+        *["weights", "gradients"] * 2,
+        "correlation",
+        "cosine",
+    ]
     assert all(picture.alt and picture.caption for picture in drawn)
     assert "by construction" in drawn[-2].caption
-    labels = {text.get_text().partition(", ")[2] for text in drawn[-2].figure.legends[0].get_texts()}
+    labels = {
+        text.get_text().partition(", ")[2] for text in drawn[-2].figure.legends[0].get_texts()
+    }
     assert labels == {"bilevel: held-out batch", "single-level: same batch"}
-    first = drawn[0].figure.axes[0].get_lines()[1].get_ydata()  # the weight of skip_connect on the edge 1<-0
+    # the weight of skip_connect on the edge 1<-0
+    first = drawn[0].figure.axes[0].get_lines()[1].get_ydata()
     assert np.allclose(np.asarray(first), study[0].weights[0, :, 0, 1])
-    assert json.loads(json.dumps(summary(study)))["settings"][0]["numbers"]["gap_late"]["std"] is None
+    assert (
+        json.loads(json.dumps(summary(study)))["settings"][0]["numbers"]["gap_late"]["std"] is None
+    )
 
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    flags = ["gradients", "--out", str(tmp_path / "s"), "--limit", "120", "--batch-size", "16", "--channels", "2"]
-    flags += ["--epochs", "1", "--seeds", "0", "--pairs", "2", "--device", "cpu", "--relaxation", "sigmoid", "--update"]
+    flags = [
+        "gradients",
+        "--out",
+        str(tmp_path / "s"),
+        "--limit",
+        "120",
+        "--batch-size",
+        "16",
+        "--channels",
+        "2",
+    ]
+    flags += [
+        "--epochs",
+        "1",
+        "--seeds",
+        "0",
+        "--pairs",
+        "2",
+        "--device",
+        "cpu",
+        "--relaxation",
+        "sigmoid",
+        "--update",
+    ]
     analyse_command([*flags, "joint"])
     assert "single-level, sigmoid, learning rate 0.025 (1 seed)" in capsys.readouterr().out
     captions = json.loads((tmp_path / "s" / "figures" / "captions.json").read_text())
     assert all((tmp_path / "s" / "figures" / f"{name}.svg").exists() for name in captions)
-    assert json.loads((tmp_path / "s" / "summary.json").read_text())["settings"][0]["update"] == "joint"
+    assert (
+        json.loads((tmp_path / "s" / "summary.json").read_text())["settings"][0]["update"]
+        == "joint"
+    )
     with pytest.raises(InvalidInput, match=r"data\.limit: 120 -> 140"):
         analyse_command([*flags, "joint", "--limit", "140"])
     with pytest.raises(InvalidInput, match="something else"):

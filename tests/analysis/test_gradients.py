@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from fade_ray.analysis.gradients import (
+from fade_ray.analyse.gradients import (
     LOGIT_GRADIENTS,
     OperationGradients,
     correlation,
@@ -46,9 +46,13 @@ class Toy:
 
     def __init__(self, relaxation: str = "softmax") -> None:
         config = CellNetworkConfig(channels=2, stem="nasbench201").for_search()
-        self.network = CellNetwork(macro(3), config, side=8, channels=1, classes=3, generator=generator(0)).double()
+        self.network = CellNetwork(
+            macro(3), config, side=8, channels=1, classes=3, generator=generator(0)
+        ).double()
         self.weights: Sequence[Tensor] = list(self.network.parameters())
-        self.logits: Sequence[Tensor] = [torch.randn(6, 5, generator=generator(1), dtype=torch.float64)]
+        self.logits: Sequence[Tensor] = [
+            torch.randn(6, 5, generator=generator(1), dtype=torch.float64)
+        ]
         self.noise = generator(2)
         self.generators: Sequence[torch.Generator] = [self.noise]
         self.activation = ACTIVATIONS[relaxation]
@@ -74,7 +78,9 @@ sizes = st.integers(1, 5)
 
 @given(sizes, sizes, sizes, sizes, st.integers(0, 10**6))
 @settings(max_examples=25, deadline=None)
-def test_the_correlation_is_the_double_sum_of_eq_13(n: int, m: int, d: int, e: int, seed: int) -> None:
+def test_the_correlation_is_the_double_sum_of_eq_13(
+    n: int, m: int, d: int, e: int, seed: int
+) -> None:
     draw = generator(seed)
     g_val, x_val, g_train, x_train = (
         torch.randn(rows, columns, generator=draw, dtype=torch.float64)
@@ -87,9 +93,13 @@ def test_the_correlation_is_the_double_sum_of_eq_13(n: int, m: int, d: int, e: i
     assert -1 - 1e-12 <= found.cosine <= 1 + 1e-12
 
 
-def test_a_linear_maps_weight_gradients_give_the_double_sum_divided_by_the_numbers_of_images() -> None:
+def test_a_linear_maps_weight_gradients_give_the_double_sum_divided_by_the_numbers_of_images() -> (
+    None
+):
     """A 1x1 convolution: its positions are further samples (algorithms E.3)."""
-    weight = torch.randn(3, 2, 1, 1, generator=generator(0), dtype=torch.float64, requires_grad=True)
+    weight = torch.randn(
+        3, 2, 1, 1, generator=generator(0), dtype=torch.float64, requires_grad=True
+    )
     target = torch.randn(3, 1, 1, generator=generator(1), dtype=torch.float64)
 
     def parts(seed: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
@@ -130,7 +140,9 @@ def test_gradients_of_a_node_are_those_of_its_edges_weights_without_their_share(
         for number, (source, target) in enumerate(EDGES):
             for op in ("nor_conv_1x1", "nor_conv_3x3") if target == node else ():
                 prefix = f"cells.2.edges.{source}-{target}.{op}."
-                (weight,) = [p for name, p in named.items() if name.startswith(prefix) and p.dim() == 4]
+                (weight,) = [
+                    p for name, p in named.items() if name.startswith(prefix) and p.dim() == 4
+                ]
                 (slope,) = torch.autograd.grad(loss, weight, retain_graph=True)
                 expected.append(slope.flatten() / shares[number, OPS.index(op)])
         assert torch.allclose(found[2, node], torch.cat(expected), rtol=1e-12, atol=0)
@@ -170,7 +182,9 @@ def test_dl_dp_of_one_cell_is_a_difference_of_its_weights_alone() -> None:
         def move(module: object, args: tuple[object, ...]) -> tuple[object, ...]:
             operations = next(a for a in args if isinstance(a, EdgeWeights)).operations.clone()
             operations[edge, op] += by
-            return tuple(a._replace(operations=operations) if isinstance(a, EdgeWeights) else a for a in args)
+            return tuple(
+                a._replace(operations=operations) if isinstance(a, EdgeWeights) else a for a in args
+            )
 
         handle = toy.network.cells[place].register_forward_pre_hook(move)
         loss = float(toy.loss_of(batch(0), toy.mixture()).detach())
@@ -203,7 +217,12 @@ def test_measuring_leaves_everything_as_it_was() -> None:
 
 @pytest.mark.parametrize(
     ("space", "depth", "places"),
-    [("nasbench201", 15, (0, 8, 16)), ("nasbench201", 3, (0, 2, 4)), ("darts", 8, (0, 4, 7)), ("darts", 1, (0,))],
+    [
+        ("nasbench201", 15, (0, 8, 16)),
+        ("nasbench201", 3, (0, 2, 4)),
+        ("darts", 8, (0, 4, 7)),
+        ("darts", 1, (0,)),
+    ],
 )
 def test_first_middle_last(space: str, depth: int, places: tuple[int, ...]) -> None:
     macro_ = published(space).macro

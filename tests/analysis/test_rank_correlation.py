@@ -1,4 +1,6 @@
-"""Rank studies: measures against scipy and by hand, intervals, noise ceilings, and the agreement with a whole table."""
+"""Rank studies: measures against scipy and by hand, intervals, noise ceilings, and the agreement
+with a whole table.
+"""
 
 import itertools
 import json
@@ -12,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fade_ray.analysis.rank_correlation import RankStudy, ceiling, rank_against_table
-from fade_ray.analysis.rank_courses import EqualComputation
 from fade_ray.analysis.rank_measures import chance_regret, kendall, log_psis, regret, spearman
-from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun, Rows
+from fade_ray.ranks.rank_correlation import RankStudy, ceiling, rank_against_table
+from fade_ray.ranks.rank_courses import EqualComputation
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, Rows
 from spaces.errors import InvalidInput
 from spaces.nasbench_macro import MacroTable
 
@@ -25,10 +27,13 @@ PSI = [0.42, 0.28, 0.12, 0.08, 0.06, 0.04]
 VALUES = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4)), min_size=3, max_size=9)
 
 
-def run(setting: str, seed: int, *weights: Rows, each: int | None = 10, seconds: float = 10.0) -> RankRun:
+def run(
+    setting: str, seed: int, *weights: Rows, each: int | None = 10, seconds: float = 10.0
+) -> RankRun:
     """A run whose epochs take `each` multiply-adds."""
     epochs = tuple(
-        RankEpoch(i, i * seconds, rows, None if each is None else i * each) for i, rows in enumerate(weights, start=1)
+        RankEpoch(i, i * seconds, rows, None if each is None else i * each)
+        for i, rows in enumerate(weights, start=1)
     )
     return RankRun(setting, seed, epochs, 0.5)
 
@@ -38,7 +43,9 @@ def alone(accuracies: list[float]) -> list[Alone]:
 
 
 def study(runs: list[RankRun], truth: list[Alone], **options: object) -> RankStudy:
-    return RankStudy.of(runs, truth, np.random.default_rng(0), **{"resamples": 500, "ks": (1, 2), **options})  # type: ignore[arg-type]
+    return RankStudy.of(
+        runs, truth, np.random.default_rng(0), **{"resamples": 500, "ks": (1, 2), **options}
+    )  # type: ignore[arg-type]
 
 
 def test_psi_is_the_product_of_the_weights() -> None:
@@ -69,7 +76,9 @@ def test_tau_of_counts_is_tau_of_the_resample(pairs: list[tuple[int, int]], seed
 def test_regret_by_hand() -> None:
     true = np.array([0.5, 0.9, 0.7, 0.6])
     predicted = np.array([4.0, 1.0, 3.0, 3.0])
-    assert [float(regret(predicted, true, k)) for k in (1, 2, 3, 4, 9)] == pytest.approx([0.4, 0.3, 0.2, 0, 0])
+    assert [float(regret(predicted, true, k)) for k in (1, 2, 3, 4, 9)] == pytest.approx(
+        [0.4, 0.3, 0.2, 0, 0]
+    )
     assert regret(np.zeros(4), true, 1) == pytest.approx(0.4)  # nothing predicted: the worst
 
 
@@ -83,11 +92,18 @@ def test_the_regret_of_chance_is_the_mean_over_all_draws() -> None:
 def test_perfect_ranks_agree_perfectly() -> None:
     found = study([run("default", seed, WEIGHTS) for seed in range(3)], alone(PSI))
     [setting] = found.settings
-    for agreement in (setting.mean, setting.overall, setting.pooled, *(one.agreement for one in setting.seeds)):
+    for agreement in (
+        setting.mean,
+        setting.overall,
+        setting.pooled,
+        *(one.agreement for one in setting.seeds),
+    ):
         for one in (agreement.spearman, agreement.kendall):
             assert (one.value, one.low, one.high) == pytest.approx((1, 1, 1))
         assert [one.value for one in agreement.regrets] == [0, 0]
-    assert found.chance_regrets == pytest.approx([chance_regret(np.asarray(PSI), k) for k in (1, 2)])
+    assert found.chance_regrets == pytest.approx(
+        [chance_regret(np.asarray(PSI), k) for k in (1, 2)]
+    )
 
 
 def test_reversed_ranks_disagree_perfectly_and_settings_differ() -> None:
@@ -101,7 +117,10 @@ def test_reversed_ranks_disagree_perfectly_and_settings_differ() -> None:
 
 def test_pooling_averages_logs_not_ranks() -> None:
     """One confident right seed outweighs one unsure wrong seed; their mean rho is 0."""
-    runs = [run("default", 0, ((0.9, 0.1, 1e-3), (0.8, 0.2))), run("default", 1, ((0.3, 0.33, 0.37), (0.49, 0.51)))]
+    runs = [
+        run("default", 0, ((0.9, 0.1, 1e-3), (0.8, 0.2))),
+        run("default", 1, ((0.3, 0.33, 0.37), (0.49, 0.51))),
+    ]
     truth = alone(np.exp(log_psis(runs[0].epochs[0].weights, CHOICES)).tolist())
     [setting] = study(runs, truth).settings
     assert abs(setting.mean.spearman.value) < 0.1
@@ -114,7 +133,9 @@ def test_intervals_widen_when_seeds_are_drawn_too() -> None:
     truth = [Alone((i,), (float(a),)) for i, a in enumerate(generator.random(n))]
     runs = []
     for seed in range(6):
-        logits = np.asarray([one.accuracies[0] for one in truth]) + generator.normal(0, 0.2 + 0.3 * (seed % 2), n)
+        logits = np.asarray([one.accuracies[0] for one in truth]) + generator.normal(
+            0, 0.2 + 0.3 * (seed % 2), n
+        )
         runs.append(run("default", seed, (tuple(np.exp(logits) / np.exp(logits).sum()),)))
     [setting] = study(runs, truth).settings
     width = [each.spearman.high - each.spearman.low for each in (setting.mean, setting.overall)]
@@ -123,7 +144,9 @@ def test_intervals_widen_when_seeds_are_drawn_too() -> None:
 
 
 def test_the_interval_covers_the_correlation_of_the_population() -> None:
-    """200 samples of 30 architectures from normal pairs of r = 0.6, whose rho is 6/pi asin(r/2): a 90% interval holds it in about 90%."""
+    """200 samples of 30 architectures from normal pairs of r = 0.6, whose rho is 6/pi asin(r/2): a
+    90% interval holds it in about 90%.
+    """
     rho, generator, covered = 6 / math.pi * math.asin(0.3), np.random.default_rng(8), 0
     for _ in range(200):
         x, noise = generator.normal(size=(2, 30))
@@ -131,7 +154,9 @@ def test_the_interval_covers_the_correlation_of_the_population() -> None:
         weights = (tuple(np.exp(x) / np.exp(x).sum()),)
         truth = [Alone((i,), (float(1 / (1 + np.exp(-value))),)) for i, value in enumerate(y)]
         found = RankStudy.of([run("default", 0, weights)], truth, generator, (1,), 300, 0.9)
-        covered += found.settings[0].mean.spearman.low <= rho <= found.settings[0].mean.spearman.high
+        covered += (
+            found.settings[0].mean.spearman.low <= rho <= found.settings[0].mean.spearman.high
+        )
     assert 0.82 <= covered / 200 <= 0.97
 
 
@@ -139,7 +164,10 @@ def test_the_ceiling_by_hand_and_by_simulation() -> None:
     accuracies = np.array([[0.1, 0.2], [0.2, 0.1], [0.3, 0.3], [0.4, 0.4]])
     found = ceiling([Alone((i,), tuple(row)) for i, row in enumerate(accuracies.tolist())])
     assert (found.repeats, found.between) == (2, pytest.approx(0.8))
-    assert (found.reliability, found.bound) == (pytest.approx(1.6 / 1.8), pytest.approx(math.sqrt(1.6 / 1.8)))
+    assert (found.reliability, found.bound) == (
+        pytest.approx(1.6 / 1.8),
+        pytest.approx(math.sqrt(1.6 / 1.8)),
+    )
     assert math.isnan(ceiling([Alone((i,), (0.5,)) for i in range(3)]).between)
     generator = np.random.default_rng(0)
     true = generator.normal(size=2000)
@@ -153,7 +181,10 @@ WRONG: Rows = ((0.1, 0.2, 0.7), (0.4, 0.6))
 
 
 def test_epochs_and_equal_computation() -> None:
-    runs = [run("default", 0, WRONG, WEIGHTS, each=10), run("shared", 0, WRONG, WRONG, WEIGHTS, each=8)]
+    runs = [
+        run("default", 0, WRONG, WEIGHTS, each=10),
+        run("shared", 0, WRONG, WRONG, WEIGHTS, each=8),
+    ]
     found = study(runs, alone(PSI))
     assert [(p.setting, p.epoch, p.multiply_adds, round(p.spearman, 6)) for p in found.points] == [
         ("default", 1, 10, -1),
@@ -174,8 +205,13 @@ def test_epochs_and_equal_computation() -> None:
 
 
 def test_the_curve_of_a_setting_is_the_mean_while_all_its_seeds_train() -> None:
-    """Epochs of one seed end at 10 and 20, of the other at 7, 14 and 21: between 10, when both have ended one, and 20, the first end."""
-    runs = [run("default", 0, WRONG, WEIGHTS, each=10), run("default", 1, WRONG, WEIGHTS, WRONG, each=7)]
+    """Epochs of one seed end at 10 and 20, of the other at 7, 14 and 21: between 10, when both have
+    ended one, and 20, the first end.
+    """
+    runs = [
+        run("default", 0, WRONG, WEIGHTS, each=10),
+        run("default", 1, WRONG, WEIGHTS, WRONG, each=7),
+    ]
     equal = study(runs, alone(PSI)).equal_computation
     assert equal is not None
     [curve] = equal.curves
@@ -184,7 +220,9 @@ def test_the_curve_of_a_setting_is_the_mean_while_all_its_seeds_train() -> None:
 
 
 def test_a_setting_that_has_ended_no_epoch_by_then_is_left_out() -> None:
-    equal = study([run("default", 0, WEIGHTS), run("slow", 0, WEIGHTS, each=30)], alone(PSI)).equal_computation
+    equal = study(
+        [run("default", 0, WEIGHTS), run("slow", 0, WEIGHTS, each=30)], alone(PSI)
+    ).equal_computation
     assert equal is not None
     assert [one.setting for one in equal.settings] == ["default"]
     assert [curve.setting for curve in equal.curves] == ["default", "slow"]
@@ -192,7 +230,9 @@ def test_a_setting_that_has_ended_no_epoch_by_then_is_left_out() -> None:
 
 @settings(deadline=None, max_examples=15)
 @given(st.lists(st.floats(0.1, 1000), min_size=4, max_size=4))
-def test_how_fast_the_machine_was_changes_nothing_at_equal_computation(seconds: list[float]) -> None:
+def test_how_fast_the_machine_was_changes_nothing_at_equal_computation(
+    seconds: list[float],
+) -> None:
     """Trials that share a core take their turns: the same epochs may last three times as long."""
     cases = [("default", 0, 10), ("default", 1, 11), ("shared", 0, 8), ("shared", 1, 9)]
 
@@ -210,11 +250,15 @@ def test_how_fast_the_machine_was_changes_nothing_at_equal_computation(seconds: 
 
 def test_the_interval_at_the_end_of_all_runs_is_that_of_the_study() -> None:
     truth = alone([0.5, 0.4, 0.6, 0.3, 0.2, 0.45])
-    found = study([run("default", seed, WRONG, WEIGHTS if seed else WRONG) for seed in range(3)], truth)
+    found = study(
+        [run("default", seed, WRONG, WEIGHTS if seed else WRONG) for seed in range(3)], truth
+    )
     assert found.equal_computation is not None
     [one], [setting] = found.equal_computation.settings, found.settings
     overall = setting.overall.spearman
-    assert (one.value, one.low, one.high) == pytest.approx((overall.value, overall.low, overall.high))
+    assert (one.value, one.low, one.high) == pytest.approx(
+        (overall.value, overall.low, overall.high)
+    )
 
 
 def test_without_multiply_adds_nothing_is_compared_at_equal_computation() -> None:
@@ -235,7 +279,9 @@ def test_a_mean_that_is_undefined_has_no_interval() -> None:
 def test_equal_computation_is_read_as_it_was_written() -> None:
     uniform: Rows = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.5))
     for first in (WRONG, uniform):  # without an order rho is undefined, null in JSON
-        equal = study([run("default", 0, first, WEIGHTS), run("late", 0, uniform)], alone(PSI)).equal_computation
+        equal = study(
+            [run("default", 0, first, WEIGHTS), run("late", 0, uniform)], alone(PSI)
+        ).equal_computation
         assert equal is not None
         document = json.loads(json.dumps(equal.to_dict(), allow_nan=False))
         assert EqualComputation.from_dict(document).to_dict() == document
@@ -253,7 +299,11 @@ def test_a_table_is_ranked_whole() -> None:
     weights = ((0.7, 0.2, 0.1), (0.6, 0.4))
     accuracies = np.asarray(PSI).reshape(3, 2)
     found = rank_against_table(weights, accuracies, ks=(1,))
-    assert (found.architectures, found.spearman, found.kendall) == (6, pytest.approx(1), pytest.approx(1))
+    assert (found.architectures, found.spearman, found.kendall) == (
+        6,
+        pytest.approx(1),
+        pytest.approx(1),
+    )
     assert (found.regrets, found.percentile) == ((0.0,), 5 / 6)
     with pytest.raises(InvalidInput, match="row lengths"):
         rank_against_table(weights, accuracies.T)
@@ -268,7 +318,9 @@ def test_marginals_of_the_real_table_rank_it(real_data: Path) -> None:
     found = rank_against_table(tuple(weights), table)
     psis = log_psis(tuple(weights), np.indices(table.shape).reshape(8, -1).T)
     assert found.architectures == 6561
-    assert found.spearman == pytest.approx(stats.spearmanr(psis, table.reshape(-1)).statistic, abs=1e-9)
+    assert found.spearman == pytest.approx(
+        stats.spearmanr(psis, table.reshape(-1)).statistic, abs=1e-9
+    )
     assert found.spearman > 0.9
     assert found.regrets[0] < found.chance_regrets[0]
 
@@ -281,11 +333,21 @@ def test_marginals_of_the_real_table_rank_it(real_data: Path) -> None:
         ([run("default", 0, WEIGHTS)], alone(PSI) + alone(PSI)[:1], "each architecture once"),
         ([run("default", 0, WEIGHTS)] * 2, alone(PSI), "each seed of a setting once"),
         ([run("default", 0)], alone(PSI), "a run has epochs"),
-        ([run("default", 0, ((0.5, 0.5), (0.5, 0.5)))], alone(PSI), "one distinct candidate per row"),
-        ([run("default", 0, WEIGHTS)], [replace(one, accuracies=()) for one in alone(PSI)], "one accuracy or more"),
+        (
+            [run("default", 0, ((0.5, 0.5), (0.5, 0.5)))],
+            alone(PSI),
+            "one distinct candidate per row",
+        ),
+        (
+            [run("default", 0, WEIGHTS)],
+            [replace(one, accuracies=()) for one in alone(PSI)],
+            "one accuracy or more",
+        ),
         ([run("default", 0, WEIGHTS)], alone([50.0, *PSI[1:]]), "each in .0, 1."),
     ],
 )
-def test_what_is_no_rank_study_is_refused(runs: list[RankRun], truth: list[Alone], text: str) -> None:
+def test_what_is_no_rank_study_is_refused(
+    runs: list[RankRun], truth: list[Alone], text: str
+) -> None:
     with pytest.raises(InvalidInput, match=text):
         study(runs, truth)

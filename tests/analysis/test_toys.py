@@ -1,4 +1,6 @@
-"""The toy of Amended-DARTS by the updates that train networks, against its closed forms; the counterexample to its A.3."""
+"""The toy of Amended-DARTS by the updates that train networks, against its closed forms; the
+counterexample to its A.3.
+"""
 
 import numpy as np
 import pytest
@@ -27,7 +29,8 @@ TABLE = [  # architecture gradient at w = w*(a) = a, in units of a
     (Estimate("amended", eta=0.125), 0.0),
     (Estimate("amended", eta=0.25), 2.0),
 ]
-# Rounded: the square of a number below 1e-154 is 0, and so is the norm that a difference is divided by.
+# Rounded: the square of a number below 1e-154 is 0, and so is the norm that a difference is divided
+# by.
 reals = st.floats(-10, 10).map(lambda x: round(x, 9))
 coefficients = st.floats(0, 1)
 
@@ -50,9 +53,13 @@ def test_every_update_has_a_closed_form() -> None:
 @pytest.mark.parametrize("update", UPDATES)
 @settings(max_examples=25, deadline=None)
 @given(w=reals, a=reals, eta=coefficients, xi=coefficients)
-def test_closed_forms_away_from_the_optimum(update: str, w: float, a: float, eta: float, xi: float) -> None:
+def test_closed_forms_away_from_the_optimum(
+    update: str, w: float, a: float, eta: float, xi: float
+) -> None:
     estimate = Estimate(update, eta, xi)
-    assert estimated(estimate, w, a) == pytest.approx(closed_form(estimate, w, a), rel=1e-9, abs=1e-9)
+    assert estimated(estimate, w, a) == pytest.approx(
+        closed_form(estimate, w, a), rel=1e-9, abs=1e-9
+    )
 
 
 def test_the_sign_of_the_gradient_decides_where_a_run_goes() -> None:
@@ -99,14 +106,19 @@ def test_counterexample_to_the_claimed_angle() -> None:
 
 
 @given(scale=st.floats(0.01, 100), seed=st.integers(0, 1000))
-def test_the_claim_holds_for_a_hessian_that_is_a_multiple_of_the_identity(scale: float, seed: int) -> None:
+def test_the_claim_holds_for_a_hessian_that_is_a_multiple_of_the_identity(
+    scale: float, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
-    assert alignment(scale * np.eye(4), rng.normal(size=(2, 4)), rng.normal(size=4)) == pytest.approx(1)
+    assert alignment(
+        scale * np.eye(4), rng.normal(size=(2, 4)), rng.normal(size=4)
+    ) == pytest.approx(1)
 
 
 def test_about_half_of_random_draws_are_negative() -> None:
     cosines = random_alignments(2000, np.random.default_rng(0))
     assert cosines.shape == (2000,)
-    assert abs((cosines < 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(2000)  # four standard errors of a fair coin
+    # four standard errors of a fair coin
+    assert abs((cosines < 0).mean() - 0.5) < 4 * 0.5 / np.sqrt(2000)
     near = random_alignments(200, np.random.default_rng(0), decades=0.5)
     assert (near < 0).mean() < 0.1  # spectra that hardly spread are near the identity's case

@@ -1,4 +1,6 @@
-"""Whole cell searches as plain functions: every recipe, resumed anywhere, with what they promise to report."""
+"""Whole cell searches as plain functions: every recipe, resumed anywhere, with what they promise to
+report.
+"""
 
 import json
 from collections.abc import Callable, Iterator
@@ -11,17 +13,17 @@ import numpy as np
 import pytest
 import torch
 
-from fade_ray.cell_search.config import CellPlan, CellsConfig, GridConfig
-from fade_ray.cell_search.memory import step_memory
-from fade_ray.cell_search.recipes import RECIPES, check_pair, recipe
-from fade_ray.cell_search.trial import CellJob, CellSearch, halves
-from fade_ray.cell_search.watch import misgivings, parameter_free, share
-from fade_ray.config import RunConfig
+from fade_ray.cells.cell_recipes import RECIPES, check_pair, recipe
+from fade_ray.cells.cell_trial import CellJob, CellSearch, halves
+from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
+from fade_ray.cells.watch import misgivings, parameter_free, share
 from fade_ray.data import Splits, load
-from fade_ray.job import events
-from fade_ray.training.cell_config import CellTrainConfig
+from fade_ray.run.run_config import RunConfig
+from fade_ray.training.cell_train_config import CellTrainConfig
 from fade_ray.training.hessian import dominant_eigenvalue
+from fade_ray.training.step_memory import step_memory
 from fade_ray.training.updates import asking
+from fade_ray.trials.job import events
 from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
@@ -44,15 +46,21 @@ def small(*recipes: str, space: str = "s5", epochs: int = 2, **grid: Any) -> Cel
 
 
 def timeless(event: dict[str, Any]) -> dict[str, Any]:
-    return event | {"metrics": {key: value for key, value in event["metrics"].items() if key not in TIMES}}
+    return event | {
+        "metrics": {key: value for key, value in event["metrics"].items() if key not in TIMES}
+    }
 
 
-def run(config: CellsConfig, splits: Splits, folder: Path, plan: CellPlan | None = None) -> Iterator[dict[str, Any]]:
+def run(
+    config: CellsConfig, splits: Splits, folder: Path, plan: CellPlan | None = None
+) -> Iterator[dict[str, Any]]:
     return events(CellJob(config), (plan or config.plans()[0]).to_dict(), splits, folder)
 
 
 @pytest.mark.parametrize(("name", "space"), PAIRS)
-def test_every_recipe_ends_with_a_genotype_of_its_space(name: str, space: str, splits: Splits, tmp_path: Path) -> None:
+def test_every_recipe_ends_with_a_genotype_of_its_space(
+    name: str, space: str, splits: Splits, tmp_path: Path
+) -> None:
     config = small(name, space=space, epochs=1, channels=max(4, 2 * RECIPES[name].partial))
     *told, last = run(config, splits, tmp_path)
     assert last["outcome"]["failure"] is None
@@ -69,16 +77,25 @@ def test_every_recipe_ends_with_a_genotype_of_its_space(name: str, space: str, s
         assert told[-1]["metrics"]["weights"].keys() == genotype.cells.keys()
 
 
-RESUMED = {"darts-2nd": "nasbench201", "amended-edges": "s5", "gdas": "nasbench201", "single-level": "nasbench201"}
+RESUMED = {
+    "darts-2nd": "nasbench201",
+    "amended-edges": "s5",
+    "gdas": "nasbench201",
+    "single-level": "nasbench201",
+}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[dict[str, Any]]]:
+def undisturbed(
+    splits: Splits, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], list[dict[str, Any]]]:
     """All events of a recipe's search that nothing stops, run once."""
 
     @cache
     def told(name: str) -> list[dict[str, Any]]:
-        return [timeless(event) for event in run(resumable(name), splits, tmp_path_factory.mktemp(name))]
+        return [
+            timeless(event) for event in run(resumable(name), splits, tmp_path_factory.mktemp(name))
+        ]
 
     return told
 
@@ -88,9 +105,15 @@ def resumable(name: str) -> CellsConfig:
     return replace(config, train=CellTrainConfig(epochs=2, batch_size=24, drop_path=0.2))
 
 
-@pytest.mark.parametrize(("name", "stop"), [("darts-2nd", 2), ("amended-edges", 3), ("gdas", 1), ("single-level", 4)])
+@pytest.mark.parametrize(
+    ("name", "stop"), [("darts-2nd", 2), ("amended-edges", 3), ("gdas", 1), ("single-level", 4)]
+)
 def test_a_search_that_was_stopped_goes_on_with_the_same_bits(
-    name: str, stop: int, undisturbed: Callable[[str], list[dict[str, Any]]], splits: Splits, tmp_path: Path
+    name: str,
+    stop: int,
+    undisturbed: Callable[[str], list[dict[str, Any]]],
+    splits: Splits,
+    tmp_path: Path,
 ) -> None:
     stopped = run(resumable(name), splits, tmp_path)
     before = [timeless(next(stopped)) for _ in range(stop)]
@@ -130,7 +153,9 @@ def test_the_halves_are_disjoint_and_stratified(splits: Splits) -> None:
     difference = np.bincount(ours.labels, minlength=10) - np.bincount(theirs.labels, minlength=10)
     assert abs(difference).max() <= 1
     joined = {image.tobytes() for image in np.concatenate([ours.images, theirs.images])}
-    assert len(joined) == len({i.tobytes() for part in (splits.weights, splits.architecture) for i in part.images})
+    assert len(joined) == len(
+        {i.tobytes() for part in (splits.weights, splits.architecture) for i in part.images}
+    )
 
 
 def test_a_step_for_memory_changes_nothing(splits: Splits) -> None:
@@ -139,7 +164,9 @@ def test_a_step_for_memory_changes_nothing(splits: Splits) -> None:
     before = {key: value.clone() for key, value in search.network.state_dict().items()}
     states = [generator.get_state() for generator in search.training.problem.generators]
     assert step_memory(search.training) > 0
-    assert all(torch.equal(before[key], value) for key, value in search.network.state_dict().items())
+    assert all(
+        torch.equal(before[key], value) for key, value in search.network.state_dict().items()
+    )
     after = [generator.get_state() for generator in search.training.problem.generators]
     assert all(torch.equal(a, b) for a, b in zip(states, after, strict=True))
     assert all(weight.grad is None for weight in search.training.problem.weights)
@@ -160,8 +187,13 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(splits: Splits
         step_memory(search.training)
 
 
-def test_a_loss_that_is_not_finite_ends_the_search_with_a_reason(splits: Splits, tmp_path: Path) -> None:
-    config = replace(small("darts-1st"), train=CellTrainConfig(epochs=2, batch_size=24, learning_rate=1e30, clip=0))
+def test_a_loss_that_is_not_finite_ends_the_search_with_a_reason(
+    splits: Splits, tmp_path: Path
+) -> None:
+    config = replace(
+        small("darts-1st"),
+        train=CellTrainConfig(epochs=2, batch_size=24, learning_rate=1e30, clip=0),
+    )
     *_, last = run(config, splits, tmp_path)
     assert last["outcome"]["failure"].startswith("the loss")
     assert "lower" in last["outcome"]["failure"]
@@ -169,7 +201,9 @@ def test_a_loss_that_is_not_finite_ends_the_search_with_a_reason(splits: Splits,
 
 
 def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:
-    """Second derivatives pass through the fast forms of the operations too. (Differences of gradients would not do: kinks of ReLU.)"""
+    """Second derivatives pass through the fast forms of the operations too. (Differences of
+    gradients would not do: kinks of ReLU.)
+    """
     config = small("darts-1st", space="nasbench201", cells=3, channels=4)
     search = CellSearch(config.plans()[0], splits, config)
     problem = search.training.problem
@@ -177,14 +211,27 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:
     with asking(problem, problem.logits):
         (logits,) = problem.logits
         (gradient,) = torch.autograd.grad(problem.loss(batch), (logits,), create_graph=True)
-        rows = [torch.autograd.grad(g, (logits,), retain_graph=True)[0].flatten() for g in gradient.flatten()]
+        rows = [
+            torch.autograd.grad(g, (logits,), retain_graph=True)[0].flatten()
+            for g in gradient.flatten()
+        ]
     values = torch.linalg.eigvalsh(torch.stack(rows).double())
-    found = dominant_eigenvalue(problem, batch, 30, torch.Generator().manual_seed(0), tolerance=1e-4)
+    found = dominant_eigenvalue(
+        problem, batch, 30, torch.Generator().manual_seed(0), tolerance=1e-4
+    )
     assert found.value == pytest.approx(float(values[values.abs().argmax()]), rel=1e-2)
 
 
-def test_a_table_gives_the_true_accuracy_of_everything_found(splits: Splits, tmp_path: Path, real_data: Path) -> None:
-    config = small("single-level", space="nasbench201", cells=3, epochs=1, table=str(real_data / "nasbench201.parquet"))
+def test_a_table_gives_the_true_accuracy_of_everything_found(
+    splits: Splits, tmp_path: Path, real_data: Path
+) -> None:
+    config = small(
+        "single-level",
+        space="nasbench201",
+        cells=3,
+        epochs=1,
+        table=str(real_data / "nasbench201.parquet"),
+    )
     *told, last = run(config, splits, tmp_path)
     assert last["metrics"]["true"]["architecture"] == last["metrics"]["genotype"]
     assert last["metrics"]["true"]["c10_test_200"] == told[-1]["metrics"]["true_accuracy"]
@@ -197,10 +244,17 @@ def test_an_all_skip_genotype_is_called_a_collapse() -> None:
     assert share(skips, skip=True) == share(skips) == 1
     assert "100% skip-connects" in misgivings(skips)[0]
     others = macro.with_cells(
-        {k: c.genotype([(u, v, "sep_conv_3x3") for u, v, _ in genes]) for k, c in macro.cells.items()}
+        {
+            k: c.genotype([(u, v, "sep_conv_3x3") for u, v, _ in genes])
+            for k, c in macro.cells.items()
+        }
     )
     assert misgivings(others) == []
-    assert [parameter_free(op) for op in ("none", "avg_pool_5x5", "dil_conv_3x3")] == [True, True, False]
+    assert [parameter_free(op) for op in ("none", "avg_pool_5x5", "dil_conv_3x3")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_wrong_names_and_pairs_are_answered_with_the_remedy() -> None:
@@ -208,7 +262,9 @@ def test_wrong_names_and_pairs_are_answered_with_the_remedy() -> None:
         recipe("singel-level")
     with pytest.raises(InvalidInput, match="'amended-edges' makes no sense on space 'nasbench201'"):
         check_pair("amended-edges", "nasbench201", published("nasbench201").macro, 16)
-    with pytest.raises(InvalidInput, match="'amended-edges' makes no sense on space 'amended-s2-fixed'"):
+    with pytest.raises(
+        InvalidInput, match="'amended-edges' makes no sense on space 'amended-s2-fixed'"
+    ):
         check_pair("amended-edges", "amended-s2-fixed", published("amended-s2-fixed").macro, 36)
     with pytest.raises(InvalidInput, match="'amended-fixed' makes no sense on space 's5'"):
         check_pair("amended-fixed", "s5", published("s5").macro, 16)

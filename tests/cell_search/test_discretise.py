@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fade_ray.cell_search.discretise import DISCRETISERS, Learned, best_edge_pairs, best_op, top_edges
+from fade_ray.cells.discretise import DISCRETISERS, Learned, best_edge_pairs, best_op, top_edges
 from fade_ray.nn.cell_relaxations import edge_pairs
 from spaces.cell import CellSpace
 from spaces.darts import SPACES
@@ -18,7 +18,9 @@ WHOLE = CellSpace.create(1, 4, OPS)
 def random(space: CellSpace, seed: int) -> Learned:
     rng = np.random.default_rng(seed)
     edges = len(space.edges)
-    return Learned(np.where(space.mask, rng.random((edges, len(space.ops))), 0.0), None, rng.random(edges**2))
+    return Learned(
+        np.where(space.mask, rng.random((edges, len(space.ops))), 0.0), None, rng.random(edges**2)
+    )
 
 
 @pytest.mark.parametrize("name", DISCRETISERS)
@@ -45,7 +47,9 @@ def test_top_edges_gives_a_genotype_of_two_edges_per_node_without_none(seed: int
 
 
 def test_the_best_edges_are_those_of_the_best_operation_none_apart() -> None:
-    weights = np.array([[0.9, 0.05, 0.05], [0.1, 0.4, 0.5], [0.8, 0.1, 0.1], [0.2, 0.3, 0.5], [0.0, 0.9, 0.1]])
+    weights = np.array(
+        [[0.9, 0.05, 0.05], [0.1, 0.4, 0.5], [0.8, 0.1, 0.1], [0.2, 0.3, 0.5], [0.0, 0.9, 0.1]]
+    )
     found = top_edges(Learned(weights, None, np.empty(0)), SPACE)
     assert [tuple(gene) for gene in found.genes] == [
         (0, 2, "skip_connect"),  # a tie of the operations goes to the first
@@ -63,14 +67,21 @@ def test_ties_between_edges_go_to_the_lower_node() -> None:
 def test_edge_factors_weigh_in() -> None:
     weights = np.full((5, 3), 1 / 3)
     found = top_edges(Learned(weights, np.array([1, 1, 0.1, 0.5, 0.4]), np.empty(0)), SPACE)
-    assert [(gene.source, gene.target) for gene in found.genes if gene.target == 3] == [(1, 3), (2, 3)]
+    assert [(gene.source, gene.target) for gene in found.genes if gene.target == 3] == [
+        (1, 3),
+        (2, 3),
+    ]
 
 
 def test_none_is_a_choice_where_no_edge_is_dropped() -> None:
     weights = np.zeros((6, 3))
     weights[:, 0] = 1
-    assert {gene.op for gene in best_op(Learned(weights, None, np.empty(0)), WHOLE).genes} == {"none"}
-    assert {gene.op for gene in top_edges(Learned(weights, None, np.empty(0)), WHOLE).genes} == {"none"}
+    assert {gene.op for gene in best_op(Learned(weights, None, np.empty(0)), WHOLE).genes} == {
+        "none"
+    }
+    assert {gene.op for gene in top_edges(Learned(weights, None, np.empty(0)), WHOLE).genes} == {
+        "none"
+    }
 
 
 def test_the_heaviest_pair_of_edges_stays_with_all_its_operations() -> None:
@@ -80,4 +91,6 @@ def test_the_heaviest_pair_of_edges_stays_with_all_its_operations() -> None:
     found = best_edge_pairs(Learned(np.ones((5, 3)), None, logits), SPACE)
     assert [bool(any(row)) for row in found.allowed] == [True, True, True, False, True]
     assert found.allowed[2] == SPACE.allowed[2]
-    assert best_op(Learned(np.random.default_rng(0).random((5, 3)), None, logits), found).is_discrete
+    assert best_op(
+        Learned(np.random.default_rng(0).random((5, 3)), None, logits), found
+    ).is_discrete

@@ -2,8 +2,8 @@
 
 from itertools import permutations
 
-from fade_ray.compare.history import EnteredHistory
-from fade_ray.compare.traces import complete, traces, unspent
+from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.compare.record_traces import complete, traces, unspent
 from searchers import Outcome, RandomSearch
 from searchers.contest import Entered
 from spaces import GraphSpace
@@ -13,10 +13,14 @@ TESTED = (0.1, 0.2, 0.3)
 
 
 def record(order: tuple[int, ...]) -> EnteredHistory:
-    """Three evaluations of one batch, equally good on the architecture split, that end in this order."""
+    """Three evaluations of one batch, equally good on the architecture split, that end in this
+    order.
+    """
     search = RandomSearch(GraphSpace.create(2, 4), 2, 1, evaluations=3)
     batch = [Entered.of("random-0", proposal) for proposal in iter(search.ask, None)]
-    asked = [{"event": "proposed", "time": TIME, "proposal": entered.to_dict()} for entered in batch]
+    asked = [
+        {"event": "proposed", "time": TIME, "proposal": entered.to_dict()} for entered in batch
+    ]
     ended = [
         {
             "event": "finished",
@@ -31,7 +35,9 @@ def record(order: tuple[int, ...]) -> EnteredHistory:
 
 
 def test_which_of_several_trials_ends_first_does_not_matter() -> None:
-    """Else equally good architectures, frequent on few images, would make two runs of the same comparison differ."""
+    """Else equally good architectures, frequent on few images, would make two runs of the same
+    comparison differ.
+    """
     for order in permutations(range(3)):
         (found,) = traces(record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0"})
         assert found.reports == TESTED
@@ -42,7 +48,9 @@ def test_a_search_is_complete_by_its_event_or_by_the_result_of_an_earlier_versio
     ended = EnteredHistory([{"event": "over", "time": TIME, "entry": "random-0"}])
     assert complete(ended, {}) == {"random-0"}
     assert complete(record((0,)), {}) == set()
-    assert complete(EnteredHistory([]), {"complete": {"random-0": True, "fade-0": False}}) == {"random-0"}
+    assert complete(EnteredHistory([]), {"complete": {"random-0": True, "fade-0": False}}) == {
+        "random-0"
+    }
 
 
 def test_what_is_unspent_is_a_mean_share_of_the_budgets() -> None:

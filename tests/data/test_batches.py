@@ -20,12 +20,18 @@ MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.3)
 PLAIN = Augment()
 
 
-def random_part(count: int = 20, channels: int = 3, height: int = 8, width: int = 8) -> LabelledImages:
-    images = np.random.default_rng(0).integers(0, 256, (count, channels, height, width), dtype=np.uint8)
+def random_part(
+    count: int = 20, channels: int = 3, height: int = 8, width: int = 8
+) -> LabelledImages:
+    images = np.random.default_rng(0).integers(
+        0, 256, (count, channels, height, width), dtype=np.uint8
+    )
     return LabelledImages(images, np.arange(count))
 
 
-def make(part: LabelledImages, batch_size: int = 6, augment: Augment = PLAIN, channels_last: bool = False) -> Batches:
+def make(
+    part: LabelledImages, batch_size: int = 6, augment: Augment = PLAIN, channels_last: bool = False
+) -> Batches:
     c = part.images.shape[1]
     return Batches(
         part,
@@ -59,7 +65,9 @@ def slowly(image: np.ndarray, draws: Draws, i: int, augment: Augment) -> np.ndar
     out = (image / 255 - np.reshape(MEAN[:C], (C, 1, 1))) / np.reshape(STD[:C], (C, 1, 1))
     if draws.cutout is not None:
         row, column = (int(centre) - augment.cutout // 2 for centre in draws.cutout[i])
-        for y, x in itertools.product(range(row, row + augment.cutout), range(column, column + augment.cutout)):
+        for y, x in itertools.product(
+            range(row, row + augment.cutout), range(column, column + augment.cutout)
+        ):
             if 0 <= y < H and 0 <= x < W:
                 out[:, y, x] = 0
     return out
@@ -80,7 +88,9 @@ def test_a_batch_equals_its_images_augmented_one_by_one(
     part = random_part(13, channels, height, width)
     images, labels = collected(make(part, 4, augment, channels_last).epoch(seeded(seed)))
     draws = Draws.draw(13, 12, height, width, augment, seeded(seed))
-    expected = [slowly(part.images[n], draws, i, augment) for i, n in enumerate(draws.order.tolist())]
+    expected = [
+        slowly(part.images[n], draws, i, augment) for i, n in enumerate(draws.order.tolist())
+    ]
     assert labels.tolist() == draws.order.tolist()
     np.testing.assert_allclose(images.numpy(), np.stack(expected), atol=2e-6)
 
@@ -113,7 +123,9 @@ def test_crop_offsets_flips_and_centres_are_uniform() -> None:
 def test_all_channels_of_an_image_move_together_and_images_do_not() -> None:
     ramp = np.tile(np.arange(64, dtype=np.uint8).reshape(1, 1, 8, 8), (32, 3, 1, 1))
     part = LabelledImages(ramp, np.zeros(32, np.int64))
-    batches = Batches(part, batch_size=32, device=CPU, mean=(0.0,) * 3, std=(1.0,) * 3, augment=Augment(2, True))
+    batches = Batches(
+        part, batch_size=32, device=CPU, mean=(0.0,) * 3, std=(1.0,) * 3, augment=Augment(2, True)
+    )
     images, _ = next(batches.epoch(seeded()))
     assert torch.equal(images[:, 0], images[:, 1])
     assert torch.equal(images[:, 0], images[:, 2])
@@ -121,7 +133,8 @@ def test_all_channels_of_an_image_move_together_and_images_do_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("count", "size", "batches", "seen"), [(20, 6, 3, 18), (18, 6, 3, 18), (5, 6, 1, 5), (6, 6, 1, 6)]
+    ("count", "size", "batches", "seen"),
+    [(20, 6, 3, 18), (18, 6, 3, 18), (5, 6, 1, 5), (6, 6, 1, 6)],
 )
 def test_an_incomplete_batch_is_kept_only_where_it_is_the_only_one(
     count: int, size: int, batches: int, seen: int
@@ -167,7 +180,10 @@ def test_a_cycle_is_epoch_after_epoch() -> None:
     loader, generator = make(random_part(), augment=Augment(1, True)), seeded(3)
     epochs = [batch for _ in range(3) for batch in loader.epoch(generator)]
     cycled = list(itertools.islice(loader.cycle(seeded(3)), len(epochs)))
-    assert all(torch.equal(a[0], b[0]) and torch.equal(a[1], b[1]) for a, b in zip(epochs, cycled, strict=True))
+    assert all(
+        torch.equal(a[0], b[0]) and torch.equal(a[1], b[1])
+        for a, b in zip(epochs, cycled, strict=True)
+    )
 
 
 @pytest.mark.parametrize("size", [None, 1, 7, 100])
@@ -186,20 +202,33 @@ def test_batches_have_the_stated_types_and_layout(channels_last: bool) -> None:
     loader = make(random_part(), augment=Augment(1, True, 2), channels_last=channels_last)
     memory_format = torch.channels_last if channels_last else torch.contiguous_format
     for images, labels in [next(loader.epoch(seeded())), next(loader.ordered())]:
-        assert (images.dtype, labels.dtype, images.shape) == (torch.float32, torch.int64, (6, 3, 8, 8))
+        assert (images.dtype, labels.dtype, images.shape) == (
+            torch.float32,
+            torch.int64,
+            (6, 3, 8, 8),
+        )
         assert images.is_contiguous(memory_format=memory_format)
 
 
 def test_everything_is_on_the_device_of_the_images() -> None:
     """The meta device computes shapes only, but refuses to mix devices as a real one does."""
     meta = torch.device("meta")
-    loader = Batches(random_part(), batch_size=6, device=meta, mean=MEAN, std=STD, augment=Augment(2, True, 4))
+    loader = Batches(
+        random_part(), batch_size=6, device=meta, mean=MEAN, std=STD, augment=Augment(2, True, 4)
+    )
     for images, labels in [*loader.epoch(seeded()), next(loader.ordered())]:
-        assert (images.device, labels.device, images.shape, labels.shape) == (meta, meta, (6, 3, 8, 8), (6,))
+        assert (images.device, labels.device, images.shape, labels.shape) == (
+            meta,
+            meta,
+            (6, 3, 8, 8),
+            (6,),
+        )
 
 
 def test_the_layout_does_not_change_the_values() -> None:
-    plain, last = (make(random_part(), augment=Augment(2, True, 3), channels_last=c) for c in (False, True))
+    plain, last = (
+        make(random_part(), augment=Augment(2, True, 3), channels_last=c) for c in (False, True)
+    )
     assert torch.equal(collected(plain.epoch(seeded()))[0], collected(last.epoch(seeded()))[0])
 
 
@@ -233,7 +262,9 @@ try:
 except UserWarning:
     print("only ours is silent")
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout.strip()) == (0, "only ours is silent"), done.stderr
 
 

@@ -11,8 +11,12 @@ from fade_ray.data.images import channel_statistics
 from spaces.errors import InvalidInput
 
 
-def part(count: int = 6, channels: int = 3, height: int = 8, width: int = 8, classes: int = 2) -> LabelledImages:
-    images = np.random.default_rng(count).integers(0, 256, (count, channels, height, width), dtype=np.uint8)
+def part(
+    count: int = 6, channels: int = 3, height: int = 8, width: int = 8, classes: int = 2
+) -> LabelledImages:
+    images = np.random.default_rng(count).integers(
+        0, 256, (count, channels, height, width), dtype=np.uint8
+    )
     return LabelledImages(images, np.arange(count) % classes)
 
 
@@ -70,7 +74,10 @@ def test_wrong_arrays_are_refused(images: np.ndarray, labels: np.ndarray, messag
         ({"test": part(channels=1)}, "one shape"),
         ({"architecture": part(height=9, width=9)}, "one shape"),
         ({name: part(height=8, width=9) for name in ("weights", "architecture", "test")}, "square"),
-        ({name: part(height=7, width=7) for name in ("weights", "architecture", "test")}, "side >= 8"),
+        (
+            {name: part(height=7, width=7) for name in ("weights", "architecture", "test")},
+            "side >= 8",
+        ),
         ({"classes": ("a",)}, "two classes"),
         ({"classes": ("a", "a")}, "different names"),
         ({"test": part(classes=3)}, r"0\.\.1, but got 2"),
@@ -108,7 +115,10 @@ def test_augmentation_is_never_negative(wrong: dict[str, int]) -> None:
 
 
 @given(
-    hnp.arrays(np.uint8, st.tuples(st.integers(1, 5), st.sampled_from([1, 3]), st.integers(1, 6), st.integers(1, 6)))
+    hnp.arrays(
+        np.uint8,
+        st.tuples(st.integers(1, 5), st.sampled_from([1, 3]), st.integers(1, 6), st.integers(1, 6)),
+    )
 )
 def test_statistics_are_those_of_the_definition(images: np.ndarray) -> None:
     mean, std = channel_statistics(images)

@@ -20,7 +20,9 @@ def ratio() -> ModuleType:
     return module
 
 
-def test_sides_alternate_and_times_become_ratios(ratio: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_alternate_and_times_become_ratios(
+    ratio: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock, calls, costs = [0.0], [], iter([8.0, 9.0, 12.0])
 
     def slow() -> None:

@@ -63,7 +63,9 @@ def everything(splits: Splits) -> dict[bytes, int]:
     pairs = [
         (image.tobytes(), int(label))
         for part in PARTS
-        for image, label in zip(getattr(splits, part).images, getattr(splits, part).labels, strict=True)
+        for image, label in zip(
+            getattr(splits, part).images, getattr(splits, part).labels, strict=True
+        )
     ]
     assert len(dict(pairs)) == len(pairs)
     return dict(pairs)
@@ -81,7 +83,8 @@ def same(a: Splits, b: Splits) -> bool:
     )
 
 
-# --- digits -----------------------------------------------------------------------------------------------------------
+# --- digits
+# -----------------------------------------------------------------------------------------------------------
 
 
 def test_digits_are_all_there_at_full_range() -> None:
@@ -131,13 +134,16 @@ def test_parts_share_one_array() -> None:
     assert all(getattr(splits, part).images.flags.c_contiguous for part in PARTS)
 
 
-# --- CIFAR ------------------------------------------------------------------------------------------------------------
+# --- CIFAR
+# ------------------------------------------------------------------------------------------------------------
 
 
 def test_a_torchvision_set_keeps_its_own_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
     def stored(count: int, seed: int) -> SimpleNamespace:
         data = np.stack(pixels(count, 32, seed=seed))
-        return SimpleNamespace(data=data, targets=[i % 3 for i in range(count)], classes=["a", "b", "c"])
+        return SimpleNamespace(
+            data=data, targets=[i % 3 for i in range(count)], classes=["a", "b", "c"]
+        )
 
     training, test = stored(30, 1), stored(12, 2)
     source = _from_torchvision("toy", training, _from_torchvision("toy test", test))
@@ -151,7 +157,9 @@ def test_a_torchvision_set_keeps_its_own_test_part(monkeypatch: pytest.MonkeyPat
     assert len(load("toy", test_limit=6, limit=15).test) == 6
 
 
-def test_a_download_that_cannot_happen_is_one_clear_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_download_that_cannot_happen_is_one_clear_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("http_proxy", "https_proxy", "HTTPS_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody listens there
     with pytest.raises(InvalidInput, match=r"CIFAR10 must be in .* or be downloadable"):
@@ -163,7 +171,8 @@ def test_a_download_that_cannot_happen_is_one_clear_message(tmp_path: Path, monk
         load("cifar100", root=str(tmp_path / "file"))
 
 
-# --- folders ----------------------------------------------------------------------------------------------------------
+# --- folders
+# ----------------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_read_as_written(tmp_path: Path) -> None:
@@ -172,9 +181,20 @@ def test_a_folder_is_read_as_written(tmp_path: Path) -> None:
     (tmp_path / "pets" / "cat" / ".hidden").write_text("not an image")
     (tmp_path / "pets" / "README.md").write_text("beside the classes")
     splits = load(root)
-    assert (splits.name, splits.classes, splits.side, splits.channels) == ("pets", ("cat", "dog"), 8, 3)
-    assert [np.bincount(getattr(splits, part).labels).tolist() for part in PARTS] == [[8, 4], [2, 1], [2, 1]]
-    assert everything(splits) == {chw(image): 0 for image in cats} | {chw(image): 1 for image in dogs}
+    assert (splits.name, splits.classes, splits.side, splits.channels) == (
+        "pets",
+        ("cat", "dog"),
+        8,
+        3,
+    )
+    assert [np.bincount(getattr(splits, part).labels).tolist() for part in PARTS] == [
+        [8, 4],
+        [2, 1],
+        [2, 1],
+    ]
+    assert everything(splits) == {chw(image): 0 for image in cats} | {
+        chw(image): 1 for image in dogs
+    }
     assert splits.augment == Augment(crop=0, flip=True)
 
 
@@ -206,7 +226,11 @@ def test_every_mode_of_eight_bits_is_decoded(tmp_path: Path, mode: str) -> None:
     image = Image.fromarray(pixels(1)[0]).convert(mode)
     if mode == "P":
         image.info["transparency"] = bytes(range(256))
-    path = write_parquet(tmp_path / "m.parquet", [encoded(image, "TIFF" if mode == "CMYK" else "PNG")] * 12, [0, 1] * 6)
+    path = write_parquet(
+        tmp_path / "m.parquet",
+        [encoded(image, "TIFF" if mode == "CMYK" else "PNG")] * 12,
+        [0, 1] * 6,
+    )
     splits = load(path)
     gray = mode in ("1", "L", "LA")
     opaque = image.convert("RGBA") if mode == "P" else image
@@ -217,11 +241,17 @@ def test_every_mode_of_eight_bits_is_decoded(tmp_path: Path, mode: str) -> None:
 
 def test_an_image_side_scales_the_shorter_side_and_cuts_the_centre(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
-    wide, tall = (noise.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((20, 60), (40, 20)))
-    splits = load(write_folder(tmp_path / "sizes", {"wide": [wide] * 6, "tall": [tall] * 6}), image_side=10)
+    wide, tall = (
+        noise.integers(0, 256, (*shape, 3), dtype=np.uint8) for shape in ((20, 60), (40, 20))
+    )
+    splits = load(
+        write_folder(tmp_path / "sizes", {"wide": [wide] * 6, "tall": [tall] * 6}), image_side=10
+    )
     half = {  # both are halved, so the cut is at whole pixels
         "tall": np.asarray(Image.fromarray(tall).resize((10, 20), Image.Resampling.BILINEAR))[5:15],
-        "wide": np.asarray(Image.fromarray(wide).resize((30, 10), Image.Resampling.BILINEAR))[:, 10:20],
+        "wide": np.asarray(Image.fromarray(wide).resize((30, 10), Image.Resampling.BILINEAR))[
+            :, 10:20
+        ],
     }
     for part in PARTS:
         images, labels = getattr(splits, part).images, getattr(splits, part).labels
@@ -234,23 +264,35 @@ def test_a_folder_with_a_test_folder(tmp_path: Path) -> None:
     held_out = {"a": pixels(3, seed=3), "b": pixels(2, seed=4)}
     splits = load(train, test_data=write_folder(tmp_path / "test", held_out))
     assert [len(getattr(splits, part)) for part in PARTS] == [16, 4, 5]
-    assert [image.tobytes() for image in splits.test.images] == [chw(i) for i in held_out["a"] + held_out["b"]]
+    assert [image.tobytes() for image in splits.test.images] == [
+        chw(i) for i in held_out["a"] + held_out["b"]
+    ]
     assert splits.test.labels.tolist() == [0, 0, 0, 1, 1]
 
 
-# --- Parquet ----------------------------------------------------------------------------------------------------------
+# --- Parquet
+# ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("column", "struct"), [("img", True), ("image", True), ("img", False), ("image", False)])
+@pytest.mark.parametrize(
+    ("column", "struct"), [("img", True), ("image", True), ("img", False), ("image", False)]
+)
 def test_a_parquet_file_is_read_as_written(tmp_path: Path, column: str, struct: bool) -> None:
     images = pixels(30)
     labels = [i % 2 for i in range(30)]
     path = write_parquet(
-        tmp_path / "p.parquet", [encoded(i) for i in images], labels, column=column, struct=struct, names=["x", "y"]
+        tmp_path / "p.parquet",
+        [encoded(i) for i in images],
+        labels,
+        column=column,
+        struct=struct,
+        names=["x", "y"],
     )
     splits = load(path)
     assert (splits.classes, splits.channels, splits.side) == (("x", "y"), 3, 8)
-    assert everything(splits) == {chw(image): label for image, label in zip(images, labels, strict=True)}
+    assert everything(splits) == {
+        chw(image): label for image, label in zip(images, labels, strict=True)
+    }
 
 
 def test_classes_without_names_are_called_by_their_numbers(tmp_path: Path) -> None:
@@ -263,7 +305,10 @@ def test_only_the_kept_rows_are_decoded(tmp_path: Path) -> None:
     labels = [i % 2 for i in range(60)]
     small = load(write_parquet(tmp_path / "good.parquet", blobs, labels), limit=12)
     kept = set(everything(small))
-    broken = [blob if chw(np.asarray(Image.open(io.BytesIO(blob)))) in kept else b"broken" for blob in blobs]
+    broken = [
+        blob if chw(np.asarray(Image.open(io.BytesIO(blob)))) in kept else b"broken"
+        for blob in blobs
+    ]
     path = write_parquet(tmp_path / "broken.parquet", broken, labels)
     assert same(load(path, limit=12), small)
     with pytest.raises(InvalidInput, match=r"row \d+ \(from 0\)"):
@@ -274,7 +319,12 @@ def test_real_images_of_a_public_hub(real_data: Path) -> None:
     folder = real_data / "cifar10"
     if not folder.is_dir():
         pytest.skip(f"no CIFAR-10 in {real_data}")
-    splits = load(str(folder / "train.parquet"), test_data=str(folder / "test.parquet"), limit=500, test_limit=100)
+    splits = load(
+        str(folder / "train.parquet"),
+        test_data=str(folder / "test.parquet"),
+        limit=500,
+        test_limit=100,
+    )
     assert splits.classes == (
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"
     )  # fmt: skip
@@ -286,7 +336,8 @@ def test_real_images_of_a_public_hub(real_data: Path) -> None:
     np.testing.assert_allclose(splits.std, (0.247, 0.2435, 0.2616), atol=0.02)
 
 
-# --- bad input --------------------------------------------------------------------------------------------------------
+# --- bad input
+# --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -309,7 +360,9 @@ def test_wrong_numbers_are_refused(arguments: dict[str, object], message: str) -
 
 @pytest.mark.parametrize("data", ["digitz", "missing/train.parquet", "/no/such/folder", ""])
 def test_an_unknown_data_set_lists_the_known_ones(data: str) -> None:
-    with pytest.raises(InvalidInput, match=f"digits, cifar10, cifar100, .*{data!r}.*no file or folder"):
+    with pytest.raises(
+        InvalidInput, match=f"digits, cifar10, cifar100, .*{data!r}.*no file or folder"
+    ):
         load(data)
 
 
@@ -342,15 +395,23 @@ def sixteen_bits(root: Path) -> None:
     [
         (truncated, r"'?[^']*b/003\.png'? is not: .* Replace or remove it"),
         (lambda root: (root / "b" / "002.png").write_bytes(b""), r"b/002\.png is not"),
-        (resized, r"same size, but .*a/000\.png has 8x8 and .*b/004\.png has 9x9 pixels. Give an image side"),
+        (
+            resized,
+            r"same size, but .*a/000\.png has 8x8 and .*b/004\.png has 9x9 pixels. Give an image side",
+        ),
         (sixteen_bits, r"8 bits per channel, but .*a/002\.png has mode 'I;16'"),
-        (lambda root: (root / "b" / "notes.txt").write_text("hello"), r"pictures only .*b/notes\.txt' is none"),
+        (
+            lambda root: (root / "b" / "notes.txt").write_text("hello"),
+            r"pictures only .*b/notes\.txt' is none",
+        ),
         (lambda root: (root / "b" / "more").mkdir(), r"b/more' is a folder. If .* give its path"),
         (lambda root: (root / "c").mkdir(), "at least 6 images .* class 'c' has 0"),
         (lambda root: (root / "b" / "005.png").unlink(), "class 'b' has 5. Add images"),
     ],
 )
-def test_a_spoilt_folder_is_refused_by_name(tmp_path: Path, spoil: Callable[[Path], object], message: str) -> None:
+def test_a_spoilt_folder_is_refused_by_name(
+    tmp_path: Path, spoil: Callable[[Path], object], message: str
+) -> None:
     data = two_classes(tmp_path / "data")
     spoil(tmp_path / "data")
     with pytest.raises(InvalidInput, match=message):
@@ -366,7 +427,9 @@ def test_the_remedy_for_different_sizes_works(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "message"), [((8, 12), "square, but .* has 12x8"), ((7, 7), "at least 8 .* has 7x7")]
 )
-def test_images_of_a_wrong_shape_are_refused(tmp_path: Path, shape: tuple[int, int], message: str) -> None:
+def test_images_of_a_wrong_shape_are_refused(
+    tmp_path: Path, shape: tuple[int, int], message: str
+) -> None:
     images = [np.zeros((*shape, 3), np.uint8)] * 6
     with pytest.raises(InvalidInput, match=message):
         load(write_folder(tmp_path / "data", {"a": images, "b": images}))
@@ -389,14 +452,23 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("columns", "message"),
     [
-        ({"picture": pa.array([b""]), "label": pa.array([0])}, "`img` or `image`.*`picture` binary"),
+        (
+            {"picture": pa.array([b""]), "label": pa.array([0])},
+            "`img` or `image`.*`picture` binary",
+        ),
         ({"img": pa.array(["text"]), "label": pa.array([0])}, "`img` string"),
         ({"img": pa.array([b""])}, "column `label` of integers, but .* has `img` binary"),
         ({"img": pa.array([b""]), "label": pa.array(["cat"])}, "`label` string"),
         ({"img": pa.array([b""] * 2), "label": pa.array([0, None])}, "1 of 2 rows .* have none"),
         ({"img": pa.array([b""] * 2), "label": pa.array([0, -1])}, "lie in -1..0"),
-        ({"img": pa.array([b""] * 2), "label": pa.array([0, 2**40])}, r"without gaps.* lie in 0\.\.1099511627776"),
-        ({"img": pa.array([], pa.binary()), "label": pa.array([], pa.int64())}, "has none. Add images"),
+        (
+            {"img": pa.array([b""] * 2), "label": pa.array([0, 2**40])},
+            r"without gaps.* lie in 0\.\.1099511627776",
+        ),
+        (
+            {"img": pa.array([], pa.binary()), "label": pa.array([], pa.int64())},
+            "has none. Add images",
+        ),
     ],
 )
 def test_a_parquet_file_of_another_layout_is_refused(

@@ -19,17 +19,25 @@ def shuffled_labels(counts: list[int], seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
 
 
-def split(labels: np.ndarray, seed: int, *, with_test: bool = True, limit: int | None = None) -> Parts:
+def split(
+    labels: np.ndarray, seed: int, *, with_test: bool = True, limit: int | None = None
+) -> Parts:
     names = CLASSES[: labels.max() + 1]
-    return stratified_parts(labels, names, with_test=with_test, limit=limit, rng=np.random.default_rng(seed))
+    return stratified_parts(
+        labels, names, with_test=with_test, limit=limit, rng=np.random.default_rng(seed)
+    )
 
 
 def per_class(labels: np.ndarray, chosen: np.ndarray) -> list[int]:
     return np.bincount(labels[chosen], minlength=labels.max() + 1).tolist()
 
 
-@given(st.lists(st.integers(0, 1000), min_size=1, max_size=20), st.integers(0, 50), st.integers(1, 50))
-def test_a_share_is_rounded_per_entry_and_exact_in_total(counts: list[int], numerator: int, denominator: int) -> None:
+@given(
+    st.lists(st.integers(0, 1000), min_size=1, max_size=20), st.integers(0, 50), st.integers(1, 50)
+)
+def test_a_share_is_rounded_per_entry_and_exact_in_total(
+    counts: list[int], numerator: int, denominator: int
+) -> None:
     numerator = min(numerator, denominator)
     shares = apportion(counts, numerator, denominator)
     exact = [Fraction(count * numerator, denominator) for count in counts]
@@ -43,7 +51,9 @@ def test_ties_go_to_the_lower_class() -> None:
 
 
 @given(counts_of_classes, seeds, st.booleans())
-def test_parts_are_disjoint_exhaustive_and_stratified(counts: list[int], seed: int, with_test: bool) -> None:
+def test_parts_are_disjoint_exhaustive_and_stratified(
+    counts: list[int], seed: int, with_test: bool
+) -> None:
     labels = shuffled_labels(counts)
     parts = split(labels, seed, with_test=with_test)
     everything = np.concatenate([parts.weights, parts.architecture, parts.test])
@@ -53,7 +63,8 @@ def test_parts_are_disjoint_exhaustive_and_stratified(counts: list[int], seed: i
     assert per_class(labels, parts.architecture) == apportion(counts, 1, shares)
     assert min(per_class(labels, parts.weights)) > 0
     assert all(
-        abs(n - Fraction(c, shares)) < 1 for n, c in zip(per_class(labels, parts.architecture), counts, strict=True)
+        abs(n - Fraction(c, shares)) < 1
+        for n, c in zip(per_class(labels, parts.architecture), counts, strict=True)
     )
 
 
@@ -65,7 +76,9 @@ def test_the_split_of_a_balanced_set_is_exactly_one_to_one_to_four() -> None:
 
 
 @given(counts_of_classes, seeds, st.data())
-def test_a_limit_keeps_that_many_in_proportion(counts: list[int], seed: int, data: st.DataObject) -> None:
+def test_a_limit_keeps_that_many_in_proportion(
+    counts: list[int], seed: int, data: st.DataObject
+) -> None:
     labels = shuffled_labels(counts)
     limit = data.draw(st.integers(1, len(labels) + 5))
     kept = stratified_limit(labels, len(counts), limit, np.random.default_rng(seed))
@@ -100,7 +113,9 @@ def test_every_image_is_equally_likely_to_be_tested() -> None:
 
 @pytest.mark.parametrize(("with_test", "count", "least"), [(True, 5, 6), (False, 4, 5)])
 def test_a_class_too_small_for_the_split_is_named(with_test: bool, count: int, least: int) -> None:
-    with pytest.raises(InvalidInput, match=f"at least {least} images.*class 'b' has {count}. Add images"):
+    with pytest.raises(
+        InvalidInput, match=f"at least {least} images.*class 'b' has {count}. Add images"
+    ):
         split(shuffled_labels([20, count]), 0, with_test=with_test)
 
 

@@ -1,4 +1,6 @@
-"""Exported architectures: the same scores where fade_ray does not exist, exactly the weights in use, text one can read."""
+"""Exported architectures: the same scores where fade_ray does not exist, exactly the weights in
+use, text one can read.
+"""
 
 import ast
 import copy
@@ -24,7 +26,7 @@ from torch import Tensor
 from fade_ray.data.batches import Batches
 from fade_ray.data.images import LabelledImages
 from fade_ray.export import export_module, export_onnx
-from fade_ray.export.source import literal
+from fade_ray.export.chain_source import literal
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from spaces import Dag, HyperArchitecture, catalogue, complete_dag
 from spaces.errors import InvalidInput
@@ -91,14 +93,22 @@ def architecture(*dags: Dag) -> HyperArchitecture:
 def trained(
     hyper: HyperArchitecture, *, side: int = 8, seed: int = 0, classes: int = 6, **options: Any
 ) -> ChainNetwork:
-    """A network in which every parameter and statistic matters: nothing is at its initial zero or one."""
+    """A network in which every parameter and statistic matters: nothing is at its initial zero or
+    one.
+    """
     generator = torch.Generator().manual_seed(seed)
-    config = NetworkConfig(depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "share": False} | options))
-    network = ChainNetwork(hyper, config, side=side, channels=3, classes=classes, generator=generator)
+    config = NetworkConfig(
+        depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "share": False} | options)
+    )
+    network = ChainNetwork(
+        hyper, config, side=side, channels=3, classes=classes, generator=generator
+    )
     for name, value in network.state_dict().items():
         if value.dim() == 1:
             noise = torch.rand(value.shape, generator=generator)
-            value.copy_(noise + 0.5 if name.endswith(("running_var", "norm.weight")) else noise - 0.5)
+            value.copy_(
+                noise + 0.5 if name.endswith(("running_var", "norm.weight")) else noise - 0.5
+            )
     return network
 
 
@@ -128,11 +138,15 @@ def assert_same(ours: Tensor, theirs: Tensor, rtol: float) -> None:
 
 
 def cases() -> dict[str, ChainNetwork]:
-    """Every combination of the options that change the text, each with other graphs, sizes and kernels."""
+    """Every combination of the options that change the text, each with other graphs, sizes and
+    kernels.
+    """
     chosen: dict[str, ChainNetwork] = {}
     rng = random.Random(0)
     layouts = [(8, ()), (9, (2, 4)), (13, (3, 1, 2)), (28, (2, 2, 2, 2)), (15, (4,)), (11, (1, 2))]
-    options = itertools.product(("max", "average"), ("row", "operation", "none"), ("vertex", "edge"), (False, True))
+    options = itertools.product(
+        ("max", "average"), ("row", "operation", "none"), ("vertex", "edge"), (False, True)
+    )
     for number, (pool, norm, activation, share) in enumerate(options):
         side, strides = layouts[number % len(layouts)]
         dags = rng.choices(ALL, k=len(strides) or 5)
@@ -145,8 +159,12 @@ def cases() -> dict[str, ChainNetwork]:
             **{"pool": pool, "norm": norm, "activation": activation, "share": share},
         )
     for activation in ("vertex", "edge"):
-        chosen[f"case_long_{activation}"] = trained(architecture(complete_dag(10), Dag(10)), activation=activation)
-    chosen["case_no_pooling"] = trained(architecture(Dag(1)), strides=(1,), norm="none", activation="edge")
+        chosen[f"case_long_{activation}"] = trained(
+            architecture(complete_dag(10), Dag(10)), activation=activation
+        )
+    chosen["case_no_pooling"] = trained(
+        architecture(Dag(1)), strides=(1,), norm="none", activation="edge"
+    )
     return chosen
 
 
@@ -154,16 +172,24 @@ NAMES = sorted(cases())
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, ChainNetwork], dict[str, str]]:
-    """All cases exported and run in one process that has no fade_ray: the folder, the networks and the errors by name."""
+def exported(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Path, dict[str, ChainNetwork], dict[str, str]]:
+    """All cases exported and run in one process that has no fade_ray: the folder, the networks and
+    the errors by name.
+    """
     folder = tmp_path_factory.mktemp("exported")
     networks = cases()
     generator = torch.Generator().manual_seed(1)
     for name, network in networks.items():
         path = export(network, folder, name)
-        images = torch.randint(0, 256, (3, *network.input_shape), dtype=torch.uint8, generator=generator)
+        images = torch.randint(
+            0, 256, (3, *network.input_shape), dtype=torch.uint8, generator=generator
+        )
         part = LabelledImages(images.numpy(), np.zeros(3, np.int64))
-        (batch, _), *_ = Batches(part, batch_size=3, device=torch.device("cpu"), mean=MEAN, std=STD).ordered()
+        (batch, _), *_ = Batches(
+            part, batch_size=3, device=torch.device("cpu"), mean=MEAN, std=STD
+        ).ordered()
         save_file({"images": images, "normalised": batch.contiguous()}, path.with_suffix(".inputs"))
     for own in OWN:
         (folder / f"uses_{own}.py").write_text(f"import {own}\n" + path.read_text())
@@ -203,8 +229,12 @@ def test_exactly_the_weights_in_use(name: str, exported: Any) -> None:
     expected = network.classifier.weight.numel() + network.classes
     for row, (dag,) in zip(network.layout, network.hyper.rows, strict=True):
         area = config.kernel**2
-        per_operation = area * row.channels**2 + row.channels * (2 if config.norm == "operation" else 1)
-        expected += area * row.channels_in * row.channels + row.channels + dag.operations * per_operation
+        per_operation = area * row.channels**2 + row.channels * (
+            2 if config.norm == "operation" else 1
+        )
+        expected += (
+            area * row.channels_in * row.channels + row.channels + dag.operations * per_operation
+        )
         expected += 2 * row.channels if config.norm == "row" else 0
     assert sum(p.numel() for p in module.Network().parameters()) == expected
     described = json.loads((folder / f"{name}.json").read_text())
@@ -224,14 +254,24 @@ def test_the_files_import_torch_alone(exported: Any) -> None:
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> str:
-    return (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(".")[0]
+    return (node.module or "" if isinstance(node, ast.ImportFrom) else node.names[0].name).split(
+        "."
+    )[0]
 
 
 def test_the_files_are_clean_for_ruff(exported: Any) -> None:
     folder, networks, _ = exported
     files = [str(folder / f"{name}.py") for name in networks]
     for command in (["check", "--no-cache"], ["format", "--no-cache", "--diff"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(ROOT / "pyproject.toml"), *files]
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--config",
+            str(ROOT / "pyproject.toml"),
+            *files,
+        ]
         done = subprocess.run(ruff, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -252,21 +292,34 @@ def dags(draw: st.DrawFn) -> Dag:
     activation=st.sampled_from(["vertex", "edge"]),
     share=st.booleans(),
 )
-def test_any_graph(rows: list[Dag], seed: int, tmp_path_factory: pytest.TempPathFactory, **options: Any) -> None:
+def test_any_graph(
+    rows: list[Dag], seed: int, tmp_path_factory: pytest.TempPathFactory, **options: Any
+) -> None:
     network = trained(architecture(*rows), seed=seed, **options)
     module = load_module(export(network, tmp_path_factory.mktemp("any")))
-    images = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    images = torch.randn(
+        2, 3, 8, 8, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     with torch.no_grad():
         assert_same(scores(network, images), module.load().double()(images), 1e-12)
 
 
 def test_a_shared_hyper_cell_larger_than_its_graph(tmp_path: Path) -> None:
     hyper = architecture(Dag(2, ((0, 1),)))
-    options = {"side": 8, "channels": 3, "classes": 6, "generator": torch.Generator().manual_seed(0)}
+    options = {
+        "side": 8,
+        "channels": 3,
+        "classes": 6,
+        "generator": torch.Generator().manual_seed(0),
+    }
     config = NetworkConfig(depth=1, final_channels=4, kernel=3, share=True)
     network = ChainNetwork(hyper, config, share_vertices=5, **options)
     path = export(network, tmp_path)
-    cells = {key.split(".")[0] for key in load_file(path.with_suffix(".safetensors")) if key.startswith("cell")}
+    cells = {
+        key.split(".")[0]
+        for key in load_file(path.with_suffix(".safetensors"))
+        if key.startswith("cell")
+    }
     assert cells == {"cell1_0_1", "cell1_1_out"}
     images = torch.randn(2, 3, 8, 8)
     with torch.no_grad():
@@ -275,18 +328,30 @@ def test_a_shared_hyper_cell_larger_than_its_graph(tmp_path: Path) -> None:
 
 def test_what_the_description_says(tmp_path: Path) -> None:
     network = trained(architecture(Dag(3, ((0, 1), (0, 2))), Dag(2)), side=9)
-    path = export(network, tmp_path, test_accuracy=0.9876, epochs=12, data="digits", missing=float("nan"))
+    path = export(
+        network, tmp_path, test_accuracy=0.9876, epochs=12, data="digits", missing=float("nan")
+    )
     described = json.loads(path.with_suffix(".json").read_text())
     assert HyperArchitecture.from_code(described["code"]) == network.hyper
     cells = [Dag(cell["n"], tuple(map(tuple, cell["edges"]))) for cell in described["cells"]]
     assert [(cell,) for cell in cells] == list(network.hyper.rows)
     assert [cell["code"] for cell in described["cells"]] == [cell.code for cell in cells]
-    assert [row["channels"] for row in described["layout"]] == [row.channels for row in network.layout]
+    assert [row["channels"] for row in described["layout"]] == [
+        row.channels for row in network.layout
+    ]
     assert NetworkConfig(**described["network"] | {"strides": ()}) == network.config
     assert described["input_shape"] == [3, 9, 9]
     assert described["multiply_adds"] == network.multiply_adds()
-    assert (described["classes"], described["mean"], described["std"]) == (CLASSES, list(MEAN), list(STD))
-    assert (described["test_accuracy"], described["data"], described["missing"]) == (0.9876, "digits", None)
+    assert (described["classes"], described["mean"], described["std"]) == (
+        CLASSES,
+        list(MEAN),
+        list(STD),
+    )
+    assert (described["test_accuracy"], described["data"], described["missing"]) == (
+        0.9876,
+        "digits",
+        None,
+    )
     module = load_module(path)
     assert module.CLASSES == CLASSES
     assert [list(MEAN), list(STD)] == [module.MEAN, module.STD]
@@ -298,7 +363,10 @@ def test_what_the_description_says(tmp_path: Path) -> None:
 
 
 def test_the_untrained_module_starts_as_the_search_does(tmp_path: Path) -> None:
-    hyper, options = architecture(complete_dag(3)), {"final_channels": 32, "kernel": 5, "strides": (4,)}
+    hyper, options = (
+        architecture(complete_dag(3)),
+        {"final_channels": 32, "kernel": 5, "strides": (4,)},
+    )
     fresh = ChainNetwork(
         hyper,
         NetworkConfig(depth=1, **options),
@@ -313,8 +381,11 @@ def test_the_untrained_module_starts_as_the_search_does(tmp_path: Path) -> None:
         untrained = load_module(path).Network().state_dict()
     for key, ours in load_file(path.with_suffix(".safetensors")).items():
         assert ours.dim() < 2 or not torch.equal(ours, untrained[key])
-        if ours.dim() > 1:  # n normal weights: the ratio of two standard deviations is 1 +- 1 / sqrt(n); 5 sigma
-            assert float(ours.std() / untrained[key].std()) == pytest.approx(1, abs=5 * ours.numel() ** -0.5)
+        # n normal weights: the ratio of two standard deviations is 1 +- 1 / sqrt(n); 5 sigma
+        if ours.dim() > 1:
+            assert float(ours.std() / untrained[key].std()) == pytest.approx(
+                1, abs=5 * ours.numel() ** -0.5
+            )
         else:
             assert torch.equal(ours, untrained[key])
 
@@ -354,7 +425,13 @@ def test_literals_are_the_text(text: str) -> None:
     ],
 )
 def test_wrong_input(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"name": "architecture", "classes": CLASSES, "mean": MEAN, "std": STD, "facts": {}} | change
+    given: dict[str, Any] = {
+        "name": "architecture",
+        "classes": CLASSES,
+        "mean": MEAN,
+        "std": STD,
+        "facts": {},
+    } | change
     with pytest.raises(InvalidInput, match=words):
         export_module(trained(architecture(Dag(1))), tmp_path, **given)
     assert not list(tmp_path.iterdir())
@@ -375,9 +452,12 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["case_average_row_vertex_own", "case_average_operation_edge_shared", "case_max_none_edge_own"]
+    "name",
+    ["case_average_row_vertex_own", "case_average_operation_edge_shared", "case_max_none_edge_own"],
 )
-def test_onnx_gives_the_same_scores_for_any_batch(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_onnx_gives_the_same_scores_for_any_batch(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     import onnx
     import onnxruntime
 
@@ -391,7 +471,9 @@ def test_onnx_gives_the_same_scores_for_any_batch(name: str, tmp_path: Path, cap
     assert list(tmp_path.iterdir()) == [path], "one file, nothing beside it"
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in (1, 2, 5):
-        images = torch.randn(batch, *network.input_shape, generator=torch.Generator().manual_seed(batch))
+        images = torch.randn(
+            batch, *network.input_shape, generator=torch.Generator().manual_seed(batch)
+        )
         (found,) = session.run(["scores"], {"images": images.numpy()})
         assert_same(scores(network, images), torch.from_numpy(found), 1e-5)
     stored = sum(int(np.prod(weights.dims)) for weights in onnx.load(path).graph.initializer)
@@ -423,6 +505,8 @@ except InvalidInput as error:
     print(error)
 """
     path = tmp_path / "network.onnx"
-    done = subprocess.run([sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(path)], capture_output=True, text=True, timeout=120
+    )
     assert 'pip install "fade-ray[onnx]"' in done.stdout, done.stderr
     assert not path.exists()

@@ -1,4 +1,6 @@
-"""Exported networks of cells: the same scores where fade_ray does not exist, only the weights in use, text one can read."""
+"""Exported networks of cells: the same scores where fade_ray does not exist, only the weights in
+use, text one can read.
+"""
 
 import ast
 import importlib.util
@@ -32,7 +34,8 @@ ROOT = Path(__file__).resolve().parents[2]
 MEAN, STD = (0.5, 0.25, 0.4), (0.2, 0.3, 0.25)
 CLASSES = ["cat", "a \"quoted\" 'one'", "naïve"]
 OPS = [op for op in OPERATIONS if not op.startswith("nor_conv")]
-ALIKE = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|none~2|"  # node 2 is of no use
+# node 2 is of no use
+ALIKE = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|none~2|"
 
 RUNNER = """
 import json, sys
@@ -66,15 +69,21 @@ for path in sorted(Path(sys.argv[1]).glob("*.py")):
 
 
 def trained(macro: Macro, *, side: int = 16, seed: int = 0, **config: Any) -> CellNetwork:
-    """A network in which every parameter and statistic matters: nothing is at its initial zero or one."""
+    """A network in which every parameter and statistic matters: nothing is at its initial zero or
+    one.
+    """
     generator = torch.Generator().manual_seed(seed)
     stem = {"stem": "nasbench201"} if macro.stacking == "nasbench201" else {}
     options = CellNetworkConfig(**({"channels": 4} | stem | config))
-    network = CellNetwork(macro, options, side=side, channels=3, classes=len(CLASSES), generator=generator)
+    network = CellNetwork(
+        macro, options, side=side, channels=3, classes=len(CLASSES), generator=generator
+    )
     for name, value in network.state_dict().items():
         if value.dim() == 1 and value.is_floating_point():
             noise = torch.rand(value.shape, generator=generator)
-            value.copy_(noise + 0.5 if name.endswith(("running_var", "norm.weight")) else noise - 0.5)
+            value.copy_(
+                noise + 0.5 if name.endswith(("running_var", "norm.weight")) else noise - 0.5
+            )
     return network
 
 
@@ -90,7 +99,12 @@ def holey() -> Macro:
     """A node without edges, which is zero, an output of few nodes, and an input that nothing reads."""
     space = CellSpace.create(2, 6, ("skip_connect", "sep_conv_3x3"), outputs=(4, 5), keep=2)
     cell = space.genotype(
-        [(1, 2, "sep_conv_3x3"), (2, 4, "skip_connect"), (3, 4, "sep_conv_3x3"), (1, 5, "sep_conv_3x3")]
+        [
+            (1, 2, "sep_conv_3x3"),
+            (2, 4, "skip_connect"),
+            (3, 4, "sep_conv_3x3"),
+            (1, 5, "sep_conv_3x3"),
+        ]
     )
     blind = space.genotype([(1, 4, "skip_connect"), (1, 5, "sep_conv_3x3")])
     return Macro({"normal": blind, "reduce": cell}, "darts", 4)
@@ -99,7 +113,9 @@ def holey() -> Macro:
 def unshared() -> Macro:
     macro = published("amended-s2").macro.at_depth(5)
     genes = [
-        (source, node, "skip_connect" if node % 2 else "sep_conv_3x3") for node in range(2, 6) for source in (0, 1)
+        (source, node, "skip_connect" if node % 2 else "sep_conv_3x3")
+        for node in range(2, 6)
+        for source in (0, 1)
     ]
     return macro.with_cells({f"cell{i}": macro.cells[f"cell{i}"].genotype(genes) for i in range(5)})
 
@@ -110,16 +126,24 @@ def single(text: str) -> Macro:
 
 CASES: dict[str, Callable[[], CellNetwork]] = {
     "case_darts": lambda: trained(GENOTYPES["DARTS_V1"].at_depth(4)),
-    "case_pc_darts_odd": lambda: trained(GENOTYPES["PC_DARTS_cifar"].at_depth(5), side=13, seed=1, channels=3),
+    "case_pc_darts_odd": lambda: trained(
+        GENOTYPES["PC_DARTS_cifar"].at_depth(5), side=13, seed=1, channels=3
+    ),
     "case_auxiliary": lambda: trained(GENOTYPES["DARTS_V2"].at_depth(3), side=32, auxiliary=True),
     "case_every_operation": lambda: trained(every_operation(), side=15, seed=2),
     "case_pool_norm": lambda: trained(every_operation(), side=8, seed=3, pool_norm=True),
     "case_holes": lambda: trained(holey(), side=9, seed=4),
     "case_unshared": lambda: trained(unshared(), seed=5),
-    "case_imagenet": lambda: trained(GENOTYPES["DARTS_V2"].at_depth(4), side=63, seed=6, stem="imagenet"),
-    "case_imagenet_search": lambda: trained(GENOTYPES["DARTS_V1"].at_depth(4), side=64, stem="imagenet-search"),
+    "case_imagenet": lambda: trained(
+        GENOTYPES["DARTS_V2"].at_depth(4), side=63, seed=6, stem="imagenet"
+    ),
+    "case_imagenet_search": lambda: trained(
+        GENOTYPES["DARTS_V1"].at_depth(4), side=64, stem="imagenet-search"
+    ),
     "case_nasbench201": lambda: trained(single(ALIKE), side=9, seed=7),
-    "case_nothing": lambda: trained(single("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), side=8, seed=8),
+    "case_nothing": lambda: trained(
+        single("|none~0|+|none~0|none~1|+|none~0|none~1|none~2|"), side=8, seed=8
+    ),
 }
 
 
@@ -150,11 +174,16 @@ def assert_same(first: Tensor, second: Tensor, tolerance: float) -> None:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, CellNetwork]]:
     """All cases exported, and run in one process that has no fade_ray."""
-    folder, networks = tmp_path_factory.mktemp("exported"), {name: build() for name, build in CASES.items()}
+    folder, networks = (
+        tmp_path_factory.mktemp("exported"),
+        {name: build() for name, build in CASES.items()},
+    )
     generator = torch.Generator().manual_seed(1)
     for name, network in networks.items():
         path = export(network, folder, name)
-        images = torch.randint(0, 256, (3, *network.input_shape), dtype=torch.uint8, generator=generator)
+        images = torch.randint(
+            0, 256, (3, *network.input_shape), dtype=torch.uint8, generator=generator
+        )
         save_file({"images": images}, path.with_suffix(".inputs"))
     command = [sys.executable, "-I", "-c", RUNNER, str(folder)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
@@ -169,26 +198,37 @@ def test_same_scores_without_fade_ray(name: str, exported: Any) -> None:
     images = outputs["normalised"]
     assert_same(scores(networks[name], images), outputs["single"], 1e-5)
     assert_same(scores(networks[name], images.double()), outputs["double"], 1e-12)
-    assert name == "case_nothing" or outputs["double"].std(dim=0).min() > 1e-6, "the images make a difference"
+    assert name == "case_nothing" or outputs["double"].std(dim=0).min() > 1e-6, (
+        "the images make a difference"
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_the_weights_in_use_and_no_others(name: str, exported: Any) -> None:
     folder, networks = exported
     network, module = networks[name], load_module(folder / f"{name}.py")
-    weights, described = load_file(folder / f"{name}.safetensors"), json.loads((folder / f"{name}.json").read_text())
+    weights, described = (
+        load_file(folder / f"{name}.safetensors"),
+        json.loads((folder / f"{name}.json").read_text()),
+    )
     assert weights.keys() == module.Network().state_dict().keys()
     count = sum(p.numel() for p in module.Network().parameters())
     assert described["parameters"] == count
-    of_network = sum(p.numel() for key, p in network.named_parameters() if not key.startswith("auxiliary"))
-    assert (count < of_network) == (name in ("case_holes", "case_nasbench201")), "only there is something of no use"
+    of_network = sum(
+        p.numel() for key, p in network.named_parameters() if not key.startswith("auxiliary")
+    )
+    assert (count < of_network) == (name in ("case_holes", "case_nasbench201")), (
+        "only there is something of no use"
+    )
 
 
 def test_every_weight_matters(exported: Any) -> None:
     folder, networks = exported
     for name in ("case_darts", "case_nasbench201", "case_holes"):
         model = load_module(folder / f"{name}.py").load()
-        model(torch.randn(2, *networks[name].input_shape, generator=torch.Generator().manual_seed(0))).sum().backward()
+        model(
+            torch.randn(2, *networks[name].input_shape, generator=torch.Generator().manual_seed(0))
+        ).sum().backward()
         assert all(parameter.grad is not None for parameter in model.parameters()), name
 
 
@@ -197,19 +237,33 @@ def test_the_files_import_torch_alone_and_are_clean(exported: Any) -> None:
     files = [folder / f"{name}.py" for name in networks]
     for file in files:
         nodes = [
-            node for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Import | ast.ImportFrom)
+            node
+            for node in ast.walk(ast.parse(file.read_text()))
+            if isinstance(node, ast.Import | ast.ImportFrom)
         ]
-        names = {(n.module or "") if isinstance(n, ast.ImportFrom) else n.names[0].name for n in nodes}
+        names = {
+            (n.module or "") if isinstance(n, ast.ImportFrom) else n.names[0].name for n in nodes
+        }
         assert {name.split(".")[0] for name in names} == {"pathlib", "torch", "safetensors"}
     for command in (["check", "--no-cache"], ["format", "--no-cache", "--diff"]):
-        ruff = [sys.executable, "-m", "ruff", *command, "--config", str(ROOT / "pyproject.toml"), *map(str, files)]
+        ruff = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--config",
+            str(ROOT / "pyproject.toml"),
+            *map(str, files),
+        ]
         done = subprocess.run(ruff, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout + done.stderr
 
 
 @settings(max_examples=12, deadline=None)
 @given(data=st.data(), seed=st.integers(0, 2**31), side=st.integers(8, 12))
-def test_any_genotype(data: st.DataObject, seed: int, side: int, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_genotype(
+    data: st.DataObject, seed: int, side: int, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     def draw() -> CellSpace:
         genes = []
         for node in range(2, 5):
@@ -220,7 +274,9 @@ def test_any_genotype(data: st.DataObject, seed: int, side: int, tmp_path_factor
 
     network = trained(Macro({"normal": draw(), "reduce": draw()}, "darts", 3), side=side, seed=seed)
     module = load_module(export(network, tmp_path_factory.mktemp("any")))
-    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    images = torch.randn(
+        2, 3, side, side, generator=torch.Generator().manual_seed(seed), dtype=torch.float64
+    )
     with torch.no_grad():
         assert_same(scores(network, images), module.load().double()(images), 1e-12)
 
@@ -237,7 +293,10 @@ def test_the_untrained_module_is_drawn_as_in_the_search(tmp_path: Path) -> None:
         if ours.dim() > 1:  # uniform: the largest of many is near the bound in both
             bound = ours[0].numel() ** -0.5
             assert max(ours.abs().max(), untrained[key].abs().max()) <= bound
-            assert ours.numel() < 100 or min(ours.abs().max(), untrained[key].abs().max()) > 0.9 * bound
+            assert (
+                ours.numel() < 100
+                or min(ours.abs().max(), untrained[key].abs().max()) > 0.9 * bound
+            )
         elif not key.startswith("classifier"):
             assert torch.equal(ours, untrained[key])
 
@@ -249,7 +308,9 @@ def test_what_the_description_says(tmp_path: Path) -> None:
     assert Macro.from_dict(described["cells"]) == network.macro
     assert described["code"].startswith("Genotype(normal=[('sep_conv_3x3', 0)")
     assert CellNetworkConfig(**described["network"]) == network.config
-    assert [place["channels"] for place in described["layout"]] == [place.channels for place in network.maps]
+    assert [place["channels"] for place in described["layout"]] == [
+        place.channels for place in network.maps
+    ]
     assert described["multiply_adds"] == network.multiply_adds("conv+fc")
     assert described["multiply_adds_2bn_relu"] == network.multiply_adds("conv+fc+2bn+relu")
     assert (described["test_accuracy"], described["missing"]) == (0.9876, None)
@@ -270,7 +331,13 @@ def test_what_the_description_says(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_input(change: dict[str, Any], words: str, tmp_path: Path) -> None:
-    given: dict[str, Any] = {"name": "architecture", "classes": CLASSES, "mean": MEAN, "std": STD, "facts": {}} | change
+    given: dict[str, Any] = {
+        "name": "architecture",
+        "classes": CLASSES,
+        "mean": MEAN,
+        "std": STD,
+        "facts": {},
+    } | change
     with pytest.raises(InvalidInput, match=words):
         export_cells(trained(GENOTYPES["all-skip"].at_depth(3)), tmp_path, **given)
     assert not list(tmp_path.iterdir())
@@ -289,7 +356,9 @@ def test_only_a_network_for_retraining_is_exported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["case_auxiliary", "case_imagenet", "case_nasbench201"])
-def test_onnx_gives_the_same_scores_for_any_batch(name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_onnx_gives_the_same_scores_for_any_batch(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     import onnx
     import onnxruntime
 
@@ -305,9 +374,14 @@ def test_onnx_gives_the_same_scores_for_any_batch(name: str, tmp_path: Path, cap
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in (1, 3):
-        images = torch.randn(batch, *network.input_shape, generator=torch.Generator().manual_seed(batch))
+        images = torch.randn(
+            batch, *network.input_shape, generator=torch.Generator().manual_seed(batch)
+        )
         (found,) = session.run(["scores"], {"images": images.numpy()})
         assert_same(scores(network, images), torch.from_numpy(found), 1e-5)
     stored = sum(int(np.prod(weights.dims)) for weights in onnx.load(path).graph.initializer)
-    used = sum(value.numel() for value in load_file(export(network, tmp_path).with_suffix(".safetensors")).values())
+    used = sum(
+        value.numel()
+        for value in load_file(export(network, tmp_path).with_suffix(".safetensors")).values()
+    )
     assert stored <= used + 100, "no auxiliary head, nothing unused; shapes are stored as constants"

@@ -1,4 +1,6 @@
-"""Networks of cells: published counts, the plain form as the reference, what is left out, what cannot be built."""
+"""Networks of cells: published counts, the plain form as the reference, what is left out, what
+cannot be built.
+"""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -21,10 +23,16 @@ from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 
 DARTS = CellSpace.create(2, 6, DARTS_OPS, keep=2)
-SMALL = Macro({"normal": CellSpace.create(2, 4, DARTS_OPS), "reduce": CellSpace.create(2, 4, DARTS_OPS)}, "darts", 3)
+SMALL = Macro(
+    {"normal": CellSpace.create(2, 4, DARTS_OPS), "reduce": CellSpace.create(2, 4, DARTS_OPS)},
+    "darts",
+    3,
+)
 WIDE = Macro(
     {
-        kind: CellSpace.create(2, 4, ("max_pool_5x5", "avg_pool_5x5", "sep_conv_7x7", "skip_connect"))
+        kind: CellSpace.create(
+            2, 4, ("max_pool_5x5", "avg_pool_5x5", "sep_conv_7x7", "skip_connect")
+        )
         for kind in ("normal", "reduce")
     },
     "darts",
@@ -35,10 +43,18 @@ STEM201 = CellNetworkConfig(channels=4, stem="nasbench201")
 
 
 def network(
-    macro: Macro, config: CellNetworkConfig, *, side: int = 8, channels: int = 3, classes: int = 10, seed: int = 0
+    macro: Macro,
+    config: CellNetworkConfig,
+    *,
+    side: int = 8,
+    channels: int = 3,
+    classes: int = 10,
+    seed: int = 0,
 ):
     generator = torch.Generator().manual_seed(seed)
-    return CellNetwork(macro, config, side=side, channels=channels, classes=classes, generator=generator)
+    return CellNetwork(
+        macro, config, side=side, channels=channels, classes=classes, generator=generator
+    )
 
 
 def size(model: nn.Module) -> int:
@@ -46,14 +62,23 @@ def size(model: nn.Module) -> int:
 
 
 def images(
-    count: int = 4, side: int = 8, channels: int = 3, seed: int = 1, dtype: torch.dtype = torch.float64
+    count: int = 4,
+    side: int = 8,
+    channels: int = 3,
+    seed: int = 1,
+    dtype: torch.dtype = torch.float64,
 ) -> Tensor:
-    return torch.randn(count, channels, side, side, dtype=dtype, generator=torch.Generator().manual_seed(seed))
+    return torch.randn(
+        count, channels, side, side, dtype=dtype, generator=torch.Generator().manual_seed(seed)
+    )
 
 
-# published counts -------------------------------------------------------------------------------------------------------------
+# published counts
+# -------------------------------------------------------------------------------------------------------------
 
-PUBLISHED = {  # weights, with auxiliary head, multiply-adds in millions; CIFAR-100; ImageNet: weights, multiply-adds by both conventions
+# weights, with auxiliary head, multiply-adds in millions; CIFAR-100; ImageNet: weights,
+# multiply-adds by both conventions
+PUBLISHED = {
     "DARTS_V1": (3_169_414, 3_645_840, 500.99, 3_221_344, 4_510_432, 505.86, 519.15),
     "DARTS_V2": (3_349_342, 3_825_768, 528.36, 3_401_272, 4_718_752, 529.91, 543.99),
     "PC_DARTS_cifar": (3_634_678, 4_111_104, 556.67, 3_686_608, 5_270_560, 571.14, 585.95),
@@ -63,7 +88,9 @@ PUBLISHED = {  # weights, with auxiliary head, multiply-adds in millions; CIFAR-
 
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_published_genotypes_have_their_published_sizes(name: str) -> None:
-    weights, with_head, adds, weights100, imagenet, imagenet_adds, imagenet_adds_all = PUBLISHED[name]
+    weights, with_head, adds, weights100, imagenet, imagenet_adds, imagenet_adds_all = PUBLISHED[
+        name
+    ]
     macro, cifar = GENOTYPES[name].at_depth(20), CellNetworkConfig(channels=36)
     plain = network(macro, cifar, side=32)
     assert size(plain) == weights
@@ -83,7 +110,9 @@ def test_auxiliary_heads_have_their_published_sizes() -> None:
     assert size(network(macro.at_depth(20), cifar, side=32).auxiliary) == 476_426
     mobile = CellNetworkConfig(channels=48, stem="imagenet", auxiliary=True, auxiliary_norm=False)
     heads = [
-        network(macro.at_depth(14), replace(mobile, auxiliary_norm=norm), side=224, classes=1000).auxiliary
+        network(
+            macro.at_depth(14), replace(mobile, auxiliary_norm=norm), side=224, classes=1000
+        ).auxiliary
         for norm in (False, True)
     ]
     assert [size(head) for head in heads] == [1_260_776, 1_260_776 + 2 * 768]
@@ -100,8 +129,12 @@ def test_auxiliary_heads_have_their_published_sizes() -> None:
         (published("amended-s3").macro, published("amended-s3").channels, 665_466),
     ],
 )
-def test_search_networks_have_their_published_sizes(macro: Macro, channels: int, weights: int) -> None:
-    assert size(network(macro, CellNetworkConfig(channels=channels).for_search(), side=32)) == weights
+def test_search_networks_have_their_published_sizes(
+    macro: Macro, channels: int, weights: int
+) -> None:
+    assert (
+        size(network(macro, CellNetworkConfig(channels=channels).for_search(), side=32)) == weights
+    )
 
 
 def test_first_stage_of_stacnas_has_its_published_size() -> None:
@@ -138,7 +171,8 @@ def test_multiply_adds_count_what_runs(macro: Macro, config: CellNetworkConfig, 
     assert counter.get_total_flops() == 2 * model.multiply_adds("conv+fc")
 
 
-# the plain form ---------------------------------------------------------------------------------------------------------------
+# the plain form
+# ---------------------------------------------------------------------------------------------------------------
 
 
 def logits_of(macro: Macro, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
@@ -153,7 +187,10 @@ def logits_of(macro: Macro, dtype: torch.dtype = torch.float64) -> dict[str, tup
 
 
 def mixed(logits: Mapping[str, tuple[Tensor, Tensor]], edges: bool) -> dict[str, EdgeWeights]:
-    return {k: EdgeWeights(op.softmax(1), edge.sigmoid() if edges else None) for k, (op, edge) in logits.items()}
+    return {
+        k: EdgeWeights(op.softmax(1), edge.sigmoid() if edges else None)
+        for k, (op, edge) in logits.items()
+    }
 
 
 def gradients(
@@ -165,7 +202,9 @@ def gradients(
     scores = y[0] if isinstance(y, tuple) else y
     loss = F.cross_entropy(scores, torch.arange(len(x)) % 10)
     parameters = dict(model.named_parameters())
-    wanted = [pair[i] for pair in logits.values() for i in range(1 + edges)] + [parameters[name] for name in names]
+    wanted = [pair[i] for pair in logits.values() for i in range(1 + edges)] + [
+        parameters[name] for name in names
+    ]
     return loss, list(torch.autograd.grad(loss, wanted))
 
 
@@ -196,7 +235,8 @@ def test_loss_and_gradients_are_those_of_the_plain_form(
     loss, ours = gradients(model, names, x, edges)
     expected, theirs = gradients(plain, plain_names, x, edges)
     torch.testing.assert_close(loss, expected, rtol=1e-12, atol=0)
-    largest = max(float(g.abs().max()) for g in theirs)  # a bias before a BatchNorm has gradient 0 but for rounding
+    # a bias before a BatchNorm has gradient 0 but for rounding
+    largest = max(float(g.abs().max()) for g in theirs)
     torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-12 * largest)
 
 
@@ -223,7 +263,8 @@ def test_logits_alone_cost_no_weight_gradients_and_get_the_same() -> None:
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-15)
 
 
-# what is left out --------------------------------------------------------------------------------------------------------------
+# what is left out
+# --------------------------------------------------------------------------------------------------------------
 
 
 def test_operations_that_are_not_used_do_not_run() -> None:
@@ -245,27 +286,38 @@ def test_operations_that_are_not_used_do_not_run() -> None:
     weights = {k: EdgeWeights(w.requires_grad_(), used=used[k]) for k, w in one_hot.items()}
     sampled, _ = model(x, weights)
     torch.testing.assert_close(sampled, dense, rtol=1e-12, atol=1e-14)
-    for (kind, w), g in zip(one_hot.items(), torch.autograd.grad(sampled.sum(), list(one_hot.values())), strict=True):
+    for (kind, w), g in zip(
+        one_hot.items(), torch.autograd.grad(sampled.sum(), list(one_hot.values())), strict=True
+    ):
         assert (g[w == 0] == 0).all(), kind
 
 
 def test_a_genotype_is_the_search_network_at_its_one_hot() -> None:
     space = SMALL.cells["normal"]
     cell = space.genotype(
-        [(0, 2, "sep_conv_3x3"), (1, 2, "max_pool_3x3"), (0, 3, "skip_connect"), (2, 3, "dil_conv_5x5")]
+        [
+            (0, 2, "sep_conv_3x3"),
+            (1, 2, "max_pool_3x3"),
+            (0, 3, "skip_connect"),
+            (2, 3, "dil_conv_5x5"),
+        ]
     )
     genotype = SMALL.with_cells({"normal": cell, "reduce": cell})
     config = CellNetworkConfig(channels=4).for_search()
     search, found = network(SMALL, config).double(), network(genotype, config).double()
     found.load_state_dict({k: v for k, v in search.state_dict().items() if k in found.state_dict()})
     weights = {kind: EdgeWeights(torch.tensor(cell.mask).double()) for kind in SMALL.cells}
-    torch.testing.assert_close(found(images())[0], search(images(), weights)[0], rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(
+        found(images())[0], search(images(), weights)[0], rtol=1e-10, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("config", [STEM201, STEM201.for_search()])
 def test_a_cell_of_nothing_gives_zeros(config: CellNetworkConfig) -> None:
     space = nasbench201.space()
-    model = network(nasbench201.macro(3, space.genotype([(*edge, "none") for edge in space.edges])), config)
+    model = network(
+        nasbench201.macro(3, space.genotype([(*edge, "none") for edge in space.edges])), config
+    )
     scores, _ = model(images(dtype=torch.float32))
     assert torch.isfinite(scores).all()
     assert scores.std(0).max() < 1e-6  # no image reaches the classifier
@@ -278,19 +330,25 @@ def test_estimating_leaves_running_statistics_alone() -> None:
         model(images(dtype=torch.float32))
     assert all(torch.equal(value, before[name]) for name, value in model.named_buffers())
     model(images(dtype=torch.float32))
-    assert not any(torch.equal(v, before[n]) for n, v in model.named_buffers() if n.endswith("running_mean"))
+    assert not any(
+        torch.equal(v, before[n]) for n, v in model.named_buffers() if n.endswith("running_mean")
+    )
     search = network(SMALL, CellNetworkConfig(channels=4).for_search())
     assert not list(search.buffers())
 
 
-# images, heads, drop path ------------------------------------------------------------------------------------------------------
+# images, heads, drop path
+# ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
 @pytest.mark.parametrize(
-    ("side", "channels", "width", "partial"), [(8, 1, 8, 1), (7, 3, 8, 2), (33, 1, 8, 4), (1, 3, 8, 1), (9, 1, 3, 1)]
+    ("side", "channels", "width", "partial"),
+    [(8, 1, 8, 1), (7, 3, 8, 2), (33, 1, 8, 4), (1, 3, 8, 1), (9, 1, 3, 1)],
 )
-def test_any_image_side_will_do(stem: str, side: int, channels: int, width: int, partial: int) -> None:
+def test_any_image_side_will_do(
+    stem: str, side: int, channels: int, width: int, partial: int
+) -> None:
     config = CellNetworkConfig(channels=width, stem=stem, partial=partial).for_search()
     model = network(SMALL, config, side=side, channels=channels)
     weights = mixed(logits_of(SMALL, torch.float32), True)
@@ -327,7 +385,9 @@ def test_drop_path_spares_identities_rests_in_evaluation_and_repeats_with_its_ge
     space = nasbench201.space()
 
     def scores(op: str, seed: int | None, training: bool = True) -> Tensor:
-        model = network(nasbench201.macro(3, space.genotype([(*edge, op) for edge in space.edges])), STEM201)
+        model = network(
+            nasbench201.macro(3, space.genotype([(*edge, op) for edge in space.edges])), STEM201
+        )
         drop = None if seed is None else DropPath(0.5, torch.Generator().manual_seed(seed))
         found: Tensor = model.train(training)(images(dtype=torch.float32), drop_path=drop)[0]
         return found
@@ -336,10 +396,13 @@ def test_drop_path_spares_identities_rests_in_evaluation_and_repeats_with_its_ge
     assert torch.equal(scores("nor_conv_1x1", 0), scores("nor_conv_1x1", 0))
     assert not torch.equal(scores("nor_conv_1x1", 0), scores("nor_conv_1x1", 1))
     assert not torch.equal(scores("nor_conv_1x1", 0), scores("nor_conv_1x1", None))
-    assert torch.equal(scores("nor_conv_1x1", 0, training=False), scores("nor_conv_1x1", None, training=False))
+    assert torch.equal(
+        scores("nor_conv_1x1", 0, training=False), scores("nor_conv_1x1", None, training=False)
+    )
 
 
-# what cannot be ----------------------------------------------------------------------------------------------------------------
+# what cannot be
+# ----------------------------------------------------------------------------------------------------------------
 
 
 def test_mistakes_are_named() -> None:
@@ -354,7 +417,10 @@ def test_mistakes_are_named() -> None:
     with pytest.raises(InvalidInput, match="auxiliary"):
         network(SMALL201, replace(STEM201, auxiliary=True))
     with pytest.raises(InvalidInput, match="two inputs"):
-        network(Macro({"normal": nasbench201.space(), "reduce": nasbench201.space()}, "darts", 3), config)
+        network(
+            Macro({"normal": nasbench201.space(), "reduce": nasbench201.space()}, "darts", 3),
+            config,
+        )
     with pytest.raises(InvalidInput, match="side"):
         network(SMALL, config, side=0)
     with pytest.raises(InvalidInput, match="partial"):

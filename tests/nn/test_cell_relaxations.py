@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fade_ray.nn.cell_relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_pairs, edge_weights, pair_factors
+from fade_ray.nn.cell_relaxations import (
+    EDGE_RELAXATIONS,
+    RELAXATIONS,
+    edge_pairs,
+    edge_weights,
+    pair_factors,
+)
 from spaces.cell import CellSpace
 
 OPS = ("none", "skip_connect", "sep_conv_3x3", "max_pool_3x3")
@@ -18,7 +24,9 @@ seeds = st.integers(0, 2**31 - 1)
 
 def masked(seed: int) -> CellSpace:
     """A part of DARTS's cell, with edges that allow everything, something and nothing."""
-    keep = torch.rand(len(DARTS.edges), len(OPS), generator=torch.Generator().manual_seed(seed)) < 0.6
+    keep = (
+        torch.rand(len(DARTS.edges), len(OPS), generator=torch.Generator().manual_seed(seed)) < 0.6
+    )
     return DARTS.narrowed(keep.numpy())
 
 
@@ -71,7 +79,9 @@ def test_the_sigmoid_starts_at_one_over_n() -> None:
         mask = torch.ones(3, n, dtype=torch.bool)
         start = RELAXATIONS["sigmoid"].start(mask, 1e-3, torch.Generator())
         torch.testing.assert_close(start, torch.full((3, n), logit))
-        torch.testing.assert_close(RELAXATIONS["sigmoid"].expected(start, mask), torch.full((3, n), 1 / n))
+        torch.testing.assert_close(
+            RELAXATIONS["sigmoid"].expected(start, mask), torch.full((3, n), 1 / n)
+        )
 
 
 def test_the_sampled_operation_is_drawn_by_the_softmax_whatever_the_temperature() -> None:
@@ -98,14 +108,18 @@ def test_pairs_of_a_darts_cell() -> None:
 @given(seed=seeds)
 @settings(max_examples=20, deadline=None)
 def test_the_factors_of_pairs_add_up_to_two_at_every_node(seed: int) -> None:
-    """Amended-DARTS eq. 16 (algorithms D.4): sum_i q_i = 2, and sum_pairs p (y_i + y_j) = sum_i q_i y_i."""
+    """Amended-DARTS eq. 16 (algorithms D.4): sum_i q_i = 2, and sum_pairs p (y_i + y_j) = sum_i q_i
+    y_i.
+    """
     generator = torch.Generator().manual_seed(seed)
     pairs = edge_pairs(DARTS)
     logits = torch.randn(len(pairs), generator=generator, dtype=torch.float64)
     q = pair_factors(logits, DARTS)
     y = torch.randn(len(DARTS.edges), generator=generator, dtype=torch.float64)
     for node in range(2, 6):
-        torch.testing.assert_close(q[list(DARTS.incoming(node))].sum(), torch.tensor(2.0, dtype=torch.float64))
+        torch.testing.assert_close(
+            q[list(DARTS.incoming(node))].sum(), torch.tensor(2.0, dtype=torch.float64)
+        )
         into = [n for n, (first, _) in enumerate(pairs) if DARTS.edges[first][1] == node]
         p = logits[into].softmax(dim=0)
         direct = sum(p[k] * (y[pairs[n][0]] + y[pairs[n][1]]) for k, n in enumerate(into))

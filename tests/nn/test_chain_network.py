@@ -1,4 +1,6 @@
-"""The chain network: sizes that are known, the dense form as the reference, what each option must not change."""
+"""The chain network: sizes that are known, the dense form as the reference, what each option must
+not change.
+"""
 
 import pytest
 import torch
@@ -14,9 +16,12 @@ SEVEN = [dag for dag in enumerate_dags(5) if dag.operations == 7]
 ALL = catalogue(1, 4)
 
 
-def chain(hyper: HyperArchitecture, *, side: int = 8, seed: int = 0, **options: object) -> ChainNetwork:
+def chain(
+    hyper: HyperArchitecture, *, side: int = 8, seed: int = 0, **options: object
+) -> ChainNetwork:
     config = NetworkConfig(
-        depth=hyper.depth, **({"final_channels": 8, "kernel": 3, "norm": "none", "share": False} | options)
+        depth=hyper.depth,
+        **({"final_channels": 8, "kernel": 3, "norm": "none", "share": False} | options),
     )
     generator = torch.Generator().manual_seed(seed)
     return ChainNetwork(hyper, config, side=side, channels=3, classes=10, generator=generator)
@@ -28,12 +33,17 @@ def hyper_of(*rows: tuple[Dag, ...]) -> HyperArchitecture:
 
 def test_weight_counts_of_the_paper() -> None:
     one = HyperArchitecture(((SEVEN[0],),) * 4)
-    assert sum(p.numel() for p in chain(one, side=32, final_channels=32, kernel=5).parameters()) == 256_870
+    assert (
+        sum(p.numel() for p in chain(one, side=32, final_channels=32, kernel=5).parameters())
+        == 256_870
+    )
     five = HyperArchitecture((tuple(SEVEN[:5]),) * 4)
     network = chain(five, side=32, final_channels=32, kernel=5)
     assert sum(p.numel() for p in network.parameters()) == 1_210_550
     cells = sum(
-        p.numel() for row in chain(one, side=32, final_channels=32, kernel=5).rows for p in row.mixed.parameters()
+        p.numel()
+        for row in chain(one, side=32, final_channels=32, kernel=5).rows
+        for p in row.mixed.parameters()
     )
     assert cells == 238_420
 
@@ -61,7 +71,9 @@ def test_multiply_adds_count_the_convolutions_that_run() -> None:
         (8, 4, (2, 1, 1, 2)),
     ],
 )
-def test_strides_of_the_paper_and_of_small_images(side: int, depth: int, strides: tuple[int, ...]) -> None:
+def test_strides_of_the_paper_and_of_small_images(
+    side: int, depth: int, strides: tuple[int, ...]
+) -> None:
     assert row_strides(side, depth) == strides
 
 
@@ -76,7 +88,8 @@ def test_any_side_and_depth_leave_a_small_map(side: int, depth: int) -> None:
     last = -(-rows[-1].side // rows[-1].stride)
     assert len(rows) == depth
     assert last >= 1
-    assert last <= 2 or all(row.stride == 4 for row in rows)  # a stride of 4 per row is the most that is pooled
+    # a stride of 4 per row is the most that is pooled
+    assert last <= 2 or all(row.stride == 4 for row in rows)
 
 
 @pytest.mark.parametrize(
@@ -99,7 +112,9 @@ def test_layouts_that_cannot_be(arguments: dict[str, object], word: str) -> None
 @pytest.mark.parametrize("activation", ["vertex", "edge"])
 @pytest.mark.parametrize("pool", ["max", "average"])
 @pytest.mark.parametrize("share", [False, True])
-def test_each_candidate_is_the_dense_form_at_its_one_hot(norm: str, activation: str, pool: str, share: bool) -> None:
+def test_each_candidate_is_the_dense_form_at_its_one_hot(
+    norm: str, activation: str, pool: str, share: bool
+) -> None:
     hyper = hyper_of((ALL[3], ALL[7], ALL[30]), (ALL[20], ALL[20], ALL[0]))
     network = chain(hyper, norm=norm, activation=activation, pool=pool, share=share).double()
     dense = DenseChain(network)
@@ -122,7 +137,9 @@ def test_memory_layout_does_not_matter() -> None:
     network = chain(hyper_of((ALL[30],), (ALL[12],))).double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
     expected = network(x)
-    last = network.to(memory_format=torch.channels_last)(x.contiguous(memory_format=torch.channels_last))
+    last = network.to(memory_format=torch.channels_last)(
+        x.contiguous(memory_format=torch.channels_last)
+    )
     torch.testing.assert_close(last, expected, rtol=1e-10, atol=1e-12)
 
 

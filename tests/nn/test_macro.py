@@ -1,4 +1,6 @@
-"""The network of NAS-Bench-Macro: the published counts of every architecture, and what holds for any chain of rows."""
+"""The network of NAS-Bench-Macro: the published counts of every architecture, and what holds for
+any chain of rows.
+"""
 
 from pathlib import Path
 
@@ -24,14 +26,21 @@ def architecture(code: str) -> HyperArchitecture:
 
 
 def macro(
-    hyper: HyperArchitecture = ALL, base: int = 2, *, side: int = 16, channels: int = 3, seed: int = 0
+    hyper: HyperArchitecture = ALL,
+    base: int = 2,
+    *,
+    side: int = 16,
+    channels: int = 3,
+    seed: int = 0,
 ) -> MacroNetwork:
     generator = torch.Generator().manual_seed(seed)
     return MacroNetwork(hyper, base, side=side, channels=channels, classes=10, generator=generator)
 
 
 def images(side: int = 16, count: int = 4) -> Tensor:
-    return torch.randn(count, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    return torch.randn(
+        count, 3, side, side, dtype=torch.float64, generator=torch.Generator().manual_seed(1)
+    )
 
 
 def size(module: nn.Module) -> int:
@@ -40,8 +49,13 @@ def size(module: nn.Module) -> int:
 
 @pytest.fixture(scope="module")
 def table(real_data: Path) -> dict[str, tuple[int, int]]:
-    columns = pq.read_table(real_data / "nasbench_macro.parquet", columns=["arch", "params", "flops"]).to_pydict()
-    return {a: (p, f) for a, p, f in zip(columns["arch"], columns["params"], columns["flops"], strict=True)}
+    columns = pq.read_table(
+        real_data / "nasbench_macro.parquet", columns=["arch", "params", "flops"]
+    ).to_pydict()
+    return {
+        a: (p, f)
+        for a, p, f in zip(columns["arch"], columns["params"], columns["flops"], strict=True)
+    }
 
 
 def test_counts_that_were_published() -> None:
@@ -52,7 +66,9 @@ def test_counts_that_were_published() -> None:
     assert found == {"00000000": (387_882, 7_713_280), "00000001": (791_594, 14_115_328)}
 
 
-def test_counts_of_all_architectures_are_those_of_the_table(table: dict[str, tuple[int, int]]) -> None:
+def test_counts_of_all_architectures_are_those_of_the_table(
+    table: dict[str, tuple[int, int]],
+) -> None:
     network = macro(ALL, 32, side=32)
     blocks = [[size(row.mixed.cells[str(b.number)]) for b in BLOCKS] for row in network.rows]
     outside = size(network) - sum(map(sum, blocks))
@@ -65,7 +81,9 @@ def test_counts_of_all_architectures_are_those_of_the_table(table: dict[str, tup
 
 
 @pytest.mark.parametrize("code", codes()[7::340])
-def test_counts_of_architectures_that_are_built_alone(code: str, table: dict[str, tuple[int, int]]) -> None:
+def test_counts_of_architectures_that_are_built_alone(
+    code: str, table: dict[str, tuple[int, int]]
+) -> None:
     network = macro(architecture(code), 32, side=32)
     assert (size(network), network.multiply_adds()) == table[code]
 
@@ -87,7 +105,11 @@ def test_multiply_adds_count_what_runs(base: int, side: int) -> None:
 def test_all_channels_grow_with_the_stem() -> None:
     narrow, wide = macro(base=4).state_dict(), macro(base=8).state_dict()
     assert narrow.keys() == wide.keys()
-    channels = {key: (value.shape[0], wide[key].shape[0]) for key, value in narrow.items() if value.dim() == 4}
+    channels = {
+        key: (value.shape[0], wide[key].shape[0])
+        for key, value in narrow.items()
+        if value.dim() == 4
+    }
     assert all(2 * few == many for few, many in channels.values())
     assert channels["head.conv.weight"] == (160, 320)
 
@@ -100,10 +122,14 @@ def test_places_of_the_benchmark() -> None:
 
 
 def plain_block(weights: dict[str, Tensor], number: int, x: Tensor, place: Place) -> Tensor:
-    """A block written out with torch's own operations, batch statistics; `weights` without the prefix."""
+    """A block written out with torch's own operations, batch statistics; `weights` without the
+    prefix.
+    """
 
     def norm(y: Tensor, name: str) -> Tensor:
-        return F.batch_norm(y, None, None, weights[f"{name}.weight"], weights[f"{name}.bias"], training=True)
+        return F.batch_norm(
+            y, None, None, weights[f"{name}.weight"], weights[f"{name}.bias"], training=True
+        )
 
     same = place.stride == 1 and place.channels_in == place.channels
     if number == 0:
@@ -120,11 +146,15 @@ def plain(network: MacroNetwork, x: Tensor, path: list[int]) -> Tensor:
     weights = dict(network.named_parameters())
 
     def below(prefix: str) -> dict[str, Tensor]:
-        return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+        return {
+            key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)
+        }
 
     def conv_norm(values: dict[str, Tensor], x: Tensor) -> Tensor:
         y = F.conv2d(x, values["conv.weight"], padding=values["conv.weight"].shape[-1] // 2)
-        return F.relu6(F.batch_norm(y, None, None, values["norm.weight"], values["norm.bias"], training=True))
+        return F.relu6(
+            F.batch_norm(y, None, None, values["norm.weight"], values["norm.bias"], training=True)
+        )
 
     x = conv_norm(below("rows.0.entry."), x)
     for index, place in enumerate(places(network.input_shape[1], 2)):
@@ -151,7 +181,9 @@ def test_scores_and_gradients_are_those_of_the_network_written_out(side: int) ->
 
 
 def test_gates_give_the_straight_through_gradient() -> None:
-    """dL/d gate of row i is <dL/d out_i, y_j> of every candidate j, against the sum of all outputs times the gates, written out."""
+    """dL/d gate of row i is <dL/d out_i, y_j> of every candidate j, against the sum of all outputs
+    times the gates, written out.
+    """
     network, path = macro().double().train(), [0, 1, 2, 0, 1, 2, 0, 1]
     x = images()
     with still(network):
@@ -186,7 +218,12 @@ def test_an_identity_is_the_identity_but_where_the_shape_changes() -> None:
             assert mixed.candidate(x, 0) is x
             assert size(mixed) == 0
         else:
-            assert mixed.candidate(x, 0).shape == (2, place.channels, -(-place.side // 2), -(-place.side // 2))
+            assert mixed.candidate(x, 0).shape == (
+                2,
+                place.channels,
+                -(-place.side // 2),
+                -(-place.side // 2),
+            )
 
 
 @pytest.mark.parametrize("training", [True, False])
@@ -195,7 +232,8 @@ def test_one_architecture_is_its_path_through_the_hyper_network(training: bool) 
     hyper = macro(shuffled, seed=3).double().train(training)
     alone = macro(architecture("01201212"), seed=4).double().train(training)
     kept = alone.state_dict().keys() & hyper.state_dict().keys()
-    assert kept == alone.state_dict().keys()  # equal blocks have equal names, wherever they stand in their row
+    # equal blocks have equal names, wherever they stand in their row
+    assert kept == alone.state_dict().keys()
     alone.inherit(hyper.state_dict())
     path = [[2, 0, 1].index(int(digit)) for digit in "01201212"]
     x = images()
@@ -219,11 +257,15 @@ def test_still_leaves_buffers_and_flags_alone() -> None:
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(p.requires_grad for p in network.parameters())
     network(torch.randn(4, 3, 16, 16), [1] * 8)
-    moved = {name for name, value in network.state_dict().items() if not torch.equal(value, before[name])}
+    moved = {
+        name for name, value in network.state_dict().items() if not torch.equal(value, before[name])
+    }
     assert moved == {
         name
         for name in before
-        if ("running" in name or "tracked" in name) and ".cells.0" not in name and ".cells.2" not in name
+        if ("running" in name or "tracked" in name)
+        and ".cells.0" not in name
+        and ".cells.2" not in name
     }
 
 

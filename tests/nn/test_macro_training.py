@@ -8,12 +8,21 @@ from pathlib import Path
 import pytest
 import torch
 
-from fade_ray.config import Config, DataConfig, OuterConfig, RunConfig
 from fade_ray.data import Batches, Splits, load
+from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import ChainNetwork, MacroNetwork, NetworkConfig
-from fade_ray.training import Architecture, ArchitectureConfig, TrainConfig, Training, evaluate, place
+from fade_ray.run.run_config import RunConfig
+from fade_ray.search.search_config import Config, OuterConfig
+from fade_ray.training import (
+    Architecture,
+    ArchitectureConfig,
+    TrainConfig,
+    Training,
+    evaluate,
+    place,
+)
 from fade_ray.training.estimators import ESTIMATORS
-from fade_ray.trial import build_network, run_trial
+from fade_ray.trials.chain_trial import build_network, run_trial
 from searchers import Proposal
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
@@ -47,7 +56,9 @@ def training(epochs: int = 2, seed: int = 0, estimator: str = "score-function") 
     network = MacroNetwork(ALL, 2, side=8, channels=1, classes=10, generator=generator)
     config = ArchitectureConfig(estimator=estimator, paths=2)  # type: ignore[arg-type]
     held_out, weights = batches("architecture", digits()), batches("weights", digits())
-    architecture = Architecture(network, held_out, config, epochs, torch.Generator().manual_seed(seed + 1))
+    architecture = Architecture(
+        network, held_out, config, epochs, torch.Generator().manual_seed(seed + 1)
+    )
     return Training(network, weights, TrainConfig(batch_size=32), epochs, CPU, seed, architecture)
 
 
@@ -57,7 +68,9 @@ def weights_of(trained: Training) -> list[torch.Tensor]:
 
 
 def equal(first: Training, second: Training) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(weights_of(first), weights_of(second), strict=True))
+    return all(
+        torch.equal(a, b) for a, b in zip(weights_of(first), weights_of(second), strict=True)
+    )
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -80,21 +93,38 @@ def test_a_restored_training_is_the_same_training(estimator: str) -> None:
 
 
 def test_an_architecture_learns_and_evaluating_changes_nothing() -> None:
-    alone = HyperArchitecture(tuple((block,) for block in itertools.islice(itertools.cycle(BLOCKS[:2]), DEPTH)))
-    network = MacroNetwork(alone, 4, side=8, channels=1, classes=10, generator=torch.Generator().manual_seed(0))
+    alone = HyperArchitecture(
+        tuple((block,) for block in itertools.islice(itertools.cycle(BLOCKS[:2]), DEPTH))
+    )
+    network = MacroNetwork(
+        alone, 4, side=8, channels=1, classes=10, generator=torch.Generator().manual_seed(0)
+    )
     config = TrainConfig(batch_size=32, learning_rate=1e-2)
     trained = Training(network, batches("weights", digits(300)), config, 8, CPU, 0)
     losses = [trained.run_epoch()["loss"] for _ in range(8)]
     assert losses[-1] < losses[0] / 2
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    _, accuracy = evaluate(network, batches("architecture", digits(300)), CPU, batch_statistics=True)
+    _, accuracy = evaluate(
+        network, batches("architecture", digits(300)), CPU, batch_statistics=True
+    )
     assert accuracy > 0.4  # ten classes
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 
-def proposal(hyper: HyperArchitecture, kind: str = "ranks", number: int = 0, parent: str | None = None) -> Proposal:
+def proposal(
+    hyper: HyperArchitecture, kind: str = "ranks", number: int = 0, parent: str | None = None
+) -> Proposal:
     kinds = {"kind": kind, "iteration": 1, "walk": 0, "repeat": 0, "points": ()}
-    return Proposal(id=f"t{number}", index=number, attempt=0, hyper=hyper, seed=5, epochs=1, parent=parent, **kinds)  # type: ignore[arg-type]
+    return Proposal(
+        id=f"t{number}",
+        index=number,
+        attempt=0,
+        hyper=hyper,
+        seed=5,
+        epochs=1,
+        parent=parent,
+        **kinds,
+    )  # type: ignore[arg-type]
 
 
 CONFIG = Config(
@@ -109,10 +139,14 @@ CONFIG = Config(
 
 def test_trials_of_blocks_one_inheriting_from_another(tmp_path: Path) -> None:
     for number, (hyper, parent) in enumerate(((SOME, None), (ALL, "t0"))):
-        events = list(run_trial(proposal(hyper, number=number, parent=parent), digits(), CONFIG, tmp_path))
+        events = list(
+            run_trial(proposal(hyper, number=number, parent=parent), digits(), CONFIG, tmp_path)
+        )
         weights = events[-1]["outcome"]["log_weights"]
         assert [len(row) for row in weights] == [hyper.width] * DEPTH
-    alone = HyperArchitecture(tuple((block,) for block in itertools.islice(itertools.cycle(BLOCKS), DEPTH)))
+    alone = HyperArchitecture(
+        tuple((block,) for block in itertools.islice(itertools.cycle(BLOCKS), DEPTH))
+    )
     last = list(run_trial(proposal(alone, "evaluation", 2), digits(), CONFIG, tmp_path))[-1]
     assert 0 <= last["outcome"]["accuracy"] <= 1
 

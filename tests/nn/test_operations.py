@@ -1,4 +1,6 @@
-"""Operations: the fast forms against torch's own, what sharing and summing in place must not change."""
+"""Operations: the fast forms against torch's own, what sharing and summing in place must not
+change.
+"""
 
 import pytest
 import torch
@@ -19,11 +21,20 @@ def maps(*shape: int, seed: int = 0) -> Tensor:
     return x.contiguous(memory_format=torch.channels_last) if len(shape) == 4 else x
 
 
-def build(channels: int = 4, stride: int = 1, *, affine: bool = False, running: bool = False, pool_norm: bool = True):
+def build(
+    channels: int = 4,
+    stride: int = 1,
+    *,
+    affine: bool = False,
+    running: bool = False,
+    pool_norm: bool = True,
+):
     return Build(channels, stride, affine, running, pool_norm, torch.Generator().manual_seed(0))
 
 
-def output(operation: nn.Module, x: Tensor, weight: Tensor | None = None, mask: Tensor | None = None) -> Tensor:
+def output(
+    operation: nn.Module, x: Tensor, weight: Tensor | None = None, mask: Tensor | None = None
+) -> Tensor:
     total = Sum()
     operation(Source(x), total, weight, mask)
     return total.value()
@@ -37,9 +48,14 @@ def output(operation: nn.Module, x: Tensor, weight: Tensor | None = None, mask: 
     seed=st.integers(0, 99),
 )
 @settings(max_examples=60, deadline=None)
-def test_depthwise_is_torchs_convolution(kernel: int, dilation: int, height: int, width: int, seed: int) -> None:
+def test_depthwise_is_torchs_convolution(
+    kernel: int, dilation: int, height: int, width: int, seed: int
+) -> None:
     for stride in {1, 2, dilation}:
-        x, weight = maps(2, 3, height, width, seed=seed).requires_grad_(), maps(3, 1, kernel, kernel).requires_grad_()
+        x, weight = (
+            maps(2, 3, height, width, seed=seed).requires_grad_(),
+            maps(3, 1, kernel, kernel).requires_grad_(),
+        )
         expected = F.conv2d(x, weight, None, stride, dilation * (kernel // 2), dilation, 3)
         found = depthwise(x, weight, stride, dilation)
         torch.testing.assert_close(found, expected)
@@ -76,7 +92,10 @@ def test_pointwise_norm_is_convolution_and_batch_norm(given_total: bool) -> None
 
 
 def test_pointwise_norm_has_second_derivatives() -> None:
-    inputs = [t.requires_grad_() for t in (maps(2, 2, 2, 2, seed=1), maps(2, 3, 2, 2), maps(2, 3), maps(2))]
+    inputs = [
+        t.requires_grad_()
+        for t in (maps(2, 2, 2, 2, seed=1), maps(2, 3, 2, 2), maps(2, 3), maps(2))
+    ]
     assert torch.autograd.gradgradcheck(pointwise_norm, inputs)
     assert torch.autograd.gradgradcheck(lambda *rest: pointwise_norm(None, *rest), inputs[1:])
 
@@ -167,14 +186,18 @@ def test_average_pooling_leaves_the_padding_out() -> None:
 
 
 def test_pooling_is_computed_once_for_all_edges_of_a_source() -> None:
-    source, first, second = Source(maps(2, 4, 6, 6)), *(OPERATIONS["max_pool_3x3"](build()).double() for _ in range(2))
+    source, first, second = (
+        Source(maps(2, 4, 6, 6)),
+        *(OPERATIONS["max_pool_3x3"](build()).double() for _ in range(2)),
+    )
     known = []
     for operation in (first, second):
         total = Sum()
         operation(source, total, None, None)
         known.append(total.value())
     assert known[0] is known[1]
-    own = OPERATIONS["max_pool_3x3"](build(affine=True)).double()  # its BatchNorm has weights of its own
+    # its BatchNorm has weights of its own
+    own = OPERATIONS["max_pool_3x3"](build(affine=True)).double()
     total = Sum()
     own(source, total, None, None)
     assert total.value() is not known[0]

@@ -1,4 +1,6 @@
-"""BatchNorm shared by workers is BatchNorm on the whole batch. The workers here are threads; processes in tests/retrain."""
+"""BatchNorm shared by workers is BatchNorm on the whole batch. The workers here are threads;
+processes in tests/retrain.
+"""
 
 import threading
 from collections.abc import Callable
@@ -10,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fade_ray.nn.cells import Norm
+from fade_ray.nn.graph_cell import Norm
 from fade_ray.nn.sync_norm import Reduction, SyncNorm, synchronised
 
 
@@ -57,11 +59,18 @@ def norm(channels: int, affine: bool, momentum: float | None, seed: int) -> Norm
 )
 @settings(max_examples=25, deadline=None)
 def test_outputs_gradients_and_buffers_are_those_of_the_whole_batch(
-    size: int, share: int, channels: int, affine: bool, momentum: float | None, channels_last: bool, seed: int
+    size: int,
+    share: int,
+    channels: int,
+    affine: bool,
+    momentum: float | None,
+    channels_last: bool,
+    seed: int,
 ) -> None:
     generator = torch.Generator().manual_seed(seed)
     shape = (size * share, channels, 3, 2)
-    x = torch.randn(shape, generator=generator, dtype=torch.float64) * 3 + 100  # a mean far from 0: sums would cancel
+    # a mean far from 0: sums would cancel
+    x = torch.randn(shape, generator=generator, dtype=torch.float64) * 3 + 100
     if channels_last:
         x = x.contiguous(memory_format=torch.channels_last)
     goal = torch.randn(shape, generator=generator, dtype=torch.float64)
@@ -74,7 +83,10 @@ def test_outputs_gradients_and_buffers_are_those_of_the_whole_batch(
         (expected * goal).sum().div(len(x)).backward()
     meeting = Meeting(size)
     outputs, gradients = [torch.empty(0)] * size, [torch.empty(0)] * size
-    norms = [SyncNorm(norm(channels, affine, momentum, seed), meeting.reduction(rank)) for rank in range(size)]
+    norms = [
+        SyncNorm(norm(channels, affine, momentum, seed), meeting.reduction(rank))
+        for rank in range(size)
+    ]
 
     def work(rank: int) -> None:
         part = slice(rank * share, (rank + 1) * share)
@@ -85,7 +97,8 @@ def test_outputs_gradients_and_buffers_are_those_of_the_whole_batch(
             y = norms[rank](ours)
             (y * goal[part]).sum().div(share).backward()  # the mean over the worker's own images
         assert ours.grad is not None
-        outputs[rank], gradients[rank] = y.detach(), ours.grad / size  # data parallel averages the gradients
+        # data parallel averages the gradients
+        outputs[rank], gradients[rank] = y.detach(), ours.grad / size
 
     meeting.run(work)
     close = {"rtol": 1e-9, "atol": 1e-9}
@@ -102,7 +115,15 @@ def test_outputs_gradients_and_buffers_are_those_of_the_whole_batch(
 @pytest.mark.parametrize("affine", [True, False])
 def test_gradients_are_those_of_the_function(affine: bool) -> None:
     alone = Reduction(0, 1, lambda tensor: None)
-    x = torch.randn(3, 2, 2, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    x = torch.randn(
+        3,
+        2,
+        2,
+        2,
+        dtype=torch.float64,
+        generator=torch.Generator().manual_seed(0),
+        requires_grad=True,
+    )
     scale = torch.tensor(0.7, dtype=torch.float64, requires_grad=True)
     mine = SyncNorm(norm(2, affine, 0.1, 0), alone)
     assert torch.autograd.gradcheck(mine, (x,))
@@ -127,7 +148,9 @@ def test_evaluation_and_standing_still_leave_the_buffers_alone() -> None:
 
 
 def test_a_network_keeps_its_tensors_and_their_names() -> None:
-    network = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Sequential(Norm(2), nn.ReLU()), Norm(2, affine=False))
+    network = nn.Sequential(
+        nn.Conv2d(1, 2, 1), nn.Sequential(Norm(2), nn.ReLU()), Norm(2, affine=False)
+    )
     before = {name: tensor.data_ptr() for name, tensor in network.state_dict().items()}
     made = synchronised(network, Reduction(0, 1, lambda tensor: None))
     assert {name: tensor.data_ptr() for name, tensor in made.state_dict().items()} == before
@@ -138,7 +161,11 @@ def test_a_network_keeps_its_tensors_and_their_names() -> None:
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_low_precision_input_keeps_its_type(dtype: torch.dtype) -> None:
     mine = SyncNorm(Norm(2), Reduction(0, 1, lambda tensor: None))
-    x = (torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(0)) + 3).to(dtype).requires_grad_()
+    x = (
+        (torch.randn(8, 2, 4, 4, generator=torch.Generator().manual_seed(0)) + 3)
+        .to(dtype)
+        .requires_grad_()
+    )
     y = mine(x)
     y.float().square().sum().backward()
     assert y.dtype == dtype

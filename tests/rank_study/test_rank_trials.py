@@ -6,18 +6,22 @@ from itertools import product
 import numpy as np
 import pytest
 
-from fade_ray.compare.config import CompareConfig, ContestConfig
+from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.nn import NetworkConfig
-from fade_ray.rank_study.config import SETTINGS, RankStudyConfig, StudyConfig
-from fade_ray.rank_study.trials import ALONE, graphs, hyper_architecture, search, stratified
-from fade_ray.training.config import ArchitectureConfig, TrainConfig
+from fade_ray.ranks.rank_config import SETTINGS, RankStudyConfig, StudyConfig
+from fade_ray.ranks.rank_trials import ALONE, graphs, hyper_architecture, search, stratified
+from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
 
 
 def outcomes(plan, ranks):
     width = plan.proposal.hyper.width
-    rows = ranks if ranks is not None else ((-float(np.log(width)),) * width,) * plan.proposal.hyper.depth
+    rows = (
+        ranks
+        if ranks is not None
+        else ((-float(np.log(width)),) * width,) * plan.proposal.hyper.depth
+    )
     return Outcome(log_weights=rows) if plan.proposal.kind == "ranks" else Outcome(accuracy=0.5)
 
 
@@ -47,7 +51,10 @@ def test_the_sample_has_one_of_each_stratum_of_the_predicted_rank():
     ranks = logits - np.logaddexp.reduce(logits, axis=2, keepdims=True)
     chosen = stratified(ranks.tolist(), 25)
     mean = ranks.mean(axis=0)
-    psi = {choice: sum(mean[i, k] for i, k in enumerate(choice)) for choice in product(range(5), repeat=4)}
+    psi = {
+        choice: sum(mean[i, k] for i, k in enumerate(choice))
+        for choice in product(range(5), repeat=4)
+    }
     places = {choice: place for place, choice in enumerate(sorted(psi, key=psi.get))}
     assert [places[choice] * 25 // 625 for choice in chosen] == list(range(25))
     with pytest.raises(InvalidInput, match="sample <= 625"):
@@ -89,7 +96,9 @@ def test_a_table_takes_the_place_of_the_sample():
 @pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_is_a_configuration(name):
     norm = "none" if name == "sampled" else "row"
-    config = RankStudyConfig(study=StudyConfig(settings=(name,)), network=NetworkConfig(share=False, norm=norm))
+    config = RankStudyConfig(
+        study=StudyConfig(settings=(name,)), network=NetworkConfig(share=False, norm=norm)
+    )
     one = config.config(name)
     assert one.network.share == (name == "shared")
     assert one.outer.rank_epochs == 50
@@ -104,7 +113,9 @@ def test_a_gradient_that_a_norm_undoes_is_refused_before_any_work():
         RankStudyConfig(macro, network=NetworkConfig(share=False, norm="none"))
     with pytest.raises(InvalidInput, match="Use --norm none"):
         CompareConfig(ContestConfig(searchers=("fade-sampled", "random")))
-    CompareConfig(ContestConfig(searchers=("fade-sampled", "random")), network=NetworkConfig(norm="none"))
+    CompareConfig(
+        ContestConfig(searchers=("fade-sampled", "random")), network=NetworkConfig(norm="none")
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,7 +139,9 @@ def test_more_paths_than_images_of_a_batch_are_refused_before_any_work():
     few, many = TrainConfig(batch_size=4), ArchitectureConfig(paths=5)
     RankStudyConfig(train=few, architecture=many)  # each path sees the whole batch
     with pytest.raises(InvalidInput, match="paths=5, batch_size=4"):
-        RankStudyConfig(StudyConfig(settings=("default", "score-split")), train=few, architecture=many)
+        RankStudyConfig(
+            StudyConfig(settings=("default", "score-split")), train=few, architecture=many
+        )
     with pytest.raises(InvalidInput, match="weight_paths=5, batch_size=4"):
         RankStudyConfig(train=few, architecture=ArchitectureConfig(weight_paths=5))
 
@@ -141,7 +154,11 @@ def test_more_paths_than_images_of_a_batch_are_refused_before_any_work():
             {},
             "['default', 'separate', 'score-uniform']",
         ),
-        ({"settings": ("marginal", "blind", "default")}, {"estimator": "marginal"}, "['marginal', 'default']"),
+        (
+            {"settings": ("marginal", "blind", "default")},
+            {"estimator": "marginal"},
+            "['marginal', 'default']",
+        ),
         ({"settings": ("default", "late"), "rank_epochs": 1}, {}, "['default', 'late']"),
         (
             {"settings": ("default", "shared"), "cells": "nasbench-macro", "table": "t.parquet"},

@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fade_ray.analysis.rank_correlation import rank_against_table
-from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.compare.history import EnteredHistory
-from fade_ray.rank_study.config import StudyConfig
-from fade_ray.rank_study.results import rank_runs, trained_alone
-from fade_ray.rank_study.summary import summary_of, table_of
-from fade_ray.rank_study.trials import hyper_architecture, search
-from fade_ray.rank_study.verdict import in_words
-from fade_ray.records import Journal
+from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.ranks.rank_config import StudyConfig
+from fade_ray.ranks.rank_correlation import rank_against_table
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.ranks.rank_results import rank_runs, trained_alone
+from fade_ray.ranks.rank_summary import summary_of, table_of
+from fade_ray.ranks.rank_trials import hyper_architecture, search
+from fade_ray.ranks.rank_verdict import in_words
+from fade_ray.records.journal import Journal
 from searchers import Outcome
 from spaces.nasbench_macro import DEPTH, SEEDS, MacroTable
 
@@ -42,7 +42,9 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
             journal.append("epoch", id=plan.id, epoch=epoch, metrics=metrics)
         ranks = plan.proposal.kind == "ranks"
         accuracy = float(rng.uniform(0.3, 0.5))
-        outcome = Outcome(log_weights=((-1.0, -1.1, -1.2),) * 2) if ranks else Outcome(accuracy=accuracy)
+        outcome = (
+            Outcome(log_weights=((-1.0, -1.1, -1.2),) * 2) if ranks else Outcome(accuracy=accuracy)
+        )
         told = {"hyper_accuracy": 0.3} if ranks else {"test_accuracy": accuracy}
         journal.append("finished", id=plan.id, outcome=outcome.to_dict(), metrics=told)
         searcher.tell(plan.id, outcome)
@@ -50,24 +52,38 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
 
 
 def judged(history: EnteredHistory) -> dict[str, Any]:
-    found = summary_of(rank_runs(history, STUDY.settings), trained_alone(history, hyper_architecture(STUDY, 2)))
+    found = summary_of(
+        rank_runs(history, STUDY.settings), trained_alone(history, hyper_architecture(STUDY, 2))
+    )
     assert found is not None
     return found
 
 
 def test_a_machine_of_another_speed_gives_the_same_study(tmp_path: Path) -> None:
     """All that the record tells of time is left to display."""
-    slow, fast = (recorded(tmp_path / name, seconds) for name, seconds in (("slow", 30.0), ("fast", 0.1)))
-    assert rank_runs(slow, STUDY.settings)[3].epochs[2].seconds > rank_runs(fast, STUDY.settings)[3].epochs[2].seconds
+    slow, fast = (
+        recorded(tmp_path / name, seconds) for name, seconds in (("slow", 30.0), ("fast", 0.1))
+    )
+    assert (
+        rank_runs(slow, STUDY.settings)[3].epochs[2].seconds
+        > rank_runs(fast, STUDY.settings)[3].epochs[2].seconds
+    )
     assert judged(slow) == judged(fast)
     equal = judged(slow)["equal_computation"]
     assert equal["multiply_adds"] == 3060, "the whole of the cheaper setting"
-    assert [curve["multiply_adds"] for curve in equal["curves"]] == [[1010, 2030, 3060], [1510, 3030, 4560]]
+    assert [curve["multiply_adds"] for curve in equal["curves"]] == [
+        [1010, 2030, 3060],
+        [1510, 3030, 4560],
+    ]
 
 
-def test_a_record_without_multiply_adds_is_a_study_without_equal_computation(tmp_path: Path) -> None:
+def test_a_record_without_multiply_adds_is_a_study_without_equal_computation(
+    tmp_path: Path,
+) -> None:
     history = recorded(tmp_path / "records.jsonl", 1.0, counted=False)
-    assert {epoch.multiply_adds for run in rank_runs(history, STUDY.settings) for epoch in run.epochs} == {None}
+    assert {
+        epoch.multiply_adds for run in rank_runs(history, STUDY.settings) for epoch in run.epochs
+    } == {None}
     assert judged(history)["equal_computation"] is None
 
 
@@ -88,7 +104,12 @@ def macro_run(setting: str, seed: int, noise: float) -> RankRun:
     """Two epochs; the ranks after the second are those of the blocks, with noise."""
     rng = np.random.default_rng([seed, len(setting)])
     epochs = tuple(
-        RankEpoch(i, i, tuple(softmax(i / 2 * np.arange(3) + rng.normal(0, noise, 3)) for _ in range(DEPTH)), 100 * i)
+        RankEpoch(
+            i,
+            i,
+            tuple(softmax(i / 2 * np.arange(3) + rng.normal(0, noise, 3)) for _ in range(DEPTH)),
+            100 * i,
+        )
         for i in (1, 2)
     )
     return RankRun(setting, seed, epochs)
@@ -96,15 +117,24 @@ def macro_run(setting: str, seed: int, noise: float) -> RankRun:
 
 def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
     seeds = {"default": (0, 1, 2), "late": (1, 2, 7)}
-    runs = [macro_run(name, seed, 0.4 + 0.4 * (name == "late")) for name, some in seeds.items() for seed in some]
+    runs = [
+        macro_run(name, seed, 0.4 + 0.4 * (name == "late"))
+        for name, some in seeds.items()
+        for seed in some
+    ]
     found = table_of(runs, macro())
     means = macro().accuracies.mean(axis=-1)
-    rho = {(run.setting, run.seed): rank_against_table(run.epochs[-1].weights, means).spearman for run in runs}
+    rho = {
+        (run.setting, run.seed): rank_against_table(run.epochs[-1].weights, means).spearman
+        for run in runs
+    }
     values = [rho["late", seed] - rho["default", seed] for seed in (1, 2)]
     low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
     [(name, difference)] = found["differences"]
     assert (name, difference["seeds"]) == ("late", 2)
-    assert [difference[key] for key in ("value", "low", "high")] == pytest.approx([np.mean(values), low, high])
+    assert [difference[key] for key in ("value", "low", "high")] == pytest.approx(
+        [np.mean(values), low, high]
+    )
     words = in_words({"table": found, "truth": "table"})
     shown = "no difference shown" if low < 0 < high else "worse" if high < 0 else "better"
     assert words[2] == (
@@ -113,27 +143,59 @@ def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
     )
     [default, _] = found["equal_computation"]["settings"]
     low, high = stats.t.interval(
-        0.95, 2, np.mean([rho["default", s] for s in range(3)]), stats.sem([rho["default", s] for s in range(3)])
+        0.95,
+        2,
+        np.mean([rho["default", s] for s in range(3)]),
+        stats.sem([rho["default", s] for s in range(3)]),
     )
     assert (default["low"], default["high"]) == pytest.approx((low, high))
 
 
 def words_of(differences: list[Any], truth: str = "test") -> list[str]:
-    runs = [RankRun(name, 0, (RankEpoch(1, 1.0, ((0.7, 0.2, 0.1),)),)) for name in ("default", "late")]
+    runs = [
+        RankRun(name, 0, (RankEpoch(1, 1.0, ((0.7, 0.2, 0.1),)),)) for name in ("default", "late")
+    ]
     alone = [Alone((i,), (0.5 - i / 10, 0.5 - i / 11)) for i in range(3)]
     summary = summary_of(runs, alone)
     assert summary is not None
-    return in_words({"table": None, "summary": summary | {"differences": differences}, "truth": truth})
+    return in_words(
+        {"table": None, "summary": summary | {"differences": differences}, "truth": truth}
+    )
 
 
 @pytest.mark.parametrize(
     ("value", "low", "high", "words"),
     [
-        (0.08, -0.2, 0.35, "+0.08 in Spearman's correlation (95 % interval -0.20 to +0.35): no difference shown."),
-        (0.2, 0.05, 0.35, "+0.20 in Spearman's correlation (95 % interval +0.05 to +0.35): better."),
-        (-0.2, -0.35, -0.05, "-0.20 in Spearman's correlation (95 % interval -0.35 to -0.05): worse."),
-        (0.0, 0.0, 0.0, "+0.00 in Spearman's correlation (95 % interval +0.00 to +0.00): no difference shown."),
-        (0.1, None, None, "+0.10 in Spearman's correlation, without an interval (it takes two seeds), so that"),
+        (
+            0.08,
+            -0.2,
+            0.35,
+            "+0.08 in Spearman's correlation (95 % interval -0.20 to +0.35): no difference shown.",
+        ),
+        (
+            0.2,
+            0.05,
+            0.35,
+            "+0.20 in Spearman's correlation (95 % interval +0.05 to +0.35): better.",
+        ),
+        (
+            -0.2,
+            -0.35,
+            -0.05,
+            "-0.20 in Spearman's correlation (95 % interval -0.35 to -0.05): worse.",
+        ),
+        (
+            0.0,
+            0.0,
+            0.0,
+            "+0.00 in Spearman's correlation (95 % interval +0.00 to +0.00): no difference shown.",
+        ),
+        (
+            0.1,
+            None,
+            None,
+            "+0.10 in Spearman's correlation, without an interval (it takes two seeds), so that",
+        ),
         (None, None, None, "no difference in Spearman's correlation is defined."),
     ],
 )

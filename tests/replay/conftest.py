@@ -13,4 +13,6 @@ def toy() -> Benchmark:
     generator = np.random.default_rng(7)
     scores = 0.2 + 0.6 * generator.random((3,) * 4)
     view = View(scores, scores + 0.1 * generator.random(scores.shape))
-    return Benchmark("toy", space(), 4, {block: i for i, block in enumerate(BLOCKS)}, lambda seed: view)
+    return Benchmark(
+        "toy", space(), 4, {block: i for i, block in enumerate(BLOCKS)}, lambda seed: view
+    )

@@ -1,4 +1,6 @@
-"""Tables in place of training: marginals by brute force, ranks with and without noise, views that keep reports apart."""
+"""Tables in place of training: marginals by brute force, ranks with and without noise, views that
+keep reports apart.
+"""
 
 from dataclasses import replace
 from itertools import product
@@ -12,14 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fade_ray.replay.benchmarks import Benchmark, macro_benchmark, read_benchmark
-from fade_ray.replay.objective import Array, RankModel, TableObjective, marginals
+from fade_ray.replay.table_objective import Array, RankModel, TableObjective, marginals
 from searchers import Proposal
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
 from spaces.nasbench_macro import BLOCKS, MacroTable, codes
 
 ROWS = st.lists(
-    st.permutations(range(3)).flatmap(lambda order: st.sampled_from([order[:n] for n in (1, 2, 3)])),
+    st.permutations(range(3)).flatmap(
+        lambda order: st.sampled_from([order[:n] for n in (1, 2, 3)])
+    ),
     min_size=4,
     max_size=4,
 )
@@ -44,14 +48,18 @@ def test_marginals_are_means_over_all_architectures(rows: list[list[int]], seed:
             assert means[place] == pytest.approx(np.mean(brute), abs=1e-12)
 
 
-def test_weights_are_the_softmax_of_marginals_and_duplicates_have_all_of_theirs(toy: Benchmark) -> None:
+def test_weights_are_the_softmax_of_marginals_and_duplicates_have_all_of_theirs(
+    toy: Benchmark,
+) -> None:
     benchmark = toy
     objective = TableObjective(benchmark, 0, RankModel(noise=0.0, temperature=0.5))
     rows = [[2, 0, 2], [1, 1, 1], [0, 1, 2], [1, 0, 1]]
     scores = objective.view.scores
     logs = objective.log_weights(hyper(rows), 0)
     distinct = [[2, 0], [1], [0, 1, 2], [1, 0]]
-    for row, known, means, log in zip(rows, distinct, marginals(scores, distinct), logs, strict=True):
+    for row, known, means, log in zip(
+        rows, distinct, marginals(scores, distinct), logs, strict=True
+    ):
         expected = np.exp(means / (0.5 * scores.std()))
         found = dict(zip(row, np.exp(log), strict=True))
         np.testing.assert_allclose([found[c] for c in known], expected / expected.sum(), rtol=1e-9)
@@ -64,16 +72,23 @@ def test_noise_has_the_stated_size_and_is_that_of_the_proposal(toy: Benchmark) -
     everything = hyper([[0, 1, 2]] * 4)
     noisy = TableObjective(benchmark, 0, RankModel(noise=2.0))
     exact = TableObjective(benchmark, 0, RankModel(noise=0.0)).log_weights(everything, 0)
-    draws = np.array([np.array(noisy.log_weights(everything, seed)) - np.array(exact) for seed in range(800)])
+    draws = np.array(
+        [np.array(noisy.log_weights(everything, seed)) - np.array(exact) for seed in range(800)]
+    )
     contrasts = (
         draws[:, :, 0] - draws[:, :, 1]
     )  # of the softmax, the normalisation drops out: 2 * sqrt(2) standard deviations
-    assert contrasts.std() == pytest.approx(2 * np.sqrt(2), rel=0.06)  # 3,200 values: 5 standard errors
+    # 3,200 values: 5 standard errors
+    assert contrasts.std() == pytest.approx(2 * np.sqrt(2), rel=0.06)
     assert abs(contrasts.mean()) < 0.2
-    assert noisy.log_weights(everything, 5) == noisy.log_weights(everything, 5) != noisy.log_weights(everything, 6)
-    assert TableObjective(benchmark, 3, RankModel(noise=2.0)).log_weights(everything, 5) != noisy.log_weights(
-        everything, 5
+    assert (
+        noisy.log_weights(everything, 5)
+        == noisy.log_weights(everything, 5)
+        != noisy.log_weights(everything, 6)
     )
+    assert TableObjective(benchmark, 3, RankModel(noise=2.0)).log_weights(
+        everything, 5
+    ) != noisy.log_weights(everything, 5)
 
 
 def test_without_signal_the_noise_alone_is_left_at_the_same_scale(toy: Benchmark) -> None:
@@ -89,18 +104,23 @@ def test_without_signal_the_noise_alone_is_left_at_the_same_scale(toy: Benchmark
             for noise, signal in [(0.0, 1.0), (2.0, 1.0), (2.0, 0.0)]
         )
         np.testing.assert_allclose(noisy - exact, blind, rtol=1e-9)
-        np.testing.assert_allclose(contrasts(seed, RankModel(0.0, 0.5, signal=3.0)), 3 * exact, rtol=1e-9)
+        np.testing.assert_allclose(
+            contrasts(seed, RankModel(0.0, 0.5, signal=3.0)), 3 * exact, rtol=1e-9
+        )
     assert np.abs(blind).min() > 0
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    ROWS, st.integers(0, 99), st.sampled_from([RankModel(), RankModel(0.0), RankModel(weights=((0.5, 0.3, 0.2),) * 4)])
+    ROWS,
+    st.integers(0, 99),
+    st.sampled_from([RankModel(), RankModel(0.0), RankModel(weights=((0.5, 0.3, 0.2),) * 4)]),
 )
 def test_permuted_weights_are_those_of_the_ranks_elsewhere_in_their_row(
     toy: Benchmark, rows: list[list[int]], seed: int, model: RankModel
 ) -> None:
-    full = [[*row, *[row[0]] * (4 - len(row))] for row in rows]  # with duplicates, which keep the weight of their like
+    # with duplicates, which keep the weight of their like
+    full = [[*row, *[row[0]] * (4 - len(row))] for row in rows]
     plain, permuted = (
         np.array(TableObjective(toy, 5, m).log_weights(hyper(full), seed))
         for m in (model, replace(model, permuted=True))
@@ -114,7 +134,9 @@ def test_permuted_weights_are_those_of_the_ranks_elsewhere_in_their_row(
 
 
 def test_permuted_weights_know_nothing(toy: Benchmark) -> None:
-    """Over 600 seeds every candidate of every row has the largest weight a third of the time, within 5 standard errors."""
+    """Over 600 seeds every candidate of every row has the largest weight a third of the time,
+    within 5 standard errors.
+    """
     objective = TableObjective(toy, 0, RankModel(noise=0.0, permuted=True))
     logs = np.array([objective.log_weights(hyper([[0, 1, 2]] * 4), seed) for seed in range(600)])
     shares = np.array([(logs.argmax(-1) == candidate).mean(0) for candidate in range(3)])
@@ -138,8 +160,15 @@ def test_an_evaluation_sees_the_score_and_not_the_report(toy: Benchmark) -> None
     objective = TableObjective(benchmark, 0, RankModel())
     for choice in [(0, 0, 0, 0), (2, 1, 0, 2)]:
         architecture = hyper([[i] for i in choice])
-        assert objective(proposal("evaluation", architecture)).accuracy == benchmark.view(0).scores[choice]
-        assert objective.report(architecture) == benchmark.view(0).reports[choice] != benchmark.view(0).scores[choice]
+        assert (
+            objective(proposal("evaluation", architecture)).accuracy
+            == benchmark.view(0).scores[choice]
+        )
+        assert (
+            objective.report(architecture)
+            == benchmark.view(0).reports[choice]
+            != benchmark.view(0).scores[choice]
+        )
 
 
 def test_a_macro_replay_sees_one_training_and_reports_the_others() -> None:

@@ -1,4 +1,6 @@
-"""Replays: budgets kept, traces that are the same by seed, what the command refuses and writes, and FaDE against random search."""
+"""Replays: budgets kept, traces that are the same by seed, what the command refuses and writes, and
+FaDE against random search.
+"""
 
 import contextlib
 import json
@@ -17,21 +19,21 @@ import pytest
 from processes import wait_for
 from rich.console import Console
 
-from fade_ray.analysis.anytime import final
 from fade_ray.analysis.paired_tests import signed_rank
-from fade_ray.analysis.traces import Trace
 from fade_ray.cli import main
-from fade_ray.compare.config import CompareConfig
-from fade_ray.config import Config
+from fade_ray.compare.anytime import final
+from fade_ray.compare.compare_config import CompareConfig
+from fade_ray.compare.comparison_page import read_traces
+from fade_ray.compare.trace import Trace
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
-from fade_ray.replay.config import ReplayConfig
-from fade_ray.replay.objective import RankModel, TableObjective
-from fade_ray.replay.replay import Prices, Replayed, replay
-from fade_ray.replay.searchers import SEARCHERS, SLOW, Replayer
-from fade_ray.replay.study import DRAWS, agreement, prepare, run_study
-from fade_ray.report.comparison_page import read_traces
-from fade_ray.run.replay import RECORD, recorded, replay_run
-from fade_ray.searches import ENTRANTS, PARTS
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_run import RECORD, recorded, replay_run
+from fade_ray.replay.replay_searchers import SEARCHERS, SLOW, Replayer
+from fade_ray.replay.replay_study import DRAWS, agreement, prepare, run_study
+from fade_ray.replay.replayed import Prices, Replayed, replay
+from fade_ray.replay.table_objective import RankModel, TableObjective
+from fade_ray.search.entrants import ENTRANTS, PARTS
+from fade_ray.search.search_config import Config
 from searchers import AnchorSearch, AskTell, Outcome, RandomSearch
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace
@@ -40,7 +42,12 @@ FAST = [name for name in SEARCHERS if name not in SLOW]
 
 
 def run(
-    benchmark: Benchmark, name: str, seed: int, budget: float = 20.0, ranks: float = 1.0, noise: float = 0.5
+    benchmark: Benchmark,
+    name: str,
+    seed: int,
+    budget: float = 20.0,
+    ranks: float = 1.0,
+    noise: float = 0.5,
 ) -> Replayed:
     objective = TableObjective(benchmark, seed, SEARCHERS[name].model(RankModel(noise)))
     build = partial(SEARCHERS[name].build, benchmark.space, benchmark.depth, seed)
@@ -65,26 +72,40 @@ def test_every_searcher_uses_its_budget_and_is_the_same_by_seed(name: str, toy: 
 @pytest.mark.parametrize("name", FAST)
 def test_a_longer_replay_begins_like_a_shorter_one(name: str, toy: Benchmark) -> None:
     short, long = run(toy, name, 0, 20.0).trace, run(toy, name, 0, 33.0).trace
-    same = len(short.scores) - 4  # the last batch of a budget evaluates what it has no ranks for any more
+    # the last batch of a budget evaluates what it has no ranks for any more
+    same = len(short.scores) - 4
     assert same > 3
     assert long.scores[:same] == short.scores[:same]
 
 
 def test_hyper_architectures_cost_what_they_are_said_to(toy: Benchmark) -> None:
     found = run(toy, "fade-paper", 0, budget=10.0, ranks=1.5)
-    # A fourth one would leave nothing to act on its ranks; the rest goes to what the third one's prefer.
+    # A fourth one would leave nothing to act on its ranks; the rest goes to what the third one's
+    # prefer.
     assert found.trace.costs == (2.5, 5.0, 7.5, 8.5, 9.5)
     assert found.spent_on_ranks == 4.5
-    assert run(toy, "fade-paper", 0, budget=11.0, ranks=1.5).trace.costs == (2.5, 5.0, 7.5, 10.0, 11.0)
+    assert run(toy, "fade-paper", 0, budget=11.0, ranks=1.5).trace.costs == (
+        2.5,
+        5.0,
+        7.5,
+        10.0,
+        11.0,
+    )
     assert run(toy, "fade-paper", 0, budget=3.0, ranks=0.0).trace.costs == (1.0, 2.0, 3.0)
     twice = run(toy, "fade-repeats", 0, budget=10.0, ranks=1.5)
     assert (twice.trace.costs, twice.spent_on_ranks) == ((4.0, 8.0, 9.0, 10.0), 6.0)
-    with_elites = run(toy, "fade", 0, budget=10.0, ranks=1.5)  # one more evaluation in each step but the first
-    assert (with_elites.trace.costs, with_elites.spent_on_ranks) == ((2.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0), 3.0)
+    # one more evaluation in each step but the first
+    with_elites = run(toy, "fade", 0, budget=10.0, ranks=1.5)
+    assert (with_elites.trace.costs, with_elites.spent_on_ranks) == (
+        (2.5, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0),
+        3.0,
+    )
 
 
 @pytest.mark.parametrize("name", PARTS)
-def test_the_parts_of_fade_are_the_same_searcher_here_and_in_comparisons(name: str, toy: Benchmark) -> None:
+def test_the_parts_of_fade_are_the_same_searcher_here_and_in_comparisons(
+    name: str, toy: Benchmark
+) -> None:
     here = SEARCHERS[name].build(toy.space, toy.depth, 0)
     there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
     assert isinstance(here, AnchorSearch)
@@ -97,7 +118,16 @@ def test_fade_is_the_same_walk_here_and_in_comparisons(name: str, toy: Benchmark
     here = SEARCHERS[name].build(toy.space, toy.depth, 0)
     there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
     assert isinstance(here, AnchorSearch)
-    for option in ("walks", "repeats", "evaluate_every", "elites", "gamma_rule", "gradient", "step_size", "step_rule"):
+    for option in (
+        "walks",
+        "repeats",
+        "evaluate_every",
+        "elites",
+        "gamma_rule",
+        "gradient",
+        "step_size",
+        "step_rule",
+    ):
         assert getattr(here, option) == getattr(there, option), option
     assert here.elites == 1
 
@@ -111,7 +141,9 @@ def test_fade_with_exact_ranks_beats_random_search(real_data: Path) -> None:
     """On NAS-Bench-Macro, 20 seeds, two-sided signed-rank test, alpha 0.01."""
     benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
     finals = {
-        name: np.array([final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)])
+        name: np.array(
+            [final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)]
+        )
         for name in ("fade", "random")
     }
     assert finals["fade"].mean() > finals["random"].mean()
@@ -119,10 +151,14 @@ def test_fade_with_exact_ranks_beats_random_search(real_data: Path) -> None:
 
 
 def test_fade_with_exact_ranks_beats_its_own_walk_without_information(real_data: Path) -> None:
-    """The control whose steps are about as long; on NAS-Bench-Macro, 20 seeds, two-sided signed-rank test, alpha 0.01."""
+    """The control whose steps are about as long; on NAS-Bench-Macro, 20 seeds, two-sided
+    signed-rank test, alpha 0.01.
+    """
     benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
     finals = {
-        name: np.array([final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)])
+        name: np.array(
+            [final(run(benchmark, name, seed, 100.0, noise=0.0).trace) for seed in range(20)]
+        )
         for name in ("fade", "fade-blind")
     }
     assert finals["fade"].mean() > finals["fade-blind"].mean()
@@ -130,7 +166,9 @@ def test_fade_with_exact_ranks_beats_its_own_walk_without_information(real_data:
 
 
 def test_ordering_by_size_is_close_to_the_best_there_is(real_data: Path) -> None:
-    """NAS-Bench-Macro, 60 and 200 evaluations, 100 seeds: what is published in docs/results/comparison.md."""
+    """NAS-Bench-Macro, 60 and 200 evaluations, 100 seeds: what is published in
+    docs/results/comparison.md.
+    """
     benchmark = read_benchmark(real_data / "nasbench_macro.parquet")
     for budget, expected in ((60.0, 0.92898), (200.0, 0.92943)):
         finals = [final(run(benchmark, "by-size", seed, budget).trace) for seed in range(100)]
@@ -147,36 +185,53 @@ class Breaking(RandomSearch):
 
 
 def breaking(space: FeatureSpace, depth: int, seed: int) -> AskTell:
-    """A random search that breaks with seed 2 in the midst of its budget, and with seed 4 before its first question."""
+    """A random search that breaks with seed 2 in the midst of its budget, and with seed 4 before
+    its first question.
+    """
     if seed == 4:
         raise RuntimeError("no start")
     return (Breaking if seed == 2 else RandomSearch)(space, depth, 1000, evaluations=1, seed=seed)
 
 
 def test_a_search_that_fails_is_partial_and_ends_no_other(
-    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    real_data: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(SEARCHERS, "evolution", Replayer(breaking))
     out = tmp_path / "out"
     config = small(real_data, out, searchers=("evolution", "random"))
     replay_run(config, Console(width=300))
     text = capsys.readouterr().out
-    assert "evolution, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n" in text
+    assert (
+        "evolution, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n"
+        in text
+    )
     assert "evolution, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
     assert "4 (+ 2 partial)" in text
     traces = read_traces(out)
     assert traces is not None
-    assert [(t.searcher, t.seed) for t in traces if not t.complete] == [("evolution", 2), ("evolution", 4)]
+    assert [(t.searcher, t.seed) for t in traces if not t.complete] == [
+        ("evolution", 2),
+        ("evolution", 4),
+    ]
     assert [len(trace.costs) for trace in traces] == [12, 12, 4, 12, 0, 12] + [12] * 6
     assert recorded(out)["evolution", 2].failure == "ValueError: the fourth is too much"
     assert [one.failure for one in recorded(out).values()].count(None) == 10
     failures = json.loads((out / "result.json").read_text())["failures"]
-    assert [(one["searcher"], one["seed"]) for one in failures] == [("evolution", 2), ("evolution", 4)]
+    assert [(one["searcher"], one["seed"]) for one in failures] == [
+        ("evolution", 2),
+        ("evolution", 4),
+    ]
     assert "(+ 2 partial)" in (out / "report.html").read_text()
     before = (out / RECORD).read_text()
     replay_run(changed(config, seeds=7))  # grows; what has failed is not run again
     assert (out / RECORD).read_text().startswith(before)
-    assert len([line for line in (out / RECORD).read_text().splitlines() if '"replayed"' in line]) == 14
+    assert (
+        len([line for line in (out / RECORD).read_text().splitlines() if '"replayed"' in line])
+        == 14
+    )
 
 
 def test_a_searcher_that_fails_in_its_first_seed_stops_nothing(
@@ -197,19 +252,26 @@ def test_records_without_failures_are_read() -> None:
     assert Replayed.from_dict(values) == found
 
 
-def test_noise_in_points_is_said_and_kept(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_noise_in_points_is_said_and_kept(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     config = small(real_data, tmp_path / "out", seeds=2, rank_noise=2.0)
     replay_run(config, Console(width=1000))
     table = read_benchmark(config.table)
     expected = np.mean([200 * table.view(seed % 3).scores.std() for seed in range(DRAWS)])
-    assert json.loads((tmp_path / "out" / "result.json").read_text())["rank_noise_points"] == pytest.approx(expected)
+    assert json.loads((tmp_path / "out" / "result.json").read_text())[
+        "rank_noise_points"
+    ] == pytest.approx(expected)
     assert f"marginals with noise 2, {expected:.2f} points of accuracy" in capsys.readouterr().out
 
 
 def test_ranks_that_are_all_equal_have_no_correlation(
     tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    replay_run(small(real_data, tmp_path / "out", seeds=2, rank_noise=0.0, rank_signal=0.0), Console(width=1000))
+    replay_run(
+        small(real_data, tmp_path / "out", seeds=2, rank_noise=0.0, rank_signal=0.0),
+        Console(width=1000),
+    )
     assert json.loads((tmp_path / "out" / "result.json").read_text())["rank_spearman"] is None
     assert "no marginals with noise 0, 0.00 points" in capsys.readouterr().out
 
@@ -227,7 +289,9 @@ def test_the_table_may_be_in_the_home_of_the_user(
 def test_learned_ranks_are_read(tmp_path: Path, real_data: Path) -> None:
     (tmp_path / "ranks.json").write_text(json.dumps({"weights": [[0.2, 0.3, 0.5]] * 8}))
     table = str(real_data / "nasbench_macro.parquet")
-    config = ReplayConfig(table, ("fade", "random"), seeds=2, budget=10, ranks=str(tmp_path / "ranks.json"))
+    config = ReplayConfig(
+        table, ("fade", "random"), seeds=2, budget=10, ranks=str(tmp_path / "ranks.json")
+    )
     study = prepare(config)
     assert study.model.weights == ((0.2, 0.3, 0.5),) * 8
     assert [one.trace.seed for one in run_study(study)] == [0, 1, 0, 1]
@@ -244,17 +308,33 @@ def test_several_processes_give_the_same(real_data: Path) -> None:
     assert one == two
 
 
-def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_what_it_found(
+    tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     table = str(real_data / "nasbench_macro.parquet")
     main(
-        ["replay", "--table", table, "--searchers", "fade,random", "--seeds", "6", "--budget", "20", "--out", str(out)]
+        [
+            "replay",
+            "--table",
+            table,
+            "--searchers",
+            "fade,random",
+            "--seeds",
+            "6",
+            "--budget",
+            "20",
+            "--out",
+            str(out),
+        ]
     )
     text = " ".join(capsys.readouterr().out.split())
     assert "fade against random, the final report, 6 seeds" in text
     traces = read_traces(out)
     assert traces is not None
-    assert [(trace.searcher, trace.seed) for trace in traces] == [(n, s) for n in ("fade", "random") for s in range(6)]
+    assert [(trace.searcher, trace.seed) for trace in traces] == [
+        (n, s) for n in ("fade", "random") for s in range(6)
+    ]
     comparison = json.loads((out / "comparison.json").read_text())
     assert all(sentence in text for sentence in comparison["verdict"])
     assert json.loads((out / "result.json").read_text())["benchmark"] == "NAS-Bench-Macro"
@@ -286,7 +366,9 @@ def test_the_command_writes_what_it_found(tmp_path: Path, real_data: Path, capsy
         ({"temperature": 0.0}, "temperature"),
     ],
 )
-def test_what_makes_no_sense_is_refused_before_the_table_is_read(options: dict[str, object], text: str) -> None:
+def test_what_makes_no_sense_is_refused_before_the_table_is_read(
+    options: dict[str, object], text: str
+) -> None:
     with pytest.raises(InvalidInput, match=text):
         ReplayConfig("nowhere.parquet", **options)  # type: ignore[arg-type]
 
@@ -297,7 +379,9 @@ def test_a_budget_below_the_first_evaluation_is_refused(real_data: Path) -> None
         prepare(ReplayConfig(table, ("random", "fade"), budget=1.5))
 
 
-@pytest.mark.parametrize("content", ["{}", '{"weights": 3}', "[", '{"weights": [["a"]]}', '{"weights": [[-1, 2]]}'])
+@pytest.mark.parametrize(
+    "content", ["{}", '{"weights": 3}', "[", '{"weights": [["a"]]}', '{"weights": [[-1, 2]]}']
+)
 def test_ranks_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "ranks.json").write_text(content)
     config = ReplayConfig("nowhere.parquet", ranks=str(tmp_path / "ranks.json"))
@@ -317,13 +401,22 @@ def test_a_directory_that_cannot_be_made_is_refused_before_any_work(
 ) -> None:
     (tmp_path / "file").write_text("mine")
     with pytest.raises(InvalidInput, match="must be writable"):
-        replay_run(ReplayConfig(str(real_data / "nasbench_macro.parquet"), seeds=1, out=str(tmp_path / "file" / "out")))
+        replay_run(
+            ReplayConfig(
+                str(real_data / "nasbench_macro.parquet"),
+                seeds=1,
+                out=str(tmp_path / "file" / "out"),
+            )
+        )
     assert "1 seed" not in capsys.readouterr().out
 
 
 def small(real_data: Path, out: Path, **more: Any) -> ReplayConfig:
     table = str(real_data / "nasbench_macro.parquet")
-    return ReplayConfig(table, **{"searchers": ("fade", "random"), "seeds": 6, "budget": 12.0, "out": str(out)} | more)
+    return ReplayConfig(
+        table,
+        **{"searchers": ("fade", "random"), "seeds": 6, "budget": 12.0, "out": str(out)} | more,
+    )
 
 
 def test_a_replay_that_was_killed_goes_on_where_it_stood(
@@ -334,8 +427,8 @@ def test_a_replay_that_was_killed_goes_on_where_it_stood(
     code = f"""
 import os, signal
 from fade_ray.replay import study
-from fade_ray.replay.config import ReplayConfig
-from fade_ray.run.replay import replay_run
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_run import replay_run
 run = study.Study.run
 def dying(self, job):
     if job == ("random", 2):
@@ -377,12 +470,33 @@ def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) 
 
 
 @pytest.mark.slow
-def test_ctrl_c_ends_all_processes_at_once_and_keeps_what_has_ended(tmp_path: Path, real_data: Path) -> None:
+def test_ctrl_c_ends_all_processes_at_once_and_keeps_what_has_ended(
+    tmp_path: Path, real_data: Path
+) -> None:
     """A search of Bayesian search takes far longer than the wait here allows for."""
     out = tmp_path / "out"
-    options = ["--searchers", "random,bayes", "--seeds", "2", "--budget", "2000", "--workers", "2", "--out", str(out)]
+    options = [
+        "--searchers",
+        "random,bayes",
+        "--seeds",
+        "2",
+        "--budget",
+        "2000",
+        "--workers",
+        "2",
+        "--out",
+        str(out),
+    ]
     code = "from fade_ray.cli import main; main()"
-    command = [sys.executable, "-c", code, "replay", "--table", str(real_data / "nasbench_macro.parquet"), *options]
+    command = [
+        sys.executable,
+        "-c",
+        code,
+        "replay",
+        "--table",
+        str(real_data / "nasbench_macro.parquet"),
+        *options,
+    ]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
     try:
         wait_for(lambda: (out / RECORD).is_file() and len(recorded(out)) == 2, 120, process)

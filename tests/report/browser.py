@@ -1,4 +1,6 @@
-"""Pages looked at by a real browser: headless Chromium opens a copy of a page that measures itself and writes down what it found."""
+"""Pages looked at by a real browser: headless Chromium opens a copy of a page that measures itself
+and writes down what it found.
+"""
 
 import html
 import json
@@ -66,9 +68,10 @@ FRAME = """<!doctype html><title>frame</title><body style="margin: 0">
 class Found:
     """What a page is like in a frame. Sizes in CSS pixels.
 
-    `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that reach beyond the frame, other than those
-    in boxes that scroll; `figures`: name, width, height, length of the words, pairs of texts that overlap
-    and texts beyond the edge; `troubles`: errors and warnings.
+    `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that
+    reach beyond the frame, other than those in boxes that scroll; `figures`: name, width, height,
+    length of the words, pairs of texts that overlap and texts beyond the edge; `troubles`: errors
+    and warnings.
     """
 
     inner: int
@@ -83,14 +86,22 @@ class Found:
 def find_browser() -> str | None:
     """The binary named by CHROMIUM, or the first known one on the path; None without any."""
     named = os.environ.get("CHROMIUM")
-    return shutil.which(named) if named else next((path for path in map(shutil.which, NAMES) if path), None)
+    return (
+        shutil.which(named)
+        if named
+        else next((path for path in map(shutil.which, NAMES) if path), None)
+    )
 
 
 def copy_that_measures(source: str) -> str:
-    """The page with two scripts that its policy lets run: one that listens before anything else, one that measures at the end."""
+    """The page with two scripts that its policy lets run: one that listens before anything else,
+    one that measures at the end.
+    """
     policy = re.search(r"default-src 'none'", source)
     assert policy is not None, "a page forbids everything that it does not need"
-    source = source.replace("default-src 'none'", f"default-src 'none'; script-src 'nonce-{NONCE}'", 1)
+    source = source.replace(
+        "default-src 'none'", f"default-src 'none'; script-src 'nonce-{NONCE}'", 1
+    )
     head, rest = source.split("</title>", 1)
     body, end = rest.rsplit("</body>", 1)
     script = f'<script nonce="{NONCE}">%s</script>'
@@ -103,8 +114,19 @@ def look_at(browser: str, page: Path, width: int, dark: bool, scratch: Path) -> 
     measuring = copy_that_measures(page.read_text(encoding="utf-8"))
     copy.write_text(FRAME.format(width=width, page=html.escape(measuring)), encoding="utf-8")
     command = [
-        *(browser, "--headless=new", "--disable-gpu", "--hide-scrollbars", "--no-first-run", "--enable-logging=stderr"),
-        *(f"--user-data-dir={scratch / 'profile'}", f"--window-size={max(width, 500)},900", "--dump-dom"),
+        *(
+            browser,
+            "--headless=new",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--no-first-run",
+            "--enable-logging=stderr",
+        ),
+        *(
+            f"--user-data-dir={scratch / 'profile'}",
+            f"--window-size={max(width, 500)},900",
+            "--dump-dom",
+        ),
         f"--blink-settings=preferredColorScheme={0 if dark else 1}",
         *(["--no-sandbox"] if os.geteuid() == 0 else []),  # Chromium refuses to run as root with it
         copy.resolve().as_uri(),

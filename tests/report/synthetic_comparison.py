@@ -1,4 +1,6 @@
-"""Made-up directories of comparisons and rank studies with planted behaviour, written as the commands write them."""
+"""Made-up directories of comparisons and rank studies with planted behaviour, written as the
+commands write them.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,17 +10,23 @@ from typing import Any
 
 import numpy as np
 
-from fade_ray.analysis.comparison import Comparison
-from fade_ray.analysis.rank_correlation import RankStudy
-from fade_ray.analysis.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.analysis.traces import Trace
-from fade_ray.records import Journal
+from fade_ray.compare.comparison import Comparison
+from fade_ray.compare.trace import Trace
+from fade_ray.ranks.rank_correlation import RankStudy
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.records.journal import Journal
 from searchers.base import Outcome, Proposal
 from searchers.contest import Entered
 from spaces.dag import Dag
 from spaces.hyper import HyperArchitecture
 
-ENVIRONMENT = {"fade_ray": "0.1.0", "torch": "2.5.1", "platform": "Linux x86_64", "device": "cpu", "cpus": 2}
+ENVIRONMENT = {
+    "fade_ray": "0.1.0",
+    "torch": "2.5.1",
+    "platform": "Linux x86_64",
+    "device": "cpu",
+    "cpus": 2,
+}
 SKILL = {"fade": 0.05, "random": 0.0, "bayes": 0.0, "evolution": 0.02}
 """By how much the evaluations of a searcher are better than those of random search."""
 
@@ -36,7 +44,9 @@ def synthetic_traces(
     partial: Sequence[tuple[str, int]] = (),
     unit: str = "training images",
 ) -> list[Trace]:
-    """Accuracies around 0.6; "fade" begins when a quarter of the budget is spent, since it pays for its ranks."""
+    """Accuracies around 0.6; "fade" begins when a quarter of the budget is spent, since it pays for
+    its ranks.
+    """
     found = []
     for number, name in enumerate(searchers):
         for seed in range(seeds):
@@ -55,20 +65,34 @@ class SyntheticEntered:
     """A record of trials of several searches."""
 
     def __init__(self, folder: Path, command: str) -> None:
-        write(folder, environment={**ENVIRONMENT, "command": command}, config={"data": {"name": "digits"}})
+        write(
+            folder,
+            environment={**ENVIRONMENT, "command": command},
+            config={"data": {"name": "digits"}},
+        )
         self.folder, self.journal, self.index = folder, Journal(folder / "records.jsonl"), 0
         self.journal.append("start", format=1, resumed=False)
 
     def propose(self, entry: str, kind: Any, hyper: HyperArchitecture) -> Entered:
-        proposal = Proposal(f"{self.index:05d}", self.index, 0, kind, 1, 0, 0, (), hyper, 7 * self.index, 5)
+        proposal = Proposal(
+            f"{self.index:05d}", self.index, 0, kind, 1, 0, 0, (), hyper, 7 * self.index, 5
+        )
         self.index += 1
         entered = Entered.of(entry, proposal)
         self.journal.append("proposed", proposal=entered.to_dict())
         return entered
 
     def finish(self, entered: Entered, outcome: Outcome, **metrics: Any) -> None:
-        cost = {"images": 1000, "multiply_adds": 10**6, "seconds": 2.0, "trial_seconds": 2.5, "peak_memory_mib": 123.4}
-        self.journal.append("finished", id=entered.id, outcome=outcome.to_dict(), metrics={**cost, **metrics})
+        cost = {
+            "images": 1000,
+            "multiply_adds": 10**6,
+            "seconds": 2.0,
+            "trial_seconds": 2.5,
+            "peak_memory_mib": 123.4,
+        }
+        self.journal.append(
+            "finished", id=entered.id, outcome=outcome.to_dict(), metrics={**cost, **metrics}
+        )
 
 
 def architecture(*graphs: Dag) -> HyperArchitecture:
@@ -81,7 +105,9 @@ def compared(folder: Path, traces: Sequence[Trace], ended: bool = True) -> Synth
     for trace in traces:
         before = 0.0
         for cost, score, report in zip(trace.costs, trace.scores, trace.reports, strict=True):
-            entered = run.propose(f"{trace.searcher}-{trace.seed}", "evaluation", architecture(Dag(3), Dag(4)))
+            entered = run.propose(
+                f"{trace.searcher}-{trace.seed}", "evaluation", architecture(Dag(3), Dag(4))
+            )
             run.finish(entered, Outcome(accuracy=score, cost=cost - before), test_accuracy=report)
             before = cost
     write(folder, traces=[trace.to_dict() for trace in traces])
@@ -101,8 +127,12 @@ def true_accuracy(choice: Sequence[int]) -> float:
     return 0.4 + 0.03 * sum((row + 1) * candidate for row, candidate in enumerate(choice))
 
 
-def synthetic_runs(settings: Sequence[str] = ("default", "shared"), seeds: int = 3, epochs: int = 6) -> list[RankRun]:
-    """Weights that move from uniform to a softmax of the true order; the second setting half as far, for twice the computation."""
+def synthetic_runs(
+    settings: Sequence[str] = ("default", "shared"), seeds: int = 3, epochs: int = 6
+) -> list[RankRun]:
+    """Weights that move from uniform to a softmax of the true order; the second setting half as
+    far, for twice the computation.
+    """
     found = []
     for number, setting in enumerate(settings):
         for seed in range(seeds):
@@ -110,7 +140,8 @@ def synthetic_runs(settings: Sequence[str] = ("default", "shared"), seeds: int =
             for epoch in range(epochs + 1):
                 reach = epoch / epochs / (number + 1)
                 logits = [
-                    reach * np.arange(3) * (row + 1) / 2 + rng.normal(0, 0.4 + 0.3 * number, 3) for row in range(3)
+                    reach * np.arange(3) * (row + 1) / 2 + rng.normal(0, 0.4 + 0.3 * number, 3)
+                    for row in range(3)
                 ]
                 weights = tuple(tuple((np.exp(row) / np.exp(row).sum()).tolist()) for row in logits)
                 told.append(RankEpoch(epoch, 10.0 * epoch, weights, 10**9 * epoch * (number + 1)))
@@ -123,7 +154,10 @@ def synthetic_alone(repeats: int = 2, architectures: int = 14) -> list[Alone]:
     choices = list(product(range(3), repeat=3))
     chosen = rng.permutation(len(choices))[:architectures]
     return [
-        Alone(choices[i], tuple((true_accuracy(choices[i]) + rng.normal(0, 0.02, repeats)).round(4).tolist()))
+        Alone(
+            choices[i],
+            tuple((true_accuracy(choices[i]) + rng.normal(0, 0.02, repeats)).round(4).tolist()),
+        )
         for i in chosen
     ]
 
@@ -140,13 +174,21 @@ def studied(
     record = SyntheticEntered(folder, "fade-ray rank-study --seeds 0 1 2")
     for run in runs:
         entered = record.propose(run.setting, "ranks", hyper)
-        record.finish(entered, Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth), hyper_accuracy=run.accuracy)
+        record.finish(
+            entered,
+            Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth),
+            hyper_accuracy=run.accuracy,
+        )
     for one in alone if table is None else ():
         for accuracy in one.accuracies:
             entered = record.propose("alone", "evaluation", hyper.architecture(one.choice))
             record.finish(entered, Outcome(accuracy=accuracy))
     enough = len(alone) >= 3 and runs and all(run.epochs for run in runs) and table is None
-    summary = RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict() if enough else {}
+    summary = (
+        RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict()
+        if enough
+        else {}
+    )
     document = {
         "hyper": hyper.code(),
         "runs": [run.to_dict() for run in runs],

@@ -1,4 +1,6 @@
-"""The page of a run of cell searches: finished, unfinished and empty ones, what it says, and that it needs nothing but itself."""
+"""The page of a run of cell searches: finished, unfinished and empty ones, what it says, and that
+it needs nothing but itself.
+"""
 
 import json
 import re
@@ -9,33 +11,49 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fade_ray.cell_search.config import CellPlan
-from fade_ray.cell_search.notation import notation
-from fade_ray.records import Journal
-from fade_ray.report.cell_facts import CellRun
-from fade_ray.report.cell_figures import courses, indicators_over_epochs, methods_over_seeds, weight_maps
-from fade_ray.report.cell_page import write_cell_report
+from fade_ray.cells.cell_facts import CellRun
+from fade_ray.cells.cell_figures import (
+    courses,
+    indicators_over_epochs,
+    methods_over_seeds,
+    weight_maps,
+)
+from fade_ray.cells.cell_page import write_cell_report
+from fade_ray.cells.cells_config import CellPlan
+from fade_ray.records.journal import Journal
 from fade_ray.report.style import house_style
 from searchers import Outcome
 from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
+from spaces.notation import notation
 
 EVIL = "<script>alert('1')</script>\"&"
 
 
 class SyntheticCells:
-    """A made-up run directory, written through `Journal` as a run of cell searches writes it; skip-connects win with time."""
+    """A made-up run directory, written through `Journal` as a run of cell searches writes it;
+    skip-connects win with time.
+    """
 
     def __init__(self, folder: Path, seed: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.rng = folder, np.random.default_rng(seed)
         self.journal = Journal(folder / "records.jsonl")
         self.plans: list[CellPlan] = []
-        config = {"kind": "cells", "grid": {"recipes": ["darts-1st"], "seeds": [0, 1]}, "name": EVIL}
+        config = {
+            "kind": "cells",
+            "grid": {"recipes": ["darts-1st"], "seeds": [0, 1]},
+            "name": EVIL,
+        }
         (folder / "config.json").write_text(json.dumps(config))
-        environment = {"fade_ray": "0.1.0", "torch": "2.5.1", "device": "cpu", "command": f"fade-ray cells {EVIL}"}
+        environment = {
+            "fade_ray": "0.1.0",
+            "torch": "2.5.1",
+            "device": "cpu",
+            "command": f"fade-ray cells {EVIL}",
+        }
         (folder / "environment.json").write_text(json.dumps(environment))
         self.journal.append("start", format=1, resumed=False)
 
@@ -47,11 +65,15 @@ class SyntheticCells:
 
     def train(self, plan: CellPlan, upto: int, stages: int = 1) -> None:
         macro = published(plan.space).macro
-        starts = {kind: self.rng.normal(0, 1, cell.mask.shape) for kind, cell in macro.cells.items()}
+        starts = {
+            kind: self.rng.normal(0, 1, cell.mask.shape) for kind, cell in macro.cells.items()
+        }
         for epoch in range(upto + 1):
             weights = {}
             for kind, cell in macro.cells.items():
-                logits = starts[kind] * epoch / 4 + 0.25 * epoch * (np.array(cell.ops) == "skip_connect")
+                logits = starts[kind] * epoch / 4 + 0.25 * epoch * (
+                    np.array(cell.ops) == "skip_connect"
+                )
                 weights[kind] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
             metrics: dict[str, Any] = {
                 "weights": weights,
@@ -63,16 +85,40 @@ class SyntheticCells:
                 "skip_share": epoch / upto * 0.6 if upto else 0.0,
                 "parameter_free_share": 0.2 + 0.1 * plan.seed,
             }
-            metrics |= {"none_weight": 1 / (epoch + 2), "entropy": 1 / (epoch + 1), "eigenvalue": None}
+            metrics |= {
+                "none_weight": 1 / (epoch + 2),
+                "entropy": 1 / (epoch + 1),
+                "eigenvalue": None,
+            }
             if epoch:
-                metrics |= {"loss": 2.3 / epoch, "accuracy": 1 - 0.8 / epoch, "architecture_loss": 2.4 / epoch}
-                metrics |= {"images": 100, "multiply_adds": 10**6, "seconds": 1.5, "peak_memory_mib": 200.0}
+                metrics |= {
+                    "loss": 2.3 / epoch,
+                    "accuracy": 1 - 0.8 / epoch,
+                    "architecture_loss": 2.4 / epoch,
+                }
+                metrics |= {
+                    "images": 100,
+                    "multiply_adds": 10**6,
+                    "seconds": 1.5,
+                    "peak_memory_mib": 200.0,
+                }
                 metrics["eigenvalue"] = 0.1 * epoch if epoch % 2 == 0 else None
             self.journal.append("epoch", id=plan.id, epoch=epoch, metrics=metrics)
 
     def finish(self, plan: CellPlan, macro: Macro, **metrics: Any) -> None:
-        found = {"genotype": notation(macro), "skip_share": 0.5, "parameter_free_share": 0.625, "proxy_accuracy": 0.71}
-        found |= {"discrete_accuracy": 0.41, "seconds": 75.0, "peak_memory_mib": 321.4, "true": None, "images": 600}
+        found = {
+            "genotype": notation(macro),
+            "skip_share": 0.5,
+            "parameter_free_share": 0.625,
+            "proxy_accuracy": 0.71,
+        }
+        found |= {
+            "discrete_accuracy": 0.41,
+            "seconds": 75.0,
+            "peak_memory_mib": 321.4,
+            "true": None,
+            "images": 600,
+        }
         (self.folder / "genotypes").mkdir(exist_ok=True)
         text = json.dumps(macro.to_dict() | {"found": {"id": plan.id}})
         (self.folder / "genotypes" / f"{plan.id}.json").write_text(text)
@@ -81,7 +127,9 @@ class SyntheticCells:
 
 
 def whole(folder: Path) -> SyntheticCells:
-    """Two methods with two seeds on S3, of which the last one failed, and one search on NAS-Bench-201 under way."""
+    """Two methods with two seeds on S3, of which the last one failed, and one search on
+    NAS-Bench-201 under way.
+    """
     run = SyntheticCells(folder)
     for seed in (0, 1):
         for recipe in ("darts-1st", "amended-edges"):
@@ -89,11 +137,15 @@ def whole(folder: Path) -> SyntheticCells:
             run.train(plan, 6, stages=2 if recipe == "amended-edges" else 1)
             if (recipe, seed) == ("amended-edges", 1):
                 reason = f"the loss became not finite {EVIL}"
-                run.journal.append("finished", id=plan.id, outcome=Outcome(failure=reason).to_dict(), metrics={})
+                run.journal.append(
+                    "finished", id=plan.id, outcome=Outcome(failure=reason).to_dict(), metrics={}
+                )
             else:
                 run.finish(plan, GENOTYPES["all-skip"])
     run.train(run.propose("gdas", "nasbench201", 0, epochs=50), 3)
-    run.journal.append("warning", id="000", message="the result may have collapsed: 100% of its operations")
+    run.journal.append(
+        "warning", id="000", message="the result may have collapsed: 100% of its operations"
+    )
     return run
 
 
@@ -117,14 +169,23 @@ def words(path: Path) -> str:
 def test_the_page_of_a_run_under_way(shown: Path) -> None:
     text = words(shown)
     assert "unfinished 3 of 5 searches done" in text
-    assert "Methods darts-1st, amended-edges, gdas; spaces amended-s3, nasbench201; seeds 0, 1." in text
+    assert (
+        "Methods darts-1st, amended-edges, gdas; spaces amended-s3, nasbench201; seeds 0, 1."
+        in text
+    )
     assert "1 warning the result may have collapsed: 100% of its operations" in text
     assert "000 darts-1st amended-s3 0 finished 62 % 71.0 % 41.0 % 97.1 % 1 min 15 s 321 –" in text
     assert "004 gdas nasbench201 0 3 of 50 epochs" in text
     assert "failed: the loss became not finite" in text
     assert "Genotype(normal=[(&#39;skip_connect&#39;, 0)" in text
     figures = set(re.findall(r'<figure id="([^"]*)"', shown.read_text()))
-    assert figures >= {"methods", "cells-000", "indicators-000", "weights-000-normal", "weights-000-reduce"}
+    assert figures >= {
+        "methods",
+        "cells-000",
+        "indicators-000",
+        "weights-000-normal",
+        "weights-000-reduce",
+    }
     assert figures >= {"weights-004-cell", "indicators-004"}
     assert "cells-003" not in figures, "a search that failed found nothing"
     assert {path.stem for path in (shown.parent / "figures").glob("*.svg")} == figures
@@ -215,7 +276,9 @@ def test_stages_and_missing_values_in_the_indicators(tmp_path: Path) -> None:
         picture = indicators_over_epochs(staged)
     assert picture is not None
     assert "Dashed" in picture.caption
-    assert [axis.get_title(loc="left") for axis in picture.figure.axes][-1].startswith("Largest eigenvalue")
+    assert [axis.get_title(loc="left") for axis in picture.figure.axes][-1].startswith(
+        "Largest eigenvalue"
+    )
 
 
 def test_methods_are_means_and_ranges_over_seeds(tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
-"""The page and the figures of a comparison: finished, partial, empty and replayed ones; what they say is what the traces say."""
+"""The page and the figures of a comparison: finished, partial, empty and replayed ones; what they
+say is what the traces say.
+"""
 
 import json
 import math
@@ -12,14 +14,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from synthetic_comparison import SKILL, SyntheticEntered, architecture, compared, synthetic_traces, write
+from synthetic_comparison import (
+    SKILL,
+    SyntheticEntered,
+    architecture,
+    compared,
+    synthetic_traces,
+    write,
+)
 from test_report_page import EVIL, Page
 
-from fade_ray.analysis.comparison import Comparison
-from fade_ray.analysis.traces import Trace
-from fade_ray.report import comparison_figures
-from fade_ray.report.comparison_figures import anytime_curves, budget_axis, effects, pictures, seeds
-from fade_ray.report.comparison_page import (
+from fade_ray.compare import comparison_figures
+from fade_ray.compare.comparison import Comparison
+from fade_ray.compare.comparison_figures import (
+    anytime_curves,
+    budget_axis,
+    effects,
+    pictures,
+    seeds,
+)
+from fade_ray.compare.comparison_page import (
     ComparisonRun,
     paired_table,
     results_table,
@@ -27,6 +41,7 @@ from fade_ray.report.comparison_page import (
     verdict,
     write_comparison_report,
 )
+from fade_ray.compare.trace import Trace
 from fade_ray.report.style import SERIES, house_style, save
 from searchers.base import Outcome
 from spaces.dag import Dag
@@ -47,7 +62,11 @@ def numbers(data: Any) -> list[float]:
         return []
     if isinstance(data, dict):
         return [value for item in data.values() for value in numbers(item)]
-    return [value for item in data for value in numbers(item)] if isinstance(data, list) else [float(data)]
+    return (
+        [value for item in data for value in numbers(item)]
+        if isinstance(data, list)
+        else [float(data)]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +80,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_finished_comparison(finished: Path) -> None:
     page = Page(finished / "report.html")
     assert {name for name, alt in page.figures().items() if len(alt) > 20} == FIGURES
-    assert "Shown to be better than random: fade and evolution. No difference shown for bayes." in page.text
+    assert (
+        "Shown to be better than random: fade and evolution. No difference shown for bayes."
+        in page.text
+    )
     for sentence in json.loads((finished / "comparison.json").read_text())["verdict"]:
         assert sentence in page.text
     assert page.source.index("Verdict") < page.source.index("<svg")
@@ -80,7 +102,8 @@ def test_every_trial_of_the_record_is_on_the_page(finished: Path) -> None:
     for trace in synthetic_traces(partial=[("bayes", 2)])[::5]:
         for score, test in zip(trace.scores, trace.reports, strict=True):
             assert (
-                f"{trace.searcher}-{trace.seed} evaluation 1 5 done {100 * score:.2f} % {100 * test:.2f} %" in page.text
+                f"{trace.searcher}-{trace.seed} evaluation 1 5 done {100 * score:.2f} % {100 * test:.2f} %"
+                in page.text
             )
 
 
@@ -94,14 +117,24 @@ def test_no_number_of_the_tables_is_made_up(finished: Path) -> None:
     rows = [*results_table(comparison), *paired_table(comparison), *search_table(comparison)]
     cells = [cell for row in rows for cell in row if re.search(r"\d", cell) and " k" not in cell]
     assert len(cells) > 200
-    for found in (float(text) for cell in cells for text in re.findall(r"[-+]?\d+(?:\.\d+)?", cell)):
+    for found in (
+        float(text) for cell in cells for text in re.findall(r"[-+]?\d+(?:\.\d+)?", cell)
+    ):
         assert np.abs(known - found).min() <= 0.0051 or found == 0.001, found
 
 
 def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
     page = Page(finished / "report.html")
     assert not re.search(r"https?:|@import", page.source)
-    assert not {tag for tag, _ in page.tags} & {"script", "link", "img", "iframe", "object", "embed", "image"}
+    assert not {tag for tag, _ in page.tags} & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "image",
+    }
     for _, attributes in page.tags:
         for key in ("src", "href", "xlink:href"):
             assert (attributes.get(key) or "#").startswith("#")
@@ -111,14 +144,23 @@ def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
 
 def test_a_verdict_claims_no_more_than_the_tests() -> None:
     alike = Comparison.of(synthetic_traces(searchers=("random", "bayes")), "random")
-    assert verdict(alike)[0] == "No difference shown: no searcher was shown to be better or worse than random."
+    assert (
+        verdict(alike)[0]
+        == "No difference shown: no searcher was shown to be better or worse than random."
+    )
     few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
     assert verdict(few)[0].startswith("No difference shown")
     assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.5 at best"
     traces = synthetic_traces(searchers=("random", "fade"))
     same = {trace.seed: trace for trace in traces if trace.searcher == "random"}
-    traces = [replace(same[t.seed], searcher="fade") if t.searcher == "fade" and t.seed else t for t in traces]
-    assert paired_table(Comparison.of(traces, "random"))[0][-1] == "no difference shown: only 1 of 8 seeds differs"
+    traces = [
+        replace(same[t.seed], searcher="fade") if t.searcher == "fade" and t.seed else t
+        for t in traces
+    ]
+    assert (
+        paired_table(Comparison.of(traces, "random"))[0][-1]
+        == "no difference shown: only 1 of 8 seeds differs"
+    )
     single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
     assert verdict(single)[0].startswith("Nothing can be said yet")
 
@@ -141,10 +183,18 @@ def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> Non
         heights = np.asarray(line.get_ydata(), float)
         assert heights[:-1] == pytest.approx(100 * np.asarray(band.mean), nan_ok=True)
         first = float(np.asarray(line.get_xdata())[np.isfinite(heights)][0])
-        assert first == pytest.approx(3000 if name == "fade" else 1000, abs=120), "FaDE has paid for its ranks before"
-        finals = [trace.reports[int(np.argmax(trace.scores))] for trace in traces if trace.searcher == name]
+        assert first == pytest.approx(3000 if name == "fade" else 1000, abs=120), (
+            "FaDE has paid for its ranks before"
+        )
+        finals = [
+            trace.reports[int(np.argmax(trace.scores))]
+            for trace in traces
+            if trace.searcher == name
+        ]
         assert heights[-1] == pytest.approx(100 * np.mean(finals))
-    looks = {(line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in axis.lines}
+    looks = {
+        (line.get_color(), str(line.get_linestyle()), line.get_marker()) for line in axis.lines
+    }
     assert len(looks) == len(SKILL)
     assert axis.get_xlabel() == "budget spent (training images)"
     assert "%" in axis.get_ylabel()
@@ -152,14 +202,21 @@ def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> Non
 
 def test_seconds_become_minutes_or_hours() -> None:
     traces = [
-        Trace("random", 0, budget, "seconds of training", (1.0,), (0.5,), (0.5,)) for budget in (60.0, 600.0, 9000.0)
+        Trace("random", 0, budget, "seconds of training", (1.0,), (0.5,), (0.5,))
+        for budget in (60.0, 600.0, 9000.0)
     ]
     axes = [budget_axis(Comparison.of([trace], "random")) for trace in traces]
-    assert axes == [(1.0, "seconds of training"), (60.0, "minutes of training"), (3600.0, "hours of training")]
+    assert axes == [
+        (1.0, "seconds of training"),
+        (60.0, "minutes of training"),
+        (3600.0, "hours of training"),
+    ]
 
 
 def test_partial_searches_are_thin_lines_and_in_no_mean() -> None:
-    traces = synthetic_traces(seeds=2, searchers=("random", "fade"), partial=[("fade", 0), ("fade", 1), ("random", 1)])
+    traces = synthetic_traces(
+        seeds=2, searchers=("random", "fade"), partial=[("fade", 0), ("fade", 1), ("random", 1)]
+    )
     comparison = Comparison.of(traces, "random")
     with house_style():
         picture = anytime_curves(traces, comparison)
@@ -181,9 +238,17 @@ def test_the_forest_plot_shows_the_tests() -> None:
     axis = picture.figure.axes[0]
     tests = [test for test in comparison.tests if test.measure == "final"]
     drawn = [line for line in axis.lines if line.get_marker() not in ("None", "")]
-    assert [float(line.get_xdata()[0]) for line in drawn] == pytest.approx([100 * test.difference for test in tests])
-    bars = [line for line in axis.lines if line.get_marker() in ("None", "") and line.get_color() in SERIES]
-    assert [tuple(line.get_xdata()) for line in bars] == [pytest.approx((100 * t.low, 100 * t.high)) for t in tests]
+    assert [float(line.get_xdata()[0]) for line in drawn] == pytest.approx(
+        [100 * test.difference for test in tests]
+    )
+    bars = [
+        line
+        for line in axis.lines
+        if line.get_marker() in ("None", "") and line.get_color() in SERIES
+    ]
+    assert [tuple(line.get_xdata()) for line in bars] == [
+        pytest.approx((100 * t.low, 100 * t.high)) for t in tests
+    ]
     filled = [line.get_markerfacecolor() == line.get_color() for line in drawn]
     assert filled == [test.shown for test in tests]
     assert len(set(filled)) == 2
@@ -221,12 +286,18 @@ def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
 def test_a_replay_has_no_record(tmp_path: Path) -> None:
     traces = synthetic_traces(2, 5, ("fade", "random"), unit="evaluations")
     tmp_path.joinpath("replay").mkdir()
-    pq.write_table(pa.Table.from_pylist([trace.to_dict() for trace in traces]), tmp_path / "replay" / "traces.parquet")
+    pq.write_table(
+        pa.Table.from_pylist([trace.to_dict() for trace in traces]),
+        tmp_path / "replay" / "traces.parquet",
+    )
     page = report(tmp_path / "replay")
     assert "replayed on a table" in page.text
     assert "finished 4 of 4 searches complete. Replayed on a table" in page.text
     assert "All 20 evaluations" in page.text
-    assert f"fade 0 1 1.25 k {100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %" in page.text
+    assert (
+        f"fade 0 1 1.25 k {100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %"
+        in page.text
+    )
     assert "No config.json" in page.text
 
 
@@ -251,7 +322,9 @@ def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     waiting = run.propose("fade-0", "ranks", architecture(Dag(3)))
     failing = run.propose("fade-0", "evaluation", architecture(Dag(3)))
     run.finish(failing, Outcome(failure="the loss is NaN"))
-    write(tmp_path, traces=[Trace("fade", 0, 100.0, "training images", (), (), (), False).to_dict()])
+    write(
+        tmp_path, traces=[Trace("fade", 0, 100.0, "training images", (), (), (), False).to_dict()]
+    )
     page = report(tmp_path)
     assert not any(page.figures().values()), "nothing was evaluated"
     assert "0 of 1 search complete." in page.text

@@ -1,4 +1,6 @@
-"""Cells with operations: everything is drawn once, nothing lies on anything else, whatever the genotype."""
+"""Cells with operations: everything is drawn once, nothing lies on anything else, whatever the
+genotype.
+"""
 
 import re
 from itertools import pairwise
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fade_ray.report.genotypes import (
+from fade_ray.report.genotype_drawing import (
     HEIGHT,
     RADIUS,
     arrange,
@@ -26,14 +28,18 @@ from spaces.darts import DARTS_OPS, darts_cell, published
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 
-BENCHMARK = "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+BENCHMARK = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|none~1|+|skip_connect~0|avg_pool_3x3~1|nor_conv_1x1~2|"
+)
 
 
 @st.composite
 def genotypes(draw: st.DrawFn) -> CellSpace:
     """Cells of DARTS, of NAS-Bench-201, and some with nodes that nothing feeds and few outputs."""
     if draw(st.booleans()):
-        return nasbench201.from_numbers(tuple(draw(st.lists(st.integers(0, 4), min_size=6, max_size=6))))
+        return nasbench201.from_numbers(
+            tuple(draw(st.lists(st.integers(0, 4), min_size=6, max_size=6)))
+        )
     genes = []
     for node in range(2, 6):
         sources = draw(st.lists(st.sampled_from(range(node)), max_size=2, unique=True))
@@ -53,7 +59,11 @@ def test_nothing_lies_on_anything_else(cell: CellSpace) -> None:
         assert (gaps > (2 * RADIUS if number % 2 == 0 else HEIGHT)).all(), (
             "room between the boxes and nodes of a column"
         )
-    filled = [(column[0], column_width(drawing.columns, n) / 2) for n, column in enumerate(drawing.columns) if column]
+    filled = [
+        (column[0], column_width(drawing.columns, n) / 2)
+        for n, column in enumerate(drawing.columns)
+        if column
+    ]
     sides = [drawing.places[item][0] + side * half for item, half in filled for side in (-1, 1)]
     assert sides == sorted(sides), "room between the columns"
     assert sides[-1] <= drawing.width <= WIDTH
@@ -67,7 +77,9 @@ def test_every_line_passes_every_column_on_its_way(cell: CellSpace) -> None:
     drawing = arrange(cell)
     column_of = {item: number for number, column in enumerate(drawing.columns) for item in column}
     for line in drawing.lines:
-        assert [column_of[item] for item in line] == list(range(column_of[line[0]], column_of[line[0]] + len(line)))
+        assert [column_of[item] for item in line] == list(
+            range(column_of[line[0]], column_of[line[0]] + len(line))
+        )
     into = {(line[0], line[-1]) for line in drawing.lines}
     expected = set()
     for source, target, _ in cell.genes:
@@ -76,7 +88,9 @@ def test_every_line_passes_every_column_on_its_way(cell: CellSpace) -> None:
     if len(cell.outputs) > 1:
         expected |= {(("node", node), ("output",)) for node in cell.outputs}
     assert into == expected
-    assert {item for item in column_of if item[0] == "node"} == {("node", node) for node in range(cell.nodes)}
+    assert {item for item in column_of if item[0] == "node"} == {
+        ("node", node) for node in range(cell.nodes)
+    }
 
 
 @pytest.mark.parametrize("name", GENOTYPES)
@@ -92,21 +106,34 @@ def test_the_picture_shows_every_operation(name: str, tmp_path: Path) -> None:
     assert texts.count("output") == texts.count("cₖ₋₂") == texts.count("cₖ₋₁") == 2
     assert all(texts.count(str(node)) == 2 for node in range(4))
     assert "normal: 0 = " in picture.alt
-    assert [text for text in texts if text.startswith("normal")] == ["normal (18 times in 20 cells)"]
+    assert [text for text in texts if text.startswith("normal")] == [
+        "normal (18 times in 20 cells)"
+    ]
 
 
 def test_words() -> None:
     cell = GENOTYPES["DARTS_V1"].cells["normal"]
-    assert [node_name(cell, node) for node in range(6)] == ["c_{k-2}", "c_{k-1}", "0", "1", "2", "3"]
+    assert [node_name(cell, node) for node in range(6)] == [
+        "c_{k-2}",
+        "c_{k-1}",
+        "0",
+        "1",
+        "2",
+        "3",
+    ]
     assert edge_name(cell, (1, 2)) == "c_{k-1}→0"
     assert describe_genotype(cell).endswith("3 = sep_conv_3x3(c_{k-2}) + skip_connect(0)")
     benchmark = nasbench201.decode(BENCHMARK)
-    assert describe_genotype(benchmark).startswith("1 = nor_conv_3x3(0); 2 = nor_conv_3x3(0) + none(1); 3 = ")
+    assert describe_genotype(benchmark).startswith(
+        "1 = nor_conv_3x3(0); 2 = nor_conv_3x3(0) + none(1); 3 = "
+    )
 
 
 def test_a_cell_of_nasbench201_ends_in_its_last_node(tmp_path: Path) -> None:
     with house_style():
-        svg = save(draw_genotype(nasbench201.macro(cell=nasbench201.decode(BENCHMARK)), "cell"), tmp_path)
+        svg = save(
+            draw_genotype(nasbench201.macro(cell=nasbench201.decode(BENCHMARK)), "cell"), tmp_path
+        )
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
     assert {"input 0", "output 3", "none", "1", "2"} <= set(texts)
     assert "output" not in texts
@@ -117,7 +144,10 @@ def test_many_kinds_stand_side_by_side_within_the_page() -> None:
     genes = [(source, node, "skip_connect") for node in range(2, 6) for source in (0, node - 1)]
     short = [(source, node, "sep_conv_3x3") for node in range(2, 6) for source in (0, 1)]
     flat = darts_cell(("skip_connect", "sep_conv_3x3")).genotype(short)
-    cells = {kind: cell.genotype(genes) for kind, cell in macro.cells.items()} | {"cell0": flat, "cell1": flat}
+    cells = {kind: cell.genotype(genes) for kind, cell in macro.cells.items()} | {
+        "cell0": flat,
+        "cell1": flat,
+    }
     with house_style():
         figure = draw_genotype(Macro(cells, "unshared", 4), "cells").figure
     boxes = [axis.get_position() for axis in figure.axes]

@@ -5,14 +5,20 @@ from pathlib import Path
 
 import pytest
 from browser import INSTALL, Found, find_browser, look_at
-from synthetic_comparison import compared, studied, synthetic_alone, synthetic_runs, synthetic_traces
+from synthetic_comparison import (
+    compared,
+    studied,
+    synthetic_alone,
+    synthetic_runs,
+    synthetic_traces,
+)
 from synthetic_run import SyntheticRun
 from test_cell_report import whole
 
-from fade_ray.report import write_report
-from fade_ray.report.cell_page import write_cell_report
-from fade_ray.report.comparison_page import write_comparison_report
-from fade_ray.report.rank_page import write_rank_report
+from fade_ray.cells.cell_page import write_cell_report
+from fade_ray.compare.comparison_page import write_comparison_report
+from fade_ray.ranks.rank_page import write_rank_report
+from fade_ray.search.search_page import write_report
 
 pytestmark = pytest.mark.slow
 FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
@@ -42,7 +48,9 @@ def _wide_comparison(folder: Path) -> Path:
 
 def _ranks(folder: Path) -> Path:
     studied(
-        folder, synthetic_runs(("default", "shared", "score-weighted", "straight-through-exact")), synthetic_alone()
+        folder,
+        synthetic_runs(("default", "shared", "score-weighted", "straight-through-exact")),
+        synthetic_alone(),
     )
     return write_rank_report(folder)
 
@@ -83,7 +91,11 @@ def faults(found: Found) -> list[str]:
         wrong.append(f"{found.scroll} pixels wide in a frame of {found.inner}: {found.outside[:5]}")
     for figure in found.figures:
         if figure["width"] < 300 or figure["height"] < 60:
-            wrong += [] if figure["words"] > 30 and figure["width"] == 0 else [f"no figure to see: {figure}"]
+            wrong += (
+                []
+                if figure["words"] > 30 and figure["width"] == 0
+                else [f"no figure to see: {figure}"]
+            )
     return wrong
 
 
@@ -97,7 +109,9 @@ def test_a_page_is_whole(
     assert found.paper == ("rgb(13, 15, 18)" if dark else "rgb(244, 246, 248)")
     assert faults(found) == []
     assert sum(figure["width"] > 0 for figure in found.figures) >= PAGES[name][1]
-    assert [f"{figure['name']}: {clash}" for figure in found.figures for clash in figure["clashes"]] == []
+    assert [
+        f"{figure['name']}: {clash}" for figure in found.figures for clash in figure["clashes"]
+    ] == []
 
 
 BROKEN = {
@@ -106,14 +120,19 @@ BROKEN = {
         "pixels wide in a frame of 400",
     ),
     "a picture that is not there": ('<img src="missing.png" alt="">', "missing.png"),
-    "an empty figure": ('<figure id="nothing"><svg width="0" height="0"></svg></figure>', "no figure to see"),
+    "an empty figure": (
+        '<figure id="nothing"><svg width="0" height="0"></svg></figure>',
+        "no figure to see",
+    ),
     "a script of its own": ("<script>document.title = 'mine'</script>", "refused: inline"),
 }
 """What is added to a page, and what is then found."""
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_what_is_broken_is_seen(what: str, browser: str, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_what_is_broken_is_seen(
+    what: str, browser: str, pages: dict[str, Path], tmp_path: Path
+) -> None:
     harm, expected = BROKEN[what]
     source, place = pages["comparison"].read_text(), "<h2>Tests</h2>"
     assert place in source
@@ -123,7 +142,9 @@ def test_what_is_broken_is_seen(what: str, browser: str, pages: dict[str, Path],
     assert expected in " ".join(faults(look_at(browser, page, 400, False, tmp_path)))
 
 
-def test_texts_over_each_other_are_seen(browser: str, pages: dict[str, Path], tmp_path: Path) -> None:
+def test_texts_over_each_other_are_seen(
+    browser: str, pages: dict[str, Path], tmp_path: Path
+) -> None:
     source = pages["comparison"].read_text()
     (tmp_path / "broken").mkdir()
     page = tmp_path / "broken" / "report.html"

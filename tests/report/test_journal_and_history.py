@@ -14,7 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import SyntheticRun
 
-from fade_ray.records import FORMAT, Cost, History, Journal, plain, read_events
+from fade_ray.records.history import Cost
+from fade_ray.records.journal import FORMAT, Journal, plain, read_events
+from fade_ray.search.search_history import History
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
@@ -54,7 +56,12 @@ def test_reopening_appends(path: Path) -> None:
 
 
 def test_numbers_that_json_does_not_know_become_null(path: Path) -> None:
-    metrics = {"loss": math.nan, "weights": np.array([[0.5, np.inf]]), "epoch": np.int64(3), "flag": np.bool_(True)}
+    metrics = {
+        "loss": math.nan,
+        "weights": np.array([[0.5, np.inf]]),
+        "epoch": np.int64(3),
+        "flag": np.bool_(True),
+    }
     with Journal(path) as journal:
         journal.append("epoch", id="00000", epoch=1, metrics=metrics)
     (line,) = lines(path)
@@ -138,7 +145,9 @@ def test_every_line_acknowledged_before_a_kill_survives(path: Path) -> None:
         rest = writer.communicate()[0].split()
         acknowledged = int(rest[-1]) if rest else acknowledged
         numbers = [event["number"] for event in read_events(path)]
-        assert numbers == list(range(len(numbers))), "no line lost, none twice, none torn in the middle"
+        assert numbers == list(range(len(numbers))), (
+            "no line lost, none twice, none torn in the middle"
+        )
         assert len(numbers) > acknowledged
         start = len(numbers)
 
@@ -236,7 +245,9 @@ def test_failed_retried_and_open_trials(tmp_path: Path) -> None:
     assert again.id == first.id + "r1"
 
 
-def test_after_a_resume_the_last_report_of_an_epoch_counts_and_the_first_outcome_of_a_trial(tmp_path: Path) -> None:
+def test_after_a_resume_the_last_report_of_an_epoch_counts_and_the_first_outcome_of_a_trial(
+    tmp_path: Path,
+) -> None:
     run = SyntheticRun(tmp_path)
     proposal = run.propose("evaluation", 1, architecture())
     for loss in (3.0, 2.0):
@@ -267,12 +278,18 @@ def test_a_weight_of_zero_survives_the_record(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path)
     proposal = run.propose("ranks", 1, HyperArchitecture(((Dag(3), Dag(2)),)))
     run.finish(proposal, Outcome(log_weights=((0.0, -math.inf),)))
-    assert History.read(tmp_path / "records.jsonl").outcomes[proposal.id].log_weights == ((0.0, -math.inf),)
+    assert History.read(tmp_path / "records.jsonl").outcomes[proposal.id].log_weights == (
+        (0.0, -math.inf),
+    )
 
 
 def test_events_that_do_not_follow_are_refused(path: Path) -> None:
     outcome = Outcome(accuracy=0.5).to_dict()
-    for event in ({"event": "finished", "id": "00007", "outcome": outcome}, {"event": "proposed"}, {"event": "epoch"}):
+    for event in (
+        {"event": "finished", "id": "00007", "outcome": outcome},
+        {"event": "proposed"},
+        {"event": "epoch"},
+    ):
         with pytest.raises(InvalidInput, match="event 1"):
             History([{**event, "time": "2026-01-01T00:00:00+00:00"}])
 
@@ -281,5 +298,10 @@ def test_a_record_without_events_is_an_empty_history(path: Path) -> None:
     Journal(path).close()
     assert os.path.getsize(path) == 0
     history = History.read(path)
-    assert (history.evaluations, history.best, history.in_flight, history.cost) == ([], None, (), Cost())
+    assert (history.evaluations, history.best, history.in_flight, history.cost) == (
+        [],
+        None,
+        (),
+        Cost(),
+    )
     assert history.trials == {"done": 0, "failed": 0, "retried": 0}

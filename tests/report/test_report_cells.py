@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fade_ray.report.cells import BOX, RADIUS, describe, draw_cells, layout
+from fade_ray.report.graph_drawing import BOX, RADIUS, describe, draw_cells, layout
 from fade_ray.report.style import house_style
 from spaces.dag import Dag, catalogue, complete_dag
 
@@ -17,7 +17,9 @@ CELLS = [*SMALL[:12], *SMALL[12::23], SMALL[-1], complete_dag(6), Dag(6), Dag.fr
 def gap(curve: np.ndarray, node: Any, place: np.ndarray) -> float:
     """Between a curve and the border of a node."""
     if isinstance(node, str):
-        return float(np.linalg.norm(np.maximum(np.abs(curve - place) - np.array(BOX), 0), axis=1).min())
+        return float(
+            np.linalg.norm(np.maximum(np.abs(curve - place) - np.array(BOX), 0), axis=1).min()
+        )
     return float(np.linalg.norm(curve - place, axis=1).min() - RADIUS)
 
 
@@ -27,7 +29,9 @@ def test_layout(cell: Dag) -> None:
     graph = cell.embodiment()
     assert set(places) == set(graph.nodes)
     assert set(curves) == set(graph.edges)
-    assert min(np.linalg.norm(places[u] - places[v]) for u, v in combinations(places, 2)) >= 1, "nodes do not overlap"
+    assert min(np.linalg.norm(places[u] - places[v]) for u, v in combinations(places, 2)) >= 1, (
+        "nodes do not overlap"
+    )
     for (u, v), curve in curves.items():
         assert curve[0] == pytest.approx(places[u])
         assert curve[-1] == pytest.approx(places[v])

@@ -1,4 +1,6 @@
-"""The numbers behind the figures, against scipy, closed forms and what was planted; and the drawn figures themselves."""
+"""The numbers behind the figures, against scipy, closed forms and what was planted; and the drawn
+figures themselves.
+"""
 
 import itertools
 import math
@@ -11,8 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 from synthetic_run import FEATURES, SyntheticRun
 
-from fade_ray.records import History
-from fade_ray.report.figures import (
+from fade_ray.analysis.regression import density, regress, wilson
+from fade_ray.report.style import DARK, DEPTH, INK, PAPER, SERIES, depth_colour, house_style, spread
+from fade_ray.report.words import count, duration, listed, probability, si
+from fade_ray.search.search_figures import (
     accuracy_limits,
     accuracy_over_iterations,
     anchor_array,
@@ -21,10 +25,14 @@ from fade_ray.report.figures import (
     cumulative_cost,
     regression_text,
 )
-from fade_ray.report.statistics import density, regress, wilson
-from fade_ray.report.style import DARK, DEPTH, INK, PAPER, SERIES, depth_colour, house_style, spread
-from fade_ray.report.weights import entropy_shares, last_weights, rank_densities, relative_weights, weights_over_epochs
-from fade_ray.report.words import count, duration, listed, probability, si
+from fade_ray.search.search_history import History
+from fade_ray.search.weight_figures import (
+    entropy_shares,
+    last_weights,
+    rank_densities,
+    relative_weights,
+    weights_over_epochs,
+)
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.hyper import HyperArchitecture
@@ -52,7 +60,9 @@ def test_regression_agrees_with_scipy(points: list[tuple[float, float]]) -> None
 
 
 def test_regression_of_a_case_worked_by_hand() -> None:
-    """x = 0, 1, 2 and y = 0, 2, 1: slope 1/2, mean 1, residuals -1/2, 1, -1/2, so s^2 = 3/2 with one degree of freedom."""
+    """x = 0, 1, 2 and y = 0, 2, 1: slope 1/2, mean 1, residuals -1/2, 1, -1/2, so s^2 = 3/2 with
+    one degree of freedom.
+    """
     regression = regress([0, 1, 2], [0, 2, 1])
     assert regression is not None
     assert (regression.slope, regression.intercept) == (pytest.approx(0.5), pytest.approx(0.5))
@@ -63,7 +73,9 @@ def test_regression_of_a_case_worked_by_hand() -> None:
 
 
 def test_the_band_holds_the_true_line_as_often_as_it_says() -> None:
-    """2,000 draws of a known line: the count within the band is binomial with p = 0.95; 4 sigma is alpha = 6e-5."""
+    """2,000 draws of a known line: the count within the band is binomial with p = 0.95; 4 sigma is
+    alpha = 6e-5.
+    """
     rng = np.random.default_rng(0)
     x, at, draws = np.arange(8.0), np.array([6.0]), 2000
     hits = 0
@@ -96,7 +108,9 @@ def test_no_regression_where_there_is_none() -> None:
         ([1, 2, 3, 4], [0.5, 0.4, 0.6, 0.5], "no trend at the 5 % level"),
     ],
 )
-def test_the_text_says_no_more_than_the_points_do(x: list[float], y: list[float], said: str) -> None:
+def test_the_text_says_no_more_than_the_points_do(
+    x: list[float], y: list[float], said: str
+) -> None:
     assert said in regression_text(regress(x, y), len(x), len(x))
 
 
@@ -116,7 +130,9 @@ def test_trainings_of_one_architecture_are_one_point_of_a_trend(tmp_path: Path) 
 
 
 @given(st.lists(st.floats(0, 1), min_size=1), st.lists(st.floats(-3, 3)))
-def test_limits_hold_every_point_and_stay_within_percent(accuracies: list[float], band: list[float]) -> None:
+def test_limits_hold_every_point_and_stay_within_percent(
+    accuracies: list[float], band: list[float]
+) -> None:
     low, high = accuracy_limits(accuracies, [*accuracies, *band])
     assert -1 <= low < 100 * min(accuracies) + 1e-9
     assert 100 * max(accuracies) - 1e-9 < high <= 101
@@ -177,7 +193,11 @@ def test_relative_weights_average_one_and_count_a_duplicate_once(tmp_path: Path)
 
 def test_entropy_shares() -> None:
     uniform, one, single = np.full((2, 4), 0.25), np.array([[1.0, 0.0]]), np.ones((3, 1))
-    assert [list(share) for share in entropy_shares([uniform, one, single])] == [[1, 1], [0], [0, 0, 0]]
+    assert [list(share) for share in entropy_shares([uniform, one, single])] == [
+        [1, 1],
+        [0],
+        [0, 0, 0],
+    ]
     (half,) = entropy_shares([np.array([[0.5, 0.5, 0.0, 0.0]])])
     assert half == pytest.approx([0.5])
 
@@ -201,7 +221,11 @@ def test_anchor_figure_shows_every_trajectory(history: History) -> None:
         drawn = {tuple(np.asarray(line.get_ydata())) for line in axis.lines}
         assert drawn == {tuple(anchors[:, walk, row, k]) for walk in range(2) for k in range(3)}
     assert together.lines[2].get_ydata() == pytest.approx(anchors[:, :, :, 2].mean(axis=(1, 2)))
-    assert all(list(line.get_xdata()) == list(iterations) for axis in picture.figure.axes for line in axis.lines)
+    assert all(
+        list(line.get_xdata()) == list(iterations)
+        for axis in picture.figure.axes
+        for line in axis.lines
+    )
 
 
 def test_accuracy_figure_shows_every_evaluation_and_the_line(history: History) -> None:
@@ -209,7 +233,9 @@ def test_accuracy_figure_shows_every_evaluation_and_the_line(history: History) -
         picture = accuracy_over_iterations(history)
     assert picture is not None
     line, *walks = picture.figure.axes[0].lines
-    points = {(x, y) for walk in walks for x, y in zip(walk.get_xdata(), walk.get_ydata(), strict=True)}
+    points = {
+        (x, y) for walk in walks for x, y in zip(walk.get_xdata(), walk.get_ydata(), strict=True)
+    }
     assert points == {(e.iteration, 100 * e.accuracy) for e in history.evaluations}
     means = architecture_means(history)
     theirs = stats.linregress([x for x, _ in means], [100 * y for _, y in means])
@@ -258,7 +284,9 @@ def test_nothing_is_drawn_from_nothing() -> None:
 def luminance(colour: str) -> float:
     """Relative luminance of WCAG 2.2."""
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
-    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
@@ -268,7 +296,9 @@ def contrast(one: str, other: str) -> float:
 
 
 def test_colours_stand_out_on_light_and_dark_pages() -> None:
-    """WCAG asks for 3 for graphics and 4.5 for text; the lightest row is let off at 1.8 since rows carry labels too."""
+    """WCAG asks for 3 for graphics and 4.5 for text; the lightest row is let off at 1.8 since rows
+    carry labels too.
+    """
     for colour in SERIES:
         assert contrast(colour, PAPER) >= 3
         assert contrast(DARK[colour], DARK[PAPER]) >= 3
@@ -287,6 +317,15 @@ def test_numbers_in_words() -> None:
     assert [duration(s) for s in (0.04, 9.94, 9.96, 59.6, 125, 3600, 3661, 90_000)] == [
         *("0.0 s", "9.9 s", "10 s", "1 min", "2 min 5 s", "1 h", "1 h 1 min", "25 h"),
     ]
-    assert [probability(p).replace("\u00a0", " ") for p in (1e-9, 0.0341, 0.25)] == ["< 0.001", "= 0.034", "= 0.25"]
+    assert [probability(p).replace("\u00a0", " ") for p in (1e-9, 0.0341, 0.25)] == [
+        "< 0.001",
+        "= 0.034",
+        "= 0.25",
+    ]
     assert [count(1, "vertex", "vertices"), count(1200, "image")] == ["1 vertex", "1,200 images"]
-    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == ["", "a", "a and b", "a, b and c"]
+    assert [listed(list(names)) for names in ("", "a", "ab", "abc")] == [
+        "",
+        "a",
+        "a and b",
+        "a, b and c",
+    ]

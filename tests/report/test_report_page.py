@@ -1,4 +1,6 @@
-"""The page of finished, unfinished, empty and failed runs: what it says, and that it needs nothing but itself."""
+"""The page of finished, unfinished, empty and failed runs: what it says, and that it needs nothing
+but itself.
+"""
 
 import json
 import subprocess
@@ -10,9 +12,10 @@ from pathlib import Path
 import pytest
 from synthetic_run import COMMAND, SyntheticRun
 
-from fade_ray.records import History, Journal
-from fade_ray.report import write_report
-from fade_ray.report.facts import Run, headline, warnings
+from fade_ray.records.journal import Journal
+from fade_ray.search.search_facts import Run, headline, warnings
+from fade_ray.search.search_history import History
+from fade_ray.search.search_page import write_report
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
@@ -123,18 +126,31 @@ def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
     assert "https:" not in page.source
     assert "@import" not in page.source
     names = {tag for tag, _ in page.tags}
-    assert not names & {"script", "link", "img", "iframe", "object", "embed", "image", "foreignobject"}
+    assert not names & {
+        "script",
+        "link",
+        "img",
+        "iframe",
+        "object",
+        "embed",
+        "image",
+        "foreignobject",
+    }
     for _, attributes in page.tags:
         for key in ("src", "href", "xlink:href"):
             assert (attributes.get(key) or "#").startswith("#")
-    assert any("default-src 'none'" in (attributes.get("content") or "") for _, attributes in page.tags)
+    assert any(
+        "default-src 'none'" in (attributes.get("content") or "") for _, attributes in page.tags
+    )
 
 
 def test_ids_are_unique_and_every_reference_has_its_target(finished: Path) -> None:
     page = Page(finished / "report.html")
     ids = [attributes["id"] for _, attributes in page.tags if attributes.get("id")]
     assert len(ids) == len(set(ids))
-    references = {(a.get("href") or a.get("xlink:href") or "")[1:] for tag, a in page.tags if tag == "use"}
+    references = {
+        (a.get("href") or a.get("xlink:href") or "")[1:] for tag, a in page.tags if tag == "use"
+    }
     clips = {(a.get("clip-path") or "")[5:-1] for _, a in page.tags if a.get("clip-path")}
     assert references
     assert clips
@@ -215,7 +231,10 @@ def test_warnings_that_differ_in_numbers_only_are_told_once() -> None:
         "00004": "the weights of row 1, 3, 4 are near uniform",
         "00005": "trial 00005 failed: out of memory",
     }
-    events = [{"event": "warning", "time": time, "id": id, "message": text} for id, text in messages.items()]
+    events = [
+        {"event": "warning", "time": time, "id": id, "message": text}
+        for id, text in messages.items()
+    ]
     first, second, third = warnings(History(events))
     assert first[0] == messages["00001"]
     assert first[1].startswith("2 trials: 00001, 00002; with other numbers")
@@ -229,12 +248,18 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     failing = run.propose("evaluation", 9, HyperArchitecture(((Dag(3),),)))
     run.fail(failing, EVIL)
     run.journal.append("warning", id=None, message=EVIL)
-    config = {"command": EVIL, EVIL: {EVIL: [EVIL]}, "space": {"features": [EVIL, "$x_1$", "vertices"]}}
+    config = {
+        "command": EVIL,
+        EVIL: {EVIL: [EVIL]},
+        "space": {"features": [EVIL, "$x_1$", "vertices"]},
+    }
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "environment.json").write_text(json.dumps({"platform": EVIL}))
     page = report(folder)
     assert not {"script", "b"} & {tag for tag, _ in page.tags}
-    assert page.text.count("alert('1')") >= 7, "command, setting, value, platform, warning, failure and legend"
+    assert page.text.count("alert('1')") >= 7, (
+        "command, setting, value, platform, warning, failure and legend"
+    )
     assert EVIL in page.figures()["anchors"]
     assert "$x 1$" in page.text, "no mathematics is typeset from names"
     ET.parse(folder / "figures" / "anchors.svg")
@@ -270,7 +295,9 @@ def test_a_report_that_cannot_be_written_is_said_in_one_message(tmp_path: Path) 
 
 def test_importing_the_report_loads_nothing_heavy() -> None:
     script = "import sys, fade_ray.report; print({'matplotlib', 'jinja2', 'scipy', 'torch', 'ray'} & set(sys.modules))"
-    answer = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
     assert answer.stdout.strip() == "set()"
 
 

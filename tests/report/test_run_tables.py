@@ -8,8 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 from synthetic_run import FEATURES, SyntheticRun
 
-from fade_ray.records import History, Journal
-from fade_ray.tables import write_tables
+from fade_ray.records.journal import Journal
+from fade_ray.search.search_history import History
+from fade_ray.search.search_tables import write_tables
 from searchers.base import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
@@ -39,7 +40,11 @@ def test_trials_and_epochs(run: SyntheticRun, tmp_path: Path) -> None:
     assert list(trials) == list(history.proposals)
     for id, row in trials.items():
         proposal, metrics = history.proposals[id], history.metrics.get(id, {})
-        assert (row["kind"], row["index"], row["seed"]) == (proposal.kind, proposal.index, proposal.seed)
+        assert (row["kind"], row["index"], row["seed"]) == (
+            proposal.kind,
+            proposal.index,
+            proposal.seed,
+        )
         assert HyperArchitecture.from_code(row["hyper"]) == proposal.hyper
         assert row["images"] == metrics.get("images")
         assert row["seconds"] == metrics.get("seconds")
@@ -47,7 +52,9 @@ def test_trials_and_epochs(run: SyntheticRun, tmp_path: Path) -> None:
     assert trials[failing.id]["failure"] == "NaN loss"
     assert trials[waiting.id]["finished"] is None
     assert all(row["proposed"] <= row["finished"] for row in trials.values() if row["finished"])
-    assert [row["test_accuracy"] for row in trials.values() if row["kind"] == "retraining"] == [0.972]
+    assert [row["test_accuracy"] for row in trials.values() if row["kind"] == "retraining"] == [
+        0.972
+    ]
     assert len(read["epochs"]) == sum(len(epochs) for epochs in history.epochs.values())
     first = read["epochs"][0]
     assert (first["id"], first["epoch"], first["accuracy"]) == ("00000", 1, pytest.approx(0.2))
@@ -66,18 +73,26 @@ def test_ranks_and_anchors(run: SyntheticRun, tmp_path: Path) -> None:
         assert row["weight"] == pytest.approx(np.exp(outcome.log_weights[row["row"]][row["place"]]))
         assert row["dag"] == proposal.hyper.rows[row["row"]][row["place"]].code
         point = np.array([row[f"point_{name}"] for name in FEATURES])
-        assert Dag.from_code(row["dag"]) in space.members(point), "the graph was generated at this point"
-    value = {(r["iteration"], r["walk"], r["row"], r["feature"]): r["value"] for r in read["anchors"]}
+        assert Dag.from_code(row["dag"]) in space.members(point), (
+            "the graph was generated at this point"
+        )
+    value = {
+        (r["iteration"], r["walk"], r["row"], r["feature"]): r["value"] for r in read["anchors"]
+    }
     assert len(value) == len(read["anchors"]) == 3 * 2 * 2 * 3
     assert value[2, 1, 0, "vertices"] == history.anchors[2][1][0][2]
 
 
-def test_an_empty_run_gives_empty_tables_with_the_same_columns(run: SyntheticRun, tmp_path: Path) -> None:
+def test_an_empty_run_gives_empty_tables_with_the_same_columns(
+    run: SyntheticRun, tmp_path: Path
+) -> None:
     Journal(tmp_path / "empty.jsonl").close()
     write_tables(History.read(tmp_path / "records.jsonl"), FEATURES, tmp_path / "full")
     write_tables(History.read(tmp_path / "empty.jsonl"), FEATURES, tmp_path / "empty")
     for name in NAMES:
-        full, empty = (pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("full", "empty"))
+        full, empty = (
+            pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("full", "empty")
+        )
         assert empty.num_rows == 0 < full.num_rows
         assert empty.schema == full.schema
 
@@ -89,7 +104,10 @@ def test_searchers_without_points_or_anchors(tmp_path: Path) -> None:
     run.finish(proposal, Outcome(log_weights=((np.log(0.25), np.log(0.75)),)))
     read = tables(History.read(tmp_path / "records.jsonl"), tmp_path / "tables")
     assert read["anchors"] == []
-    assert [(row["dag"], row["point_vertices"]) for row in read["ranks"]] == [("3.0", None), ("2.0", None)]
+    assert [(row["dag"], row["point_vertices"]) for row in read["ranks"]] == [
+        ("3.0", None),
+        ("2.0", None),
+    ]
 
 
 def test_writing_again_replaces_and_leaves_nothing_else(run: SyntheticRun, tmp_path: Path) -> None:

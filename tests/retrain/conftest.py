@@ -10,10 +10,10 @@ import pytest
 from PIL import Image
 from safetensors import safe_open
 
-from fade_ray.records import read_events
+from fade_ray.records.journal import read_events
 from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.config import NetworkOptions, RetrainData, WorkersConfig
-from fade_ray.training.cell_config import CellTrainConfig
+from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
+from fade_ray.training.cell_train_config import CellTrainConfig
 from spaces.cell import Macro
 from spaces.darts import DARTS_OPS, darts_cell
 
@@ -22,7 +22,9 @@ TIMES = {"seconds", "images_per_second", "peak_memory_mib", "step_memory_mib"}
 
 @pytest.fixture(scope="session")
 def genotype() -> Macro:
-    """Cells that never use their first input, so that the network has parameters without a gradient."""
+    """Cells that never use their first input, so that the network has parameters without a
+    gradient.
+    """
     space = darts_cell(DARTS_OPS)
     genes = [
         (1, 2, "sep_conv_3x3"),
@@ -37,7 +39,9 @@ def genotype() -> Macro:
 
 @pytest.fixture(scope="session")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of 30 pictures of each of two classes, 8x8 in colour: bright on the left, or on the right."""
+    """A folder of 30 pictures of each of two classes, 8x8 in colour: bright on the left, or on the
+    right.
+    """
     root, rng = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
     for name, bright in (("left", slice(0, 4)), ("right", slice(4, 8))):
         (root / name).mkdir()
@@ -50,12 +54,25 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def tiny(genotype: Macro, pictures: Path) -> Callable[..., Retraining]:
-    """`tiny(**training options)`: three cells on 50 pictures, three epochs, with everything that is random switched on."""
+    """`tiny(**training options)`: three cells on 50 pictures, three epochs, with everything that is
+    random switched on.
+    """
 
     def job(
-        *, workers: int = 1, macro: Macro | None = None, data: dict[str, Any] | None = None, **train: Any
+        *,
+        workers: int = 1,
+        macro: Macro | None = None,
+        data: dict[str, Any] | None = None,
+        **train: Any,
     ) -> Retraining:
-        options = {"epochs": 3, "batch_size": 16, "final_learning_rate": 0.0, "drop_path": 0.3, "cutout": 3, "ema": 0.9}
+        options = {
+            "epochs": 3,
+            "batch_size": 16,
+            "final_learning_rate": 0.0,
+            "drop_path": 0.3,
+            "cutout": 3,
+            "ema": 0.9,
+        }
         config = RetrainConfig(
             data=replace(RetrainData(data=str(pictures), crop=1, flip=True), **(data or {})),
             network=NetworkOptions(cells=3, channels=4),
@@ -68,7 +85,9 @@ def tiny(genotype: Macro, pictures: Path) -> Callable[..., Retraining]:
 
 
 def bits(path: Path) -> dict[str, Any]:
-    """Every tensor of a file as bytes, and what is told beside them (whose order in the file is up to chance)."""
+    """Every tensor of a file as bytes, and what is told beside them (whose order in the file is up
+    to chance).
+    """
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118, no mapping
         return tensors | dict(file.metadata())
@@ -76,14 +95,21 @@ def bits(path: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="session")
 def told() -> Callable[[Path], dict[str, Any]]:
-    """What a retraining directory says, without times: epochs (each recorded once), result, and the bits of all weights."""
+    """What a retraining directory says, without times: epochs (each recorded once), result, and the
+    bits of all weights.
+    """
 
     def story(folder: Path) -> dict[str, Any]:
-        events = [event for event in read_events(folder / "records.jsonl") if event["event"] == "epoch"]
+        events = [
+            event for event in read_events(folder / "records.jsonl") if event["event"] == "epoch"
+        ]
         numbers = [event["epoch"] for event in events]
         assert numbers == list(range(len(numbers))), "an epoch is missing, or recorded twice"
         epochs = [{k: v for k, v in event["metrics"].items() if k not in TIMES} for event in events]
-        files = [*(folder / "weights").iterdir(), folder / "architectures" / "architecture.safetensors"]
+        files = [
+            *(folder / "weights").iterdir(),
+            folder / "architectures" / "architecture.safetensors",
+        ]
         return {"epochs": epochs, "weights": {path.name: bits(path) for path in files}}
 
     return story

@@ -11,9 +11,14 @@ from typing import Any
 import pytest
 import torch
 
-from fade_ray.config import DataConfig
+from fade_ray.data.data_config import DataConfig
 from fade_ray.retrain import Retraining, find_genotype
-from fade_ray.run.retrain import export_retraining, parse_retraining, retrain_command, run_retraining
+from fade_ray.retrain.retrain_run import (
+    export_retraining,
+    parse_retraining,
+    retrain_command,
+    run_retraining,
+)
 from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.darts import published
@@ -30,7 +35,9 @@ def searched(tmp_path: Path) -> Path:
     (folder / "genotypes").mkdir(parents=True)
     names = {"000": "all-skip", "001": "DARTS_V2", "002": "DARTS_V1"}
     for trial, name in names.items():
-        text = json.dumps(GENOTYPES[name].to_dict() | {"found": {"id": trial, "recipe": "darts-1st"}})
+        text = json.dumps(
+            GENOTYPES[name].to_dict() | {"found": {"id": trial, "recipe": "darts-1st"}}
+        )
         (folder / "genotypes" / f"{trial}.json").write_text(text)
     data = asdict(DataConfig(data="digits", limit=99, split_seed=5))
     (folder / "config.json").write_text(json.dumps({"kind": "cells", "data": data}))
@@ -48,12 +55,15 @@ def test_a_run_gives_its_best_trial_or_the_one_asked_for(searched: Path) -> None
 
 
 def test_an_unfinished_search_or_trial_is_said_to_be_one(searched: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"Only a finished trial has a genotype, but trial '003'.*000, 001, 002"):
+    with pytest.raises(
+        InvalidInput, match=r"Only a finished trial has a genotype, but trial '003'.*000, 001, 002"
+    ):
         find_genotype(str(searched), "003")
     (searched / "cells.json").unlink()
     with pytest.raises(InvalidInput, match="fade-ray cells --out"):
         find_genotype(str(searched))
-    assert find_genotype(str(searched), "002").trial == "002"  # a finished trial of an unfinished search
+    # a finished trial of an unfinished search
+    assert find_genotype(str(searched), "002").trial == "002"
 
 
 def test_files_and_names(tmp_path: Path) -> None:
@@ -88,16 +98,26 @@ def test_flags_are_over_a_recipe_and_the_data_of_the_search(searched: Path) -> N
     job, folder = parse_retraining(["--epochs", "7", "--cutout", "2"], str(searched))
     assert folder == searched / "retrain" / "001"
     assert (job.config.train.epochs, job.config.train.cutout, job.macro.depth) == (7, 2, 6)
-    assert (job.config.data.data, job.config.data.limit, job.config.data.split_seed) == ("digits", 99, 5)
+    assert (job.config.data.data, job.config.data.limit, job.config.data.split_seed) == (
+        "digits",
+        99,
+        5,
+    )
     job, _ = parse_retraining(["--recipe", "darts-cifar10", "--batch-size", "48"], str(searched))
-    assert (job.config.data.data, job.config.train.batch_size, job.config.recipe) == ("cifar10", 48, "darts-cifar10")
+    assert (job.config.data.data, job.config.train.batch_size, job.config.recipe) == (
+        "cifar10",
+        48,
+        "darts-cifar10",
+    )
 
 
 def test_unshared_cells_keep_their_depth(tmp_path: Path) -> None:
     space = published("amended-s2-fixed").macro
     cells = {
         kind: cell.genotype(
-            (u, v, "skip_connect") for (u, v), row in zip(cell.edges, cell.allowed, strict=True) if any(row)
+            (u, v, "skip_connect")
+            for (u, v), row in zip(cell.edges, cell.allowed, strict=True)
+            if any(row)
         )
         for kind, cell in space.cells.items()
     }
@@ -110,7 +130,9 @@ def test_unshared_cells_keep_their_depth(tmp_path: Path) -> None:
 
 
 def test_nasbench201_has_three_stages(tiny: Tiny) -> None:
-    cell = nasbench201.decode("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|")
+    cell = nasbench201.decode(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+    )
     assert tiny(macro=nasbench201.macro(cell=cell)).macro.depth == 3
     from fade_ray.retrain import retrain_recipe
 
@@ -129,8 +151,11 @@ def test_nasbench201_has_three_stages(tiny: Tiny) -> None:
         (["--recipe", "drts-cifar10"], "Did you mean 'darts-cifar10'"),
     ],
 )
-def test_flags_that_make_no_sense(flags: list[str], said: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises((InvalidInput, SystemExit)) as caught:  # tyro answers itself where a part cannot be built
+def test_flags_that_make_no_sense(
+    flags: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # tyro answers itself where a part cannot be built
+    with pytest.raises((InvalidInput, SystemExit)) as caught:
         parse_retraining(flags, "DARTS_V2")
     assert said in str(caught.value) + capsys.readouterr().err
 
@@ -144,7 +169,9 @@ def test_flags_that_make_no_sense(flags: list[str], said: str, capsys: pytest.Ca
         ({"data": {"loader": "folder"}, "cutout": 0}, "crop with loader memory"),
     ],
 )
-def test_what_cannot_work_leaves_no_directory(change: dict[str, Any], said: str, tmp_path: Path, tiny: Tiny) -> None:
+def test_what_cannot_work_leaves_no_directory(
+    change: dict[str, Any], said: str, tmp_path: Path, tiny: Tiny
+) -> None:
     with pytest.raises(InvalidInput, match=said):
         run_retraining(tiny(**change), tmp_path / "run")
     assert not (tmp_path / "run").exists()
@@ -153,7 +180,8 @@ def test_what_cannot_work_leaves_no_directory(change: dict[str, Any], said: str,
 def test_a_loss_that_explodes_is_one_clear_message(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(InvalidInput, match=r"must stay finite.*lower"):
         run_retraining(tiny(learning_rate=1e30, clip=0.0), tmp_path)
-    run_retraining(tiny(epochs=1), tmp_path)  # nothing was trained yet, so that the remedy works in the same directory
+    # nothing was trained yet, so that the remedy works in the same directory
+    run_retraining(tiny(epochs=1), tmp_path)
 
 
 def test_the_command_trains_continues_and_checks(
@@ -161,14 +189,26 @@ def test_the_command_trains_continues_and_checks(
 ) -> None:
     path, out = tmp_path / "cells.json", tmp_path / "run"
     path.write_text(json.dumps(genotype.to_dict()))
-    flags = ["--out", str(out), "--data", str(pictures), "--epochs", "2", "--cells", "3", "--channels", "4"]
+    flags = [
+        "--out",
+        str(out),
+        "--data",
+        str(pictures),
+        "--epochs",
+        "2",
+        "--cells",
+        "3",
+        "--channels",
+        "4",
+    ]
     retrain_command([str(path), *flags])
     printed = capsys.readouterr()
     assert "epoch 2/2" in printed.err
     assert "test accuracy" in printed.out
     assert "optimistic" in printed.out
     before = (out / "records.jsonl").read_bytes()
-    retrain_command([str(path), "--out", str(out)])  # finished: told again, with the flags it was started with
+    # finished: told again, with the flags it was started with
+    retrain_command([str(path), "--out", str(out)])
     retrain_command(["--out", str(out)])
     assert capsys.readouterr().out.count("test accuracy") == 2
     assert (out / "records.jsonl").read_bytes() == before
@@ -187,15 +227,22 @@ def test_help_names_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     assert "pdarts-imagenet" in capsys.readouterr().out
 
 
-def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(tmp_path: Path, tiny: Tiny) -> None:
-    # wide enough that a step of the whole batch takes GiBs; the address space allows a few hundred MiB more than now
+def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    # wide enough that a step of the whole batch takes GiBs; the address space allows a few hundred
+    # MiB more than now
     job = tiny(batch_size=50, data={"image_side": 96}, drop_path=0.0, ema=0.0)
-    job = Retraining(job.macro, replace(job.config, network=replace(job.config.network, channels=48)))
+    job = Retraining(
+        job.macro, replace(job.config, network=replace(job.config.network, channels=48))
+    )
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + (600 << 20), hard))
     try:
-        with pytest.raises(InvalidInput, match=r"batch_size=50 does not; \d+ fit: use --batch-size"):
+        with pytest.raises(
+            InvalidInput, match=r"batch_size=50 does not; \d+ fit: use --batch-size"
+        ):
             run_retraining(job, tmp_path)
     finally:
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
@@ -210,10 +257,14 @@ def test_a_finished_retraining_is_exported_again_also_as_onnx(tiny: Tiny, tmp_pa
     *_, told, onnx = export_retraining(folder, onnx=True)
     images = torch.randn(2, *json.loads(told.read_text())["input_shape"])
     (scores,) = onnxruntime.InferenceSession(str(onnx)).run(None, {"images": images.numpy()})
-    spec = importlib.util.spec_from_file_location("exported", folder / "architectures" / "architecture.py")
+    spec = importlib.util.spec_from_file_location(
+        "exported", folder / "architectures" / "architecture.py"
+    )
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    torch.testing.assert_close(torch.from_numpy(scores), module.load().eval()(images).detach(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        torch.from_numpy(scores), module.load().eval()(images).detach(), rtol=1e-4, atol=1e-5
+    )
     assert run_retraining(tiny(epochs=1), folder)["epochs"] == 1  # not run again

@@ -1,4 +1,6 @@
-"""Pictures read from folders as they are needed: the same images for every number of processes and workers."""
+"""Pictures read from folders as they are needed: the same images for every number of processes and
+workers.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +13,9 @@ from PIL import Image
 
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.config import NetworkOptions, RetrainData, WorkersConfig
-from fade_ray.run.retrain import check_accuracy, run_retraining
-from fade_ray.training.cell_config import CellTrainConfig
+from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
+from fade_ray.retrain.retrain_run import check_accuracy, run_retraining
+from fade_ray.training.cell_train_config import CellTrainConfig
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 
@@ -38,7 +40,12 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def batches(root: Path, *, training: bool = True, **options: Any) -> FolderBatches:
     folders, transforms = ImageFolders.read(root), ImageTransforms(SIDE)
-    given: dict[str, Any] = {"batch_size": 4, "device": torch.device("cpu"), "mean": (0.5,) * 3, "std": (0.2,) * 3}
+    given: dict[str, Any] = {
+        "batch_size": 4,
+        "device": torch.device("cpu"),
+        "mean": (0.5,) * 3,
+        "std": (0.2,) * 3,
+    }
     if training:
         return FolderBatches(folders.train, transforms.training(), **(given | options))
     return FolderBatches(folders.val, transforms.test(), **(given | options))
@@ -54,13 +61,17 @@ def epochs(made: FolderBatches, seed: int, count: int = 2) -> list[Epoch]:
 
 def joined(parts: list[Epoch]) -> Epoch:
     """The shares of all workers side by side."""
-    return [(torch.cat([i for i, _ in step]), torch.cat([n for _, n in step])) for step in zip(*parts, strict=True)]
+    return [
+        (torch.cat([i for i, _ in step]), torch.cat([n for _, n in step]))
+        for step in zip(*parts, strict=True)
+    ]
 
 
 def test_batches_depend_on_the_seed_alone(root: Path) -> None:
     before = torch.random.get_rng_state()
     first, second = epochs(batches(root), 3)
-    assert torch.equal(torch.random.get_rng_state(), before)  # the process's own generator is left alone
+    # the process's own generator is left alone
+    assert torch.equal(torch.random.get_rng_state(), before)
     assert [tuple(images.shape) for images, _ in first] == [(4, 3, SIDE, SIDE)] * 4
     assert not torch.equal(first[0][0], second[0][0])
     torch.manual_seed(1)
@@ -73,7 +84,11 @@ def test_shares_of_workers_are_the_whole_batch(root: Path) -> None:
     whole = epochs(batches(root), 3, 1)[0]
     shares = [epochs(batches(root, rank=rank, size=2), 3, 1)[0] for rank in range(2)]
     torch.testing.assert_close(joined(shares), whole, rtol=0, atol=0)
-    tested = [batch for rank in range(2) for batch in batches(root, training=False, rank=rank, size=2).ordered()]
+    tested = [
+        batch
+        for rank in range(2)
+        for batch in batches(root, training=False, rank=rank, size=2).ordered()
+    ]
     assert sum(len(labels) for _, labels in tested) == 10
     labels = torch.cat([labels for _, labels in batches(root, training=False).ordered()])
     assert labels.tolist() == [0] * 5 + [1] * 5
@@ -126,7 +141,11 @@ def test_a_network_with_the_imagenet_stem_is_trained_on_folders(
 ) -> None:
     config = RetrainConfig(
         data=RetrainData(
-            data=str(root), loader="folder", image_side=32, normalisation="imagenet", jitter=(0.4, 0.4, 0.4, 0.2)
+            data=str(root),
+            loader="folder",
+            image_side=32,
+            normalisation="imagenet",
+            jitter=(0.4, 0.4, 0.4, 0.2),
         ),
         network=NetworkOptions(cells=3, channels=4, stem="imagenet"),
         train=CellTrainConfig(epochs=1, batch_size=6, final_learning_rate=0.0, label_smoothing=0.1),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain import RETRAIN_RECIPES, RetrainConfig, Retraining, retrain_recipe
-from fade_ray.retrain.config import NORMALISATIONS
+from fade_ray.retrain.retrain_config import NORMALISATIONS
 from spaces import nasbench201
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
@@ -60,7 +60,9 @@ def test_imagenet_of_darts_decays_exponentially() -> None:
     assert train.dropped(249) == 0
 
 
-@pytest.mark.parametrize(("recipe", "top"), [("pdarts-imagenet", 0.5), ("single-level-imagenet", 0.375)])
+@pytest.mark.parametrize(
+    ("recipe", "top"), [("pdarts-imagenet", 0.5), ("single-level-imagenet", 0.375)]
+)
 def test_imagenet_of_pdarts_warms_up_and_falls_linearly(recipe: str, top: float) -> None:
     train = retrain_recipe(recipe).train
     rates = [train.rate(epoch) for epoch in range(train.epochs)]
@@ -85,7 +87,8 @@ def test_the_last_five_epochs_of_pdarts_are_slower() -> None:
 def test_rates_are_positive_and_survive_a_file(name: str) -> None:
     recipe = retrain_recipe(name)
     assert all(
-        0 < recipe.train.rate(epoch) <= recipe.train.learning_rate * (1 + 1e-12) for epoch in range(recipe.train.epochs)
+        0 < recipe.train.rate(epoch) <= recipe.train.learning_rate * (1 + 1e-12)
+        for epoch in range(recipe.train.epochs)
     )
     assert RetrainConfig.from_dict(recipe.to_dict()) == recipe
     assert recipe.recipe == name
@@ -93,7 +96,9 @@ def test_rates_are_positive_and_survive_a_file(name: str) -> None:
 
 def test_one_recipe_serves_both_stackings() -> None:
     quick = retrain_recipe("quick")
-    cell = nasbench201.decode("|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|")
+    cell = nasbench201.decode(
+        "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
+    )
     for macro, stem in ((DARTS_V2, "cifar"), (nasbench201.macro(cell=cell), "nasbench201")):
         job = Retraining.of(macro, quick)
         config = job.config.network_config(job.macro)
@@ -110,7 +115,8 @@ def test_published_statistics_are_usable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "remedy"), [("darts-cifar", "darts-cifar10"), ("pdarts-imagnet", "pdarts-imagenet"), ("quik", "quick")]
+    ("name", "remedy"),
+    [("darts-cifar", "darts-cifar10"), ("pdarts-imagnet", "pdarts-imagenet"), ("quik", "quick")],
 )
 def test_an_unknown_recipe_is_answered_with_the_nearest(name: str, remedy: str) -> None:
     with pytest.raises(InvalidInput, match=f"Did you mean '{remedy}'"):

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from fade_ray.job import Event
-from fade_ray.records import read_events
-from fade_ray.retrain import Retraining, retrain
+from fade_ray.records.journal import read_events
+from fade_ray.retrain import Retraining
+from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.deliver import recorded_accuracy
-from fade_ray.retrain.images import open_images
-from fade_ray.run.retrain import check_accuracy, run_retraining
+from fade_ray.retrain.retrain_images import open_images
+from fade_ray.retrain.retrain_run import check_accuracy, run_retraining
 from fade_ray.training import place
+from fade_ray.trials.job import Event
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 
@@ -67,7 +68,9 @@ def test_a_finished_one_is_not_run_again(whole: Path, tiny: Tiny) -> None:
     def refuse(event: Event) -> None:
         raise AssertionError("it ran again")
 
-    assert run_retraining(tiny(), whole, tell=refuse) == json.loads((whole / "result.json").read_text())
+    assert run_retraining(tiny(), whole, tell=refuse) == json.loads(
+        (whole / "result.json").read_text()
+    )
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
 
 
@@ -82,7 +85,11 @@ def test_another_configuration_or_genotype_is_refused_by_name(whole: Path, tiny:
 
 def test_last_and_best_epoch_are_reported_as_recorded(whole: Path) -> None:
     result = json.loads((whole / "result.json").read_text())
-    epochs = [event["metrics"] for event in read_events(whole / "records.jsonl") if event["event"] == "epoch"][1:]
+    epochs = [
+        event["metrics"]
+        for event in read_events(whole / "records.jsonl")
+        if event["event"] == "epoch"
+    ][1:]
     accuracies = [metrics["test_accuracy"] for metrics in epochs]
     assert result["test_accuracy_last"] == accuracies[-1]
     assert result["test_accuracy_best"] == max(accuracies) == accuracies[result["best_epoch"] - 1]
@@ -94,7 +101,9 @@ def test_last_and_best_epoch_are_reported_as_recorded(whole: Path) -> None:
     assert recorded_accuracy(whole / "weights" / "best.safetensors") == result["test_accuracy_best"]
 
 
-def test_weights_are_checked_against_the_accuracy_recorded_with_them(tmp_path: Path, whole: Path) -> None:
+def test_weights_are_checked_against_the_accuracy_recorded_with_them(
+    tmp_path: Path, whole: Path
+) -> None:
     with pytest.raises(InvalidInput, match="Only a finished retraining"):
         check_accuracy(tmp_path)
     found = check_accuracy(whole, device="cpu")

@@ -1,4 +1,6 @@
-"""Two workers are one: the same losses, accuracies and weights from the same global batches, also when continued."""
+"""Two workers are one: the same losses, accuracies and weights from the same global batches, also
+when continued.
+"""
 
 import json
 import os
@@ -16,10 +18,11 @@ from safetensors.torch import load_file
 
 from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.data.shared import SharedBatches
-from fade_ray.records import read_events
-from fade_ray.retrain import Retraining, retrain
-from fade_ray.retrain.images import open_images
-from fade_ray.run.retrain import run_retraining
+from fade_ray.records.journal import read_events
+from fade_ray.retrain import Retraining
+from fade_ray.retrain import retraining as retrain
+from fade_ray.retrain.retrain_images import open_images
+from fade_ray.retrain.retrain_run import run_retraining
 from fade_ray.training import place
 from spaces.errors import InvalidInput
 
@@ -31,8 +34,19 @@ PACKAGE = Path(__file__).resolve().parents[2]
 
 def start(rank: int, size: int, folder: Path, job: Retraining) -> subprocess.Popen[str]:
     folder.mkdir(exist_ok=True)
-    arguments = [sys.executable, str(SCRIPT), str(rank), str(size), str(folder), json.dumps(job.to_dict())]
-    environment = os.environ | {"PYTHONPATH": str(PACKAGE), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
+    arguments = [
+        sys.executable,
+        str(SCRIPT),
+        str(rank),
+        str(size),
+        str(folder),
+        json.dumps(job.to_dict()),
+    ]
+    environment = os.environ | {
+        "PYTHONPATH": str(PACKAGE),
+        "OMP_NUM_THREADS": "1",
+        "GLOO_SOCKET_IFNAME": "lo",
+    }
     return subprocess.Popen(arguments, env=environment, stderr=subprocess.PIPE, text=True)
 
 
@@ -53,31 +67,48 @@ def double_precision() -> Iterator[None]:
 def test_two_workers_give_the_loss_curve_and_the_weights_of_one(
     tmp_path: Path, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # an auxiliary head, drop path, cutout, crop and flip: everything that must be drawn for the whole batch
+    # an auxiliary head, drop path, cutout, crop and flip: everything that must be drawn for the
+    # whole batch
     job = tiny(auxiliary_weight=0.4, batch_size=24, data={"image_side": 32})
     one, two = tmp_path / "one", tmp_path / "two"
     started = [start(rank, 2, two, job) for rank in range(2)]
     monkeypatch.setattr(Batches, "_normalised", doubled)
     with double_precision():
-        alone = [event["metrics"] for event in list(retrain(job, open_images(job.config), one, place("cpu")))[1:-1]]
+        alone = [
+            event["metrics"]
+            for event in list(retrain(job, open_images(job.config), one, place("cpu")))[1:-1]
+        ]
     for process in started:
         _, errors = process.communicate(timeout=250)
         assert process.returncode == 0, errors
     together = json.loads((two / "events.json").read_text())
     assert [m["images"] for m in together] == [m["images"] for m in alone] == [48] * 3
-    for name in ("loss", "accuracy", "test_loss", "test_accuracy", "average_test_loss", "learning_rate"):
+    for name in (
+        "loss",
+        "accuracy",
+        "test_loss",
+        "test_accuracy",
+        "average_test_loss",
+        "learning_rate",
+    ):
         assert [m[name] for m in together] == pytest.approx([m[name] for m in alone], rel=1e-6), (
             name
         )  # summed in single precision
     for name in ("last", "average"):
-        ours, theirs = (load_file(folder / "weights" / f"{name}.safetensors") for folder in (two, one))
+        ours, theirs = (
+            load_file(folder / "weights" / f"{name}.safetensors") for folder in (two, one)
+        )
         torch.testing.assert_close(ours, theirs, rtol=1e-8, atol=1e-10)
 
 
 @pytest.mark.parametrize(("images", "batch_size", "size"), [(23, 6, 3), (24, 6, 2), (5, 8, 2)])
-def test_the_shares_side_by_side_are_the_whole_batches(images: int, batch_size: int, size: int) -> None:
+def test_the_shares_side_by_side_are_the_whole_batches(
+    images: int, batch_size: int, size: int
+) -> None:
     generator = torch.Generator().manual_seed(0)
-    pixels = torch.randint(0, 256, (images, 3, 8, 8), generator=generator, dtype=torch.uint8).numpy()
+    pixels = torch.randint(
+        0, 256, (images, 3, 8, 8), generator=generator, dtype=torch.uint8
+    ).numpy()
     part = LabelledImages(pixels, torch.arange(images).numpy())
     options: dict[str, Any] = {
         "batch_size": batch_size,
@@ -93,8 +124,12 @@ def test_the_shares_side_by_side_are_the_whole_batches(images: int, batch_size: 
     for expected, parts in zip(whole, zip(*runs, strict=True), strict=True):
         used = len(expected[1]) // size * size
         for field in (0, 1):
-            torch.testing.assert_close(torch.cat([p[field] for p in parts]), expected[field][:used], rtol=0, atol=0)
-    tested = sorted(int(label) for share in shares for _, labels in share.ordered() for label in labels)
+            torch.testing.assert_close(
+                torch.cat([p[field] for p in parts]), expected[field][:used], rtol=0, atol=0
+            )
+    tested = sorted(
+        int(label) for share in shares for _, labels in share.ordered() for label in labels
+    )
     assert tested == list(range(images))
 
 
@@ -115,7 +150,9 @@ def workers_of(root: int) -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with suppress(OSError, ValueError):
-                parents[int(entry.name)] = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+                parents[int(entry.name)] = int(
+                    (entry / "stat").read_text().rpartition(")")[2].split()[1]
+                )
                 names[int(entry.name)] = (entry / "cmdline").read_bytes().decode()
 
     def descends(pid: int) -> bool:
@@ -126,7 +163,9 @@ def workers_of(root: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)  # two starts of Ray Train, on a busy machine
-def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(tmp_path: Path, tiny: Tiny, told: Told) -> None:
+def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(
+    tmp_path: Path, tiny: Tiny, told: Told
+) -> None:
     shown: list[int] = []
     killed: list[int] = []
 
@@ -143,7 +182,9 @@ def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(tmp_path: Path, 
     assert len(killed) == 1
     assert shown == list(range(41))
     ours, theirs = told(two)["epochs"], told(one)["epochs"]
-    assert [m["loss"] for m in ours[1:4]] == pytest.approx([m["loss"] for m in theirs[1:4]], rel=1e-3)
+    assert [m["loss"] for m in ours[1:4]] == pytest.approx(
+        [m["loss"] for m in theirs[1:4]], rel=1e-3
+    )
     # finished: the number of workers is no part of it
     assert run_retraining(tiny(learning_rate=0.005, epochs=40), two)["epochs"] == 40
     assert not list(two.rglob("*.pkl"))

@@ -1,4 +1,6 @@
-"""One worker of a data parallel retraining in double precision, started by test_retrain_workers.py: RANK SIZE FOLDER JOB."""
+"""One worker of a data parallel retraining in double precision, started by test_retrain_workers.py:
+RANK SIZE FOLDER JOB.
+"""
 
 import json
 import sys
@@ -9,9 +11,10 @@ import torch
 from torch import Tensor
 
 from fade_ray.data import Batches
-from fade_ray.retrain import Retraining, retrain
-from fade_ray.retrain.images import open_images
+from fade_ray.retrain import Retraining
+from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.parallel import data_parallel, process_workers
+from fade_ray.retrain.retrain_images import open_images
 from fade_ray.training import place
 
 BROKEN_OFF = 3  # events: the memory of a step, two epochs
@@ -26,11 +29,15 @@ def main(rank: int, size: int, folder: Path, job: Retraining) -> None:
     torch.set_num_threads(1)
     torch.set_default_dtype(torch.float64)
     Batches._normalised = doubled  # type: ignore[method-assign]
-    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size
+    )
     workers, placement, images = process_workers(), place("cpu"), open_images(job.config)
     wrap = data_parallel(workers, placement.device)
     for events in (BROKEN_OFF, None):  # broken off, and continued
-        told = list(islice(retrain(job, images, folder, placement, workers=workers, wrap=wrap), events))
+        told = list(
+            islice(retrain(job, images, folder, placement, workers=workers, wrap=wrap), events)
+        )
         torch.distributed.barrier()
     assert ("result" in told[-1]) == (rank == 0)
     if rank == 0:
@@ -39,4 +46,9 @@ def main(rank: int, size: int, folder: Path, job: Retraining) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]), Retraining.from_dict(json.loads(sys.argv[4])))
+    main(
+        int(sys.argv[1]),
+        int(sys.argv[2]),
+        Path(sys.argv[3]),
+        Retraining.from_dict(json.loads(sys.argv[4])),
+    )

@@ -1,4 +1,6 @@
-"""Runs that are small enough to be made many times, a search and a toy of another kind, and what two runs must have in common."""
+"""Runs that are small enough to be made many times, a search and a toy of another kind, and what
+two runs must have in common.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -8,14 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fade_ray.config import Config, DataConfig, OuterConfig, RunConfig, SpaceConfig
-from fade_ray.job import Event, Job
+from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
-from fade_ray.records import TrialHistory, read_events
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import read_events
 from fade_ray.run.engines import carry_out, interruptible, recording
 from fade_ray.run.folder import RunKind, check_same_run, run_folder, write_json
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session, Watcher
+from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
+from fade_ray.trials.job import Event, Job
 from searchers.grid import GridSearch
 
 TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib"}
@@ -23,7 +28,9 @@ TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib"}
 
 @pytest.fixture
 def small() -> Callable[..., Config]:
-    """`small(out, **run options)`: two walks, two iterations, five kinds of trial, all of one epoch or two."""
+    """`small(out, **run options)`: two walks, two iterations, five kinds of trial, all of one epoch
+    or two.
+    """
 
     def config(out: Path, *, epochs: int = 2, iterations: int = 2, **run: Any) -> Config:
         return Config(
@@ -52,7 +59,9 @@ def small() -> Callable[..., Config]:
 
 @pytest.fixture(scope="session")
 def story() -> Callable[[Path], dict[str, Any]]:
-    """What a run directory says, without times: proposals, outcomes and metrics by id, anchors by iteration, epochs by id and number."""
+    """What a run directory says, without times: proposals, outcomes and metrics by id, anchors by
+    iteration, epochs by id and number.
+    """
 
     def timeless(metrics: dict[str, Any]) -> dict[str, Any]:
         return {key: value for key, value in metrics.items() if key not in TIMES}
@@ -92,7 +101,9 @@ class ToyPlan:
 
     def retry(self) -> "ToyPlan":
         attempt = self.attempt + 1
-        return replace(self, id=f"{self.index:05d}r{attempt}", attempt=attempt, seed=self.seed + 100)
+        return replace(
+            self, id=f"{self.index:05d}r{attempt}", attempt=attempt, seed=self.seed + 100
+        )
 
 
 @dataclass(frozen=True)
@@ -110,12 +121,17 @@ class ToyConfig:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "ToyConfig":
-        built = {"run": RunConfig(**values["run"]), "breaking": tuple(tuple(pair) for pair in values["breaking"])}
+        built = {
+            "run": RunConfig(**values["run"]),
+            "breaking": tuple(tuple(pair) for pair in values["breaking"]),
+        }
         return cls(**{**values, **built})
 
     @property
     def plans(self) -> list[ToyPlan]:
-        return [ToyPlan(f"{index:05d}", index, 0, index, 2 + index % 2) for index in range(self.trials)]
+        return [
+            ToyPlan(f"{index:05d}", index, 0, index, 2 + index % 2) for index in range(self.trials)
+        ]
 
 
 class ToyHistory(TrialHistory[ToyPlan]):
@@ -130,7 +146,8 @@ TOY = RunKind("toy", ToyConfig.from_dict)
 def toy_job(config: ToyConfig) -> Job[Any]:
     breaking = dict(config.breaking)
 
-    class ToyJob:  # made in here so that it reaches the workers of Ray by value: they cannot import tests
+    # made in here so that it reaches the workers of Ray by value: they cannot import tests
+    class ToyJob:
         def run(self, plan: Mapping[str, Any], data: Any, folder: Path) -> Iterator[Event]:
             cost = {"images": 8, "multiply_adds": 100, "seconds": 0.5}
             for epoch in range(1, plan["epochs"] + 1):
@@ -139,21 +156,32 @@ def toy_job(config: ToyConfig) -> Job[Any]:
                     raise ValueError(f"toy {plan['id']} broke")
             sums = {name: plan["epochs"] * value for name, value in cost.items()}
             accuracy = float(data[plan["seed"] % len(data)])
-            yield {"outcome": {"accuracy": accuracy}, "metrics": sums | {"seed": plan["seed"]}, "warnings": []}
+            yield {
+                "outcome": {"accuracy": accuracy},
+                "metrics": sums | {"seed": plan["seed"]},
+                "warnings": [],
+            }
 
     return ToyJob()
 
 
 @pytest.fixture(scope="session")
 def toy() -> Callable[..., Path]:
-    """`toy(config)`: a run of another kind than a search, by the machinery that they share; its directory."""
+    """`toy(config)`: a run of another kind than a search, by the machinery that they share; its
+    directory.
+    """
 
-    def run(config: ToyConfig, watchers: Sequence[Watcher] = (), job: Job[Any] | None = None) -> Path:
+    def run(
+        config: ToyConfig, watchers: Sequence[Watcher] = (), job: Job[Any] | None = None
+    ) -> Path:
         folder = run_folder(config)
         if check_same_run(folder, config, TOY) and (folder / "result.json").exists():
             return folder
         searcher = GridSearch(config.plans, ToyPlan.retry, max_retries=1)
-        with interruptible(folder, TOY), recording(folder, config, TOY, ToyHistory, "toy") as (journal, history):
+        with (
+            interruptible(folder, TOY),
+            recording(folder, config, TOY, ToyHistory, "toy") as (journal, history),
+        ):
             session = Session(searcher, journal, history, watchers)
             carry_out(session, job or toy_job(config), np.linspace(0, 1, 11), config.run, folder)
             write_json(folder / "result.json", {"failures": searcher.failures})
@@ -164,7 +192,9 @@ def toy() -> Callable[..., Path]:
 
 @pytest.fixture
 def toy_config() -> Callable[..., ToyConfig]:
-    """`toy_config(out, **fields)`: four trials of two or three epochs; of one the first attempt breaks, of another every one."""
+    """`toy_config(out, **fields)`: four trials of two or three epochs; of one the first attempt
+    breaks, of another every one.
+    """
 
     def config(out: Path, **fields: Any) -> ToyConfig:
         return ToyConfig(**({"breaking": ((1, 1), (2, 9)), "out": str(out)} | fields))

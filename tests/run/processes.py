@@ -1,4 +1,6 @@
-"""Processes of the tests' own: their descendants, bounded waits for what they write, their end by id."""
+"""Processes of the tests' own: their descendants, bounded waits for what they write, their end by
+id.
+"""
 
 import os
 import signal
@@ -15,7 +17,9 @@ def children_of(root: int) -> dict[int, str]:
         if entry.name.isdigit():
             try:
                 stat = (entry / "stat").read_text()
-                commands[int(entry.name)] = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                commands[int(entry.name)] = (
+                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                )
                 parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
             except (OSError, ValueError):
                 continue
@@ -29,7 +33,9 @@ def children_of(root: int) -> dict[int, str]:
     return found
 
 
-def wait_for(condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]) -> None:
+def wait_for(
+    condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes]
+) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process.poll() is None, "the driver ended by itself"

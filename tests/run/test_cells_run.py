@@ -12,18 +12,40 @@ import pytest
 from processes import children_of, end_by_id, wait_for
 from stopper import Stopper
 
-from fade_ray.cell_search.config import CellData, CellsConfig, GridConfig
+from fade_ray.cells.cells_config import CellData, CellsConfig, GridConfig
+from fade_ray.cells.cells_run import best_row, cell_rows, run_cells
 from fade_ray.cli import main
-from fade_ray.config import RunConfig
-from fade_ray.run.cells import best_row, cell_rows, run_cells
 from fade_ray.run.engines import Interrupted
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.status import status
-from fade_ray.training.cell_config import CellTrainConfig
+from fade_ray.training.cell_train_config import CellTrainConfig
 from spaces.errors import InvalidInput
 
 Story = Callable[[Path], dict[str, Any]]
-GRID = ["--recipes", "darts-1st", "single-level", "random", "--spaces", "nasbench201", "--seeds", "0", "1"]
-SMALL = ["--cells", "3", "--channels", "2", "--limit", "120", "--epochs", "2", "--batch-size", "24", "--no-lower-rate"]
+GRID = [
+    "--recipes",
+    "darts-1st",
+    "single-level",
+    "random",
+    "--spaces",
+    "nasbench201",
+    "--seeds",
+    "0",
+    "1",
+]
+SMALL = [
+    "--cells",
+    "3",
+    "--channels",
+    "2",
+    "--limit",
+    "120",
+    "--epochs",
+    "2",
+    "--batch-size",
+    "24",
+    "--no-lower-rate",
+]
 
 
 def grid(out: Path, **run: Any) -> CellsConfig:
@@ -71,7 +93,9 @@ def test_a_run_directory_holds_everything(whole: Path) -> None:
     assert best_row(whole)["proxy_accuracy"] == max(row["proxy_accuracy"] or 0 for row in rows)
 
 
-def test_a_stopped_run_goes_on_as_if_nothing_had_been(whole: Path, tmp_path: Path, story: Story) -> None:
+def test_a_stopped_run_goes_on_as_if_nothing_had_been(
+    whole: Path, tmp_path: Path, story: Story
+) -> None:
     config = grid(tmp_path / "run")
     for epochs in (2, 3):
         with pytest.raises(Interrupted) as stopped:
@@ -119,7 +143,9 @@ def test_wrong_input_is_one_message(
     flags: list[str], said: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(["cells", "--engine", "local", "--limit", "120", "--out", str(tmp_path / "run"), *flags])
+        main(
+            ["cells", "--engine", "local", "--limit", "120", "--out", str(tmp_path / "run"), *flags]
+        )
     assert ended.value.code == 2
     error = " ".join(capsys.readouterr().err.split())
     assert said in error
@@ -128,9 +154,22 @@ def test_wrong_input_is_one_message(
 
 
 @pytest.mark.slow
-def test_a_killed_driver_is_continued_on_ray_to_the_same_record(whole: Path, tmp_path: Path, story: Story) -> None:
+def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
+    whole: Path, tmp_path: Path, story: Story
+) -> None:
     folder = tmp_path / "run"
-    call = [sys.executable, "-m", "fade_ray.cli", "cells", *GRID, *SMALL, "--address", "local", "--out", str(folder)]
+    call = [
+        sys.executable,
+        "-m",
+        "fade_ray.cli",
+        "cells",
+        *GRID,
+        *SMALL,
+        "--address",
+        "local",
+        "--out",
+        str(folder),
+    ]
     log = (tmp_path / "log").open("ab")
     process = subprocess.Popen(call, stdout=log, stderr=log)
     records = folder / "records.jsonl"

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from fade_ray.cli import main, parse
-from fade_ray.config import RECIPES, Config
-from fade_ray.records import read_events
+from fade_ray.records.journal import read_events
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
-from fade_ray.run.search import search
+from fade_ray.search.search_config import RECIPES, Config
+from fade_ray.search.search_run import search
 from spaces.errors import InvalidInput
 
 SEARCH = ["search", "--engine", "local", "--limit", "240", "--out"]
@@ -85,11 +85,19 @@ def test_the_paper_recipe_is_what_the_paper_states() -> None:
     paper = RECIPES["paper"]
     assert (paper.network.depth, paper.network.kernel, paper.network.final_channels) == (4, 5, 32)
     assert (paper.network.norm, paper.network.pool) == ("none", "max")
-    assert (paper.train.batch_size, paper.train.learning_rate, paper.train.weight_decay) == (128, 1e-3, 1e-4)
+    assert (paper.train.batch_size, paper.train.learning_rate, paper.train.weight_decay) == (
+        128,
+        1e-3,
+        1e-4,
+    )
     assert (paper.train.epsilon, paper.train.clip) == (1e-8, 10)
     assert (paper.architecture.temperature, paper.architecture.logit_std) == (10, 0.5)
     assert paper.architecture.estimator == "straight-through-exact"
-    assert (paper.outer.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (100, 5, 30)
+    assert (paper.outer.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (
+        100,
+        5,
+        30,
+    )
     assert (paper.space.max_vertices, len(paper.space.features)) == (5, 3)
 
 
@@ -132,7 +140,8 @@ def test_what_a_trial_is_given_on_a_cluster() -> None:
         with pytest.raises(InvalidInput, match="GPU"):
             gpus_per_trial(parse(flags).run, small_nodes)
     with pytest.raises(InvalidInput, match="CPU"):
-        concurrency(parse(["--cpus-per-trial", "4"]).run, 0, small_nodes)  # four in all, but on two nodes
+        # four in all, but on two nodes
+        concurrency(parse(["--cpus-per-trial", "4"]).run, 0, small_nodes)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:

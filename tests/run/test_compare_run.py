@@ -12,14 +12,16 @@ import pytest
 from stopper import Stopper
 
 from fade_ray.cli import main
-from fade_ray.compare.config import CompareConfig, ContestConfig
-from fade_ray.compare.history import EnteredHistory
-from fade_ray.config import DataConfig, OuterConfig, RunConfig, SpaceConfig
+from fade_ray.compare.compare_config import CompareConfig, ContestConfig
+from fade_ray.compare.compare_run import compare, prepare_compare, read_traces
+from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
-from fade_ray.run.compare import compare, prepare_compare, read_traces
 from fade_ray.run.engines import Interrupted
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
+from fade_ray.search.search_config import OuterConfig, SpaceConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
@@ -35,7 +37,9 @@ def small(out: Path, **contest: Any) -> CompareConfig:
         network=NetworkConfig(depth=2, final_channels=4, kernel=3),
         train=TrainConfig(batch_size=64),
         architecture=ArchitectureConfig(paths=2),
-        outer=OuterConfig(walks=1, gamma=0.26, evaluate_every=1, elites=1, rank_epochs=1, evaluation_epochs=1),
+        outer=OuterConfig(
+            walks=1, gamma=0.26, evaluate_every=1, elites=1, rank_epochs=1, evaluation_epochs=1
+        ),
         run=RunConfig(engine="local"),
         out=str(out),
     )
@@ -54,13 +58,16 @@ def test_every_search_spends_what_it_may(whole: Path) -> None:
     assert all(trace.complete for trace in found)
     for trace in found:
         assert trace.costs[-1] <= 160 * 7
-        # an evaluation costs an epoch of the 160 images; a hyper-architecture one and a third of it per path
+        # an evaluation costs an epoch of the 160 images; a hyper-architecture one and a third of it
+        # per path
         assert len(trace.costs) == (7 if trace.searcher != "fade" else 5)
     assert len({report for trace in found for report in trace.reports}) > 2
 
 
 def test_fade_buys_no_ranks_that_it_cannot_act_on(whole: Path) -> None:
-    """After its first batch 693 of 1,120 images are left: another one takes 587, and the rest covers no evaluation to act on it."""
+    """After its first batch 693 of 1,120 images are left: another one takes 587, and the rest
+    covers no evaluation to act on it.
+    """
     history = EnteredHistory.read(whole / "records.jsonl")
     result = json.loads((whole / "result.json").read_text())
     ranks = 160 * (1 + 2 / 3)
@@ -77,7 +84,12 @@ def test_fade_buys_no_ranks_that_it_cannot_act_on(whole: Path) -> None:
 
 def test_the_folder_of_a_comparison(whole: Path) -> None:
     comparison = json.loads((whole / "comparison.json").read_text())
-    assert {row["searcher"] for row in comparison["summaries"]} == {"fade", "random", "bayes", "evolution"}
+    assert {row["searcher"] for row in comparison["summaries"]} == {
+        "fade",
+        "random",
+        "bayes",
+        "evolution",
+    }
     fade = next(row for row in comparison["summaries"] if row["searcher"] == "fade")
     assert fade["spent_on_ranks"] == pytest.approx(160 * (1 + 2 / 3))
     assert comparison["verdict"]
@@ -96,7 +108,9 @@ def test_no_searcher_sees_a_test_accuracy(whole: Path) -> None:
 
 
 @pytest.mark.parametrize("epochs", [20, 50])
-def test_stopped_and_continued_is_the_same_comparison(whole: Path, tmp_path: Path, story: Story, epochs: int) -> None:
+def test_stopped_and_continued_is_the_same_comparison(
+    whole: Path, tmp_path: Path, story: Story, epochs: int
+) -> None:
     with pytest.raises(Interrupted):
         compare(small(tmp_path / "run"), watchers=[Stopper(epochs)])
     main(["report", str(tmp_path / "run")])
@@ -104,7 +118,9 @@ def test_stopped_and_continued_is_the_same_comparison(whole: Path, tmp_path: Pat
         (trace.searcher, trace.seed): len(trace.costs) == (5 if trace.searcher == "fade" else 7)
         for trace in read_traces(tmp_path / "run")
     }
-    assert {(trace.searcher, trace.seed): trace.complete for trace in read_traces(tmp_path / "run")} == finished
+    assert {
+        (trace.searcher, trace.seed): trace.complete for trace in read_traces(tmp_path / "run")
+    } == finished
     assert any(finished.values()) == (epochs == 50)
     assert not all(finished.values())
     said = status(tmp_path / "run")
@@ -119,7 +135,9 @@ def test_stopped_and_continued_is_the_same_comparison(whole: Path, tmp_path: Pat
 
 
 def test_seconds_may_be_the_unit(tmp_path: Path) -> None:
-    config = small(tmp_path / "run", unit="seconds", budget=1.0, searchers=("fade", "random"), seeds=(0,))
+    config = small(
+        tmp_path / "run", unit="seconds", budget=1.0, searchers=("fade", "random"), seeds=(0,)
+    )
     found = read_traces(compare(config, watchers=()))
     assert all(trace.unit == "seconds of training" for trace in found)
     assert all(0 < trace.costs[-1] <= 1.0 for trace in found if trace.costs)
@@ -139,11 +157,15 @@ def test_a_record_without_ends_is_complete_by_its_result(whole: Path, tmp_path: 
 
 
 def test_seconds_that_cover_no_evaluation_are_said_to(tmp_path: Path) -> None:
-    config = small(tmp_path / "run", unit="seconds", budget=1e-6, searchers=("fade", "random"), seeds=(0,))
+    config = small(
+        tmp_path / "run", unit="seconds", budget=1e-6, searchers=("fade", "random"), seeds=(0,)
+    )
     folder = compare(config, watchers=())
     assert all(trace.complete and not trace.costs for trace in read_traces(folder))
     (told,) = [line for line in status(folder).splitlines() if "ended without one" in line]
-    assert "fade-0, random-0 ended without one inside the budget of 1e-06 seconds of training" in told
+    assert (
+        "fade-0, random-0 ended without one inside the budget of 1e-06 seconds of training" in told
+    )
     assert "an evaluation took" in told
     assert "Raise --budget" in told
     history = EnteredHistory.read(folder / "records.jsonl")
@@ -166,9 +188,16 @@ class Impatient(Watcher):
 
 
 @pytest.mark.parametrize(("unit", "budget"), [("images", 160 * 7.0), ("seconds", 0.001)])
-def test_trials_that_fail_are_paid_for_in_the_record_too(tmp_path: Path, unit: str, budget: float) -> None:
-    config = small(tmp_path / "run", unit=unit, budget=budget, searchers=("random", "evolution"), seeds=(0,))
-    folder = compare(replace(config, train=TrainConfig(batch_size=64, learning_rate=1e30)), watchers=[Impatient()])
+def test_trials_that_fail_are_paid_for_in_the_record_too(
+    tmp_path: Path, unit: str, budget: float
+) -> None:
+    config = small(
+        tmp_path / "run", unit=unit, budget=budget, searchers=("random", "evolution"), seeds=(0,)
+    )
+    folder = compare(
+        replace(config, train=TrainConfig(batch_size=64, learning_rate=1e30)),
+        watchers=[Impatient()],
+    )
     history = EnteredHistory.read(folder / "records.jsonl")
     assert all(outcome.failure for outcome in history.outcomes.values())
     for search in ("random-0", "evolution-0"):
@@ -194,7 +223,9 @@ def test_trials_that_fail_are_paid_for_in_the_record_too(tmp_path: Path, unit: s
         ({"seeds": (0, 0)}, "seeds differ"),
     ],
 )
-def test_comparisons_that_make_no_sense_are_refused(tmp_path: Path, contest: dict[str, Any], words: str) -> None:
+def test_comparisons_that_make_no_sense_are_refused(
+    tmp_path: Path, contest: dict[str, Any], words: str
+) -> None:
     with pytest.raises(InvalidInput, match=words):
         prepare_compare(small(tmp_path, **contest))
 
@@ -206,7 +237,9 @@ def test_another_comparison_in_the_same_folder_is_refused(whole: Path) -> None:
         compare(other, watchers=())
 
 
-def test_a_comparison_exports_nothing_and_says_so(whole: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_comparison_exports_nothing_and_says_so(
+    whole: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit):
         main(["export", str(whole)])
     told = capsys.readouterr().err
@@ -215,4 +248,8 @@ def test_a_comparison_exports_nothing_and_says_so(whole: Path, capsys: pytest.Ca
 
 
 def test_searchers_may_be_given_with_commas() -> None:
-    assert ContestConfig(searchers=("fade,random", "bayes")).searchers == ("fade", "random", "bayes")
+    assert ContestConfig(searchers=("fade,random", "bayes")).searchers == (
+        "fade",
+        "random",
+        "bayes",
+    )

@@ -10,10 +10,11 @@ import pytest
 from stopper import Stopper
 
 import fade_ray
-from fade_ray.config import Config, differences
+from fade_ray.records.json_form import differences
 from fade_ray.run.folder import opened
-from fade_ray.run.search import Interrupted, search
 from fade_ray.run.status import status
+from fade_ray.search.search_config import Config
+from fade_ray.search.search_run import Interrupted, search
 from spaces.errors import InvalidInput
 
 Small = Callable[..., Config]
@@ -37,13 +38,23 @@ def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
     assert result.architecture.is_architecture
     assert result.architecture.depth == 2
     assert 0 <= result.test_accuracy <= 1
-    trials = {"done": 2 * (2 + 2) + 2 + 1, "failed": 0, "retried": 0}  # ranks and evaluations, finalists, retraining
+    # ranks and evaluations, finalists, retraining
+    trials = {"done": 2 * (2 + 2) + 2 + 1, "failed": 0, "retried": 0}
     assert result.summary["trials"] == trials
     assert result.summary["cost"]["training_images"] > 0
     names = ["config.json", "environment.json", "records.jsonl", "result.json", "report.html"]
     assert all((undisturbed / name).exists() for name in names)
-    assert {p.suffix for p in (undisturbed / "architectures").iterdir()} >= {".py", ".safetensors", ".json"}
-    assert {p.stem for p in (undisturbed / "tables").iterdir()} == {"trials", "epochs", "ranks", "anchors"}
+    assert {p.suffix for p in (undisturbed / "architectures").iterdir()} >= {
+        ".py",
+        ".safetensors",
+        ".json",
+    }
+    assert {p.stem for p in (undisturbed / "tables").iterdir()} == {
+        "trials",
+        "epochs",
+        "ranks",
+        "anchors",
+    }
     assert len(list((undisturbed / "tensorboard").iterdir())) == trials["done"]
     assert not list(undisturbed.rglob("*.pkl"))
     assert not list((undisturbed / "checkpoints").iterdir())
@@ -52,8 +63,14 @@ def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
 def test_the_test_part_is_seen_by_the_retraining_alone(undisturbed: Path, story: Story) -> None:
     told = story(undisturbed)
     with_test = [id for id, (_, metrics) in told["finished"].items() if "test_accuracy" in metrics]
-    assert with_test == [id for id, proposal in told["proposed"].items() if proposal["kind"] == "retraining"]
-    assert all(outcome["accuracy"] is None for id, (outcome, _) in told["finished"].items() if id in with_test)
+    assert with_test == [
+        id for id, proposal in told["proposed"].items() if proposal["kind"] == "retraining"
+    ]
+    assert all(
+        outcome["accuracy"] is None
+        for id, (outcome, _) in told["finished"].items()
+        if id in with_test
+    )
 
 
 def test_a_finished_run_is_not_run_again(undisturbed: Path, small: Small) -> None:
@@ -77,7 +94,9 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
     assert story(tmp_path / "run") == story(undisturbed)
 
 
-def test_a_torn_last_line_is_repaired(tmp_path: Path, undisturbed: Path, small: Small, story: Story) -> None:
+def test_a_torn_last_line_is_repaired(
+    tmp_path: Path, undisturbed: Path, small: Small, story: Story
+) -> None:
     config = small(tmp_path / "run")
     with pytest.raises(Interrupted):
         search(config, watchers=[Stopper(6)])
@@ -93,7 +112,11 @@ def test_weights_are_carried_from_one_hyper_architecture_to_the_next(
     search(small(tmp_path / "run"), watchers=())
     told = story(tmp_path / "run")
     second = [p for p in told["proposed"].values() if p["kind"] == "ranks" and p["iteration"] == 2]
-    assert [told["proposed"][p["parent"]]["walk"] for p in second] == [p["walk"] for p in second] == [0, 1]
+    assert (
+        [told["proposed"][p["parent"]]["walk"] for p in second]
+        == [p["walk"] for p in second]
+        == [0, 1]
+    )
     fresh = small(tmp_path / "fresh")
     search(replace(fresh, outer=replace(fresh.outer, carry_weights=False)), watchers=())
     first = min(told["epoch"], key=lambda key: key)
@@ -104,11 +127,15 @@ def test_weights_are_carried_from_one_hyper_architecture_to_the_next(
 
 def test_random_search_runs_by_the_same_protocol(tmp_path: Path, small: Small) -> None:
     config = small(tmp_path / "run")
-    result = search(replace(config, outer=replace(config.outer, searcher="random", evaluations=2)), watchers=())
+    result = search(
+        replace(config, outer=replace(config.outer, searcher="random", evaluations=2)), watchers=()
+    )
     assert result.summary["trials"]["done"] == 2 * 2 * 2 + 1
 
 
-def test_another_configuration_in_the_same_directory_is_refused(undisturbed: Path, small: Small) -> None:
+def test_another_configuration_in_the_same_directory_is_refused(
+    undisturbed: Path, small: Small
+) -> None:
     config = small(undisturbed)
     other = replace(config, outer=replace(config.outer, gamma=0.3), seed=1)
     with pytest.raises(InvalidInput, match=r"outer\.gamma: 0\.26 -> 0\.3; seed: 0 -> 1"):
@@ -128,7 +155,9 @@ def test_a_directory_of_another_version_is_refused(tmp_path: Path, small: Small)
     with pytest.raises(InvalidInput, match="novelty"):
         search(small(folder), watchers=())
     (folder / "config.json").write_text(json.dumps(values))
-    (folder / "records.jsonl").write_text('{"event": "start", "time": "2030-01-01T00:00:00+00:00", "format": 99}\n')
+    (folder / "records.jsonl").write_text(
+        '{"event": "start", "time": "2030-01-01T00:00:00+00:00", "format": 99}\n'
+    )
     with pytest.raises(InvalidInput, match="format"):
         search(small(folder), watchers=())
 
@@ -145,7 +174,9 @@ def test_a_directory_that_cannot_be_made_is_refused(tmp_path: Path, small: Small
         search(small(tmp_path / "file" / "run"), watchers=())
 
 
-def test_trials_that_fail_are_tried_again_and_then_reported(tmp_path: Path, small: Small, story: Story) -> None:
+def test_trials_that_fail_are_tried_again_and_then_reported(
+    tmp_path: Path, small: Small, story: Story
+) -> None:
     config = small(tmp_path / "run")
     hopeless = replace(config, train=replace(config.train, learning_rate=1e30))
     with pytest.raises(InvalidInput, match=r"epoch 1 of .* at learning rate 1e\+30"):

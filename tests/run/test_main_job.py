@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.run.search import load_result
+from fade_ray.search.search_run import load_result
 
 
 def run(*arguments: str, timeout: float) -> str:
@@ -34,8 +34,28 @@ def test_the_main_job_on_digits(tmp_path: Path) -> None:
 def test_the_papers_setting_on_cifar10(tmp_path: Path, real_data: Path) -> None:
     data = ["--data", str(real_data / "cifar10" / "train.parquet"), "--limit", "500"]
     test = ["--test-data", str(real_data / "cifar10" / "test.parquet"), "--test-limit", "200"]
-    budget = ["--iterations", "1", "--rank-epochs", "1", "--evaluation-epochs", "1", "--retrain-epochs", "1"]
-    run("--recipe", "paper", "--out", str(tmp_path / "run"), *data, *test, *budget, "--evaluations", "1", timeout=800)
+    budget = [
+        "--iterations",
+        "1",
+        "--rank-epochs",
+        "1",
+        "--evaluation-epochs",
+        "1",
+        "--retrain-epochs",
+        "1",
+    ]
+    run(
+        "--recipe",
+        "paper",
+        "--out",
+        str(tmp_path / "run"),
+        *data,
+        *test,
+        *budget,
+        "--evaluations",
+        "1",
+        timeout=800,
+    )
     result = load_result(tmp_path / "run")
     assert result.summary["shape"] == {"side": 32, "channels": 3, "num_classes": 10}
     assert result.architecture.depth == 4

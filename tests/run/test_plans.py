@@ -1,4 +1,6 @@
-"""Trials that are not those of a search go through the same machinery: recorded once, tried again, continued from any event."""
+"""Trials that are not those of a search go through the same machinery: recorded once, tried again,
+continued from any event.
+"""
 
 import json
 from collections.abc import Callable, Iterator, Mapping
@@ -8,15 +10,16 @@ from typing import Any
 import pytest
 
 from fade_ray.cli import parse
-from fade_ray.config import Config
-from fade_ray.job import Event, write_output
-from fade_ray.records import History, read_events
+from fade_ray.records.journal import read_events
 from fade_ray.run.engines import Interrupted
 from fade_ray.run.folder import stored_kind
-from fade_ray.run.result import export_run
-from fade_ray.run.search import finish, search
 from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
+from fade_ray.search.search_config import Config
+from fade_ray.search.search_history import History
+from fade_ray.search.search_result import export_run
+from fade_ray.search.search_run import finish, search
+from fade_ray.trials.job import Event, write_output
 from spaces.errors import InvalidInput
 
 Toy = Callable[..., Path]
@@ -43,7 +46,9 @@ class Counting(Watcher):
 
 def epochs_once(folder: Path) -> bool:
     told = [
-        (event["id"], event["epoch"]) for event in read_events(folder / "records.jsonl") if event["event"] == "epoch"
+        (event["id"], event["epoch"])
+        for event in read_events(folder / "records.jsonl")
+        if event["event"] == "epoch"
     ]
     return len(told) == len(set(told))
 
@@ -53,16 +58,24 @@ def undisturbed(tmp_path: Path, toy: Toy, toy_config: ToyConfigs) -> Path:
     return toy(toy_config(tmp_path / "whole"))
 
 
-def test_every_trial_is_recorded_once_and_what_raises_is_tried_again(undisturbed: Path, story: Story) -> None:
+def test_every_trial_is_recorded_once_and_what_raises_is_tried_again(
+    undisturbed: Path, story: Story
+) -> None:
     told = story(undisturbed)  # which itself refuses what is proposed or finished twice
     asked = ["00000", "00001", "00001r1", "00002", "00002r1", "00003"]
     assert list(told["proposed"]) == list(told["finished"]) == asked
-    broken = {id: outcome["failure"] for id, (outcome, _) in told["finished"].items() if outcome["failure"]}
+    broken = {
+        id: outcome["failure"]
+        for id, (outcome, _) in told["finished"].items()
+        if outcome["failure"]
+    }
     assert broken == {id: f"ValueError: toy {id} broke" for id in ("00001", "00002", "00002r1")}
     assert {path.stem for path in (undisturbed / "errors").iterdir()} == set(broken)
     assert told["finished"]["00003"][0]["accuracy"] == pytest.approx(0.3)  # from the data
     epochs = {id: 1 if id in broken else told["proposed"][id]["epochs"] for id in asked}
-    assert sorted(told["epoch"]) == [(id, epoch) for id in asked for epoch in range(1, epochs[id] + 1)]
+    assert sorted(told["epoch"]) == [
+        (id, epoch) for id in asked for epoch in range(1, epochs[id] + 1)
+    ]
     assert {id: metrics["images"] for id, (_, metrics) in told["finished"].items()} == {
         id: 8 * epochs[id] for id in asked
     }
@@ -71,7 +84,9 @@ def test_every_trial_is_recorded_once_and_what_raises_is_tried_again(undisturbed
     assert [event["event"] for event in read_events(undisturbed / "records.jsonl")][-1] == "end"
 
 
-def test_a_finished_run_is_not_run_again(undisturbed: Path, toy: Toy, toy_config: ToyConfigs) -> None:
+def test_a_finished_run_is_not_run_again(
+    undisturbed: Path, toy: Toy, toy_config: ToyConfigs
+) -> None:
     before = (undisturbed / "records.jsonl").read_bytes()
     toy(toy_config(undisturbed))
     assert (undisturbed / "records.jsonl").read_bytes() == before
@@ -133,7 +148,11 @@ def test_another_configuration_in_the_same_directory_is_refused(
 
 
 def test_a_run_of_another_kind_in_the_same_directory_is_refused(
-    tmp_path: Path, undisturbed: Path, toy: Toy, toy_config: ToyConfigs, small: Callable[..., Config]
+    tmp_path: Path,
+    undisturbed: Path,
+    toy: Toy,
+    toy_config: ToyConfigs,
+    small: Callable[..., Config],
 ) -> None:
     assert stored_kind(undisturbed) == "toy"
     for search_it in (

@@ -1,4 +1,6 @@
-"""`fade-ray rank-study` from configuration to verdict: graphs trained alone, a table instead, stopped and continued."""
+"""`fade-ray rank-study` from configuration to verdict: graphs trained alone, a table instead,
+stopped and continued.
+"""
 
 import json
 from collections.abc import Callable
@@ -10,12 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 from stopper import Stopper
 
-from fade_ray.config import DataConfig, RunConfig
+from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
-from fade_ray.rank_study.config import RankStudyConfig, StudyConfig
+from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
+from fade_ray.ranks.rank_run import RANK_STUDY, asked, prepare_rank_study, rank_study
 from fade_ray.run.engines import Interrupted
 from fade_ray.run.folder import stored
-from fade_ray.run.rank_study import RANK_STUDY, asked, prepare_rank_study, rank_study
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.status import status
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from spaces import nasbench_macro
@@ -25,7 +28,14 @@ Story = Callable[[Path], dict[str, Any]]
 
 
 def small(out: Path, **study: Any) -> RankStudyConfig:
-    plain = {"seeds": (0, 1), "graphs": 3, "rank_epochs": 2, "sample": 4, "repeats": 2, "alone_epochs": 1}
+    plain = {
+        "seeds": (0, 1),
+        "graphs": 3,
+        "rank_epochs": 2,
+        "sample": 4,
+        "repeats": 2,
+        "alone_epochs": 1,
+    }
     return RankStudyConfig(
         study=StudyConfig(**(plain | study)),
         data=DataConfig(limit=200),
@@ -70,7 +80,9 @@ def test_a_study_holds_ranks_over_epochs_and_architectures_alone(whole: Path) ->
 
 
 @pytest.mark.parametrize("epochs", [5])
-def test_stopped_and_continued_is_the_same_study(whole: Path, tmp_path: Path, story: Story, epochs: int) -> None:
+def test_stopped_and_continued_is_the_same_study(
+    whole: Path, tmp_path: Path, story: Story, epochs: int
+) -> None:
     config = small(tmp_path / "run", settings=("default", "exact"))
     with pytest.raises(Interrupted):
         rank_study(config, watchers=[Stopper(epochs)])
@@ -78,13 +90,18 @@ def test_stopped_and_continued_is_the_same_study(whole: Path, tmp_path: Path, st
     assert story(tmp_path / "run") == story(whole)
 
 
-def test_a_study_may_be_continued_with_further_settings(whole: Path, tmp_path: Path, story: Story) -> None:
+def test_a_study_may_be_continued_with_further_settings(
+    whole: Path, tmp_path: Path, story: Story
+) -> None:
     rank_study(small(tmp_path / "run"), watchers=())
     before = story(tmp_path / "run")
     rank_study(small(tmp_path / "run", settings=("default", "exact")), watchers=())
     assert story(tmp_path / "run") == story(whole)
     assert len(story(whole)["finished"]) == len(before["finished"]) + 2
-    for other in ({"settings": ("exact", "default")}, {"settings": ("default", "exact"), "sample": 5}):
+    for other in (
+        {"settings": ("exact", "default")},
+        {"settings": ("default", "exact"), "sample": 5},
+    ):
         with pytest.raises(InvalidInput, match="another configuration"):
             rank_study(small(tmp_path / "run", **other), watchers=())
 
@@ -96,7 +113,11 @@ def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
     ]
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
     config = small(
-        tmp_path / "run", cells="nasbench-macro", table=str(tmp_path / "t.parquet"), seeds=(0,), rank_epochs=1
+        tmp_path / "run",
+        cells="nasbench-macro",
+        table=str(tmp_path / "t.parquet"),
+        seeds=(0,),
+        rank_epochs=1,
     )
     folder = rank_study(config, watchers=())
     found = json.loads((folder / "ranks.json").read_text())
@@ -118,7 +139,9 @@ def test_a_table_is_the_truth_of_blocks(tmp_path: Path) -> None:
         ({"sample": 10}, "sample <= 9"),
     ],
 )
-def test_studies_that_cannot_be_are_refused_before_any_work(tmp_path: Path, study: dict[str, Any], words: str) -> None:
+def test_studies_that_cannot_be_are_refused_before_any_work(
+    tmp_path: Path, study: dict[str, Any], words: str
+) -> None:
     with pytest.raises(InvalidInput, match=words):
         prepare_rank_study(small(tmp_path, **study))
 

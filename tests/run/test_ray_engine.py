@@ -1,4 +1,6 @@
-"""Trials on a real Ray: the same search as the plain loop, side by side, and through the death of a worker or of the driver."""
+"""Trials on a real Ray: the same search as the plain loop, side by side, and through the death of a
+worker or of the driver.
+"""
 
 import json
 import os
@@ -12,10 +14,11 @@ from typing import Any
 import pytest
 from processes import children_of, end_by_id, wait_for
 
-from fade_ray.config import Config, RunConfig
-from fade_ray.records import read_events
-from fade_ray.run.search import search
+from fade_ray.records.journal import read_events
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Watcher
+from fade_ray.search.search_config import Config
+from fade_ray.search.search_run import search
 from searchers import Proposal
 
 Small = Callable[..., Config]
@@ -30,7 +33,13 @@ def cluster() -> Iterator[None]:
     import ray
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    ray.init(
+        address="local",
+        num_cpus=2,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
     yield
     ray.shutdown()
 
@@ -48,7 +57,9 @@ def plain(plain_folder: Path, small: Small) -> Path:
 
 
 class WorkerKiller(Watcher):
-    """A watcher that kills the worker processes of this process's cluster once, after the n-th epoch it is shown."""
+    """A watcher that kills the worker processes of this process's cluster once, after the n-th
+    epoch it is shown.
+    """
 
     def __init__(self, epochs: int) -> None:
         self.left, self.killed = epochs, 0
@@ -76,8 +87,14 @@ def test_tune_gives_the_same_search_as_the_plain_loop(
 @pytest.mark.usefixtures("cluster")
 def test_trials_really_overlap(tmp_path: Path, small: Small) -> None:
     # long enough that the second actor has started before the first one is through
-    search(small(tmp_path / "run", epochs=300, iterations=1, engine="ray", concurrency=2), watchers=())
-    ids = [event["id"] for event in read_events(tmp_path / "run" / "records.jsonl") if event["event"] == "epoch"]
+    search(
+        small(tmp_path / "run", epochs=300, iterations=1, engine="ray", concurrency=2), watchers=()
+    )
+    ids = [
+        event["id"]
+        for event in read_events(tmp_path / "run" / "records.jsonl")
+        if event["event"] == "epoch"
+    ]
     first, second = "00000", "00001"  # the hyper-architectures of the two walks
     assert ids.index(second) < len(ids) - 1 - ids[::-1].index(first)
     assert ids.index(first) < len(ids) - 1 - ids[::-1].index(second)
@@ -91,7 +108,11 @@ def test_a_killed_worker_costs_at_most_the_epoch_it_was_in(
     search(small(tmp_path / "run", engine="ray", concurrency=1), watchers=[killer])
     assert killer.killed >= 1
     assert story(tmp_path / "run") == story(plain)
-    epochs = [(e["id"], e["epoch"]) for e in read_events(tmp_path / "run" / "records.jsonl") if e["event"] == "epoch"]
+    epochs = [
+        (e["id"], e["epoch"])
+        for e in read_events(tmp_path / "run" / "records.jsonl")
+        if e["event"] == "epoch"
+    ]
     repeated = len(epochs) - len(set(epochs))
     assert repeated <= killer.killed
 
@@ -109,7 +130,13 @@ def test_trials_read_the_images_in_place() -> None:
         from fade_ray.data import Batches
 
         images = splits.weights.images
-        batches = Batches(splits.weights, batch_size=8, device=torch.device("cpu"), mean=splits.mean, std=splits.std)
+        batches = Batches(
+            splits.weights,
+            batch_size=8,
+            device=torch.device("cpu"),
+            mean=splits.mean,
+            std=splits.std,
+        )
         return images.flags.writeable, batches.images.data_ptr() == images.ctypes.data
 
     writeable, in_place = ray.get(ray.remote(look).remote(ray.put(load("digits"))), timeout=120)
@@ -121,22 +148,28 @@ def test_trials_read_the_images_in_place() -> None:
 def test_trials_of_another_kind_run_alike(
     tmp_path: Path, toy: Callable[..., Path], toy_config: Callable[..., Any], story: Story
 ) -> None:
-    """A grid, some of whose trials raise: two at once on Ray as one after the other in the plain loop."""
+    """A grid, some of whose trials raise: two at once on Ray as one after the other in the plain
+    loop.
+    """
     plain_toy = toy(toy_config(tmp_path / "plain"))
     on_ray = toy(toy_config(tmp_path / "ray", run=RunConfig(concurrency=2)))
     assert story(on_ray) == story(plain_toy)
-    assert json.loads((on_ray / "result.json").read_text()) == json.loads((plain_toy / "result.json").read_text())
+    assert json.loads((on_ray / "result.json").read_text()) == json.loads(
+        (plain_toy / "result.json").read_text()
+    )
 
 
 def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
     """`search(config)` in a process of its own, with a Ray of its own."""
     program = (
         "import json, sys\n"
-        "from fade_ray.config import Config\nfrom fade_ray.run.search import search\n"
+        "from fade_ray.config import Config\nfrom fade_ray.search.search_run import search\n"
         "search(Config.from_dict(json.loads(sys.argv[1])), watchers=())\n"
     )
     log = (folder.parent / "driver.log").open("ab")
-    return subprocess.Popen([sys.executable, "-c", program, json.dumps(config.to_dict())], stdout=log, stderr=log)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, json.dumps(config.to_dict())], stdout=log, stderr=log
+    )
 
 
 @pytest.mark.slow
@@ -148,7 +181,9 @@ def test_a_killed_driver_is_resumed_to_the_same_search(
     config = small(folder, engine="ray", address="local", concurrency=2)
     process = driver(config, folder)
     records = folder / "records.jsonl"
-    wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= after, 180, process)
+    wait_for(
+        lambda: records.exists() and records.read_text().count('"epoch"') >= after, 180, process
+    )
     started = list(children_of(process.pid))
     process.kill()
     process.wait(30)
@@ -162,18 +197,35 @@ def test_a_killed_driver_is_resumed_to_the_same_search(
 @pytest.mark.slow
 def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path: Path, small: Small) -> None:
     folder = tmp_path / "run"
-    flags = ["--out", str(folder), "--limit", "240", "--address", "local", "--final-channels", "8", "--kernel", "3"]
+    flags = [
+        "--out",
+        str(folder),
+        "--limit",
+        "240",
+        "--address",
+        "local",
+        "--final-channels",
+        "8",
+        "--kernel",
+        "3",
+    ]
     log = (tmp_path / "log").open("wb")
     call = [sys.executable, "-m", "fade_ray.cli", "search", *flags]
     # a job started in the background of a script has Ctrl-C switched off, and would hand that down
     process = subprocess.Popen(
-        call, stdout=log, stderr=log, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
+        call,
+        stdout=log,
+        stderr=log,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     records = folder / "records.jsonl"
     wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= 3, 180, process)
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     said = (tmp_path / "log").read_text()
-    assert f"fade-ray search --out {folder}" in said.replace("\n", " ").replace("  ", " ") or str(folder) in said
+    assert (
+        f"fade-ray search --out {folder}" in said.replace("\n", " ").replace("  ", " ")
+        or str(folder) in said
+    )
     assert "Traceback" not in said
     assert read_events(records)

@@ -46,7 +46,11 @@ def flat(proposal: Proposal) -> Outcome:
     """Uniform ranks, and an accuracy of a half."""
     if proposal.kind != "ranks":
         return Outcome(accuracy=0.5)
-    return Outcome(tuples([np.full(proposal.hyper.width, -np.log(len(row))) for row in proposal.hyper.distinct()]))
+    return Outcome(
+        tuples(
+            [np.full(proposal.hyper.width, -np.log(len(row))) for row in proposal.hyper.distinct()]
+        )
+    )
 
 
 # --- the plain functions
@@ -91,14 +95,20 @@ def test_pseudo_gradient_is_the_difference_of_the_weights_of_each_pair() -> None
 
 @unhurried
 @given(
-    anchor=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(np.array), size=st.floats(0, 100), seed=st.integers()
+    anchor=st.lists(st.floats(0, 1), min_size=2, max_size=2).map(np.array),
+    size=st.floats(0, 100),
+    seed=st.integers(),
 )
-def test_step_is_equation_5_clipped_and_the_directions_are_opposite(anchor: np.ndarray, size: float, seed: int) -> None:
+def test_step_is_equation_5_clipped_and_the_directions_are_opposite(
+    anchor: np.ndarray, size: float, seed: int
+) -> None:
     log_weights = log_softmax(np.random.default_rng(abs(seed)).normal(size=5))
     beta = np.exp(log_weights)
     gradient = np.array([beta[1] - beta[2], beta[3] - beta[4]])
     assert step(anchor, log_weights, size) == pytest.approx(np.clip(anchor + size * gradient, 0, 1))
-    assert step(anchor, log_weights, size, -1) == pytest.approx(np.clip(anchor - size * gradient, 0, 1))
+    assert step(anchor, log_weights, size, -1) == pytest.approx(
+        np.clip(anchor - size * gradient, 0, 1)
+    )
 
 
 def test_a_small_step_raises_beta_by_lambda_2_gamma_gradient_squared() -> None:
@@ -135,9 +145,11 @@ def test_pooling_is_the_softmax_of_the_mean_logits() -> None:
     a, b, c = graphs(3)
     hyper = HyperArchitecture(((b, a, b, c), (a, a, a, c)))
     rng = np.random.default_rng(1)
-    first, second = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))  # logits of the distinct candidates, 5 repeats
+    # logits of the distinct candidates, 5 repeats
+    first, second = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
     repeats = [
-        tuples([log_softmax(x)[[0, 1, 0, 2]], log_softmax(y)[[0, 0, 0, 1]]]) for x, y in zip(first, second, strict=True)
+        tuples([log_softmax(x)[[0, 1, 0, 2]], log_softmax(y)[[0, 0, 0, 1]]])
+        for x, y in zip(first, second, strict=True)
     ]
     expected = [log_softmax(first.mean(0))[[0, 1, 0, 2]], log_softmax(second.mean(0))[[0, 0, 0, 1]]]
     assert pooled(repeats, hyper) == pytest.approx(np.array(expected))
@@ -189,20 +201,26 @@ def test_an_optimum_in_a_corner_is_reached() -> None:
 
 
 def test_ranks_planted_on_the_graphs_themselves_lead_to_the_larger_ones() -> None:
-    """beta of a graph grows with its features, as an honest network's might: noise of the generator included."""
+    """beta of a graph grows with its features, as an honest network's might: noise of the generator
+    included.
+    """
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
             return Outcome(accuracy=0.5)
         rows = []
-        for distinct, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
+        for distinct, places in zip(
+            proposal.hyper.distinct(), proposal.hyper.places(), strict=True
+        ):
             weights = log_softmax(np.array([3 * space().embed(graph).sum() for graph in distinct]))
             rows.append(weights[list(places)])
         return Outcome(tuples(rows))
 
     ends = {}
     for direction in (+1, -1):
-        searchers = [AnchorSearch(space(), 1, 25, seed=seed, direction=direction) for seed in range(10)]
+        searchers = [
+            AnchorSearch(space(), 1, 25, seed=seed, direction=direction) for seed in range(10)
+        ]
         for searcher in searchers:
             drive(searcher, result)
         ends[direction] = np.array([searcher.anchors[0][0] for searcher in searchers])  # [seed, k]
@@ -215,7 +233,9 @@ def test_ranks_planted_on_the_graphs_themselves_lead_to_the_larger_ones() -> Non
 
 
 def test_both_sides_of_a_pair_in_one_graph_do_not_move_the_anchor() -> None:
-    """A space of one graph: the duplicate's full weight is credited to each place, so that all differences are 0."""
+    """A space of one graph: the duplicate's full weight is credited to each place, so that all
+    differences are 0.
+    """
     whole = space()
     single = GraphSpace((complete_dag(5),), whole.feature_map, whole.bins)
     searcher = AnchorSearch(single, 2, 3, seed=1)
@@ -249,7 +269,9 @@ def test_repeats_share_the_hyper_architecture_and_their_log_weights_are_averaged
     assert len({p.hyper for p in proposals}) == 1
     assert [p.repeat for p in proposals] == [0, 1, 2]
     assert len({p.seed for p in proposals}) == 3
-    results = [planted(np.array([[x] * 3]))(p) for p, x in zip(proposals, (0.2, 0.5, 0.9), strict=True)]
+    results = [
+        planted(np.array([[x] * 3]))(p) for p, x in zip(proposals, (0.2, 0.5, 0.9), strict=True)
+    ]
     for proposal, result in zip(proposals, results, strict=True):
         searcher.tell(proposal.id, result)
     mean = pooled([result.log_weights for result in results], proposals[0].hyper)
@@ -262,7 +284,10 @@ def test_a_repeat_given_up_is_left_out_of_the_average() -> None:
             return Outcome(failure="broken")
         return planted(np.full((2, 3), 0.5))(proposal)
 
-    one, two = AnchorSearch(space(), 2, 1, seed=4), AnchorSearch(space(), 2, 1, repeats=2, seed=4, max_retries=0)
+    one, two = (
+        AnchorSearch(space(), 2, 1, seed=4),
+        AnchorSearch(space(), 2, 1, repeats=2, seed=4, max_retries=0),
+    )
     drive(one, planted(np.full((2, 3), 0.5)))
     drive(two, broken)
     assert two.failures == [("00001", "broken")]
@@ -284,7 +309,9 @@ def test_the_anchor_stays_where_all_repeats_failed_and_only_there() -> None:
 
 
 def test_evaluations_come_every_so_often_and_at_the_end_from_the_anchors_themselves() -> None:
-    searcher = AnchorSearch(space(), 2, 7, walks=2, evaluate_every=3, evaluations=2, evolve=False, seed=1)
+    searcher = AnchorSearch(
+        space(), 2, 7, walks=2, evaluate_every=3, evaluations=2, evolve=False, seed=1
+    )
     anchors: dict[int, Any] = {}
 
     def result(proposal: Proposal) -> Outcome:
@@ -296,14 +323,20 @@ def test_evaluations_come_every_so_often_and_at_the_end_from_the_anchors_themsel
         (t, walk, repeat) for t in (3, 6, 7) for walk in (0, 1) for repeat in (0, 1)
     ]
     for proposal in evaluations:
-        assert [list(row[0]) for row in proposal.points] == anchors[proposal.iteration][proposal.walk]
+        assert [list(row[0]) for row in proposal.points] == anchors[proposal.iteration][
+            proposal.walk
+        ]
         assert proposal.hyper.is_architecture
 
 
 def evolve(accuracies: list[float | None], **arguments: Any) -> tuple[AnchorSearch, Any]:
-    """One iteration of a population whose walk i is evaluated at accuracies[i] (None: fails) under flat ranks."""
+    """One iteration of a population whose walk i is evaluated at accuracies[i] (None: fails) under
+    flat ranks.
+    """
     walks = len(accuracies)
-    searcher = AnchorSearch(space(), 2, 2, walks=walks, evaluate_every=1, seed=8, max_retries=0, **arguments)
+    searcher = AnchorSearch(
+        space(), 2, 2, walks=walks, evaluate_every=1, seed=8, max_retries=0, **arguments
+    )
     start = np.array(searcher.anchors)
     for proposal in list(iter(searcher.ask, None)):
         accuracy = accuracies[proposal.walk]
@@ -319,7 +352,9 @@ def test_the_worst_walk_restarts_near_the_best() -> None:
     assert end[2] == pytest.approx(start[1], abs=0.05)
     assert not np.array_equal(end[2], start[1])
     assert evolve([0.5, 0.9, 0.2], mutation=0.0)[0].anchors[2] == start[1].tolist()
-    assert np.all((np.array(evolve([0.5, 0.9], mutation=9.0)[0].anchors[0]) % 1) == 0), "clipped to the box"
+    assert np.all((np.array(evolve([0.5, 0.9], mutation=9.0)[0].anchors[0]) % 1) == 0), (
+        "clipped to the box"
+    )
 
 
 @pytest.mark.parametrize("accuracies", [[0.5, 0.5, 0.5], [0.5, None, None], [None, None], [0.5]])
@@ -334,12 +369,17 @@ def test_no_walk_restarts_without_evolve() -> None:
 
 
 def test_the_restart_goes_by_the_median() -> None:
-    accuracies = {0: [0.9, 0.1, 0.2], 1: [0.3, 0.3, 0.3]}  # walk 0: higher mean and maximum, lower median
-    searcher = AnchorSearch(space(), 1, 2, walks=2, evaluations=3, evaluate_every=1, mutation=0.0, seed=8)
+    # walk 0: higher mean and maximum, lower median
+    accuracies = {0: [0.9, 0.1, 0.2], 1: [0.3, 0.3, 0.3]}
+    searcher = AnchorSearch(
+        space(), 1, 2, walks=2, evaluations=3, evaluate_every=1, mutation=0.0, seed=8
+    )
     start = searcher.anchors
     for proposal in list(iter(searcher.ask, None)):
         accuracy = accuracies[proposal.walk][proposal.repeat]
-        searcher.tell(proposal.id, flat(proposal) if proposal.kind == "ranks" else Outcome(accuracy=accuracy))
+        searcher.tell(
+            proposal.id, flat(proposal) if proposal.kind == "ranks" else Outcome(accuracy=accuracy)
+        )
     assert searcher.anchors == [start[1], start[1]]
 
 
@@ -351,7 +391,9 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
         if proposal.kind != "ranks":
             return Outcome(accuracy=0.5)
         rows = []
-        for distinct, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
+        for distinct, places in zip(
+            proposal.hyper.distinct(), proposal.hyper.places(), strict=True
+        ):
             logits = log_softmax(rng.normal(size=len(distinct)))
             rows.append(logits[list(places)])
         weights[proposal.walk] = proposal.hyper, tuples(rows)
@@ -370,23 +412,35 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
     assert {(p.kind, p.points) for p in finalists} == {("evaluation", ())}
 
 
-def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repeat_that_succeeded() -> None:
+def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repeat_that_succeeded() -> (
+    None
+):
     def result(proposal: Proposal) -> Outcome:
         broken = {2: [(0, 1)], 3: [(1, 0), (1, 1)]}.get(proposal.iteration, [])
         if proposal.kind == "ranks" and (proposal.walk, proposal.repeat) in broken:
             return Outcome(failure="broken")
-        return Outcome(failure="once") if (proposal.index, proposal.attempt) == (0, 0) else flat(proposal)
+        return (
+            Outcome(failure="once")
+            if (proposal.index, proposal.attempt) == (0, 0)
+            else flat(proposal)
+        )
 
-    searcher = AnchorSearch(space(), 1, 4, walks=2, repeats=2, carry=True, evaluations=0, seed=1, max_retries=1)
+    searcher = AnchorSearch(
+        space(), 1, 4, walks=2, repeats=2, carry=True, evaluations=0, seed=1, max_retries=1
+    )
     asked = drive(searcher, result)
-    parents = [[p.parent for p in asked if p.iteration == t and not p.attempt] for t in (1, 2, 3, 4)]
+    parents = [
+        [p.parent for p in asked if p.iteration == t and not p.attempt] for t in (1, 2, 3, 4)
+    ]
     assert parents == [
         [None] * 4,
         ["00000r1", "00001", "00002", "00003"],
         ["00004", "00004", "00006", "00007"],
         ["00008", "00009", None, None],
     ]
-    assert all(p.parent is None for p in drive(AnchorSearch(space(), 1, 3, walks=2, repeats=2), flat))
+    assert all(
+        p.parent is None for p in drive(AnchorSearch(space(), 1, 3, walks=2, repeats=2), flat)
+    )
 
 
 def test_anchors_are_plain_numbers() -> None:
@@ -399,8 +453,15 @@ def test_anchors_are_plain_numbers() -> None:
 WRONG: list[dict[str, Any]] = [
     *({name: 0} for name in ("depth", "iterations", "walks", "repeats", "evaluate_every")),
     *({name: 0} for name in ("rank_epochs", "evaluation_epochs")),
-    *({name: -1} for name in ("evaluations", "finalists", "max_retries", "seed", "step_size", "mutation")),
-    *({name: value} for name in ("step_size", "mutation") for value in (float("nan"), float("inf"))),
+    *(
+        {name: -1}
+        for name in ("evaluations", "finalists", "max_retries", "seed", "step_size", "mutation")
+    ),
+    *(
+        {name: value}
+        for name in ("step_size", "mutation")
+        for value in (float("nan"), float("inf"))
+    ),
     *({"gamma": value} for value in (0.0, -0.2, 0.1, 0.6, float("nan"))),
     *({"direction": value} for value in (0, 2)),
 ]

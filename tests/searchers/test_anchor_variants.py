@@ -49,7 +49,9 @@ def anchors_of(searcher: AnchorSearch, result: Any) -> dict[int, Any]:
 
 
 def by_points(logit: Any) -> Any:
-    """Ranks that are the softmax of logit(points [d, w, k]) -> [d, w], in the place of what was drawn there."""
+    """Ranks that are the softmax of logit(points [d, w, k]) -> [d, w], in the place of what was
+    drawn there.
+    """
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
@@ -67,7 +69,9 @@ def by_cells(space: FeatureSpace, logit: Any) -> Any:
         if proposal.kind != "ranks":
             return Outcome(accuracy=0.5)
         rows = []
-        for distinct_cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
+        for distinct_cells, places in zip(
+            proposal.hyper.distinct(), proposal.hyper.places(), strict=True
+        ):
             weights = log_softmax(np.array([logit(space.embed(cell)) for cell in distinct_cells]))
             rows.append(tuple(float(weights[place]) for place in places))
         return Outcome(tuple(rows))
@@ -98,10 +102,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_ends_closer_to_a_planted_optimum_than_it_started(name: str) -> None:
-    """A concave logit over the features of the cells drawn: what an honest network's ranks might be.
+    """A concave logit over the features of the cells drawn: what an honest network's ranks might
+    be.
 
-    Distances of the anchors of 2 rows, averaged over the last 5 of 20 iterations, the best walk where there are
-    several, and over 8 seeds.
+    Distances of the anchors of 2 rows, averaged over the last 5 of 20 iterations, the best walk
+    where there are several, and over 8 seeds.
     """
     optimum = np.array([0.3, 0.6, 0.9])
     starts, ends = [], []
@@ -117,7 +122,9 @@ def test_every_variant_ends_closer_to_a_planted_optimum_than_it_started(name: st
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_finds_the_better_blocks_of_a_chain(name: str) -> None:
-    """Ranks that rise with the block: 8 rows, the mean place of the best walk after 20 iterations, 4 seeds."""
+    """Ranks that rise with the block: 8 rows, the mean place of the best walk after 20 iterations,
+    4 seeds.
+    """
     ends = []
     for seed in range(4):
         searcher = AnchorSearch(macro(), 8, 20, seed=seed, **({"evaluations": 0} | VARIANTS[name]))
@@ -133,7 +140,9 @@ def test_least_squares_and_distinct_widths_reach_the_search() -> None:
     """The first move of each, by hand from what was drawn."""
     result = by_cells(graphs(), lambda x: 3 * x.sum())
     for rule in ("fixed", "distinct"):
-        searcher = AnchorSearch(graphs(), 1, 1, gamma_rule=rule, gradient="least-squares", evaluations=0, seed=3)
+        searcher = AnchorSearch(
+            graphs(), 1, 1, gamma_rule=rule, gradient="least-squares", evaluations=0, seed=3
+        )
         anchor = np.array(searcher.anchors[0][0])
         widths = distinct(graphs(), anchor, GAMMA).widths if rule == "distinct" else GAMMA
         (asked,) = drive(searcher, result)
@@ -141,13 +150,17 @@ def test_least_squares_and_distinct_widths_reach_the_search() -> None:
         x = np.stack([graphs().embed(cell) for cell in asked.hyper.distinct()[0]])
         beta = np.exp(np.array([3 * row.sum() for row in x]))
         x, beta = x - x.mean(0), beta / beta.sum()
-        slope = np.linalg.solve(x.T @ x + 0.05 * 2 * GAMMA**2 * np.eye(3), x.T @ (beta - beta.mean()))
+        slope = np.linalg.solve(
+            x.T @ x + 0.05 * 2 * GAMMA**2 * np.eye(3), x.T @ (beta - beta.mean())
+        )
         assert searcher.anchors[0][0] == pytest.approx(np.clip(anchor + 2 * GAMMA * slope, 0, 1))
 
 
 def test_a_normalised_walk_takes_steps_of_one_length_however_flat_the_ranks() -> None:
     for sharpness in (1e-3, 10.0):
-        searcher = AnchorSearch(graphs(), 2, 1, step_rule="normalised", step_size=0.5, evaluations=0, seed=11)
+        searcher = AnchorSearch(
+            graphs(), 2, 1, step_rule="normalised", step_size=0.5, evaluations=0, seed=11
+        )
         start = np.array(searcher.anchors[0])
         drive(searcher, by_points(lambda p, c=sharpness: -c * ((p - 0.5) ** 2).sum(-1)))
         moved = np.linalg.norm(np.array(searcher.anchors[0]) - start, axis=1)
@@ -187,7 +200,10 @@ def test_a_walk_that_restarts_has_no_velocity() -> None:
     searcher = AnchorSearch(graphs(), 2, 2, walks=2, evaluate_every=1, momentum=0.5, seed=3)
     for proposal in list(iter(searcher.ask, None)):
         ranks = by_points(lambda p: -10 * ((p - 0.5) ** 2).sum(-1))(proposal)
-        searcher.tell(proposal.id, ranks if proposal.kind == "ranks" else Outcome(accuracy=0.1 + 0.5 * proposal.walk))
+        searcher.tell(
+            proposal.id,
+            ranks if proposal.kind == "ranks" else Outcome(accuracy=0.1 + 0.5 * proposal.walk),
+        )
     velocities = np.array(searcher.state_dict()["own"]["velocities"])
     assert np.all(velocities[0] == 0)
     assert np.all(velocities[1] != 0)
@@ -207,14 +223,20 @@ def test_a_wide_hyper_architecture_holds_the_stencils_of_all_walks_side_by_side(
     for row in range(2):
         expected = np.concatenate([stencil(anchors[walk, row], GAMMA) for walk in range(3)])
         assert np.array_equal(ranks[0].points[row], expected)
-    assert [p.walk for p in asked if p.kind == "evaluation"] == [0, 1, 2], "anchors are evaluated per walk"
+    assert [p.walk for p in asked if p.kind == "evaluation"] == [0, 1, 2], (
+        "anchors are evaluated per walk"
+    )
 
 
 def test_a_walk_in_a_wide_hyper_architecture_moves_as_it_would_alone() -> None:
-    """The candidates of the other walks change nothing, whatever weight they take. (At depth 1 the draws are the same.)"""
+    """The candidates of the other walks change nothing, whatever weight they take. (At depth 1 the
+    draws are the same.)
+    """
     ends = []
     for wide in (False, True):
-        searcher = AnchorSearch(graphs(), 1, 6, walks=3, wide=wide, evolve=False, evaluations=0, seed=4)
+        searcher = AnchorSearch(
+            graphs(), 1, 6, walks=3, wide=wide, evolve=False, evaluations=0, seed=4
+        )
         start = np.array(searcher.anchors)
         drive(searcher, by_cells(graphs(), lambda x: 6 * x.sum()))
         ends.append(np.array(searcher.anchors))
@@ -226,7 +248,16 @@ def test_wide_walks_evolve_by_ranks_alone() -> None:
     optimum = np.full(3, 0.6)
     result = by_points(lambda p: -10 * ((p - optimum) ** 2).sum(-1))
     searcher = AnchorSearch(
-        graphs(), 2, 5, walks=3, wide=True, evaluate_every=2, evaluations=0, mutation=0.0, step_size=0.0, seed=4
+        graphs(),
+        2,
+        5,
+        walks=3,
+        wide=True,
+        evaluate_every=2,
+        evaluations=0,
+        mutation=0.0,
+        step_size=0.0,
+        seed=4,
     )
     anchors: dict[int, Any] = {}
 
@@ -247,9 +278,19 @@ def test_wide_walks_evolve_by_ranks_alone() -> None:
 
 def test_wide_walks_do_not_evolve_without_ranks_or_when_told_not_to() -> None:
     def broken(proposal: Proposal) -> Outcome:
-        return Outcome(failure="broken") if proposal.kind == "ranks" else Outcome(accuracy=0.3 * proposal.walk)
+        return (
+            Outcome(failure="broken")
+            if proposal.kind == "ranks"
+            else Outcome(accuracy=0.3 * proposal.walk)
+        )
 
-    arguments: dict[str, Any] = {"walks": 3, "wide": True, "evaluate_every": 1, "step_size": 0.0, "max_retries": 0}
+    arguments: dict[str, Any] = {
+        "walks": 3,
+        "wide": True,
+        "evaluate_every": 1,
+        "step_size": 0.0,
+        "max_retries": 0,
+    }
     for evolve, result in ((True, broken), (False, by_points(lambda p: p.sum(-1)))):
         searcher = AnchorSearch(graphs(), 2, 3, evolve=evolve, seed=4, **arguments)
         start = searcher.anchors
@@ -261,7 +302,9 @@ def test_wide_walks_do_not_evolve_without_ranks_or_when_told_not_to() -> None:
 
 
 @pytest.mark.parametrize("wide", [False, True])
-def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_architecture(wide: bool) -> None:
+def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_architecture(
+    wide: bool,
+) -> None:
     ranks: dict[tuple[int, int], Any] = {}
     rng = np.random.default_rng(0)
 
@@ -272,15 +315,22 @@ def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_archite
         for cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
             weights = log_softmax(rng.normal(size=len(cells)))
             rows.append(tuple(float(weights[place]) for place in places))
-            ranks.setdefault((proposal.iteration, proposal.walk), (proposal.hyper, []))[1].append(weights.tolist())
+            ranks.setdefault((proposal.iteration, proposal.walk), (proposal.hyper, []))[1].append(
+                weights.tolist()
+            )
         return Outcome(tuple(rows))
 
-    searcher = AnchorSearch(graphs(), 2, 5, walks=2, wide=wide, evaluate_every=2, elites=2, finalists=3, seed=5)
+    searcher = AnchorSearch(
+        graphs(), 2, 5, walks=2, wide=wide, evaluate_every=2, elites=2, finalists=3, seed=5
+    )
     asked = drive(searcher, result)
     elites = [p for p in asked if p.kind == "evaluation" and not p.points]
     walks = [0] if wide else [0, 1]
     assert [(p.iteration, p.walk, p.repeat) for p in elites] == [
-        (t + 1, walk, repeat) for t, n in ((2, 2), (4, 2), (5, 3)) for walk in walks for repeat in range(n)
+        (t + 1, walk, repeat)
+        for t, n in ((2, 2), (4, 2), (5, 3))
+        for walk in walks
+        for repeat in range(n)
     ]
     for t, count in ((2, 2), (4, 2), (5, 3)):
         for walk in walks:
@@ -290,10 +340,14 @@ def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_archite
 
 
 def test_elites_tell_nothing_of_where_a_walk_stands() -> None:
-    """With evaluations in every iteration they share a batch: it is the anchors' accuracies that restart a walk."""
+    """With evaluations in every iteration they share a batch: it is the anchors' accuracies that
+    restart a walk.
+    """
     ends = []
     for elites in (0, 3):
-        searcher = AnchorSearch(graphs(), 2, 3, walks=2, evaluate_every=1, elites=elites, step_size=0.0, seed=5)
+        searcher = AnchorSearch(
+            graphs(), 2, 3, walks=2, evaluate_every=1, elites=elites, step_size=0.0, seed=5
+        )
         result = by_points(lambda p: p.sum(-1))
 
         def told(proposal: Proposal, result: Any = result) -> Outcome:
@@ -326,7 +380,13 @@ def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    "other", [{"gradient": "least-squares"}, {"gamma_rule": "distinct"}, {"step_rule": "normalised"}, {"wide": True}]
+    "other",
+    [
+        {"gradient": "least-squares"},
+        {"gamma_rule": "distinct"},
+        {"step_rule": "normalised"},
+        {"wide": True},
+    ],
 )
 def test_a_state_of_another_variant_is_refused(other: dict[str, Any]) -> None:
     saved = AnchorSearch(graphs(), 2, 3, **other).state_dict()

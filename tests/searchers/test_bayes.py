@@ -27,7 +27,10 @@ def drive(searcher: Any, accuracy: Any, broken: tuple[int, ...] = ()) -> list[Pr
     while (proposal := searcher.ask()) is not None:
         asked.append(proposal)
         failed = proposal.index in broken
-        searcher.tell(proposal.id, Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)))
+        searcher.tell(
+            proposal.id,
+            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+        )
     return asked
 
 
@@ -37,10 +40,14 @@ def larger(proposal: Proposal) -> float:
 
 
 def recorded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """The arguments of every suggestion, which is answered by as many different points in the place of a model's."""
+    """The arguments of every suggestion, which is answered by as many different points in the place
+    of a model's.
+    """
     calls: list[Any] = []
 
-    def answer(points: Any, scores: Any, count: int, kappa: float, seed: int) -> list[tuple[float, ...]]:
+    def answer(
+        points: Any, scores: Any, count: int, kappa: float, seed: int
+    ) -> list[tuple[float, ...]]:
         calls.append((points, scores, count, kappa, seed))
         return [tuple(i / 100 + j / 1000 for j in range(len(points[0]))) for i in range(count)]
 
@@ -66,7 +73,13 @@ def test_with_much_exploration_the_least_known_place_is_asked_for() -> None:
 
 def test_the_points_of_a_batch_differ() -> None:
     first, second, third = suggest([(0.1, 0.2), (0.8, 0.4)], [0.3, 0.4], 3, 2.5, 0)
-    assert min(np.linalg.norm(np.subtract(p, q)) for p, q in ((first, second), (first, third), (second, third))) > 0.05
+    assert (
+        min(
+            np.linalg.norm(np.subtract(p, q))
+            for p, q in ((first, second), (first, third), (second, third))
+        )
+        > 0.05
+    )
 
 
 @pytest.mark.filterwarnings("ignore:The optimal value found:UserWarning")
@@ -76,7 +89,9 @@ def test_the_length_scale_is_at_least_as_likely_as_that_of_random_starts(seed: i
     x = rng.random((20, 1 + seed % 2))
     y = np.sin(5 * x[:, 0]) + 0.3 * rng.standard_normal(20)
     ours, theirs = (
-        GaussianProcessRegressor(Matern(nu=2.5), alpha=1e-6, normalize_y=True, random_state=0, **options).fit(x, y)
+        GaussianProcessRegressor(
+            Matern(nu=2.5), alpha=1e-6, normalize_y=True, random_state=0, **options
+        ).fit(x, y)
         for options in ({"optimizer": best_of_line}, {"n_restarts_optimizer": 5})
     )
     assert ours.log_marginal_likelihood_value_ >= theirs.log_marginal_likelihood_value_ - 1e-3
@@ -94,7 +109,9 @@ def test_the_deepest_of_several_valleys_is_found_wherever_one_starts(deepest: fl
         assert value == pytest.approx(0, abs=1e-3)
 
 
-def test_repeated_points_and_equal_scores_are_no_trouble(capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeated_points_and_equal_scores_are_no_trouble(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     for scores in ([0.5] * 4, [0.2, 0.9, 0.4, 0.4]):
         (point,) = suggest([(0.5, 0.5)] * 3 + [(0.5, 0.6)], scores, 1, 2.5, 1)
         assert all(0 <= x <= 1 for x in point)
@@ -107,8 +124,12 @@ def test_the_same_question_has_the_same_answer_here_and_in_another_process() -> 
     scores = rng.random(8).tolist()
     question = (points, scores, 2, 2.5, 7)
     assert suggest(*question) == suggest(*question)
-    program = f"import json, searchers.bayes\nprint(json.dumps(searchers.bayes.suggest(*{question!r})))"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=200)
+    program = (
+        f"import json, searchers.bayes\nprint(json.dumps(searchers.bayes.suggest(*{question!r})))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=200
+    )
     assert [tuple(point) for point in json.loads(told.stdout)] == suggest(*question)
     assert told.stderr == "", "the library's warnings stay off the console"
 
@@ -129,18 +150,26 @@ def test_it_finds_better_points_than_random_search_on_a_known_function() -> None
     ):
         for searcher in searches:
             drive(searcher, accuracy)
-        means.append(np.mean([scored.median for searcher in searches for scored in searcher.points_scored[6:]]))
+        means.append(
+            np.mean(
+                [scored.median for searcher in searches for scored in searcher.points_scored[6:]]
+            )
+        )
     assert means[0] > means[1] + 0.05
     assert means[0] > 0.95, "a uniform point scores 0.877 in the mean"
 
 
-def test_every_row_has_a_model_of_its_own_that_is_fed_the_same_scores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_row_has_a_model_of_its_own_that_is_fed_the_same_scores(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     calls = recorded(monkeypatch)
     searcher = BayesSearch(space(), 3, 4, batch=2, evaluations=3, kappa=1.5, n_initial=5, seed=3)
     drive(searcher, larger)
     scored = searcher.points_scored
     assert len(scored) == 8
-    assert len(calls) == 3, "batches begin at points 0, 2 and 4 of 5 at random, and at 6 by the models of three rows"
+    assert len(calls) == 3, (
+        "batches begin at points 0, 2 and 4 of 5 at random, and at 6 by the models of three rows"
+    )
     for row, (points, scores, count, kappa, _) in enumerate(calls):
         assert list(points) == [s.point[row] for s in scored[:6]]
         assert list(scores) == [s.median for s in scored[:6]]
@@ -158,7 +187,9 @@ def test_joint_has_one_model_of_all_coordinates(monkeypatch: pytest.MonkeyPatch)
     first, second = searcher.points_scored
     assert list(points) == [tuple(x for row in first.point for x in row)]
     assert list(scores) == [first.median]
-    assert second.point == tuple(tuple(j / 1000 for j in range(3 * row, 3 * row + 3)) for row in range(3))
+    assert second.point == tuple(
+        tuple(j / 1000 for j in range(3 * row, 3 * row + 3)) for row in range(3)
+    )
 
 
 def test_seeds_differ_between_batches_and_searches(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,12 +204,24 @@ def test_a_point_without_a_score_is_not_told_to_the_models(monkeypatch: pytest.M
     searcher = BayesSearch(space(), 1, 4, evaluations=2, n_initial=1, max_retries=0, seed=3)
     asked = drive(searcher, larger, broken=(0, 1, 2, 4, 5))
     assert len(searcher.points_scored) == 2
-    assert [len(scores) for _, scores, *_ in calls] == [1, 1], "as long as no point has a score it goes on at random"
+    assert [len(scores) for _, scores, *_ in calls] == [1, 1], (
+        "as long as no point has a score it goes on at random"
+    )
     assert calls[0][1] == (larger(asked[3]),)
 
 
 WRONG: list[dict[str, Any]] = [
-    *({name: 0} for name in ("depth", "iterations", "batch", "evaluations", "evaluation_epochs", "n_initial")),
+    *(
+        {name: 0}
+        for name in (
+            "depth",
+            "iterations",
+            "batch",
+            "evaluations",
+            "evaluation_epochs",
+            "n_initial",
+        )
+    ),
     *({"kappa": value} for value in (-0.1, float("nan"), float("inf"))),
 ]
 

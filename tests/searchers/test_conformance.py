@@ -44,7 +44,9 @@ def macro() -> FeatureSpace:
 
 @pytest.fixture(scope="module", autouse=True)
 def suggested_once() -> Iterator[None]:
-    """What Bayesian search suggests is a pure function, of which tests/searchers/test_bayes.py makes sure: the same question is computed once."""
+    """What Bayesian search suggests is a pure function, of which tests/searchers/test_bayes.py
+    makes sure: the same question is computed once.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(searchers.bayes, "suggest", cache(searchers.bayes.suggest))
         yield
@@ -61,14 +63,30 @@ def population(seed: int) -> AnchorSearch:
 
 def wide(seed: int, space: Space = graphs) -> AnchorSearch:
     """Everything at once."""
-    parts = {"gradient": "least-squares", "gamma_rule": "distinct", "step_rule": "normalised", "momentum": 0.5}
+    parts = {
+        "gradient": "least-squares",
+        "gamma_rule": "distinct",
+        "step_rule": "normalised",
+        "momentum": 0.5,
+    }
     return anchor(
-        seed, space, wide=True, walks=3, repeats=2, iterations=3, evaluations=2, elites=2, carry=True, **parts
+        seed,
+        space,
+        wide=True,
+        walks=3,
+        repeats=2,
+        iterations=3,
+        evaluations=2,
+        elites=2,
+        carry=True,
+        **parts,
     )
 
 
 def random_search(seed: int) -> RandomSearch:
-    return RandomSearch(graphs(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES)
+    return RandomSearch(
+        graphs(), depth=3, iterations=3, batch=2, evaluations=3, seed=seed, max_retries=RETRIES
+    )
 
 
 def bayes(seed: int, space: Space = graphs, **arguments: object) -> BayesSearch:
@@ -78,7 +96,14 @@ def bayes(seed: int, space: Space = graphs, **arguments: object) -> BayesSearch:
 
 def evolution(seed: int, space: Space = graphs, depth: int = 2) -> EvolutionSearch:
     return EvolutionSearch(
-        space(), depth, trials=12, population=5, tournament=2, batch=3, seed=seed, max_retries=RETRIES
+        space(),
+        depth,
+        trials=12,
+        population=5,
+        tournament=2,
+        batch=3,
+        seed=seed,
+        max_retries=RETRIES,
     )
 
 
@@ -92,7 +117,9 @@ def retrained(inner: AskTell, seed: int) -> WithRetraining:
 
 @dataclass(frozen=True)
 class Case:
-    """How to build a searcher from a seed, its trials when none fails, where it searches, stencils in a row."""
+    """How to build a searcher from a seed, its trials when none fails, where it searches, stencils
+    in a row.
+    """
 
     build: Callable[[int], AskTell]
     trials: int
@@ -108,10 +135,14 @@ CASES: dict[str, Case] = {
     "anchor, least squares": Case(lambda seed: anchor(seed, gradient="least-squares"), 4 + 2),
     "anchor, distinct": Case(lambda seed: anchor(seed, gamma_rule="distinct"), 4 + 2),
     "anchor, normalised": Case(lambda seed: anchor(seed, step_rule="normalised"), 4 + 2),
-    "anchor, momentum": Case(lambda seed: anchor(seed, walks=2, evolve=True, momentum=0.5), 2 * (4 + 2)),
+    "anchor, momentum": Case(
+        lambda seed: anchor(seed, walks=2, evolve=True, momentum=0.5), 2 * (4 + 2)
+    ),
     "anchor, elites": Case(lambda seed: anchor(seed, elites=2, finalists=1), 4 + 2 + 2 * 2),
     "anchor, wide": Case(wide, 3 * 2 + 2 * 6 + 2 * 2, stencils=3),
-    "anchor, wide macro": Case(lambda seed: wide(seed, macro), 3 * 2 + 2 * 6 + 2 * 2, macro, stencils=3),
+    "anchor, wide macro": Case(
+        lambda seed: wide(seed, macro), 3 * 2 + 2 * 6 + 2 * 2, macro, stencils=3
+    ),
     "anchor, macro": Case(lambda seed: anchor(seed, macro, depth=8), 4 + 2, macro),
     "random": Case(random_search, 18),
     "bayes": Case(bayes, 6),
@@ -150,7 +181,9 @@ def found(proposal: Proposal, key: int | None = None) -> Outcome:
 
 @dataclass
 class Drive:
-    """The loop with `concurrency` trials at once that end in an order drawn from `rng`, one `step` at a time."""
+    """The loop with `concurrency` trials at once that end in an order drawn from `rng`, one `step`
+    at a time.
+    """
 
     searcher: AskTell
     result: Callable[[Proposal], Outcome] = found
@@ -194,8 +227,13 @@ def test_proposals(name: str) -> None:
         assert proposal.id == f"{proposal.index:05d}"
         assert 0 <= proposal.seed < 2**31
         assert proposal.epochs >= 1
-        assert proposal.parent is None or drive.asked[proposal.parent].iteration == proposal.iteration - 1
-        assert proposal.hyper.width == (CASES[name].stencils * (2 * space.dim + 1) if proposal.kind == "ranks" else 1)
+        assert (
+            proposal.parent is None
+            or drive.asked[proposal.parent].iteration == proposal.iteration - 1
+        )
+        assert proposal.hyper.width == (
+            CASES[name].stencils * (2 * space.dim + 1) if proposal.kind == "ranks" else 1
+        )
         if proposal.points:
             shape = (proposal.hyper.depth, proposal.hyper.width, space.dim)
             assert np.asarray(proposal.points).shape == shape
@@ -215,7 +253,9 @@ def test_outcomes_survive_json(name: str) -> None:
 
 @every
 @few
-@given(order=st.integers(0, 2**32), concurrency=st.integers(1, 40), failing=st.sampled_from([0.0, 0.4]))
+@given(
+    order=st.integers(0, 2**32), concurrency=st.integers(1, 40), failing=st.sampled_from([0.0, 0.4])
+)
 def test_completion_order_and_concurrency_do_not_matter(
     name: str, order: int, concurrency: int, failing: float
 ) -> None:
@@ -259,7 +299,9 @@ def test_a_saved_state_goes_on_alike(name: str, steps: int, concurrency: int) ->
 @every
 @few
 @given(steps=st.integers(0, 40), concurrency=st.integers(1, 8))
-def test_replay_of_the_recorded_outcomes_rebuilds_the_searcher(name: str, steps: int, concurrency: int) -> None:
+def test_replay_of_the_recorded_outcomes_rebuilds_the_searcher(
+    name: str, steps: int, concurrency: int
+) -> None:
     drive = Drive(build(name), concurrency=concurrency)
     for _ in range(steps):
         if not drive.searcher.done:
@@ -311,7 +353,9 @@ def test_always_failing_ends_and_is_reported(name: str) -> None:
     reported = dict(drive.searcher.failures)
     searched = "retrained" in name
     assert reported.pop("retraining", None) == (
-        "the best evaluated architecture is retrained, but no evaluation has succeeded" if searched else None
+        "the best evaluated architecture is retrained, but no evaluation has succeeded"
+        if searched
+        else None
     )
     assert reported == {f"{index:05d}r{RETRIES}": "broken" for index in attempts}
     assert drive.searcher.best is None
@@ -322,7 +366,9 @@ def test_always_failing_ends_and_is_reported(name: str) -> None:
 def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(name: str) -> None:
     undisturbed = Drive(build(name), lambda p: found(p, p.index)).run()
     retried = Drive(
-        build(name), lambda p: found(p, p.index) if p.attempt else Outcome(failure="first attempt"), concurrency=5
+        build(name),
+        lambda p: found(p, p.index) if p.attempt else Outcome(failure="first attempt"),
+        concurrency=5,
     ).run()
     assert retried.searcher.failures == []
     assert retried.searcher.best == undisturbed.searcher.best
@@ -331,7 +377,11 @@ def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(
         first, second = retried.asked[proposal.id], retried.asked[f"{proposal.id}r1"]
         assert first.seed == proposal.seed != second.seed
         assert (second.index, second.attempt) == (first.index, 1)
-        assert (first.hyper, first.points) == (second.hyper, second.points) == (proposal.hyper, proposal.points)
+        assert (
+            (first.hyper, first.points)
+            == (second.hyper, second.points)
+            == (proposal.hyper, proposal.points)
+        )
 
 
 @every
@@ -344,7 +394,9 @@ def test_the_number_of_trials_is_bounded(name: str, unlucky: int) -> None:
 
     drive = Drive(build(name), result, concurrency=4).run()
     assert len(drive.asked) <= CASES[name].trials * (RETRIES + 1)
-    succeeded = {drive.asked[id].index for id, outcome in drive.told.items() if outcome.failure is None}
+    succeeded = {
+        drive.asked[id].index for id, outcome in drive.told.items() if outcome.failure is None
+    }
     given_up = {drive.asked[id].index for id, _ in drive.searcher.failures if id != "retraining"}
     assert succeeded | given_up == {p.index for p in drive.asked.values()}
     assert not succeeded & given_up
@@ -377,7 +429,11 @@ def test_what_no_such_trial_can_find_is_refused(name: str) -> None:
         wrong = [Outcome(accuracy=1.5), Outcome(accuracy=-0.1), Outcome(accuracy=92.0)]
     else:
         weights = tuple(tuple(float(np.exp(value)) for value in row) for row in rows)
-        wrong = [Outcome(log_weights=rows[1:]), Outcome(log_weights=(rows[0], rows[1][1:])), Outcome(weights)]
+        wrong = [
+            Outcome(log_weights=rows[1:]),
+            Outcome(log_weights=(rows[0], rows[1][1:])),
+            Outcome(weights),
+        ]
     for outcome in wrong:
         with pytest.raises(InvalidInput, match="must hold, but got"):
             searcher.tell(proposal.id, outcome)
@@ -429,7 +485,11 @@ def test_best_is_the_best_evaluation_ties_by_lower_index(name: str) -> None:
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind == "ranks":
             return found(proposal)
-        return Outcome(accuracy=1.0 if proposal.kind == "retraining" else round(found(proposal).accuracy or 0.0, 1))
+        return Outcome(
+            accuracy=1.0
+            if proposal.kind == "retraining"
+            else round(found(proposal).accuracy or 0.0, 1)
+        )
 
     drive = Drive(build(name), result, concurrency=7).run()
     evaluated = [p for p in drive.asked.values() if p.kind == "evaluation"]

@@ -40,7 +40,9 @@ def found(entered, cost=None):
     if entered.proposal.kind == "evaluation":
         return Outcome(accuracy=float(rng.random()), cost=cost)
     width = entered.proposal.hyper.width
-    return Outcome(log_weights=((-float(width),) * width,) * entered.proposal.hyper.depth, cost=cost)
+    return Outcome(
+        log_weights=((-float(width),) * width,) * entered.proposal.hyper.depth, cost=cost
+    )
 
 
 def drive(contest, order, at_once, result=found):
@@ -63,7 +65,9 @@ def drive(contest, order, at_once, result=found):
 def test_each_search_spends_its_budget_and_no_more():
     one = contest()
     asked = drive(one, 0, 1)
-    by_entry = {name: [e.proposal for e in asked.values() if e.entry == name] for name in one.entries}
+    by_entry = {
+        name: [e.proposal for e in asked.values() if e.entry == name] for name in one.entries
+    }
     assert one.spent("random") == 40 == 2 * len(by_entry["random"])
     assert len(by_entry["few"]) == 2  # it has no more to ask
     cost = sum(PRICES[p.kind] for p in by_entry["walk"])
@@ -76,47 +80,80 @@ def test_each_search_spends_its_budget_and_no_more():
 
 
 @settings(max_examples=20, deadline=None)
-@given(order=st.integers(0, 2**32), at_once=st.integers(1, 12), priced=st.booleans(), failing=st.booleans())
+@given(
+    order=st.integers(0, 2**32),
+    at_once=st.integers(1, 12),
+    priced=st.booleans(),
+    failing=st.booleans(),
+)
 def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_once, priced, failing):
-    price = (lambda entry, proposal: PRICES[proposal.kind]) if priced else (lambda entry, proposal: None)
+    price = (
+        (lambda entry, proposal: PRICES[proposal.kind])
+        if priced
+        else (lambda entry, proposal: None)
+    )
 
     def result(entered):  # a cost that only the trial can tell
         cost = 1.0 + entered.proposal.seed % 7 / 4
-        return Outcome(failure="broken", cost=cost) if failing and entered.proposal.seed % 3 else found(entered, cost)
+        return (
+            Outcome(failure="broken", cost=cost)
+            if failing and entered.proposal.seed % 3
+            else found(entered, cost)
+        )
 
     reference, other = contest(price=price), contest(price=price)
     one, two = drive(reference, 0, 1, result), drive(other, order, at_once, result)
     assert one == two
-    assert [reference.spent(name) for name in reference.entries] == [other.spent(name) for name in other.entries]
+    assert [reference.spent(name) for name in reference.entries] == [
+        other.spent(name) for name in other.entries
+    ]
 
 
 def test_ranks_that_no_evaluation_can_act_on_are_not_bought():
-    # every batch: two hyper-architectures at 3 and two evaluations at 2; after two batches 5 of 25 are left
+    # every batch: two hyper-architectures at 3 and two evaluations at 2; after two batches 5 of 25
+    # are left
     walk = {"walk": AnchorSearch(space(), 2, 1000, walks=2, evaluate_every=1)}
     one = contest(entries=walk, budget=25)
     kinds = [entered.proposal.kind for entered in drive(one, 0, 1).values()]
-    assert kinds == ["ranks", "ranks", "evaluation", "evaluation"] * 2 + ["evaluation", "evaluation"]
+    assert kinds == ["ranks", "ranks", "evaluation", "evaluation"] * 2 + [
+        "evaluation",
+        "evaluation",
+    ]
     assert one.spent("walk") == 24
     assert one.over("walk")
 
 
 def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
-    one = contest(entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)}, budget=5 + 3 + 4 + 2)
-    # 5 for the first batch, 9 are left: the second takes 7 and leaves one evaluation to act on its ranks
-    assert [e.kind for e in drive(one, 0, 1).values()] == ["ranks", "evaluation"] * 2 + ["evaluation"] * 2
+    one = contest(
+        entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)},
+        budget=5 + 3 + 4 + 2,
+    )
+    # 5 for the first batch, 9 are left: the second takes 7 and leaves one evaluation to act on its
+    # ranks
+    assert [e.kind for e in drive(one, 0, 1).values()] == ["ranks", "evaluation"] * 2 + [
+        "evaluation"
+    ] * 2
 
     def ranked(entered):
         width = entered.proposal.hyper.width
-        rows = tuple(tuple(-1.0 - (9 * row + 1) * place for place in range(width)) for row in range(2))
+        rows = tuple(
+            tuple(-1.0 - (9 * row + 1) * place for place in range(width)) for row in range(2)
+        )
         return Outcome(log_weights=rows) if entered.kind == "ranks" else found(entered)
 
-    one = contest(entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)}, budget=13)
+    one = contest(
+        entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)}, budget=13
+    )
     first, *rest = drive(one, 0, 1, ranked).values()
-    assert [e.kind for e in rest] == ["evaluation"] * 5  # the anchor, then the new anchor, the elite and two more
+    # the anchor, then the new anchor, the elite and two more
+    assert [e.kind for e in rest] == ["evaluation"] * 5
     hyper = first.proposal.hyper
     places = [[row.index(graph) for graph in dict.fromkeys(row)] for row in hyper.rows]
     best = sorted(itertools.product(*places), key=lambda choice: choice[0] + 10 * choice[1])[:3]
-    expected = [tuple((row[place],) for row, place in zip(hyper.rows, choice, strict=True)) for choice in best]
+    expected = [
+        tuple((row[place],) for row, place in zip(hyper.rows, choice, strict=True))
+        for choice in best
+    ]
     assert [e.proposal.hyper.rows for e in rest[2:]] == expected
     assert one.spent("walk") == 13
 
@@ -129,8 +166,12 @@ def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
     elites=st.integers(0, 2),
     wide=st.booleans(),
 )
-def test_all_ranks_are_acted_on_and_less_than_an_evaluation_is_left(budget, walks, every, elites, wide):
-    walk = AnchorSearch(space(), 2, 1000, walks=walks, evaluate_every=every, elites=elites, wide=wide)
+def test_all_ranks_are_acted_on_and_less_than_an_evaluation_is_left(
+    budget, walks, every, elites, wide
+):
+    walk = AnchorSearch(
+        space(), 2, 1000, walks=walks, evaluate_every=every, elites=elites, wide=wide
+    )
     one = contest(entries={"walk": walk}, budget=budget)
     asked = [entered.proposal for entered in drive(one, 0, 1).values()]
     evaluated = [p.iteration for p in asked if p.kind == "evaluation"]
@@ -147,7 +188,8 @@ def test_where_only_trials_tell_their_cost_the_first_of_a_kind_runs_alone():
     entered = one.ask()
     assert one.ask() is None
     one.tell(entered.id, found(entered, 15.0))
-    assert len(drive(one, 0, 9, lambda entered: found(entered, 15.0))) == 1  # of the other four one fits
+    # of the other four one fits
+    assert len(drive(one, 0, 9, lambda entered: found(entered, 15.0))) == 1
     assert one.spent("points") == 30
     assert one.over("points")
 
@@ -179,7 +221,8 @@ def test_parents_are_those_of_the_same_search():
     assert parents[1:6] == list(asked)[:5]
     assert parents[6:] == [
         None
-    ]  # 2 of 20 are left: too little for ranks, and what they say of an architecture needs no network
+        # 2 of 20 are left: too little for ranks, and what they say of an architecture needs no network
+    ]
 
 
 def test_a_search_that_breaks_leaves_the_others_alone():

@@ -36,7 +36,10 @@ def drive(searcher: EvolutionSearch, accuracy: Any = larger, broken: Any = ()) -
     while (proposal := searcher.ask()) is not None:
         asked.append(proposal)
         failed = proposal.index in broken
-        searcher.tell(proposal.id, Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)))
+        searcher.tell(
+            proposal.id,
+            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+        )
     return asked
 
 
@@ -71,7 +74,9 @@ def test_an_edit_is_one_edge_and_a_moved_box_is_another_box(cell: int, seed: int
 
 def test_a_box_moves_by_one_bin_where_no_box_is_empty() -> None:
     rng = np.random.default_rng(0)
-    reached = [{moved_box(blocks(), block, rng) for _ in range(50)} for block in nasbench_macro.BLOCKS]
+    reached = [
+        {moved_box(blocks(), block, rng) for _ in range(50)} for block in nasbench_macro.BLOCKS
+    ]
     small, middle, large = nasbench_macro.BLOCKS
     assert reached == [{middle}, {small, large}, {middle}]
 
@@ -83,7 +88,9 @@ def test_kinds_of_edits_are_drawn_alike_however_many_edits_they_have() -> None:
     rng = np.random.default_rng(1)
     drawn = [edited(graphs(), parent, rng) for _ in range(600)]
     for cells in kinds.values():  # no graph is of two kinds: they differ in their number of edges
-        assert sum(cell in cells for cell in drawn) / 600 == pytest.approx(1 / 3, abs=4 * np.sqrt(2 / 9 / 600))
+        assert sum(cell in cells for cell in drawn) / 600 == pytest.approx(
+            1 / 3, abs=4 * np.sqrt(2 / 9 / 600)
+        )
 
 
 def test_an_edit_stays_in_the_space() -> None:
@@ -94,11 +101,15 @@ def test_an_edit_stays_in_the_space() -> None:
     two = GraphSpace((chain, single), whole.feature_map, whole.bins)
     assert {edited(two, chain, rng) for _ in range(20)} == {single}
     assert edited(GraphSpace((chain, empty), whole.feature_map, whole.bins), chain, rng) is None
-    assert {mutated(GraphSpace((chain,), whole.feature_map, whole.bins), chain, rng) for _ in range(20)} == {chain}
+    assert {
+        mutated(GraphSpace((chain,), whole.feature_map, whole.bins), chain, rng) for _ in range(20)
+    } == {chain}
 
 
 def test_both_mutations_are_used_alike() -> None:
-    """Of the middle block both lead to the others; of the smallest one, only the edit leads to the largest."""
+    """Of the middle block both lead to the others; of the smallest one, only the edit leads to the
+    largest.
+    """
     small, _, large = nasbench_macro.BLOCKS
     rng = np.random.default_rng(3)
     share = np.mean([mutated(blocks(), small, rng) == large for _ in range(4000)])
@@ -127,7 +138,9 @@ def test_the_oldest_die_however_good_they_are() -> None:
 
 
 def test_the_best_of_a_tournament_breeds() -> None:
-    """One outstanding member: it wins the share 1 - (1 - 1/P)^S of tournaments drawn with replacement."""
+    """One outstanding member: it wins the share 1 - (1 - 1/P)^S of tournaments drawn with
+    replacement.
+    """
     shares = []
     for seed in range(300):
         searcher = EvolutionSearch(graphs(), 6, 9, population=8, tournament=3, seed=seed)
@@ -146,17 +159,30 @@ def test_what_failed_has_no_children_and_without_a_success_it_goes_on_at_random(
 
 
 def test_it_ends_better_than_it_began() -> None:
-    """A planted optimum and noisy accuracies: the last ten of 60 trials against the first, random ten."""
+    """A planted optimum and noisy accuracies: the last ten of 60 trials against the first, random
+    ten.
+    """
     optimum = np.array([0.2, 0.8, 1.0])
 
     def closeness(proposal: Proposal) -> float:
-        return float(1 - np.mean([np.linalg.norm(graphs().embed(row[0]) - optimum) for row in proposal.hyper.rows]))
+        return float(
+            1
+            - np.mean(
+                [np.linalg.norm(graphs().embed(row[0]) - optimum) for row in proposal.hyper.rows]
+            )
+        )
 
     def accuracy(proposal: Proposal) -> float:
-        return float(np.clip(closeness(proposal) + np.random.default_rng(proposal.seed).normal(0, 0.01), 0, 1))
+        return float(
+            np.clip(
+                closeness(proposal) + np.random.default_rng(proposal.seed).normal(0, 0.01), 0, 1
+            )
+        )
 
     for seed in range(5):
-        scores = [closeness(p) for p in drive(EvolutionSearch(graphs(), 4, 60, seed=seed), accuracy)]
+        scores = [
+            closeness(p) for p in drive(EvolutionSearch(graphs(), 4, 60, seed=seed), accuracy)
+        ]
         assert np.mean(scores[-10:]) > np.mean(scores[:10]) + 0.15
 
 
@@ -174,7 +200,10 @@ def test_the_population_is_saved() -> None:
 
 
 WRONG: list[dict[str, Any]] = [
-    *({name: 0} for name in ("depth", "trials", "population", "tournament", "batch", "evaluation_epochs")),
+    *(
+        {name: 0}
+        for name in ("depth", "trials", "population", "tournament", "batch", "evaluation_epochs")
+    ),
     {"population": 21},
     {"tournament": 11},
     {"trials": 9},

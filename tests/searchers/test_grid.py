@@ -1,4 +1,6 @@
-"""A grid asks each of its plans once, whatever the order of the answers, and gives up after a bounded number of failures."""
+"""A grid asks each of its plans once, whatever the order of the answers, and gives up after a
+bounded number of failures.
+"""
 
 import json
 from collections import Counter
@@ -44,9 +46,15 @@ Verdict = Callable[[Dish], Outcome]
 
 
 def drive(
-    searcher: GridSearch[Dish], verdict: Verdict, at_once: int, pick: Callable[[int], int], steps: int = 10**6
+    searcher: GridSearch[Dish],
+    verdict: Verdict,
+    at_once: int,
+    pick: Callable[[int], int],
+    steps: int = 10**6,
 ) -> list[Dish]:
-    """Ask while fewer than `at_once` plans are in flight, else tell the one that `pick(how many)` names; what was asked."""
+    """Ask while fewer than `at_once` plans are in flight, else tell the one that `pick(how many)`
+    names; what was asked.
+    """
     asked = []
     for _ in range(steps):
         if searcher.done:
@@ -124,7 +132,9 @@ def test_a_replay_of_what_is_recorded_asks_for_the_same(course: Any, steps: int)
     again = grid(count, retries)
     asked = drive(again, recorded, at_once, pick)
     whole = grid(count, retries)
-    assert {plan.id: plan for plan in asked} == {plan.id: plan for plan in drive(whole, verdict, 1, lambda n: 0)}
+    assert {plan.id: plan for plan in asked} == {
+        plan.id: plan for plan in drive(whole, verdict, 1, lambda n: 0)
+    }
     assert {plan.id for plan in before} | known <= {plan.id for plan in asked}
     assert again.failures == whole.failures
 
@@ -157,7 +167,8 @@ def test_mistakes_are_refused() -> None:
     with pytest.raises(InvalidInput, match="unique"):
         GridSearch([*dishes(2), Dish("1", 7)], Dish.retry)
     with pytest.raises(InvalidInput, match="unique"):
-        GridSearch(dishes(2), lambda plan: plan)  # another attempt under the same id would be taken for the first
+        # another attempt under the same id would be taken for the first
+        GridSearch(dishes(2), lambda plan: plan)
     searcher = grid(2)
     searcher.ask()
     searcher.tell("0", good(Dish("0", 0)))

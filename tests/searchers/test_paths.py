@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from searchers import best_paths
 from spaces.errors import InvalidInput
 
-weights = st.one_of(st.floats(-20, 0), st.integers(-3, 0).map(float), st.just(-math.inf))  # ties are common
+# ties are common
+weights = st.one_of(st.floats(-20, 0), st.integers(-3, 0).map(float), st.just(-math.inf))
 unhurried = settings(deadline=None)
 rows = st.lists(st.lists(weights, min_size=1, max_size=4), min_size=1, max_size=4)
 

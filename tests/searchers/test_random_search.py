@@ -24,7 +24,10 @@ def drive(searcher: RandomSearch, broken: tuple[int, ...] = ()) -> list[Proposal
     while (proposal := searcher.ask()) is not None:
         asked.append(proposal)
         failed = proposal.index in broken
-        searcher.tell(proposal.id, Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)))
+        searcher.tell(
+            proposal.id,
+            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+        )
     return asked
 
 
@@ -70,7 +73,9 @@ def test_scored_points_are_saved() -> None:
 
 
 def test_points_are_uniform_in_the_box() -> None:
-    """Kolmogorov-Smirnov against U[0, 1] for each of 2 x 3 coordinates, 400 points: 1.95/sqrt(n) has alpha = 0.001."""
+    """Kolmogorov-Smirnov against U[0, 1] for each of 2 x 3 coordinates, 400 points: 1.95/sqrt(n)
+    has alpha = 0.001.
+    """
     searcher = RandomSearch(space(), depth=2, iterations=1, batch=400, evaluations=1, seed=3)
     points = np.array([p.points for p in drive(searcher)]).reshape(400, 6)
     ordered = np.sort(points, axis=0)
@@ -79,7 +84,9 @@ def test_points_are_uniform_in_the_box() -> None:
     assert distance.max() < 1.95 / np.sqrt(400)
 
 
-@pytest.mark.parametrize("wrong", ["depth", "iterations", "batch", "evaluations", "evaluation_epochs"])
+@pytest.mark.parametrize(
+    "wrong", ["depth", "iterations", "batch", "evaluations", "evaluation_epochs"]
+)
 def test_wrong_arguments_are_named(wrong: str) -> None:
     with pytest.raises(InvalidInput, match=f"{wrong} >= 1"):
         RandomSearch(space(), **({"depth": 2, "iterations": 2} | {wrong: 0}))

@@ -13,7 +13,9 @@ from spaces.feature_space import FeatureSpace, GraphSpace
 from spaces.sizes import SIZES, size_of
 
 
-def order(space: FeatureSpace, depth: int, seed: int = 0, trials: int = 1000, accuracy: float = 0.5) -> list[str]:
+def order(
+    space: FeatureSpace, depth: int, seed: int = 0, trials: int = 1000, accuracy: float = 0.5
+) -> list[str]:
     """The codes of all architectures that are asked for, in that order."""
     search = SizeSearch(space, depth, trials, seed=seed)
     codes = []
@@ -34,16 +36,21 @@ def test_every_architecture_once_the_largest_first() -> None:
 
 def test_the_seed_draws_the_order_within_a_size_and_no_outcome_changes_it() -> None:
     space = nasbench_macro.space()
-    assert order(space, 4, seed=1) == order(space, 4, seed=1, accuracy=0.9) != order(space, 4, seed=2)
+    assert (
+        order(space, 4, seed=1) == order(space, 4, seed=1, accuracy=0.9) != order(space, 4, seed=2)
+    )
     assert order(space, 4, trials=5) == order(space, 4)[:5]
 
 
 def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
-    """Parameters of one cell with C channels: C^2 (9 n3 + n1) + 2 C (n3 + n1), from the definition of its convolutions."""
+    """Parameters of one cell with C channels: C^2 (9 n3 + n1) + 2 C (n3 + n1), from the definition
+    of its convolutions.
+    """
     space = nasbench_cell.space()
     size = np.array([size_of(cell).of(cell) for cell in space.cells])
     three, one = (
-        np.array([nasbench_cell.CELL_FEATURES[n].raw(c) for c in space.cells]) for n in ("conv_3x3", "conv_1x1")
+        np.array([nasbench_cell.CELL_FEATURES[n].raw(c) for c in space.cells])
+        for n in ("conv_3x3", "conv_1x1")
     )
     parameters = 16**2 * (9 * three + one) + 2 * 16 * (three + one)
     ranks = np.unique(parameters, return_inverse=True)[1]

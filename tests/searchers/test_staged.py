@@ -33,10 +33,14 @@ def search(then=None):
         return [Plan(f"again-{max(scores, key=scores.get)}-{number}") for number in range(2)]
 
     first = [Plan(f"p{number}") for number in range(4)]
-    return StagedSearch(first, then or best, lambda plan: replace(plan, attempt=plan.attempt + 1), 1)
+    return StagedSearch(
+        first, then or best, lambda plan: replace(plan, attempt=plan.attempt + 1), 1
+    )
 
 
-def drive(searcher, order=0, at_once=1, result=lambda plan: Outcome(accuracy=(hash(plan.id) % 97) / 97)):
+def drive(
+    searcher, order=0, at_once=1, result=lambda plan: Outcome(accuracy=(hash(plan.id) % 97) / 97)
+):
     rng, flying, asked = np.random.default_rng(order), [], []
     while not searcher.done:
         while len(flying) < at_once and (plan := searcher.ask()) is not None:
@@ -60,7 +64,11 @@ def test_the_second_stage_waits_for_the_first_and_depends_on_it_alone(order, at_
 
 def test_failures_are_tried_again_and_told():
     def result(plan):
-        return Outcome(failure="bad") if plan.name == "p1" or plan.id == "p0" else Outcome(accuracy=0.5)
+        return (
+            Outcome(failure="bad")
+            if plan.name == "p1" or plan.id == "p0"
+            else Outcome(accuracy=0.5)
+        )
 
     searcher = search()
     asked = drive(searcher, result=result)

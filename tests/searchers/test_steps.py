@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 from searchers import pseudo_gradient, stencil, step, steps
 from searchers.row_weights import among, firsts, merits
 from searchers.stencils import GAMMA_RULES, HalfWidths, distinct, fixed
-from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, difference, least_squares, normalised, plain, slope
+from searchers.steps import (
+    GRADIENTS,
+    STEP_RULES,
+    Surroundings,
+    difference,
+    least_squares,
+    normalised,
+    plain,
+    slope,
+)
 from spaces import nasbench_macro
 from spaces.candidates import Candidate
 from spaces.feature_space import FeatureSpace, GraphSpace
@@ -39,8 +48,13 @@ class Spot(Candidate):
 @cache
 def plane() -> FeatureSpace:
     """A cell in the middle of each of 100 x 100 boxes, all but exactly."""
-    features = {"x": Feature(lambda spot: spot.x, False, "x"), "y": Feature(lambda spot: spot.y, False, "y")}
-    return FeatureSpace.over([Spot(x / 99, y / 99) for x in range(100) for y in range(100)], ("x", "y"), features, 100)
+    features = {
+        "x": Feature(lambda spot: spot.x, False, "x"),
+        "y": Feature(lambda spot: spot.y, False, "y"),
+    }
+    return FeatureSpace.over(
+        [Spot(x / 99, y / 99) for x in range(100) for y in range(100)], ("x", "y"), features, 100
+    )
 
 
 @cache
@@ -48,7 +62,9 @@ def graphs() -> GraphSpace:
     return GraphSpace.create()
 
 
-def seen(space: FeatureSpace, anchor: np.ndarray, beta: Any, gamma: float = GAMMA, rule: str = "fixed") -> Surroundings:
+def seen(
+    space: FeatureSpace, anchor: np.ndarray, beta: Any, gamma: float = GAMMA, rule: str = "fixed"
+) -> Surroundings:
     """One draw around the anchor, its weights beta(features [n, k]) -> [n]."""
     half_widths = GAMMA_RULES[rule](space, anchor, gamma)
     rng = np.random.default_rng(0)
@@ -62,7 +78,9 @@ def seen(space: FeatureSpace, anchor: np.ndarray, beta: Any, gamma: float = GAMM
 
 @unhurried
 @given(anchor=anchors, gamma=st.floats(0.1, 0.5))
-def test_distinct_widths_are_the_smallest_that_tell_the_sides_apart(anchor: np.ndarray, gamma: float) -> None:
+def test_distinct_widths_are_the_smallest_that_tell_the_sides_apart(
+    anchor: np.ndarray, gamma: float
+) -> None:
     space = graphs()
     widths, apart = distinct(space, anchor, gamma)
     for axis in range(space.dim):
@@ -83,7 +101,9 @@ def test_fixed_widths_leave_pairs_in_one_box_and_distinct_ones_hardly_any() -> N
     for anchor in rng.random((200, 3)):
         for name, rule in GAMMA_RULES.items():
             points = stencil(anchor, rule(space, anchor, GAMMA).widths)
-            shared[name] += sum(space.same_box(points[1 + 2 * axis], points[2 + 2 * axis]) for axis in range(3))
+            shared[name] += sum(
+                space.same_box(points[1 + 2 * axis], points[2 + 2 * axis]) for axis in range(3)
+            )
     assert shared["fixed"] > 20
     assert shared["distinct"] < shared["fixed"] / 2
 
@@ -112,7 +132,9 @@ def test_difference_is_the_paper_s_and_wider_pairs_count_by_their_slope() -> Non
     beta = np.array([0.1, 0.3, 0.2, 0.15, 0.25])
     cells, counts = plane().cells[:5], np.ones(2, dtype=bool)
     for widths, expected in (([0.17, 0.17], [0.1, -0.1]), ([0.17, 0.34], [0.1, -0.05])):
-        around = Surroundings(plane(), cells, np.log(beta), HalfWidths(np.array(widths), counts), 0.17)
+        around = Surroundings(
+            plane(), cells, np.log(beta), HalfWidths(np.array(widths), counts), 0.17
+        )
         assert difference(around) == pytest.approx(expected)
     around = Surroundings(plane(), cells, np.log(beta), HalfWidths(np.full(2, 0.17), counts), 0.17)
     assert np.array_equal(difference(around), pseudo_gradient(np.log(beta))), "to the bit"
@@ -124,8 +146,14 @@ matrices = st.integers(5, 12).flatmap(
 
 
 @unhurried
-@given(features=matrices, s=st.lists(st.floats(-5, 5), min_size=3, max_size=3), ridge=st.floats(1e-3, 10))
-def test_slope_of_a_linear_function(features: list[list[float]], s: list[float], ridge: float) -> None:
+@given(
+    features=matrices,
+    s=st.lists(st.floats(-5, 5), min_size=3, max_size=3),
+    ridge=st.floats(1e-3, 10),
+)
+def test_slope_of_a_linear_function(
+    features: list[list[float]], s: list[float], ridge: float
+) -> None:
     x, true = np.array(features), np.array(s)
     values = 0.7 + x @ true
     singular = np.linalg.svd(x - x.mean(0), compute_uv=False)
@@ -134,7 +162,9 @@ def test_slope_of_a_linear_function(features: list[list[float]], s: list[float],
     assert np.linalg.norm(slope(x, values, ridge)) <= np.linalg.norm(true) + 1e-9
     centred = x - x.mean(0)  # the normal equations
     varying = np.ptp(x, axis=0) > 0
-    expected = np.linalg.solve(centred.T @ centred + ridge * np.eye(3), centred.T @ (values - values.mean()))
+    expected = np.linalg.solve(
+        centred.T @ centred + ridge * np.eye(3), centred.T @ (values - values.mean())
+    )
     assert slope(x, values, ridge)[varying] == pytest.approx(expected[varying], abs=1e-6)
 
 
@@ -148,8 +178,12 @@ def test_slope_is_exactly_0_where_no_features_differ() -> None:
 
 
 @pytest.mark.parametrize("name", GAMMA_RULES)
-def test_least_squares_recovers_a_slope_whatever_was_drawn(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The drawn graphs lie off their points by up to a bin and more: the difference misses the slope, this does not."""
+def test_least_squares_recovers_a_slope_whatever_was_drawn(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The drawn graphs lie off their points by up to a bin and more: the difference misses the
+    slope, this does not.
+    """
     monkeypatch.setattr(steps, "RIDGE", 0.0)
     true = np.array([0.05, -0.03, 0.02])
     missed = []
@@ -199,7 +233,9 @@ def test_duplicates_count_once_in_least_squares() -> None:
 
 @unhurried
 @given(seed=st.integers(0, 1000), size=st.floats(0.01, 5), scale=st.floats(1e-6, 1e3))
-def test_a_normalised_step_has_its_length_along_the_gradient(seed: int, size: float, scale: float) -> None:
+def test_a_normalised_step_has_its_length_along_the_gradient(
+    seed: int, size: float, scale: float
+) -> None:
     gradient = scale * np.random.default_rng(seed).normal(size=3)
     move = normalised(gradient, size, GAMMA)
     assert np.linalg.norm(move) == pytest.approx(size * GAMMA)
@@ -223,7 +259,12 @@ def test_the_default_parts_make_the_step_of_the_paper() -> None:
 
 def test_among_is_the_softmax_of_the_places_own_logits() -> None:
     logits = np.random.default_rng(0).normal(size=4)
-    a, b, c, d = nasbench_macro.BLOCKS[0], nasbench_macro.BLOCKS[1], nasbench_macro.BLOCKS[2], graphs().cells[0]
+    a, b, c, d = (
+        nasbench_macro.BLOCKS[0],
+        nasbench_macro.BLOCKS[1],
+        nasbench_macro.BLOCKS[2],
+        graphs().cells[0],
+    )
     whole = logits - np.logaddexp.reduce(logits)
     row = [a, b, a, c, d]
     part = among(row[:3], whole[[0, 1, 0]])

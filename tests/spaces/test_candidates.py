@@ -45,7 +45,9 @@ def test_every_graph_on_as_many_vertices_can_be_reached_by_adding_and_dropping()
     reached, border = set(), {next(iter(whole))}
     while border:
         reached |= border
-        border = {new for dag in border for kind in ("add", "drop") for new in dag.edits()[kind]} - reached
+        border = {
+            new for dag in border for kind in ("add", "drop") for new in dag.edits()[kind]
+        } - reached
     assert reached == whole
 
 
@@ -90,7 +92,10 @@ def test_a_table_of_nas_bench_macro_is_read_by_the_digits_not_by_the_order(tmp_p
     [
         (lambda rows: rows[:-1], "6561 rows"),
         (lambda rows: [*rows[:-1], rows[0]], "more than once"),
-        (lambda rows: [{**row, "arch": "3" + row["arch"][1:]} for row in rows], "digits from 0 to 2"),
+        (
+            lambda rows: [{**row, "arch": "3" + row["arch"][1:]} for row in rows],
+            "digits from 0 to 2",
+        ),
         (lambda rows: [{**row, "test_acc_1": None} for row in rows], "between 0 and 100"),
         (lambda rows: [{"arch": row["arch"]} for row in rows], "lacks test_acc_0"),
     ],

@@ -29,12 +29,16 @@ def cell_spaces(draw, nodes=5):
     every = [(u, v) for v in range(inputs, last) for u in range(v)]
     edges = draw(st.lists(st.sampled_from(every), min_size=1, unique=True))
     ops = draw(st.lists(st.sampled_from(OPS), min_size=1, unique=True))
-    space = CellSpace.create(inputs, last, ops, edges=edges, keep=draw(st.sampled_from([None, 1, 2])))
+    space = CellSpace.create(
+        inputs, last, ops, edges=edges, keep=draw(st.sampled_from([None, 1, 2]))
+    )
     return space.narrowed(draw(masks(space)))
 
 
 def enumerated(space):
-    """The number of genotypes by listing them: the choices of edges of every node times those of their operations."""
+    """The number of genotypes by listing them: the choices of edges of every node times those of
+    their operations.
+    """
     allowed = [[op for op, on in zip(space.ops, row, strict=True) if on] for row in space.allowed]
     if space.keep is None:
         return prod(max(1, len(ops)) for ops in allowed)
@@ -42,7 +46,13 @@ def enumerated(space):
     for node in range(space.inputs, space.nodes):
         choices = [[op for op in allowed[i] if op != NONE] for i in space.incoming(node)]
         edges = [ops for ops in choices if ops]
-        total *= len([ops for chosen in combinations(edges, min(space.keep, len(edges))) for ops in product(*chosen)])
+        total *= len(
+            [
+                ops
+                for chosen in combinations(edges, min(space.keep, len(edges)))
+                for ops in product(*chosen)
+            ]
+        )
     return total
 
 
@@ -162,7 +172,8 @@ def test_another_shape_of_mask_is_refused():
 
 
 @pytest.mark.parametrize(
-    ("depth", "reductions"), [(8, {2, 5}), (14, {4, 9}), (20, {6, 13}), (11, {3, 7}), (17, {5, 11}), (5, {1, 3})]
+    ("depth", "reductions"),
+    [(8, {2, 5}), (14, {4, 9}), (20, {6, 13}), (11, {3, 7}), (17, {5, 11}), (5, {1, 3})],
 )
 def test_reduction_cells_stand_at_a_third_and_two_thirds(depth, reductions):
     shared, unshared = LAYOUTS["darts"](depth), LAYOUTS["unshared"](depth)
@@ -204,7 +215,9 @@ def test_a_macro_is_ordered_and_sized_by_its_cells():
     assert not macro.with_cells({"normal": full.genotype([]), "reduce": full}).is_discrete
 
 
-@pytest.mark.parametrize("data", [{}, [], {"format": "other"}, {"format": "fade_ray.cells/1", "cells": []}, None])
+@pytest.mark.parametrize(
+    "data", [{}, [], {"format": "other"}, {"format": "fade_ray.cells/1", "cells": []}, None]
+)
 def test_json_of_something_else_is_refused(data):
     with pytest.raises(InvalidInput, match="format"):
         Macro.from_dict(data)

@@ -1,4 +1,6 @@
-"""Dag: canonical form, codes, counts, embodiment; against OEIS A003087 and the isomorphism test of networkx."""
+"""Dag: canonical form, codes, counts, embodiment; against OEIS A003087 and the isomorphism test of
+networkx.
+"""
 
 from collections import Counter
 from itertools import combinations, permutations
@@ -63,8 +65,12 @@ def test_the_canonical_order_has_the_smallest_bits_of_all_topological_orders(lab
 
 
 def upper_triangular_bits(n, edges):
-    """Written apart from the code under test: text of columns 1..n-1, each from its highest row down."""
-    return int("0" + "".join("01"[(u, v) in edges] for v in range(n) for u in reversed(range(v))), 2)
+    """Written apart from the code under test: text of columns 1..n-1, each from its highest row
+    down.
+    """
+    return int(
+        "0" + "".join("01"[(u, v) in edges] for v in range(n) for u in reversed(range(v))), 2
+    )
 
 
 @untimed
@@ -97,13 +103,18 @@ def test_number_of_dags(n, count):
 
 @pytest.mark.parametrize(("n", "count"), [(1, 1), (2, 1), (3, 4), (4, 24), (5, 267)])
 def test_number_of_weakly_connected_dags(n, count):
-    assert sum(nx.is_weakly_connected(digraph(dag.n, dag.edges)) for dag in enumerate_dags(n)) == count
+    assert (
+        sum(nx.is_weakly_connected(digraph(dag.n, dag.edges)) for dag in enumerate_dags(n)) == count
+    )
 
 
 def test_the_enumeration_is_that_of_all_labelled_graphs():
     """Every one of the 2^6 upper-triangular matrices on 4 vertices, one by one."""
     pairs = list(combinations(range(4), 2))
-    found = {Dag(4, tuple(p for i, p in enumerate(pairs) if code >> i & 1)) for code in range(2 ** len(pairs))}
+    found = {
+        Dag(4, tuple(p for i, p in enumerate(pairs) if code >> i & 1))
+        for code in range(2 ** len(pairs))
+    }
     assert found == set(enumerate_dags(4))
 
 
@@ -143,7 +154,8 @@ def test_embodiment_joins_input_and_output_to_every_vertex(labelled):
     assert tuple(sorted(cell.predecessors(OUTPUT))) == dag.sinks
     assert nx.descendants(cell, INPUT) == {*range(dag.n), OUTPUT}
     assert nx.ancestors(cell, OUTPUT) == {*range(dag.n), INPUT}
-    # operations: every edge except those from INPUT carries one; depth counts those of the longest way
+    # operations: every edge except those from INPUT carries one; depth counts those of the longest
+    # way
     assert dag.operations == cell.number_of_edges() - len(dag.sources)
     assert dag.depth == nx.dag_longest_path_length(cell) - 1
 
@@ -199,7 +211,24 @@ def test_the_message_shows_the_cycle_only():
 
 
 @pytest.mark.parametrize(
-    "code", ["", "5", "5.", ".3", "0.0", "3.8", "3.01", "3.G", "3.A", "11.0", "03.1", "-3.1", "3.1 ", "3,1", "3.1\n"]
+    "code",
+    [
+        "",
+        "5",
+        "5.",
+        ".3",
+        "0.0",
+        "3.8",
+        "3.01",
+        "3.G",
+        "3.A",
+        "11.0",
+        "03.1",
+        "-3.1",
+        "3.1 ",
+        "3,1",
+        "3.1\n",
+    ],
 )
 def test_malformed_codes_are_refused(code):
     with pytest.raises(InvalidInput, match="A graph code is"):

@@ -17,7 +17,9 @@ untimed = settings(deadline=None)  # a busy machine is not a failure
 DEFAULT = GraphSpace.create()
 SPACES = {
     "default": DEFAULT,
-    "operations": GraphSpace.create(features=("eccentricity_variance", "degree_variance", "operations")),
+    "operations": GraphSpace.create(
+        features=("eccentricity_variance", "degree_variance", "operations")
+    ),
     "one axis": GraphSpace.create(1, 4, ("density",), bins=4),
     "all features": GraphSpace.create(2, 4, tuple(FEATURES), bins=3),
     "smallest": GraphSpace.create(1, 2, ("vertices",)),
@@ -45,7 +47,10 @@ def test_an_integer_axis_has_one_bin_per_value():
     assert space.bins == (4, 10, 11, 5)
     for axis, name in enumerate(space.feature_map.names):
         low = space.feature_map.low[axis]
-        assert all(space.interval(space.embed(dag))[axis] == FEATURES[name].raw(dag) - low for dag in space.cells)
+        assert all(
+            space.interval(space.embed(dag))[axis] == FEATURES[name].raw(dag) - low
+            for dag in space.cells
+        )
 
 
 def test_features_lie_in_the_unit_cube_and_fill_it(space):
@@ -74,7 +79,9 @@ def test_sample_draws_from_the_box_or_the_nearest_one_that_holds_graphs(name, da
     own = tuple(int(min(max(x, 0) * b, b - 1)) for x, b in zip(point, space.bins, strict=True))
     assert space.interval(point) == own
     drawn = space.interval(space.embed(dag))
-    assert set(space.members(point)) == {other for other in space.cells if space.interval(space.embed(other)) == drawn}
+    assert set(space.members(point)) == {
+        other for other in space.cells if space.interval(space.embed(other)) == drawn
+    }
 
     def distance(box):
         return sum(((i - j) / b) ** 2 for i, j, b in zip(box, own, space.bins, strict=True))
@@ -88,7 +95,9 @@ def test_sample_draws_from_the_box_or_the_nearest_one_that_holds_graphs(name, da
 
 @pytest.mark.parametrize("bins", [(6, 6, 3), (5, 10, 5)])
 def test_ties_between_boxes_go_to_the_lowest_index(bins):
-    """Every box, against exact fractions: floating point must not decide between equally near boxes."""
+    """Every box, against exact fractions: floating point must not decide between equally near
+    boxes.
+    """
     space = GraphSpace(DEFAULT.cells, DEFAULT.feature_map, bins)
     for box in product(*map(range, bins)):
         centre = [(i + 0.5) / b for i, b in zip(box, bins, strict=True)]
@@ -161,7 +170,8 @@ def test_a_gamma_without_a_size_is_refused(space, bad):
 def test_the_gamma_of_the_message_works_and_a_smaller_one_does_not(bins):
     space = GraphSpace.create(1, 4, ("density",), bins=bins)
     with pytest.raises(InvalidInput) as caught:
-        space.check_gamma(1 / (2 * bins))  # equal: [1 - width, 1] still fits into the last, closed bin
+        # equal: [1 - width, 1] still fits into the last, closed bin
+        space.check_gamma(1 / (2 * bins))
     least = float(re.search(r"at least ([\d.]+)\.$", str(caught.value))[1])
     space.check_gamma(least)
     with pytest.raises(InvalidInput):
@@ -190,7 +200,10 @@ def test_six_vertices_work():
     ("arguments", "words"),
     [
         ({"min_vertices": 5, "max_vertices": 4}, "min_vertices=5, max_vertices=4"),
-        ({"features": ("size",)}, "eccentricity_variance, degree_variance, vertices, operations.*'size'"),
+        (
+            {"features": ("size",)},
+            "eccentricity_variance, degree_variance, vertices, operations.*'size'",
+        ),
         ({"bins": 0}, "at least one bin"),
         ({"min_vertices": 5}, "'vertices' goes from 5 to 5"),
     ],
@@ -208,7 +221,9 @@ def test_spaces_with_wrong_parts_are_refused():
         GraphSpace((), fitted, (6, 6, 2))
 
 
-@pytest.mark.parametrize("point", [(0.5, 0.5), (0.5, 0.5, float("nan")), 0.5, (0.1, 0.2, float("inf"))])
+@pytest.mark.parametrize(
+    "point", [(0.5, 0.5), (0.5, 0.5, float("nan")), 0.5, (0.1, 0.2, float("inf"))]
+)
 def test_bad_points_are_refused(point):
     with pytest.raises(InvalidInput, match="3 finite numbers"):
         DEFAULT.sample(point, np.random.default_rng(0))

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from spaces import DEFAULT_FEATURES, FEATURES, Dag, FeatureMap, InvalidInput, catalogue, complete_dag, enumerate_dags
+from spaces import (
+    DEFAULT_FEATURES,
+    FEATURES,
+    Dag,
+    FeatureMap,
+    InvalidInput,
+    catalogue,
+    complete_dag,
+    enumerate_dags,
+)
 
 CHAIN = Dag(3, ((0, 1), (1, 2)))
 EMPTY = Dag(3)
@@ -62,7 +71,9 @@ def test_every_feature_fills_the_unit_interval(name):
 def test_the_map_is_linear_and_in_the_given_order():
     fitted = FeatureMap.fit(catalogue(3, 5), ("vertices", "edges"))
     assert fitted(Dag(4, ((0, 1),))) == pytest.approx([0.5, 0.1])
-    assert FeatureMap.fit(catalogue(3, 5), ("edges", "vertices"))(Dag(4, ((0, 1),))) == pytest.approx([0.1, 0.5])
+    assert FeatureMap.fit(catalogue(3, 5), ("edges", "vertices"))(
+        Dag(4, ((0, 1),))
+    ) == pytest.approx([0.1, 0.5])
 
 
 def test_a_graph_beyond_the_ends_lands_on_the_face():

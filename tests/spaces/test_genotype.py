@@ -50,7 +50,10 @@ def genotypes(draw, ops=DARTS_OPS):
         genes = []
         for node in range(2, 6):
             sources = draw(st.lists(st.integers(0, node - 1), min_size=2, max_size=2, unique=True))
-            genes += [(source, node, draw(st.sampled_from([op for op in ops if op != "none"]))) for source in sources]
+            genes += [
+                (source, node, draw(st.sampled_from([op for op in ops if op != "none"])))
+                for source in sources
+            ]
         cells[kind] = cell.genotype(genes)
     return macro.with_cells(cells)
 
@@ -66,13 +69,19 @@ def test_notation_both_ways(macro):
 @given(genotypes(OPERATORS["s3"]))
 def test_operations_beyond_those_of_darts(macro):
     again = read_genotype(write_genotype(macro))
-    assert [cell.genes for cell in again.cells.values()] == [cell.genes for cell in macro.cells.values()]
+    assert [cell.genes for cell in again.cells.values()] == [
+        cell.genes for cell in macro.cells.values()
+    ]
     wanted = {gene.op for cell in macro.cells.values() for gene in cell.genes}
-    assert again.cells["normal"].ops == (DARTS_OPS if "sep_conv_7x7" not in wanted else OPERATORS["s3"])
+    assert again.cells["normal"].ops == (
+        DARTS_OPS if "sep_conv_7x7" not in wanted else OPERATORS["s3"]
+    )
 
 
 def test_operations_of_no_published_space_join_those_of_darts():
-    text = DARTS_V2.replace("dil_conv_3x3", "sep_conv_7x7").replace("('max_pool_3x3', 1)]", "('avg_pool_5x5', 1)]")
+    text = DARTS_V2.replace("dil_conv_3x3", "sep_conv_7x7").replace(
+        "('max_pool_3x3', 1)]", "('avg_pool_5x5', 1)]"
+    )
     ops = read_genotype(text).cells["normal"].ops
     assert set(ops) == {*DARTS_OPS, "sep_conv_7x7", "avg_pool_5x5"}
 
@@ -83,8 +92,13 @@ def test_published_genotypes():
     assert all(macro <= SPACES["darts"].macro for macro in GENOTYPES.values())
     assert read_genotype(DARTS_V1) == GENOTYPES["DARTS_V1"]
     assert read_genotype(PC_DARTS_CIFAR) == GENOTYPES["PC_DARTS_cifar"]
-    assert write_genotype(GENOTYPES["PC_DARTS_cifar"]).endswith("('sep_conv_3x3', 2)], reduce_concat=range(2, 6))")
-    ops = {name: [gene.op for cell in macro.cells.values() for gene in cell.genes] for name, macro in GENOTYPES.items()}
+    assert write_genotype(GENOTYPES["PC_DARTS_cifar"]).endswith(
+        "('sep_conv_3x3', 2)], reduce_concat=range(2, 6))"
+    )
+    ops = {
+        name: [gene.op for cell in macro.cells.values() for gene in cell.genes]
+        for name, macro in GENOTYPES.items()
+    }
     assert set(ops["all-skip"]) == {"skip_connect"}
     assert (ops["DARTS_V1"].count("sep_conv_3x3"), ops["DARTS_V1"].count("avg_pool_3x3")) == (5, 1)
 
@@ -152,7 +166,9 @@ def test_bad_notations_are_refused(old, new, words):
         read_genotype(DARTS_V2.replace(old, new, 1))
 
 
-@pytest.mark.parametrize("text", ["", "no genotype", "import os", "x = 3", "[1, 2]", "Genotype", "\0", "(" * 5000])
+@pytest.mark.parametrize(
+    "text", ["", "no genotype", "import os", "x = 3", "[1, 2]", "Genotype", "\0", "(" * 5000]
+)
 def test_what_is_no_genotype_is_refused(text):
     with pytest.raises(InvalidInput, match="must be written as"):
         read_genotype(text)
@@ -169,7 +185,10 @@ def test_recurrent_cells_and_several_genotypes_are_refused():
 
 def test_nothing_in_the_text_is_run(tmp_path):
     target = tmp_path / "ran"
-    for text in (f"open({str(target)!r}, 'w')", f"Genotype(open({str(target)!r}, 'w'), [2], [], [2])"):
+    for text in (
+        f"open({str(target)!r}, 'w')",
+        f"Genotype(open({str(target)!r}, 'w'), [2], [], [2])",
+    ):
         with pytest.raises(InvalidInput):
             read_genotype(text)
     assert not target.exists()
@@ -188,7 +207,11 @@ def test_what_the_notation_cannot_say_is_not_written():
 def test_files_of_every_form(tmp_path):
     path = tmp_path / "cells"
     wanted = GENOTYPES["DARTS_V2"]
-    for text in (json.dumps(wanted.to_dict(), indent=2), DARTS_V2, f"\ufeffDARTS_V2 = {DARTS_V2}\n"):
+    for text in (
+        json.dumps(wanted.to_dict(), indent=2),
+        DARTS_V2,
+        f"\ufeffDARTS_V2 = {DARTS_V2}\n",
+    ):
         path.write_text(text, encoding="utf-8")
         assert load_cells(path) == load_cells(str(path)) == wanted
     path.write_text(json.dumps(SPACES["amended-s2"].macro.to_dict()))

@@ -35,7 +35,9 @@ def test_shape_and_size(hyper):
 def test_distinct_and_places_rebuild_the_rows(hyper):
     distinct, places = hyper.distinct(), hyper.places()
     assert all(len(set(row)) == len(row) for row in distinct)
-    rebuilt = tuple(tuple(cells[k] for k in row) for cells, row in zip(distinct, places, strict=True))
+    rebuilt = tuple(
+        tuple(cells[k] for k in row) for cells, row in zip(distinct, places, strict=True)
+    )
     assert rebuilt == hyper.rows
     # order of first appearance: each place is at most one beyond all places before it
     assert all(k <= max(row[:j], default=-1) + 1 for row in places for j, k in enumerate(row))

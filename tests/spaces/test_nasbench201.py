@@ -1,4 +1,6 @@
-"""NAS-Bench-201: the codec over all 15,625 cells, isomorphism classes, the table and its conversion."""
+"""NAS-Bench-201: the codec over all 15,625 cells, isomorphism classes, the table and its
+conversion.
+"""
 
 import sys
 from collections import defaultdict
@@ -39,7 +41,9 @@ def computed(numbers):
 def test_every_cell_has_a_string_of_its_own_and_comes_back():
     strings = list(nasbench201.strings())
     assert len(set(strings)) == nasbench201.SIZE == 15_625
-    assert all(decode(string) == cell for string, cell in zip(strings, nasbench201.cells(), strict=True))
+    assert all(
+        decode(string) == cell for string, cell in zip(strings, nasbench201.cells(), strict=True)
+    )
 
 
 def test_classes_hold_cells_that_compute_the_same():
@@ -66,14 +70,21 @@ def test_numbers_cells_and_strings_agree(numbers):
 @given(choices)
 def test_edges_without_an_operation_carry_none(numbers):
     space = CellSpace.create(1, 4, OPS[1:], outputs=(3,))
-    genes = [(*edge, OPS[number]) for edge, number in zip(nasbench201.EDGES, numbers, strict=True) if number]
+    genes = [
+        (*edge, OPS[number])
+        for edge, number in zip(nasbench201.EDGES, numbers, strict=True)
+        if number
+    ]
     assert nasbench201.numbers(space.genotype(genes)) == numbers
 
 
 def test_keys_by_hand():
     assert unique_key(ALL_SKIP) == "0+0+0+0"
     assert unique_key(SINGLE_LEVEL).endswith("+((0)@nor_conv_3x3)@nor_conv_3x3+0")
-    assert unique_key("|none~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|") == "#+#+(0)@avg_pool_3x3"
+    assert (
+        unique_key("|none~0|+|none~0|none~1|+|avg_pool_3x3~0|nor_conv_1x1~1|none~2|")
+        == "#+#+(0)@avg_pool_3x3"
+    )
 
 
 def test_a_string_may_give_its_terms_in_any_order():
@@ -138,7 +149,9 @@ def test_classes_are_those_of_the_benchmark(real_path):
         ours[unique_key(row["arch_str"])].add(row["arch_str"])
         theirs[row["unique_str"]].add(row["arch_str"])
     assert len(theirs) == 6_466
-    assert {frozenset(members) for members in ours.values()} == {frozenset(members) for members in theirs.values()}
+    assert {frozenset(members) for members in ours.values()} == {
+        frozenset(members) for members in theirs.values()
+    }
 
 
 def test_known_results(real):
@@ -147,7 +160,8 @@ def test_known_results(real):
     assert real.optimum().architecture == BEST
     assert real.accuracy(BEST) == pytest.approx(94.373, abs=5e-4)
     assert real.rank(BEST) == 1
-    assert real.percentile(BEST) == pytest.approx(100 * 15_623 / 15_625)  # another one, 13714, is as good
+    # another one, 13714, is as good
+    assert real.percentile(BEST) == pytest.approx(100 * 15_623 / 15_625)
     found = real.lookup(nasbench201.macro(cell=decode(SINGLE_LEVEL)))
     assert found.index == real.optimum("c100_test_200").index == 9930
     test = {dataset: found.accuracy[dataset]["test"][200] for dataset in found.accuracy}
@@ -156,9 +170,9 @@ def test_known_results(real):
     assert valid == pytest.approx({"c10": 91.553, "c100": 73.493, "in16": 46.367}, abs=1e-3)
     skip = real.lookup(ALL_SKIP)
     assert skip.index == 1835
-    assert [real.accuracy(ALL_SKIP, f"{name}_test_200") for name in ("c10", "c100", "in16")] == pytest.approx(
-        [54.297, 15.607, 16.322], abs=5e-4
-    )
+    assert [
+        real.accuracy(ALL_SKIP, f"{name}_test_200") for name in ("c10", "c100", "in16")
+    ] == pytest.approx([54.297, 15.607, 16.322], abs=5e-4)
     assert skip.parameters == {"c10": 73_306, "c100": 79_156, "in16": 80_456}
 
 
@@ -179,7 +193,9 @@ def test_random_picks_and_ranks(real):
 
 
 class Benchmark:
-    """Some architectures with the methods of the official api; every result tells where it comes from."""
+    """Some architectures with the methods of the official api; every result tells where it comes
+    from.
+    """
 
     DATASETS = ("cifar10-valid", "cifar10", "cifar100", "ImageNet16-120")
 
@@ -235,7 +251,9 @@ def test_conversion_asks_for_the_right_results(small):
 
 def test_a_converted_table_has_the_layout(small, real_path):
     ours, theirs = pq.read_schema(small), pq.read_schema(real_path)
-    assert {*OPERATIONS, *ACCURACIES, *PARAMETERS, "index", "arch_str", "unique_str"} == set(ours.names)
+    assert {*OPERATIONS, *ACCURACIES, *PARAMETERS, "index", "arch_str", "unique_str"} == set(
+        ours.names
+    )
     assert all(ours.field(name).type == theirs.field(name).type for name in ours.names)
     row = pq.read_table(small).to_pylist()[0]
     assert (row["unique_str"], row["op_e23"]) == (unique_key(ALL_SKIP), 1)
@@ -270,7 +288,10 @@ def with_values(name, values):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda table: table.drop_columns(["op_e12", "c10_test_200"]), "but lacks op_e12, c10_test_200"),
+        (
+            lambda table: table.drop_columns(["op_e12", "c10_test_200"]),
+            "but lacks op_e12, c10_test_200",
+        ),
         (lambda table: pa.concat_tables([table, table]), "every architecture once"),
         (lambda table: table.slice(0, 0), "at least one"),
         (with_values("op_e12", [0, 5]), "whole numbers from 0 to 4"),

@@ -4,7 +4,18 @@ import json
 
 import pytest
 
-from spaces import DARTS_OPS, NONE, OPERATORS, SPACES, InvalidInput, Macro, cells_of, darts_cell, fixed_edges, published
+from spaces import (
+    DARTS_OPS,
+    NONE,
+    OPERATORS,
+    SPACES,
+    InvalidInput,
+    Macro,
+    cells_of,
+    darts_cell,
+    fixed_edges,
+    published,
+)
 
 SIZES = {
     "darts": 1_076_746_950_455_072_400,
@@ -87,7 +98,9 @@ def test_search_networks(name, depth, channels, kinds, edges, logits):
 
 def test_fixed_edges_go_to_the_node_before_and_to_the_first_input():
     assert fixed_edges() == ((0, 2), (1, 2), (0, 3), (2, 3), (0, 4), (3, 4), (0, 5), (4, 5))
-    assert all(len(darts_cell(DARTS_OPS, fixed_edges()).incoming(node)) == 2 for node in range(2, 6))
+    assert all(
+        len(darts_cell(DARTS_OPS, fixed_edges()).incoming(node)) == 2 for node in range(2, 6)
+    )
 
 
 def test_cells_of():
@@ -98,7 +111,8 @@ def test_cells_of():
 
 
 @pytest.mark.parametrize(
-    ("name", "nearest"), [("S1", "s1"), ("amended_s2_fixed", "amended-s2-fixed"), ("nas-bench-201", "nasbench201")]
+    ("name", "nearest"),
+    [("S1", "s1"), ("amended_s2_fixed", "amended-s2-fixed"), ("nas-bench-201", "nasbench201")],
 )
 def test_an_unknown_name_is_answered_with_the_nearest(name, nearest):
     with pytest.raises(InvalidInput, match=f"Did you mean '{nearest}'"):

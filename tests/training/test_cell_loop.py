@@ -12,8 +12,8 @@ from fade_ray.data import Batches, load
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from fade_ray.training import TrainingFailed, place
 from fade_ray.training.cell_architecture import CellArchitecture, CellArchitectureConfig
-from fade_ray.training.cell_config import SCHEDULES, CellTrainConfig
 from fade_ray.training.cell_loop import CellTraining, Workers, evaluate_cells
+from fade_ray.training.cell_train_config import SCHEDULES, CellTrainConfig
 from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
@@ -32,7 +32,12 @@ SPLITS = load("digits", limit=96)
 
 def batches(size: int = 24) -> Batches:
     return Batches(
-        SPLITS.weights, batch_size=size, device=PLACEMENT.device, mean=SPLITS.mean, std=SPLITS.std, channels_last=True
+        SPLITS.weights,
+        batch_size=size,
+        device=PLACEMENT.device,
+        mean=SPLITS.mean,
+        std=SPLITS.std,
+        channels_last=True,
     )
 
 
@@ -51,10 +56,14 @@ def network(macro: Macro, seed: int = 0) -> CellNetwork:
 def training(macro: Macro = GENOTYPE, architecture: Any = None, **config: Any) -> CellTraining:
     built = None
     if architecture is not None:
-        built = CellArchitecture(macro, architecture, torch.Generator().manual_seed(1), PLACEMENT.device)
+        built = CellArchitecture(
+            macro, architecture, torch.Generator().manual_seed(1), PLACEMENT.device
+        )
     valid = None if architecture is None or architecture.update == "joint" else batches()
     values = {"epochs": 3, "batch_size": 24} | config
-    return CellTraining(network(macro), batches(), CellTrainConfig(**values), PLACEMENT, 5, built, valid)
+    return CellTraining(
+        network(macro), batches(), CellTrainConfig(**values), PLACEMENT, 5, built, valid
+    )
 
 
 def test_the_schedules_at_their_ends() -> None:
@@ -63,7 +72,9 @@ def test_the_schedules_at_their_ends() -> None:
     assert cosine.rate(0) == 0.025
     assert cosine.rate(25) == pytest.approx((0.025 + 0.001) / 2)
     assert cosine.rate(49) == pytest.approx(0.001 + 0.012 * (1 + math.cos(math.pi * 49 / 50)))
-    linear = CellTrainConfig(epochs=250, schedule="linear-slow-end", final_learning_rate=0, warm_up_epochs=5)
+    linear = CellTrainConfig(
+        epochs=250, schedule="linear-slow-end", final_learning_rate=0, warm_up_epochs=5
+    )
     assert [linear.rate(e) / 0.025 for e in (0, 4)] == pytest.approx([1 / 5, 1])
     assert linear.rate(244) == pytest.approx(0.025 / 245)
     assert [linear.rate(e) for e in (245, 249)] == pytest.approx([0.025 / 245, 0.025 / 245 / 5])
@@ -93,12 +104,16 @@ def test_an_epoch_is_that_of_plain_sgd() -> None:
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
         optimizer.step()
     ours.run_epoch()
-    for (name, mine), other in zip(ours.network.state_dict().items(), theirs.state_dict().values(), strict=True):
+    for (name, mine), other in zip(
+        ours.network.state_dict().items(), theirs.state_dict().values(), strict=True
+    ):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5, msg=name)
 
 
 def test_an_average_of_the_weights_follows_them() -> None:
-    """One step from w0 to w1 gives w0 + (1 - d) (w1 - w0), d = (1 + 1) / (10 + 1) at the first step."""
+    """One step from w0 to w1 gives w0 + (1 - d) (w1 - w0), d = (1 + 1) / (10 + 1) at the first
+    step.
+    """
     one = training(ema=0.75, batch_size=64, epochs=1)
     one.batches = batches(64)
     assert one.average is not None
@@ -109,7 +124,9 @@ def test_an_average_of_the_weights_follows_them() -> None:
 
 
 def test_the_joint_update_takes_one_backward_and_no_other_images() -> None:
-    joint = training(SPACE, CellArchitectureConfig(relaxation="sigmoid", update="joint", weight_decay=0.0))
+    joint = training(
+        SPACE, CellArchitectureConfig(relaxation="sigmoid", update="joint", weight_decay=0.0)
+    )
     bilevel = training(SPACE, CellArchitectureConfig())
     assert bilevel.run_epoch()["images"] == 2 * joint.run_epoch()["images"]
 
@@ -133,7 +150,9 @@ def test_plain_sgd_moves_the_logits_at_the_rate_of_the_weights() -> None:
 
 
 def test_a_restored_training_goes_on_with_the_same_bits() -> None:
-    options = CellArchitectureConfig(relaxation="gumbel-softmax-sampled", temperature=5.0, final_temperature=0.5)
+    options = CellArchitectureConfig(
+        relaxation="gumbel-softmax-sampled", temperature=5.0, final_temperature=0.5
+    )
     one, other = (training(SPACE, options, drop_path=0.3, ema=0.9) for _ in range(2))
     one.run_epoch()
     file = io.BytesIO()
@@ -146,7 +165,9 @@ def test_a_restored_training_goes_on_with_the_same_bits() -> None:
         assert torch.equal(mine, theirs)
     assert one.average is not None
     assert other.average is not None
-    assert all(torch.equal(a, b) for a, b in zip(one.average.values, other.average.values, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(one.average.values, other.average.values, strict=True)
+    )
 
 
 def test_a_loss_that_is_not_finite_is_told_with_the_learning_rate() -> None:

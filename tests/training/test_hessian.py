@@ -16,15 +16,23 @@ METHODS = list(PRODUCTS)
 
 
 class Bowl:
-    """1/2 a' H a + b' a + noise' a, H with the given eigenvalues in a random basis; the batch scales it."""
+    """1/2 a' H a + b' a + noise' a, H with the given eigenvalues in a random basis; the batch
+    scales it.
+    """
 
     def __init__(
-        self, spectrum: Sequence[float], seed: int = 0, noise: float = 0.0, dtype: torch.dtype = torch.float64
+        self,
+        spectrum: Sequence[float],
+        seed: int = 0,
+        noise: float = 0.0,
+        dtype: torch.dtype = torch.float64,
     ):
         generator = torch.Generator().manual_seed(seed)
         n = len(spectrum)
         basis, _ = torch.linalg.qr(torch.randn(n, n, generator=generator, dtype=torch.float64))
-        self.hessian = (basis @ torch.diag(torch.tensor(spectrum, dtype=torch.float64)) @ basis.T).to(dtype)
+        self.hessian = (
+            basis @ torch.diag(torch.tensor(spectrum, dtype=torch.float64)) @ basis.T
+        ).to(dtype)
         start = torch.randn(n, generator=generator, dtype=torch.float64).to(dtype)
         self.logits = [part.clone().requires_grad_() for part in torch.split(start, [1, n - 1])]
         self.weights = [torch.ones(2, dtype=dtype, requires_grad=True)]
@@ -34,11 +42,18 @@ class Bowl:
     def loss(self, batch: float) -> Tensor:
         a = torch.cat(self.logits)
         shake = self.noise * torch.rand(a.shape, generator=self.generators[0], dtype=a.dtype)
-        return batch * (a @ self.hessian @ a / 2 + a.sum() + (shake * a).sum()) + self.weights[0].square().sum()
+        return (
+            batch * (a @ self.hessian @ a / 2 + a.sum() + (shake * a).sum())
+            + self.weights[0].square().sum()
+        )
 
 
 def found(
-    problem: Any, iterations: int = 30, tolerance: float = 1e-6, product: Any = "exact", batch: float = 1.0
+    problem: Any,
+    iterations: int = 30,
+    tolerance: float = 1e-6,
+    product: Any = "exact",
+    batch: float = 1.0,
 ) -> Any:
     generator = torch.Generator().manual_seed(7)
     return dominant_eigenvalue(problem, batch, iterations, generator, tolerance, product)
@@ -66,14 +81,16 @@ def test_known_spectra(product: str, spectrum: list[float], expected: float) -> 
 @settings(max_examples=15, deadline=None)
 @given(spectrum=st.lists(st.floats(-10, 10), min_size=2, max_size=12), seed=st.integers(0, 1000))
 def test_any_spectrum(product: str, spectrum: list[float], seed: int) -> None:
-    # the error of a Ritz value is bounded by the residual; over the whole space it is the eigenvalue
+    # the error of a Ritz value is bounded by the residual; over the whole space it is the
+    # eigenvalue
     result = found(Bowl(spectrum, seed), product=product)
     assert abs(result.value) == pytest.approx(max(map(abs, spectrum)), rel=1e-5, abs=1e-6)
     assert min(abs(result.value - value) for value in spectrum) <= result.error + 1e-6
 
 
 def test_opposite_signs_of_one_size_do_not_deceive_it() -> None:
-    # plain power iteration alternates here and its Rayleigh quotient stands still at a value that is no eigenvalue
+    # plain power iteration alternates here and its Rayleigh quotient stands still at a value that
+    # is no eigenvalue
     assert abs(found(Bowl([1.0, -1.0, 0.1])).value) == pytest.approx(1.0)
 
 
@@ -111,7 +128,9 @@ def test_softmax_mixture_against_the_full_hessian(product: str) -> None:
 
     problem = Mixture([1.0, 2.0, 3.0, 4.0, 5.0])
     a = torch.cat(problem.logits).detach()
-    full = torch.autograd.functional.hessian(lambda a: (a.softmax(dim=0) @ problem.hessian[0] - 2.0).square(), a)
+    full = torch.autograd.functional.hessian(
+        lambda a: (a.softmax(dim=0) @ problem.hessian[0] - 2.0).square(), a
+    )
     values = torch.linalg.eigvalsh(full)
     expected = float(values[values.abs().argmax()])
     assert found(problem, product=product, batch=2.0).value == pytest.approx(expected, rel=1e-3)

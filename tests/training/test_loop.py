@@ -1,4 +1,6 @@
-"""The one training: it learns, restores to the same bits, steps only what was drawn, and says why it fails."""
+"""The one training: it learns, restores to the same bits, steps only what was drawn, and says why
+it fails.
+"""
 
 import io
 from dataclasses import replace
@@ -10,7 +12,15 @@ from torch.nn import functional as F
 
 from fade_ray.data import Batches, Splits, load
 from fade_ray.nn import ChainNetwork, NetworkConfig
-from fade_ray.training import Architecture, ArchitectureConfig, TrainConfig, Training, TrainingFailed, evaluate, place
+from fade_ray.training import (
+    Architecture,
+    ArchitectureConfig,
+    TrainConfig,
+    Training,
+    TrainingFailed,
+    evaluate,
+    place,
+)
 from fade_ray.training.estimators import ESTIMATORS, split_batch
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
@@ -59,8 +69,18 @@ def training(
     if not hyper.is_architecture:
         chosen = ArchitectureConfig(**({"architecture_learning_rate": 0.05} | logits))  # type: ignore[arg-type]
         held_out = batches("architecture", splits, config.batch_size)
-        architecture = Architecture(network, held_out, chosen, epochs, torch.Generator().manual_seed(seed + 1))
-    return Training(network, batches("weights", splits, config.batch_size), config, epochs, CPU, seed, architecture)
+        architecture = Architecture(
+            network, held_out, chosen, epochs, torch.Generator().manual_seed(seed + 1)
+        )
+    return Training(
+        network,
+        batches("weights", splits, config.batch_size),
+        config,
+        epochs,
+        CPU,
+        seed,
+        architecture,
+    )
 
 
 def state_of(trained: Training) -> bytes:
@@ -84,7 +104,9 @@ def test_an_architecture_learns() -> None:
     assert accuracy > 0.6  # ten classes
 
 
-@pytest.mark.parametrize(("estimator", "paths"), [*((name, 1) for name in ESTIMATORS), ("score-function-split", 3)])
+@pytest.mark.parametrize(
+    ("estimator", "paths"), [*((name, 1) for name in ESTIMATORS), ("score-function-split", 3)]
+)
 def test_a_restored_training_is_the_same_training(estimator: str, paths: int) -> None:
     options = {"estimator": estimator, "weight_paths": paths}
     whole = training(SEVERAL, epochs=3, **options)
@@ -97,7 +119,9 @@ def test_a_restored_training_is_the_same_training(estimator: str, paths: int) ->
     second.load_state_dict(torch.load(io.BytesIO(state_of(first)), weights_only=True))
     while not second.finished:
         got = second.run_epoch()
-    assert all(torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(second), strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(weights_of(whole), weights_of(second), strict=True)
+    )
     timeless = {"seconds", "images_per_second", "peak_memory_mib"}
     assert {k: v for k, v in got.items() if k not in timeless} == {
         k: v for k, v in expected.items() if k not in timeless
@@ -174,7 +198,9 @@ def test_one_path_per_batch_is_the_plain_step_bit_by_bit() -> None:
         plain.optimizer.step()
         assert torch.equal(loss, expected.detach())
         assert torch.equal(correct, (scores.argmax(dim=1) == labels).sum())
-        assert all(torch.equal(a, b) for a, b in zip(weights_of(ours), weights_of(plain), strict=True))
+        assert all(
+            torch.equal(a, b) for a, b in zip(weights_of(ours), weights_of(plain), strict=True)
+        )
 
 
 @pytest.mark.parametrize("size", [64, 61])
@@ -219,7 +245,10 @@ def test_the_larger_split_sets_the_epoch() -> None:
     swapped = replace(splits, weights=splits.architecture, architecture=splits.weights)
     trained = training(SEVERAL)
     assert trained.architecture is not None
-    trained.batches, trained.architecture.batches = batches("weights", swapped), batches("architecture", swapped)
+    trained.batches, trained.architecture.batches = (
+        batches("weights", swapped),
+        batches("architecture", swapped),
+    )
     assert len(trained.architecture.batches) > len(trained.batches)
     assert trained.run_epoch()["images"] == len(trained.architecture.batches) * 2 * 64
 
@@ -246,7 +275,9 @@ def test_gradients_are_clipped_by_value() -> None:
     trained = training(config=TrainConfig(batch_size=64, clip=1e-6))
     trained.network.train()
     trained.weight_step(next(trained.batches.epoch(torch.Generator().manual_seed(0))), ())
-    largest = max(float(p.grad.abs().max()) for p in trained.network.parameters() if p.grad is not None)
+    largest = max(
+        float(p.grad.abs().max()) for p in trained.network.parameters() if p.grad is not None
+    )
     assert largest <= 1e-6 * (1 + 1e-6)
 
 
@@ -262,7 +293,9 @@ def test_evaluating_changes_nothing() -> None:
 
 @pytest.mark.parametrize(("device", "word"), [("gpu", "device"), ("cuda", "CUDA"), ("mps", "MPS")])
 def test_devices_that_are_not_there(device: str, word: str) -> None:
-    if (device == "cuda" and torch.cuda.is_available()) or (device == "mps" and torch.backends.mps.is_available()):
+    if (device == "cuda" and torch.cuda.is_available()) or (
+        device == "mps" and torch.backends.mps.is_available()
+    ):
         pytest.skip("this machine has that device")
     with pytest.raises(InvalidInput, match=word):
         place(device)

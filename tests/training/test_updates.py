@@ -1,4 +1,6 @@
-"""Every update against double backward, closed forms and the promise to leave the network as it was; float64 unless said otherwise."""
+"""Every update against double backward, closed forms and the promise to leave the network as it
+was; float64 unless said otherwise.
+"""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cells import Norm
+from fade_ray.nn.graph_cell import Norm
 from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
 from spaces.errors import InvalidInput
 
@@ -23,12 +25,16 @@ UNROLL = Unroll(0.1)
 
 
 class Quadratic:
-    """L(w, a) = 1/2 w'Aw + w'Ba + 1/2 a'Ca + p'w + q'a, its coefficients being the batch; w of two tensors, a of two."""
+    """L(w, a) = 1/2 w'Aw + w'Ba + 1/2 a'Ca + p'w + q'a, its coefficients being the batch; w of two
+    tensors, a of two.
+    """
 
     generators: tuple[torch.Generator, ...] = ()
 
     def __init__(self, weights: Tensor, logits: Tensor) -> None:
-        self.weights = [part.clone().requires_grad_() for part in weights.split([3, len(weights) - 3])]
+        self.weights = [
+            part.clone().requires_grad_() for part in weights.split([3, len(weights) - 3])
+        ]
         self.logits = [part.clone().requires_grad_() for part in logits.split([1, len(logits) - 1])]
 
     def loss(self, batch: Sequence[Tensor]) -> Tensor:
@@ -52,7 +58,9 @@ def quadratic(seed: int, n: int = 5, m: int = 3) -> tuple[Quadratic, list[Tensor
 
 
 class Network(nn.Module):
-    """A mixed layer between two convolutions, smooth, with BatchNorm that has buffers, dropout from a generator, a weight and a logit unused."""
+    """A mixed layer between two convolutions, smooth, with BatchNorm that has buffers, dropout from
+    a generator, a weight and a logit unused.
+    """
 
     def __init__(self, seed: int = 0, dropout: float = 0.5) -> None:
         super().__init__()
@@ -66,7 +74,9 @@ class Network(nn.Module):
         self.double()
         self.dropout, self.generators = dropout, [torch.Generator().manual_seed(seed + 1)]
         self.logits = [self.mixture, self.idle]
-        self.weights = [p for p in self.parameters() if all(p is not logit for logit in self.logits)]
+        self.weights = [
+            p for p in self.parameters() if all(p is not logit for logit in self.logits)
+        ]
 
     def loss(self, batch: tuple[Tensor, Tensor]) -> Tensor:
         images, labels = batch
@@ -76,7 +86,9 @@ class Network(nn.Module):
             outputs = [op(x) for op in self.ops]
             x = torch.tanh(row[0] * outputs[0] + row[1] * outputs[1] + row[2] * x)
             if self.dropout:
-                keep = torch.rand(x.shape, generator=self.generators[0], dtype=x.dtype) >= self.dropout
+                keep = (
+                    torch.rand(x.shape, generator=self.generators[0], dtype=x.dtype) >= self.dropout
+                )
                 x = x * keep / (1 - self.dropout)
         return F.cross_entropy(self.head(self.norm(x).mean(dim=(2, 3))), labels)
 
@@ -107,7 +119,8 @@ def inner(left: Sequence[Tensor], right: Sequence[Tensor]) -> Tensor:
     return flat(left) @ flat(right)
 
 
-# ----------------------------------------------------------------------------------------------- what every update promises
+# -----------------------------------------------------------------------------------------------
+# what every update promises
 
 
 def everything(net: Network) -> list[Tensor]:
@@ -116,7 +129,9 @@ def everything(net: Network) -> list[Tensor]:
 
 @pytest.mark.parametrize(("name", "difference"), CASES)
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_an_update_leaves_the_network_as_it_was(name: str, difference: Any, dtype: torch.dtype) -> None:
+def test_an_update_leaves_the_network_as_it_was(
+    name: str, difference: Any, dtype: torch.dtype
+) -> None:
     net = Network().to(dtype)
     train, valid = [(x.to(dtype), y) for x, y in (TRAIN, VALID)]
     net.weights[0].requires_grad_(False)
@@ -133,7 +148,9 @@ def test_an_update_leaves_the_network_as_it_was(name: str, difference: Any, dtyp
         assert parameter.grad is old
         assert torch.equal(old, torch.full_like(parameter, i))
     for part, tensors in ((found.architecture, net.logits), (found.weights, net.weights)):
-        assert part is None or [(g.shape, g.dtype) for g in part] == [(t.shape, t.dtype) for t in tensors]
+        assert part is None or [(g.shape, g.dtype) for g in part] == [
+            (t.shape, t.dtype) for t in tensors
+        ]
         assert part is None or all(g.isfinite().all() and not g.requires_grad for g in part)
     assert found.architecture[0].any()
     assert not found.architecture[1].any()  # a logit without influence has gradient 0
@@ -152,7 +169,8 @@ PASSES = {  # batches drawn from, in order; what is repeated with the same noise
 @pytest.mark.parametrize(("name", "difference"), CASES)
 def test_generators_stand_where_single_passes_leave_them(name: str, difference: Any) -> None:
     net, twin = Network(), Network()
-    small = (VALID[0][:4], VALID[1][:4])  # other batch size, so that the passes draw different amounts
+    # other batch size, so that the passes draw different amounts
+    small = (VALID[0][:4], VALID[1][:4])
     UPDATES[name](net, TRAIN, small, UNROLL, UpdateConfig(difference=difference))
     for batch in PASSES[name]:
         twin.loss(small if batch is VALID else batch)
@@ -172,7 +190,9 @@ class Breaking(Network):
         return found
 
 
-@pytest.mark.parametrize(("name", "passes"), [("joint", 1), ("first-order", 1), ("second-order", 4), ("amended", 5)])
+@pytest.mark.parametrize(
+    ("name", "passes"), [("joint", 1), ("first-order", 1), ("second-order", 4), ("amended", 5)]
+)
 def test_a_pass_that_raises_leaves_everything_as_it_was(name: str, passes: int) -> None:
     for at in range(1, passes + 1):
         net = Breaking()
@@ -246,9 +266,15 @@ def test_perturbations_have_the_length_of_the_papers(kind: Any) -> None:
     slope, v = [A @ w + B @ a + p for A, B, _, p, _ in (train, valid)]
     first = [0.0] * (3 - sides)  # valid batch, and the train batch at the weights themselves
     ratio = float((train[0] @ v).norm() / v.norm())
-    assert lengths("second-order") == pytest.approx([0, 0.1 * float(slope.norm()), *[0.01] * sides], rel=1e-6)
-    assert lengths("amended") == pytest.approx([*first, *[0.01] * sides, *[0.01 * ratio] * sides], rel=1e-6)
-    assert lengths("amended", renormalise=True, radius=0.1) == pytest.approx([*first, *[0.1] * 2 * sides], rel=1e-6)
+    assert lengths("second-order") == pytest.approx(
+        [0, 0.1 * float(slope.norm()), *[0.01] * sides], rel=1e-6
+    )
+    assert lengths("amended") == pytest.approx(
+        [*first, *[0.01] * sides, *[0.01 * ratio] * sides], rel=1e-6
+    )
+    assert lengths("amended", renormalise=True, radius=0.1) == pytest.approx(
+        [*first, *[0.1] * 2 * sides], rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", UPDATES)
@@ -256,7 +282,9 @@ def test_returned_gradients_are_the_callers_own(name: str) -> None:
     # d/dw of w1 + w2 is one tensor for both; clipping in place must not meet it twice
     class Sum(Quadratic):
         def loss(self, batch: None) -> Tensor:  # type: ignore[override]
-            return (self.weights[0] + self.weights[1]).square().sum() + (self.logits[0] + self.logits[1]).square().sum()
+            return (self.weights[0] + self.weights[1]).square().sum() + (
+                self.logits[0] + self.logits[1]
+            ).square().sum()
 
     problem = Sum(torch.ones(6), torch.ones(2))
     found = UPDATES[name](problem, None, None, UNROLL, UpdateConfig(difference="forward"))
@@ -283,7 +311,9 @@ def test_logits_without_influence_have_gradient_zero(name: str) -> None:
         assert not flat(found.architecture).any()
 
 
-@pytest.mark.parametrize(("name", "difference"), [c for c in CASES if c[0] in ("second-order", "amended")])
+@pytest.mark.parametrize(
+    ("name", "difference"), [c for c in CASES if c[0] in ("second-order", "amended")]
+)
 def test_a_zero_weight_gradient_leaves_the_direct_term(name: str, difference: Any) -> None:
     problem, train, (A, B, C, p, q) = quadratic(3)
     valid = [0 * A, 0 * B, C, 0 * p, q]
@@ -299,29 +329,42 @@ def test_wrong_values_are_refused() -> None:
         UpdateConfig(difference="backward")  # type: ignore[arg-type]
 
 
-# ------------------------------------------------------------------------------------------------------ exact on quadratics
+# ------------------------------------------------------------------------------------------------------
+# exact on quadratics
 
-Expected = Callable[[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor], Unroll, UpdateConfig], Tensor]
+Expected = Callable[
+    [Tensor, Tensor, Sequence[Tensor], Sequence[Tensor], Unroll, UpdateConfig], Tensor
+]
 
 
-def by_first_order(w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig) -> Tensor:
+def by_first_order(
+    w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig
+) -> Tensor:
     _, B, C, _, q = valid
     return B.T @ w + C @ a + q
 
 
-def by_joint(w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig) -> Tensor:
+def by_joint(
+    w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig
+) -> Tensor:
     return by_first_order(w, a, train, train, unroll, config)
 
 
-def by_second_order(w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig) -> Tensor:
+def by_second_order(
+    w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig
+) -> Tensor:
     A, B, _, p, _ = train
-    momentum = unroll.momentum * flat(unroll.buffers) if unroll.buffers and config.unroll_momentum else 0.0
+    momentum = (
+        unroll.momentum * flat(unroll.buffers) if unroll.buffers and config.unroll_momentum else 0.0
+    )
     moved = w - unroll.learning_rate * (momentum + A @ w + B @ a + p + unroll.weight_decay * w)
     v = valid[0] @ moved + valid[1] @ a + valid[3]
     return by_first_order(moved, a, train, valid, unroll, config) - unroll.learning_rate * B.T @ v
 
 
-def by_amended(w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig) -> Tensor:
+def by_amended(
+    w: Tensor, a: Tensor, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig
+) -> Tensor:
     A, B = train[0], train[1]
     v = valid[0] @ w + valid[1] @ a + valid[3]
     amending = config.eta * B.T @ (A @ v + config.hessian_weight_decay * v)
@@ -367,7 +410,9 @@ def test_exact_on_quadratics(
     w, a = flat(problem.weights).detach(), flat(problem.logits).detach()
     expected = EXPECTED[name](w, a, train, valid, unroll, config)
     found = UPDATES[name](problem, train, valid, unroll, config)
-    scale = 1 + float(expected.norm()) + float(by_amended(w, a, train, valid, unroll, config).norm())
+    scale = (
+        1 + float(expected.norm()) + float(by_amended(w, a, train, valid, unroll, config).norm())
+    )
     torch.testing.assert_close(flat(found.architecture), expected, rtol=0, atol=1e-9 * scale)
     if found.weights is not None:
         slope = train[0] @ w + train[1] @ a + train[3]
@@ -381,7 +426,9 @@ def test_momentum_buffers_may_be_missing() -> None:
 
     def found(*buffers: Tensor | None) -> Tensor:
         return flat(
-            UPDATES["second-order"](problem, train, valid, Unroll(0.3, 0.9, 0.1, buffers), UpdateConfig()).architecture
+            UPDATES["second-order"](
+                problem, train, valid, Unroll(0.3, 0.9, 0.1, buffers), UpdateConfig()
+            ).architecture
         )
 
     assert torch.equal(found(first, None), found(first, zeros))
@@ -389,7 +436,8 @@ def test_momentum_buffers_may_be_missing() -> None:
     assert not torch.allclose(found(first, None), found())
 
 
-# ------------------------------------------------------------------------------------- against double backward on a network
+# ------------------------------------------------------------------------------------- against
+# double backward on a network
 
 
 def moving(net: Network) -> Unroll:
@@ -469,10 +517,16 @@ def difference(left: Sequence[Tensor], right: Sequence[Tensor]) -> list[Tensor]:
 @pytest.mark.parametrize("name", ["second-order", "amended"])
 @pytest.mark.parametrize("renormalise", [False, True])
 @pytest.mark.parametrize("seed", range(3))
-def test_near_the_double_backward_and_nearer_the_smaller_the_step(name: str, renormalise: bool, seed: int) -> None:
-    # the order that a difference claims: a tenth of the step leaves 1/100 of a central one's error, 1/10 of a forward one's
+def test_near_the_double_backward_and_nearer_the_smaller_the_step(
+    name: str, renormalise: bool, seed: int
+) -> None:
+    # the order that a difference claims: a tenth of the step leaves 1/100 of a central one's error,
+    # 1/10 of a forward one's
     for kind, order in (("central", 2), ("forward", 1)):
-        errors = [error(name, seed, renormalise=renormalise, radius=r, difference=kind) for r in (0.1, 0.01)]
+        errors = [
+            error(name, seed, renormalise=renormalise, radius=r, difference=kind)
+            for r in (0.1, 0.01)
+        ]
         slope = torch.tensor(errors).log10().diff().neg().item()
         assert slope == pytest.approx(order, abs=0.2), (kind, errors)
     assert error(name, seed, renormalise=renormalise) < 2e-3
@@ -483,7 +537,11 @@ def test_without_their_second_term_all_are_first_order() -> None:
     none = UPDATES["second-order"](net, TRAIN, VALID, Unroll(0.0), UpdateConfig())
     zero = UPDATES["amended"](net, TRAIN, VALID, UNROLL, UpdateConfig(eta=0.0))
     first = UPDATES["first-order"](net, TRAIN, VALID, UNROLL, UpdateConfig())
-    assert relative(none.architecture, first.architecture) == 0 == relative(zero.architecture, first.architecture)
+    assert (
+        relative(none.architecture, first.architecture)
+        == 0
+        == relative(zero.architecture, first.architecture)
+    )
     assert none.loss == zero.loss == first.loss
 
 
@@ -503,7 +561,9 @@ def test_joint_gives_both_gradients_of_the_train_loss() -> None:
 
 
 class Noted(Network):
-    """Notes the generator's state at the start of each pass, per batch size: the masks of the pass are a function of it."""
+    """Notes the generator's state at the start of each pass, per batch size: the masks of the pass
+    are a function of it.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -524,13 +584,17 @@ class Frozen(Network):
         return super().loss(batch)
 
 
-@pytest.mark.parametrize(("name", "kind"), [c for c in CASES if c[0] in ("second-order", "amended")])
+@pytest.mark.parametrize(
+    ("name", "kind"), [c for c in CASES if c[0] in ("second-order", "amended")]
+)
 def test_differences_hold_no_mask_noise(name: str, kind: Any) -> None:
     small = (VALID[0][:4], VALID[1][:4])
     config = UpdateConfig(difference=kind)
     noted, frozen = Noted(), Frozen()
     found = UPDATES[name](noted, TRAIN, small, UNROLL, config)
-    assert all(torch.equal(state, states[0]) for states in noted.states.values() for state in states)
+    assert all(
+        torch.equal(state, states[0]) for states in noted.states.values() for state in states
+    )
     assert not torch.equal(noted.states[4][0], noted.states[6][0])
     frozen.states = {size: states[0] for size, states in noted.states.items()}
     expected = UPDATES[name](frozen, TRAIN, small, UNROLL, config)

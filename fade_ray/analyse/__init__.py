@@ -1,0 +1,1 @@
+"""Measurements of a search, each with its records, figures and a summary."""

@@ -1,1 +1,0 @@
-"""Inner searches: which operation stands on which edge of a cell."""

@@ -1,0 +1,125 @@
+"""What a person sees while cells are searched: lines on stderr, and TensorBoard."""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fade_ray.cells.cells_config import CellPlan
+from fade_ray.run.progress import LiveWatcher, clock
+from fade_ray.run.session import Watcher
+from searchers import Outcome
+
+
+class CellProgress(LiveWatcher):
+    """One live line in a terminal; elsewhere a line when a search starts and ends."""
+
+    def __init__(self, plans: Sequence[CellPlan], console: Console | None = None) -> None:
+        super().__init__(console)
+        self.total = len(plans)
+        self.epochs = sum(plan.epochs for plan in plans)
+        self.done = self.before = 0  # searches ended; epochs done before this process
+        self.running: dict[str, tuple[CellPlan, int, Mapping[str, Any]]] = {}
+        self.seen = 0  # epochs of this process
+
+    def proposed(self, proposal: CellPlan) -> None:
+        self.running[proposal.id] = (proposal, 0, {})
+        self.done = max(self.done, proposal.index + 1 - len(self.running))
+        self._draw()
+
+    def epoch(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self.running[proposal.id] = (proposal, epoch, metrics)
+        memory = metrics.get("step_memory_mib")
+        if epoch == 0 and memory is not None:
+            self._print(
+                f"{proposal.id} {proposal.kind}: a step takes {memory:,.0f} MiB at its peak"
+            )
+        self.seen += epoch > 0
+        self._draw()
+
+    def finished(self, proposal: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        self.running.pop(proposal.id, None)
+        self.done += 1
+        if outcome.failure is None:
+            free = metrics.get("parameter_free_share")
+            accuracy = (
+                "" if outcome.accuracy is None else f", proxy accuracy {outcome.accuracy:.3f}"
+            )
+            self._print(f"{proposal.id} {proposal.kind}: {free:.0%} free of parameters{accuracy}")
+        self._draw()
+
+    def _print(self, line: str) -> None:
+        self.console.print(Text(line), soft_wrap=True)
+
+    def _draw(self) -> None:
+        if self.live is None:
+            return
+        gone = time.monotonic() - self.started
+        parts = [f"{self.done} of {self.total} searches"]
+        for plan, epoch, metrics in self.running.values():
+            skips = metrics.get("skip_share")
+            parts.append(
+                f"{plan.kind} {epoch}/{plan.epochs}"
+                + ("" if skips is None else f" skip {skips:.0%}")
+            )
+        parts.append(f"{clock(gone)} gone")
+        self.live.update(Text(" · ".join(parts)), refresh=True)
+
+
+SCALARS = {
+    "loss": "loss/weights",
+    "architecture_loss": "loss/architecture",
+    "accuracy": "accuracy/weights",
+    "true_accuracy": "accuracy/true",
+    "learning_rate": "training/learning_rate",
+    "skip_share": "genotype/skip_share",
+    "parameter_free_share": "genotype/parameter_free_share",
+    "none_weight": "architecture/none_weight",
+    "entropy": "architecture/entropy",
+    "eigenvalue": "architecture/hessian_eigenvalue",
+    "images_per_second": "speed/images_per_second",
+    "peak_memory_mib": "memory/peak_mib",
+}
+
+
+class CellTensorBoard(Watcher):
+    """Losses, indicators and the architecture weights of every edge, per epoch."""
+
+    def __init__(self, folder: Path) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._folder, self._new = folder, SummaryWriter
+        self._writers: dict[str, Any] = {}
+
+    def proposed(self, proposal: CellPlan) -> None:
+        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
+
+    def epoch(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> None:
+        writer = self._writers[proposal.id]
+        values = {tag: metrics.get(key) for key, tag in SCALARS.items()}
+        for kind, rows in metrics.get("weights", {}).items():
+            for edge, weights in enumerate(rows):
+                values |= {
+                    f"weights_{kind}/edge{edge:02d}_op{op}": weight
+                    for op, weight in enumerate(weights)
+                }
+        for tag, value in values.items():
+            if value is not None and math.isfinite(value):
+                writer.add_scalar(tag, value, epoch)
+
+    def finished(self, proposal: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        writer = self._writers.pop(proposal.id)
+        for key in ("proxy_accuracy", "discrete_accuracy"):
+            if metrics.get(key) is not None:
+                writer.add_scalar(
+                    f"accuracy/{key.removesuffix('_accuracy')}", metrics[key], proposal.epochs
+                )
+        writer.close()
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()

@@ -1,0 +1,218 @@
+"""The configuration of a grid of cell searches: recipes x spaces x seeds."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fade_ray.cells.cell_recipes import check_pair, overridden, recipe
+from fade_ray.data.data_config import DataConfig
+from fade_ray.records.json_form import build, plain
+from fade_ray.run.run_config import RunConfig
+from fade_ray.training.cell_architecture import CellArchitectureConfig
+from fade_ray.training.cell_train_config import CellTrainConfig
+from spaces.cell import Macro
+from spaces.darts import published
+from spaces.errors import require
+
+
+@dataclass(frozen=True)
+class CellData(DataConfig):
+    """The images of a run."""
+
+    cutout: Annotated[int | None, tyro.conf.Suppress] = None  # the training has it
+
+
+@dataclass(frozen=True)
+class ArchitectureOptions:
+    """What a recipe says about the training of its logits, to be overridden; left out, the recipe's
+    own value holds.
+    """
+
+    architecture_optimizer: Literal["adam", "sgd"] | None = None
+    """sgd: plain, with the learning rate of the network weights (single-level, section 4.1)."""
+    architecture_learning_rate: float | None = None
+    """Adam's learning rate for the logits."""
+    architecture_weight_decay: float | None = None
+    eta: float | None = None
+    """Amending coefficient of the amended update (0.1)."""
+    difference: Literal["central", "forward"] | None = None
+    """Finite differences of the second-order and amended updates: central as in the papers, or
+    forward: fewer passes, less exact.
+    """
+    architecture_warm_up: float | None = None
+    """Share of the epochs in which the network weights train alone."""
+
+    def apply(self, config: CellArchitectureConfig) -> CellArchitectureConfig:
+        """`config` with what is given here."""
+        return overridden(
+            config,
+            {
+                "optimizer": self.architecture_optimizer,
+                "learning_rate": self.architecture_learning_rate,
+                "weight_decay": self.architecture_weight_decay,
+                "eta": self.eta,
+                "difference": self.difference,
+                "warm_up": self.architecture_warm_up,
+            },
+        )
+
+
+@dataclass(frozen=True)
+class GridConfig:
+    """Which searches are run."""
+
+    recipes: tuple[str, ...] = ("darts-1st", "single-level")
+    """darts-1st, darts-2nd, single-level, amended, amended-edges, amended-fixed, gdas, pc-darts,
+    random, ...
+    """
+    spaces: tuple[str, ...] = ("s5",)
+    """Published spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed,
+    amended-s3, nasbench201.
+    """
+    seeds: tuple[int, ...] = (0,)
+    """One search per seed."""
+    cells: int | None = None
+    """Cells in the search network; by default as published for the space."""
+    channels: int | None = None
+    """Channels of its first cells; by default as published for the space."""
+    stem: Literal["cifar", "imagenet", "imagenet-search", "nasbench201"] | None = None
+    """Entry of the network; by default that of the space."""
+    held_out: float = 0.5
+    """Share of the training images that the logits learn from; the joint update leaves them alone,
+    so that all are measured on them.
+    """
+    lower_rate: bool = True
+    """Let `single-level` search again with a lower learning rate where more than 0.3 of the result
+    is free of parameters.
+    """
+    eigenvalue_every: int = 0
+    """Epochs between estimates of the dominant eigenvalue of the validation Hessian in the logits;
+    0: none.
+    """
+    table: str | None = None
+    """NAS-Bench-201 table (Parquet): true accuracies of everything found on that space."""
+
+    def __post_init__(self) -> None:
+        for name in ("recipes", "spaces", "seeds"):
+            values = getattr(self, name)
+            require(
+                len(values) == len(set(values)) > 0,
+                f"{name} holds each entry once",
+                "Name at least one.",
+                **{name: values},
+            )
+        require(min(self.seeds) >= 0, "seeds >= 0", "Use 0, 1, 2.", seeds=self.seeds)
+        require(0 < self.held_out < 1, "0 < held_out < 1", "Use 0.5.", held_out=self.held_out)
+        require(
+            self.eigenvalue_every >= 0,
+            "eigenvalue_every >= 0",
+            "Use 0 for none.",
+            eigenvalue_every=self.eigenvalue_every,
+        )
+        for name in ("cells", "channels"):
+            value = getattr(self, name)
+            require(
+                value is None or value >= 1,
+                f"{name} >= 1",
+                "Leave it out for the published one.",
+                **{name: value},
+            )
+
+
+@dataclass(frozen=True)
+class CellsConfig:
+    """A whole run of `fade-ray cells`."""
+
+    data: CellData = field(default_factory=CellData)
+    grid: GridConfig = field(default_factory=GridConfig)
+    architecture: ArchitectureOptions = field(default_factory=ArchitectureOptions)
+    train: CellTrainConfig = field(default_factory=CellTrainConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = "cells"
+    """Name of the run, part of the default run directory."""
+
+    def __post_init__(self) -> None:
+        for space in self.grid.spaces:
+            for name in self.grid.recipes:
+                check_pair(name, space, self.macro(space), self.channels(space))
+        require(
+            self.train.epochs >= 1,
+            "epochs >= 1",
+            "Train for at least one epoch.",
+            epochs=self.train.epochs,
+        )
+
+    def macro(self, space: str) -> Macro:
+        """The search network's cells on that space. Raises InvalidInput for an unknown name and a
+        depth that it cannot have.
+        """
+        macro = published(space).macro
+        return macro if self.grid.cells is None else macro.at_depth(self.grid.cells)
+
+    def channels(self, space: str) -> int:
+        """Channels of the first cells on that space."""
+        return published(space).channels if self.grid.channels is None else self.grid.channels
+
+    def stem(self, space: str) -> str:
+        """Entry of the network on that space."""
+        if self.grid.stem is not None:
+            return self.grid.stem
+        return "nasbench201" if self.macro(space).stacking == "nasbench201" else "cifar"
+
+    def plans(self) -> list["CellPlan"]:
+        """Every search of the grid, seeds outermost: a run that is stopped early has all recipes."""
+        pairs = [(name, space) for space in self.grid.spaces for name in self.grid.recipes]
+        return [
+            CellPlan(f"{index:03d}", index, 0, name, space, seed, self.planned_epochs(name))
+            for index, (seed, (name, space)) in enumerate(
+                (s, p) for s in self.grid.seeds for p in pairs
+            )
+        ]
+
+    def planned_epochs(self, name: str) -> int:
+        """Epochs of one search; one that is run again at a lower rate takes more."""
+        return len(recipe(name).stages) * self.train.epochs if recipe(name).trains else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return {"kind": "cells"} | values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "CellsConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: CellsConfig = build(
+            cls, {key: value for key, value in values.items() if key != "kind"}, ""
+        )
+        return config
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """One search: a recipe on a space with a seed. `id` is unique in its run; `epochs` planned."""
+
+    id: str
+    index: int
+    attempt: int
+    recipe: str
+    space: str
+    seed: int
+    epochs: int
+
+    @property
+    def kind(self) -> str:
+        """What the trial is called where people see it."""
+        return f"{self.recipe}-{self.space}-seed{self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "CellPlan":
+        return cls(**data)

@@ -1,0 +1,210 @@
+"""A grid of cell searches from configuration to report: `run_cells(config) -> folder`."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table as TextTable
+
+from fade_ray.cells.cell_history import CELLS, CellHistory
+from fade_ray.cells.cell_recipes import RECIPES
+from fade_ray.cells.cell_trial import CellJob, search_network
+from fade_ray.cells.cell_watchers import CellProgress, CellTensorBoard
+from fade_ray.cells.cells_config import CellPlan, CellsConfig
+from fade_ray.data import Splits
+from fade_ray.data.data_config import load_images
+from fade_ray.run.engines import carry_out, interruptible, recording
+from fade_ray.run.folder import (
+    check_kind,
+    check_same_run,
+    command_line,
+    read_json,
+    run_folder,
+    write_json,
+)
+from fade_ray.run.session import Session, Watcher
+from fade_ray.training import place
+from searchers.grid import GridSearch
+from spaces.errors import InvalidInput
+from spaces.nasbench201_table import Table
+
+
+def run_cells(
+    config: CellsConfig, *, watchers: Sequence[Watcher] | None = None, command: str | None = None
+) -> Path:
+    """Run every search of the grid, or what is left of it in `config.out`; returns the run
+    directory.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
+    everything a user can mend, before any work where that is possible, and where no search
+    succeeded; Interrupted on Ctrl-C, with everything done so far on disk.
+    """
+    folder = run_folder(config)
+    if check_same_run(folder, config, CELLS) and (folder / "result.json").exists():
+        finish_cells(folder)
+        return folder
+    with interruptible(folder, CELLS):
+        splits = prepare_cells(config)
+        with recording(folder, config, CELLS, CellHistory, command or command_line()) as (
+            journal,
+            history,
+        ):
+            plans = config.plans()
+            shown = [CellProgress(plans)] if watchers is None else list(watchers)
+            everyone = [*shown, CellTensorBoard(folder / "tensorboard")]
+            # a search that fails would fail again by its seed; one whose process dies is restarted
+            # by the engine
+            searcher = GridSearch(plans, lambda plan: plan, max_retries=0)
+            session: Session[CellPlan] = Session(searcher, journal, history, everyone)
+            share = carry_out(session, CellJob(config), splits, config.run, folder)
+            write_json(folder / "result.json", {"kind": "cells", "training_share": share})
+        finish_cells(folder)
+    return folder
+
+
+def prepare_cells(config: CellsConfig) -> Splits:
+    """The data of a run; every rule that can be checked before work starts is checked here."""
+    import torch
+
+    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
+        place(config.run.device, config.train.precision)
+    if config.grid.table is not None:
+        if "nasbench201" not in config.grid.spaces:
+            raise InvalidInput(
+                f"A table belongs to the space nasbench201, but the spaces are {', '.join(config.grid.spaces)}. Leave --table out."
+            )
+        table = Table.read(Path(config.grid.table).expanduser())
+        if len(table) < 15625:
+            raise InvalidInput(
+                f"A table must hold every architecture that a search may find, but {config.grid.table} has {len(table):,} of 15,625. "
+                "Give the whole one."
+            )
+    splits = load_images(config.data)
+    with torch.device("meta"):  # shapes alone
+        for space in config.grid.spaces:
+            for name in config.grid.recipes:
+                search_network(
+                    config.macro(space),
+                    splits,
+                    config,
+                    space,
+                    RECIPES[name].partial,
+                    torch.Generator(device="cpu"),
+                )
+    return splits
+
+
+def cell_rows(folder: Path) -> list[dict[str, Any]]:
+    """One row per search of the run in `folder`, with what is known of it by now; retrained
+    accuracies where there are any.
+    """
+    history = CellHistory.read(folder / "records.jsonl")
+    rows = []
+    for id, plan in history.proposals.items():
+        metrics, outcome = history.metrics.get(id, {}), history.outcomes.get(id)
+        last = max(history.epochs.get(id, {}), default=0)
+        now = history.epochs.get(id, {}).get(last, {})
+        retrained = folder / "retrain" / id / "result.json"
+        rows.append(
+            {
+                "id": id,
+                "method": plan.recipe,
+                "space": plan.space,
+                "seed": plan.seed,
+                "state": _state(outcome, last, plan.epochs),
+                "genotype": metrics.get("genotype"),
+                "parameter_free_share": metrics.get(
+                    "parameter_free_share", now.get("parameter_free_share")
+                ),
+                "skip_share": metrics.get("skip_share", now.get("skip_share")),
+                "proxy_accuracy": metrics.get("proxy_accuracy"),
+                "discrete_accuracy": metrics.get("discrete_accuracy"),
+                "retrained_accuracy": read_json(retrained).get("test_accuracy_last")
+                if retrained.exists()
+                else None,
+                "true": metrics.get("true"),
+                "device": metrics.get("device"),
+                "device_seconds": metrics.get("seconds"),
+                "peak_memory_mib": metrics.get("peak_memory_mib"),
+                "searches": metrics.get("searches"),
+            }
+        )
+    return rows
+
+
+def _state(outcome: Any, epoch: int, epochs: int) -> str:
+    if outcome is None:
+        return f"epoch {epoch} of {epochs}"
+    return "done" if outcome.failure is None else f"failed: {outcome.failure}"
+
+
+def finish_cells(folder: Path) -> None:
+    """Everything that is made from the records alone: cells.json and the report."""
+    from fade_ray.cells.cell_page import write_cell_report
+
+    check_kind(folder, CELLS)
+    write_json(folder / "cells.json", {"trials": cell_rows(folder)})
+    write_cell_report(folder)
+
+
+def best_row(folder: Path) -> dict[str, Any]:
+    """The search of best proxy accuracy. Raises InvalidInput where none has ended well."""
+    done = [row for row in cell_rows(folder) if row["proxy_accuracy"] is not None]
+    if not done:
+        raise InvalidInput(
+            f"A search must have ended well, but none has in {folder}. See its report.html."
+        )
+    return max(done, key=lambda row: float(row["proxy_accuracy"]))
+
+
+def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+    """The table at the end of a run."""
+    table = TextTable(box=None, pad_edge=False)
+    true = any(row["true"] for row in rows)
+    heads = [
+        "id",
+        "method",
+        "space",
+        "seed",
+        "free",
+        "proxy",
+        "retrained",
+        *(["true"] if true else []),
+        "seconds",
+        "MiB",
+    ]
+    for head in heads:
+        table.add_column(
+            head, justify="left" if head in ("id", "method", "space") else "right", no_wrap=True
+        )
+    for row in rows:
+        shown = [
+            row["id"],
+            row["method"],
+            row["space"],
+            str(row["seed"]),
+            _share(row["parameter_free_share"]),
+        ]
+        shown += [_number(row["proxy_accuracy"], 3), _number(row["retrained_accuracy"], 3)]
+        shown += [_number((row["true"] or {}).get("c10_test_200"), 2)] if true else []
+        shown += [_number(row["device_seconds"], 0), _number(row["peak_memory_mib"], 0)]
+        table.add_row(*shown)
+    console.print(table)
+    console.print(
+        "free: share of operations without parameters; proxy: accuracy of the search network on held-out images"
+    )
+    for row in rows:
+        if row["genotype"]:
+            console.print(f"{row['id']} {row['genotype']}", soft_wrap=True, markup=False)
+        elif row["state"].startswith("failed"):
+            console.print(f"{row['id']} {row['state']}", soft_wrap=True, markup=False, style="red")
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.0%}"

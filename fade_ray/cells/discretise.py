@@ -1,0 +1,92 @@
+"""From trained architecture weights to a smaller space: every discretiser narrows a space by what
+was learned on it.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from fade_ray.nn.cell_relaxations import edge_pairs
+from spaces.cell import NONE, CellSpace
+
+Array = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What was learned about one kind of cell, without noise.
+
+    `weights` [E, O] of the operations, masked ones 0; `factors` [E] of the edges, None for 1;
+    `edge_logits`: what the factors come from.
+    """
+
+    weights: Array
+    factors: Array | None
+    edge_logits: Array
+
+
+Discretiser = Callable[[Learned, CellSpace], CellSpace]
+
+
+def best_op(learned: Learned, space: CellSpace) -> CellSpace:
+    """The operation of largest weight on every edge, ties to the first."""
+    return space.narrowed(_best(learned.weights, space))
+
+
+def top_edges(learned: Learned, space: CellSpace) -> CellSpace:
+    """DARTS: each node keeps the `space.keep` edges whose best operation, `none` apart, weighs
+    most, with that operation (algorithms B.3).
+
+    With edge factors an edge is scored by its factor times that weight (PC-DARTS). Ties go to the
+    edge from the lower node.
+    """
+    chosen = _best(learned.weights, space)
+    score = np.where(chosen, learned.weights, -np.inf).max(axis=1)
+    if learned.factors is not None:
+        score = score * learned.factors
+    for node in range(space.inputs, space.nodes):
+        edges = [edge for edge in space.incoming(node) if chosen[edge].any()]
+        ranked = sorted(edges, key=lambda edge: (-score[edge], edge))
+        chosen[ranked[len(ranked) if space.keep is None else space.keep :]] = False
+    return space.narrowed(chosen)
+
+
+def best_edge_pairs(learned: Learned, space: CellSpace) -> CellSpace:
+    """Amended-DARTS: each node keeps the two edges of its heaviest pair, with all their operations
+    (eq. 16; algorithms D.4).
+    """
+    kept = np.ones(len(space.edges), dtype=bool)
+    pairs = edge_pairs(space)
+    for node in range(space.inputs, space.nodes):
+        into = [number for number, (edge, _) in enumerate(pairs) if space.edges[edge][1] == node]
+        if into:  # a single edge has no rival
+            kept[list(space.incoming(node))] = False
+            kept[list(pairs[max(into, key=lambda number: learned.edge_logits[number])])] = True
+    return space.narrowed(np.repeat(kept[:, None], len(space.ops), axis=1))
+
+
+def _choosable(space: CellSpace) -> Mask:
+    """[E, O]: what a genotype may hold. `none` is a choice only where no edge is dropped
+    (NAS-Bench-201; algorithms E.6).
+    """
+    mask = space.mask
+    if space.keep is not None and NONE in space.ops:
+        mask[:, space.ops.index(NONE)] = False
+    return mask
+
+
+def _best(weights: Array, space: CellSpace) -> Mask:
+    allowed = _choosable(space)
+    chosen = np.zeros_like(allowed)
+    chosen[np.arange(len(chosen)), np.where(allowed, weights, -np.inf).argmax(axis=1)] = True
+    return chosen & allowed
+
+
+DISCRETISERS: dict[str, Discretiser] = {
+    "best-op": best_op,
+    "top-edges": top_edges,
+    "best-edge-pairs": best_edge_pairs,
+}

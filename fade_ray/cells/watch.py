@@ -1,0 +1,98 @@
+"""What to watch while cells are searched: the signs of the skip-connect collapse."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from fade_ray.cells.cell_recipes import Stage
+from fade_ray.cells.discretise import DISCRETISERS, Learned
+from fade_ray.training.cell_architecture import CellArchitecture
+from spaces.cell import NONE, CellSpace, Macro
+
+SKIP = "skip_connect"
+ENOUGH = 0.3  # of a genotype may be free of parameters (single-level, section 3.3)
+
+
+def parameter_free(op: str) -> bool:
+    """Whether an operation holds no weights at stride 1: none, skip-connect, pools."""
+    return op in (NONE, SKIP) or "_pool_" in op
+
+
+def learned(architecture: CellArchitecture) -> dict[str, Learned]:
+    """The weights of every kind of cell as they are now, without noise."""
+    found = {}
+    for kind, weights in architecture.expected().items():
+        factors = None if weights.edges is None else weights.edges.double().cpu().numpy()
+        edge_logits = architecture.edge_logits[kind].double().cpu().numpy()
+        found[kind] = Learned(weights.operations.double().cpu().numpy(), factors, edge_logits)
+    return found
+
+
+def narrowed(macro: Macro, found: Mapping[str, Learned], stages: Iterable[Stage]) -> Macro:
+    """`macro` after the discretisers of `stages`, all by what is known now."""
+    cells = dict(macro.cells)
+    for stage in stages:
+        cells = {
+            kind: DISCRETISERS[stage.discretise](found[kind], cell) for kind, cell in cells.items()
+        }
+    return macro.with_cells(cells)
+
+
+def share(genotype: Macro, *, skip: bool = False) -> float:
+    """Of all kept edges of a genotype, the share whose operation is free of parameters, or is a
+    skip-connect.
+    """
+    ops = [gene.op for cell in genotype.cells.values() for gene in cell.genes]
+    return sum(op == SKIP if skip else parameter_free(op) for op in ops) / max(1, len(ops))
+
+
+def indicators(
+    macro: Macro, found: Mapping[str, Learned], stages: Iterable[Stage]
+) -> dict[str, Any]:
+    """The watchdogs of one moment.
+
+    weights {kind: [E][O]}, factors {kind: [E]}, and of the genotype they now give: skip_share,
+    parameter_free_share; none_weight (mean over edges, None where the space holds no `none`),
+    entropy (mean over edges of the weights made to add up to 1, as a share of the uniform one's).
+    """
+    genotype = narrowed(macro, found, stages)
+    return {
+        "weights": {kind: one.weights.tolist() for kind, one in found.items()},
+        "factors": {
+            kind: one.factors.tolist() for kind, one in found.items() if one.factors is not None
+        },
+        "skip_share": share(genotype, skip=True),
+        "parameter_free_share": share(genotype),
+        "none_weight": _mean(
+            one.weights[macro.cells[kind].mask.any(axis=1), macro.cells[kind].ops.index(NONE)]
+            for kind, one in found.items()
+            if NONE in macro.cells[kind].ops
+        ),
+        "entropy": _mean(_entropy(one, macro.cells[kind]) for kind, one in found.items()),
+    }
+
+
+def _mean(parts: Iterable[Any]) -> float | None:
+    arrays = [np.asarray(part) for part in parts]
+    values = np.concatenate(arrays) if arrays else np.empty(0)
+    return float(values.mean()) if values.size else None
+
+
+def _entropy(one: Learned, cell: CellSpace) -> Any:
+    choices = cell.mask.sum(axis=1)
+    rows = one.weights[choices > 1]
+    rows = rows / rows.sum(axis=1, keepdims=True).clip(1e-30)
+    value = -(rows * np.log(rows.clip(1e-30))).sum(axis=1)
+    return value / np.log(choices[choices > 1])
+
+
+def misgivings(genotype: Macro) -> list[str]:
+    """What a user should know about a genotype before training it, in words."""
+    skips, free = share(genotype, skip=True), share(genotype)
+    if free <= ENOUGH:
+        return []
+    return [
+        f"the result may have collapsed: {free:.0%} of its operations are free of parameters ({skips:.0%} skip-connects), more than "
+        f"{ENOUGH:.0%}; such networks train quickly and end worse. Lower the weight learning rate, or use another recipe."
+    ]

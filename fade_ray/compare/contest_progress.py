@@ -1,0 +1,57 @@
+"""What a person sees while several searches run: one live line in a terminal, a line now and then
+elsewhere.
+"""
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fade_ray.run.progress import LiveWatcher, clock
+from searchers import Outcome
+from searchers.contest import Contest, Entered
+
+LINES = 20  # printed over a run that is not watched on a terminal
+
+
+class ContestProgress(LiveWatcher):
+    """How much of the budgets is spent, and the best validated accuracy of each searcher."""
+
+    def __init__(self, contest: Contest, console: Console | None = None) -> None:
+        self.contest = contest
+        super().__init__(console)
+        self.before: float | None = None  # share of the budgets spent before this process
+        self.best: dict[str, float] = {}
+        self.printed = 0
+
+    def fraction(self) -> float:
+        """Share of all budgets that is spent."""
+        spent = sum(
+            min(self.contest.budget, self.contest.spent(name)) for name in self.contest.entries
+        )
+        return spent / (self.contest.budget * len(self.contest.entries))
+
+    def proposed(self, proposal: Entered) -> None:
+        if self.before is None:
+            self.before = self.fraction()
+
+    def finished(self, proposal: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        if outcome.accuracy is not None:
+            name = proposal.entry.rpartition("-")[0]
+            self.best[name] = max(self.best.get(name, 0.0), outcome.accuracy)
+        if self.live is not None:
+            self.live.update(self._line(), refresh=True)
+        elif self.fraction() * LINES >= self.printed + 1:
+            self.printed = int(self.fraction() * LINES)
+            self.console.print(self._line(), soft_wrap=True)
+
+    def _line(self) -> Text:
+        gone, share, before = time.monotonic() - self.started, self.fraction(), self.before or 0.0
+        parts = [f"{share:.0%} of the budgets spent"]
+        parts += [f"{name} {best:.3f}" for name, best in self.best.items()]
+        parts.append(f"{clock(gone)} gone")
+        if share - before > 0.02:
+            parts.append(f"{clock(gone * (1 - share) / (share - before))} left")
+        return Text(" · ".join(parts))

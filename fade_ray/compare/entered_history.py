@@ -1,0 +1,40 @@
+"""What the record of a run of several searches says."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import Event
+from searchers.contest import Entered
+
+
+class EnteredHistory(TrialHistory[Entered]):
+    """What the events of a comparison or of a rank study say together; the plans are `Entered`.
+
+    Attributes:
+        over: names of the searches of a comparison that came to their end, from its "over" events.
+        Records of earlier versions have none.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.over: set[str] = set()
+        super().__init__(events)
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if event["event"] == "over":
+            self.over.add(event["entry"])
+
+    @classmethod
+    def parse(cls, plan: Mapping[str, Any]) -> Entered:
+        return Entered.from_dict(plan)
+
+    def of(self, entry: str) -> list[str]:
+        """The ids of the ended trials of one search, in the order of its questions: which of
+        several ended first is the engine's luck.
+        """
+        return [
+            id
+            for id, entered in self.proposals.items()
+            if entered.entry == entry and id in self.outcomes
+        ]

@@ -1,0 +1,49 @@
+"""What a run says about its images."""
+
+from dataclasses import dataclass
+
+from fade_ray.data import Splits, load
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """The images of a run."""
+
+    data: str = "digits"
+    """digits, cifar10, cifar100, a folder of class folders, or a Parquet file with `img` and
+    `label` columns.
+    """
+    test_data: str | None = None
+    """Parquet file or folder of the test images; without one, a sixth of the data is the test part.
+    """
+    data_root: str = "~/.cache/fade_ray"
+    """Where cifar10 and cifar100 are kept or downloaded to."""
+    image_side: int | None = None
+    """Resize images to this side, in pixels (shorter side, then centre crop)."""
+    limit: int | None = None
+    """Use this many images (test images of a test set of its own not counted), drawn stratified."""
+    test_limit: int | None = None
+    """Use this many images of the test set."""
+    split_seed: int = 0
+    """Seed of the stratified split 1:1:4 (test : architecture : weights)."""
+    crop: int | None = None
+    """Augmentation: random crop after padding by this many pixels; by default what suits the data
+    set.
+    """
+    flip: bool | None = None
+    """Augmentation: random horizontal flip; by default what suits the data set."""
+    cutout: int | None = None
+    """Augmentation: a square of this side, in pixels, is blanked."""
+
+
+def load_images(data: DataConfig) -> Splits:
+    """`load` with the values of `data`. Raises InvalidInput for everything a user can mend."""
+    return load(
+        data.data,
+        test_data=data.test_data,
+        root=data.data_root,
+        image_side=data.image_side,
+        limit=data.limit,
+        test_limit=data.test_limit,
+        split_seed=data.split_seed,
+    )

@@ -1,0 +1,1 @@
+"""A genotype or an architecture, drawn and counted."""

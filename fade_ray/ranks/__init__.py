@@ -1,0 +1,1 @@
+"""Are FaDE-ranks worth anything? Rank studies, from configuration to report."""

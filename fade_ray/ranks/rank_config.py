@@ -1,0 +1,215 @@
+"""The configuration of a rank study."""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from fade_ray.data.data_config import DataConfig
+from fade_ray.nn.chain import NetworkConfig
+from fade_ray.records.json_form import build, plain
+from fade_ray.run.run_config import RunConfig
+from fade_ray.search.search_config import RECIPES, SCALE_ESTIMATORS, Config, OuterConfig
+from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from spaces.errors import InvalidInput, require, require_known
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How a hyper-architecture is trained: options over those of the study's configuration."""
+
+    network: Mapping[str, Any] = field(default_factory=dict)
+    architecture: Mapping[str, Any] = field(default_factory=dict)
+    warm_up: float = 0.0
+    """Share of the epochs in which the weights train alone."""
+
+
+_PAPER = RECIPES["paper"].architecture
+
+SETTINGS: dict[str, Setting] = {
+    "default": Setting(),
+    "separate": Setting({"share": False}),
+    "shared": Setting({"share": True}),
+    "score-weighted": Setting({}, {"estimator": "score-function", "draw": "weighted"}),
+    "score-uniform": Setting({}, {"estimator": "score-function", "draw": "uniform"}),
+    "score-split": Setting({}, {"estimator": "score-function-split", "draw": "uniform"}),
+    "marginal": Setting({}, {"estimator": "marginal"}),
+    "late": Setting(warm_up=0.5),
+    "marginal-late": Setting({}, {"estimator": "marginal"}, warm_up=0.5),
+    "blind": Setting({}, {"estimator": "permuted"}),
+    "weight-paths": Setting({}, {"weight_paths": 4}),
+    "exact": Setting({}, {"estimator": "straight-through-exact", "draw": "weighted"}),
+    "exact-uniform": Setting({}, {"estimator": "straight-through-exact", "draw": "uniform"}),
+    "sampled": Setting({}, {"estimator": "straight-through-sampled", "draw": "weighted"}),
+    "penalty": Setting({}, {"penalty": "max-norm"}),
+    "penalty-by-cell": Setting({}, {"penalty": "max-norm-by-cell"}),
+    "paper": Setting({}, dataclasses.asdict(_PAPER)),
+}
+"""By the names of `fade-ray rank-study --settings`."""
+
+
+@dataclass(frozen=True)
+class StudyConfig:
+    """What is trained, and what the ranks are held against."""
+
+    settings: tuple[str, ...] = ("default",)
+    """How the hyper-architecture is trained: default (the flags as they are); one thing changed
+    over them: separate, shared, score-weighted, score-uniform, score-split, marginal, late (logits
+    move in the second half of the epochs only), marginal-late, blind (a control: the logits follow
+    permuted losses), weight-paths, exact, exact-uniform, sampled (needs --norm none), penalty,
+    penalty-by-cell; all of the architecture's: paper.
+    """
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Trainings of each setting."""
+    cells: Literal["graphs", "nasbench-macro"] = "graphs"
+    """Candidates: graphs of `--operations`, or the blocks of NAS-Bench-Macro (needs --table)."""
+    graphs: int = 5
+    """Graphs per row, the same in all rows: equally spaced in the catalogue of those with that many
+    operations.
+    """
+    operations: tuple[int, ...] = (7,)
+    """Operations of the graphs, all on 5 vertices (FaDE 3.1: seven fit the paper's number of
+    weights); several are shared out among the graphs.
+    """
+    rank_epochs: int = 50
+    """Epochs of the hyper-architecture."""
+    sample: int = 16
+    """Architectures that are trained alone, one from each of as many strata of the predicted rank
+    (mean over the seeds of the first setting).
+    """
+    repeats: int = 2
+    """Trainings of each of them, with different seeds; two or more tell how noisy the truth is."""
+    alone_epochs: int = 30
+    """Epochs of an architecture alone."""
+    table: str | None = None
+    """Parquet file of NAS-Bench-Macro: its accuracies are the truth and nothing is trained alone.
+    """
+
+    def __post_init__(self) -> None:
+        for name in self.settings:
+            require_known("A setting", name, SETTINGS)
+        require(
+            len(self.settings) > 0, "len(settings) >= 1", "Name a setting.", settings=self.settings
+        )
+        require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
+        for name, values in {"settings": self.settings, "seeds": self.seeds}.items():
+            require(
+                len(set(values)) == len(values),
+                f"{name} differ",
+                "Name each once.",
+                **{name: values},
+            )
+        require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
+        for name in ("rank_epochs", "alone_epochs", "repeats"):
+            require(
+                getattr(self, name) >= 1,
+                f"{name} >= 1",
+                "Use 1 or more.",
+                **{name: getattr(self, name)},
+            )
+        require(
+            len(self.operations) > 0, "len(operations) >= 1", "Use 7.", operations=self.operations
+        )
+        require(
+            self.graphs >= 2,
+            "graphs >= 2",
+            "One candidate leaves nothing to rank.",
+            graphs=self.graphs,
+        )
+        require(
+            self.sample >= 3,
+            "sample >= 3",
+            "A correlation needs three; try 16.",
+            sample=self.sample,
+        )
+        remedy = "Give the file of NAS-Bench-Macro with --table."
+        macro = self.cells == "nasbench-macro"
+        require(
+            not macro or self.table is not None,
+            "table with nasbench-macro",
+            remedy,
+            table=self.table,
+        )
+        remedy = "Leave --table out, or use --cells nasbench-macro."
+        require(macro or self.table is None, "no table with graphs", remedy, table=self.table)
+
+
+@dataclass(frozen=True)
+class RankStudyConfig:
+    """A whole rank study."""
+
+    study: StudyConfig = field(default_factory=StudyConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    network: NetworkConfig = field(default_factory=lambda: NetworkConfig(share=False))
+    train: TrainConfig = field(default_factory=TrainConfig)
+    architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = "ranks"
+    """Name of the run, part of the default run directory."""
+
+    def __post_init__(self) -> None:
+        if self.study.cells == "nasbench-macro":
+            self._check_blocks()
+        trainings = {name: self._training(name) for name in self.study.settings}
+        for training in trainings.values():
+            alike = [name for name, other in trainings.items() if other == training]
+            if len(alike) > 1:  # seeds do not depend on the setting
+                raise InvalidInput(
+                    f"Settings must differ in what they train, but with these options {alike} are the same training, which would be paid for "
+                    f"{len(alike)} times. Leave all but one of them out."
+                )
+
+    def _check_blocks(self) -> None:
+        """InvalidInput for a setting whose gradient the blocks' own BatchNorm undoes, whatever
+        `network.norm` is.
+        """
+        for name in self.study.settings:
+            estimator = SETTINGS[name].architecture.get("estimator", self.architecture.estimator)
+            require(
+                estimator not in SCALE_ESTIMATORS,
+                f"no {estimator} with nasbench-macro",
+                "It knows of a row only how the loss changes with the scale of its output, which the BatchNorm of the next "
+                "block undoes behind the last row of each stage. Leave the setting out, or choose another --estimator.",
+                setting=name,
+            )
+
+    def _training(self, setting: str) -> Config:
+        """Equal for settings that train the same: blocks of NAS-Bench-Macro have no operations to
+        share.
+        """
+        config = self.config(setting)
+        if self.study.cells == "graphs":
+            return config
+        return replace(config, network=replace(config.network, share=False))
+
+    def config(self, setting: str) -> Config:
+        """The configuration of the trials of a setting."""
+        chosen, study = SETTINGS[setting], self.study
+        late = {"warm_up": int(chosen.warm_up * study.rank_epochs)} if chosen.warm_up else {}
+        outer = OuterConfig(
+            rank_epochs=study.rank_epochs,
+            evaluation_epochs=study.alone_epochs,
+            carry_weights=False,
+            test_evaluations=True,  # the truth: ranks are learned on the architecture split
+        )
+        return Config(
+            data=self.data,
+            network=replace(self.network, **chosen.network),
+            train=self.train,
+            architecture=replace(self.architecture, **{**late, **chosen.architecture}),
+            outer=outer,
+            run=self.run,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return values
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RankStudyConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: RankStudyConfig = build(cls, values, "")
+        return config

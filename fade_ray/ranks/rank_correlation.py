@@ -1,0 +1,392 @@
+"""Do FaDE-ranks order architectures as training them alone does? Correlations with intervals,
+regrets, and how much noise allows.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from fade_ray.analysis.rank_measures import (
+    chance_regret,
+    kendall,
+    log_psis,
+    mean_correlation,
+    regret,
+    spearman,
+)
+from fade_ray.analysis.resampling import Interval, percentiles
+from fade_ray.compare.comparison import jsonable
+from fade_ray.ranks.rank_courses import EqualComputation, courses, equal_computation
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, Rows
+from spaces.errors import InvalidInput, require
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its percentile bootstrap interval over architectures; NaN where undefined."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How well an order of the architectures agrees with the mean accuracies of training them
+    alone.
+    """
+
+    spearman: Estimate
+    kendall: Estimate
+    regrets: tuple[Estimate, ...]
+    """[len(ks)], in shares of accuracy."""
+
+
+@dataclass(frozen=True)
+class SeedAgreement:
+    """One run, after its last epoch."""
+
+    seed: int
+    agreement: Agreement
+    accuracy: float | None
+    """Of the path of largest weights, as recorded."""
+
+
+@dataclass(frozen=True)
+class SettingAgreement:
+    """All runs of a setting, after their last epochs."""
+
+    setting: str
+    seeds: tuple[SeedAgreement, ...]
+    mean: Agreement
+    """Means over seeds; architectures are resampled, the same ones for all seeds: what the choice
+    of architectures leaves open.
+    """
+    overall: Agreement
+    """The same means; architectures and seeds are resampled: what other architectures and other
+    seeds might give.
+    """
+    pooled: Agreement
+    """Of the mean log psi over seeds: the rank that the seeds give together."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """A run after an epoch."""
+
+    setting: str
+    seed: int
+    epoch: int
+    multiply_adds: int | None
+    """So far; None where the record does not tell."""
+    spearman: float
+    kendall: float
+    regrets: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Ceiling:
+    """How far the noise of training keeps correlations below 1. NaN with a single repeat.
+
+    Of training alone: initial weights, order of the batches, augmentation. The repeats are judged
+    by the same images, so what they agree on includes the luck of these images, an architecture
+    being better on them than on others like them: `between` and `bound` are biased upwards as
+    estimates for all images. Ranks learned on other images (truth "test") cannot foresee that luck
+    and stay below the bound even without noise of their own; ranks learned on the very images of
+    the truth ("architecture") share it.
+    """
+
+    repeats: int
+    between: float
+    """Mean Spearman's rho between two repeats of training alone."""
+    reliability: float
+    """Of the mean of all repeats, by Spearman and Brown: r rho / (1 + (r - 1) rho)."""
+    bound: float
+    """Its root: what a rank without any noise would reach on average (of a linear correlation; of
+    ranks to a good approximation).
+    """
+
+
+@dataclass(frozen=True)
+class RankStudy:
+    """All of the above, made by `of`."""
+
+    architectures: int
+    ks: tuple[int, ...]
+    chance_regrets: tuple[float, ...]
+    """[len(ks)], of as many architectures drawn at random."""
+    settings: tuple[SettingAgreement, ...]
+    differences: tuple[tuple[str, Estimate], ...]
+    """(setting, mean rho - that of the first setting), on the same resampled architectures and,
+    where settings share seeds, the same seeds.
+    """
+    points: tuple[Point, ...]
+    equal_computation: EqualComputation | None
+    """Settings at equal multiply-adds, with the intervals of `overall`; None where those of a run
+    are not known.
+    """
+    ceiling: Ceiling
+
+    @classmethod
+    def of(
+        cls,
+        runs: Sequence[RankRun],
+        alone: Sequence[Alone],
+        generator: np.random.Generator,
+        ks: Sequence[int] = (1, 5),
+        resamples: int = 2000,
+        confidence: float = 0.95,
+    ) -> Self:
+        """Judge the ranks of `runs` by the architectures trained `alone`. Settings stand in the
+        order in which they first appear.
+
+        Raises:
+            InvalidInput: fewer than three architectures, one of them twice or outside of a run's
+            rows, repeats or epochs that are missing,
+                a seed of a setting twice.
+        """
+        _check(runs, alone)
+        truth = _Truth.of(alone, generator, tuple(ks), resamples, confidence)
+        names = list(dict.fromkeys(run.setting for run in runs))
+        grouped = {name: [run for run in runs if run.setting == name] for name in names}
+        found = {name: truth.setting(group) for name, group in grouped.items()}
+        return cls(
+            architectures=len(alone),
+            ks=tuple(ks),
+            chance_regrets=tuple(chance_regret(truth.means, k) for k in ks),
+            settings=tuple(setting for setting, _ in found.values()),
+            differences=tuple(
+                (name, _difference(found[names[0]], found[name], confidence)) for name in names[1:]
+            ),
+            points=tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs),
+            equal_computation=equal_computation(
+                courses(runs, alone), lambda name, ended: truth.interval(grouped[name], ended)
+            ),
+            ceiling=ceiling(alone),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; what is NaN becomes None."""
+        return {name: jsonable(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """What training alone found, and the resamples [b, n] that all settings are judged on."""
+
+    choices: npt.NDArray[np.intp]
+    means: Array
+    ks: tuple[int, ...]
+    draws: npt.NDArray[np.intp]
+    seed_draws: Array
+    """[b, many], in [0, 1): which seeds a resample takes."""
+    confidence: float
+
+    @classmethod
+    def of(
+        cls,
+        alone: Sequence[Alone],
+        generator: np.random.Generator,
+        ks: tuple[int, ...],
+        b: int,
+        confidence: float,
+    ) -> Self:
+        n = len(alone)
+        means = np.asarray([np.mean(one.accuracies) for one in alone])
+        choices = np.asarray([one.choice for one in alone], dtype=np.intp)
+        return cls(
+            choices,
+            means,
+            ks,
+            generator.integers(n, size=(b, n)),
+            generator.random((b, MOST_SEEDS)),
+            confidence,
+        )
+
+    def setting(self, runs: Sequence[RankRun]) -> tuple[SettingAgreement, Array]:
+        """The setting's agreement, and its mean rho in each resample of architectures and seeds
+        [b].
+        """
+        # [seed, n]
+        psis = np.asarray([log_psis(run.epochs[-1].weights, self.choices) for run in runs])
+        # [measure, seed], [measure, seed, b]
+        values, resampled = self._values(psis), self._resampled(psis)
+        overall = self._over_seeds(runs, resampled)
+        pooled = psis.mean(axis=0, keepdims=True)
+        each = [
+            SeedAgreement(run.seed, self._agreement(values[:, i], resampled[:, i]), run.accuracy)
+            for i, run in enumerate(runs)
+        ]
+        mean = self._agreement(values.mean(axis=1), resampled.mean(axis=1))
+        both = self._agreement(values.mean(axis=1), overall)
+        together = self._agreement(self._values(pooled)[:, 0], self._resampled(pooled)[:, 0])
+        return SettingAgreement(runs[0].setting, tuple(each), mean, both, together), overall[0]
+
+    def interval(self, runs: Sequence[RankRun], ended: Sequence[int]) -> Interval:
+        """Of the mean rho of a setting's runs, each after so many of its epochs; architectures and
+        seeds are resampled.
+        """
+        weights = [run.epochs[n - 1].weights for run, n in zip(runs, ended, strict=True)]
+        psis = np.asarray([log_psis(rows, self.choices) for rows in weights])
+        resampled = spearman(psis[:, self.draws], self.means[self.draws])  # [seed, b]
+        return percentiles(self._over_seeds(runs, resampled[None])[0], self.confidence)
+
+    def _over_seeds(self, runs: Sequence[RankRun], resampled: Array) -> Array:
+        """[measure, seed, b] -> [measure, b]: means over the seeds that each resample takes."""
+        order = np.argsort([run.seed for run in runs])
+        draws = order[(self.seed_draws[:, : len(runs)] * len(runs)).astype(int)].T  # [seed, b]
+        return np.asarray(
+            np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1).mean(
+                axis=1
+            ),
+            float,
+        )
+
+    def _values(self, psis: Array) -> Array:
+        """[seed, n] -> [measure, seed]: rho, tau, regrets."""
+        taus = np.asarray([kendall(psi, self.means)[0] for psi in psis])
+        return np.asarray(
+            [spearman(psis, self.means), taus, *(regret(psis, self.means, k) for k in self.ks)]
+        )
+
+    def _resampled(self, psis: Array) -> Array:
+        """[seed, n] -> [measure, seed, b]."""
+        n = len(self.means)
+        counts = np.stack([np.bincount(draw, minlength=n) for draw in self.draws]).astype(float)
+        taus = np.asarray([kendall(psi, self.means, counts) for psi in psis])
+        drawn, true = psis[:, self.draws], self.means[self.draws]
+        return np.asarray([spearman(drawn, true), taus, *(regret(drawn, true, k) for k in self.ks)])
+
+    def _agreement(self, values: Array, resampled: Array) -> Agreement:
+        """[measure], [measure, b]."""
+        rho, tau, *regrets = (
+            Estimate(float(value), *percentiles(row, self.confidence))
+            for value, row in zip(values, resampled, strict=True)
+        )
+        return Agreement(rho, tau, tuple(regrets))
+
+    def point(self, run: RankRun, epoch: RankEpoch) -> Point:
+        rho, tau, *regrets = self._values(log_psis(epoch.weights, self.choices)[None])[
+            :, 0
+        ].tolist()
+        return Point(
+            run.setting, run.seed, epoch.epoch, epoch.multiply_adds, rho, tau, tuple(regrets)
+        )
+
+
+MOST_SEEDS = 1000
+"""Runs of one setting."""
+
+
+def ceiling(alone: Sequence[Alone]) -> Ceiling:
+    """What the repeats of training alone say about their noise; of the repeats that all
+    architectures have.
+    """
+    repeats = min(len(one.accuracies) for one in alone)
+    rho = mean_correlation(np.asarray([one.accuracies[:repeats] for one in alone], float))
+    reliability = repeats * rho / (1 + (repeats - 1) * rho) if rho > 0 else math.nan
+    return Ceiling(repeats, rho, reliability, math.sqrt(reliability) if rho > 0 else math.nan)
+
+
+def _difference(
+    first: tuple[SettingAgreement, Array], other: tuple[SettingAgreement, Array], confidence: float
+) -> Estimate:
+    value = other[0].mean.spearman.value - first[0].mean.spearman.value
+    return Estimate(value, *percentiles(other[1] - first[1], confidence))
+
+
+def _check(runs: Sequence[RankRun], alone: Sequence[Alone]) -> None:
+    require(len(runs) > 0, "at least one run", "Train a hyper-architecture.", runs=len(runs))
+    require(
+        len(alone) >= 3,
+        "at least 3 architectures",
+        "Train more of them alone.",
+        architectures=len(alone),
+    )
+    distinct = len({one.choice for one in alone})
+    require(
+        distinct == len(alone),
+        "each architecture once",
+        "Merge the repeats of equal ones.",
+        distinct=distinct,
+    )
+    for one in alone:
+        if not one.accuracies or not all(0 <= accuracy <= 1 for accuracy in one.accuracies):
+            raise InvalidInput(
+                f"An architecture needs one accuracy or more, each in [0, 1], but {one.choice} has {one.accuracies}. Train it (again)."
+            )
+    names = [(run.setting, run.seed) for run in runs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    require(
+        not twice, "each seed of a setting once", "Leave the repeated runs out.", repeated=twice
+    )
+    for run in runs:
+        epochs = [epoch.epoch for epoch in run.epochs]
+        spent = [epoch.multiply_adds for epoch in run.epochs if epoch.multiply_adds is not None]
+        holds = len(epochs) > 0 and epochs == sorted(set(epochs)) and spent == sorted(spent)
+        remedy = f"Record the run of {run.setting!r} with seed {run.seed} anew."
+        require(
+            holds,
+            "a run has epochs, in their order and that of their computation",
+            remedy,
+            epochs=epochs,
+            multiply_adds=spent,
+        )
+
+
+@dataclass(frozen=True)
+class TableAgreement:
+    """How well psi orders all w^d architectures of a table."""
+
+    architectures: int
+    spearman: float
+    kendall: float
+    ks: tuple[int, ...]
+    regrets: tuple[float, ...]
+    chance_regrets: tuple[float, ...]
+    percentile: float
+    """Share of architectures that are strictly worse than the one of largest psi (of equal ones the
+    worst).
+    """
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able; what is NaN becomes None."""
+        return {name: jsonable(value) for name, value in asdict(self).items()}
+
+
+def rank_against_table(
+    weights: Rows, accuracies: Array, ks: Sequence[int] = (1, 10, 100)
+) -> TableAgreement:
+    """Judge the weights [d][w_i] of a hyper-architecture by the accuracies [w_1, ..., w_d] of all
+    its architectures.
+
+    InvalidInput where the shapes differ.
+    """
+    shape = tuple(len(row) for row in weights)
+    remedy = "Give one axis per row, with one entry per distinct candidate."
+    require(
+        shape == accuracies.shape,
+        "accuracies.shape == row lengths",
+        remedy,
+        rows=shape,
+        table=accuracies.shape,
+    )
+    psis = log_psis(weights, np.indices(shape).reshape(len(shape), -1).T)
+    true = accuracies.reshape(-1)
+    best = true.max() - regret(psis, true, 1)
+    return TableAgreement(
+        len(true),
+        spearman=float(spearman(psis, true)),
+        kendall=float(stats.kendalltau(psis, true).statistic),  # n log n, where ours is n^2
+        ks=tuple(ks),
+        regrets=tuple(float(regret(psis, true, k)) for k in ks),
+        chance_regrets=tuple(chance_regret(true, k) for k in ks),
+        percentile=float((true < best - 1e-12).mean()),
+    )

@@ -1,0 +1,139 @@
+"""What a rank study trains: the hyper-architecture, then a stratified sample of the architectures
+in it.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+
+from fade_ray.ranks.rank_config import StudyConfig
+from searchers import Kind, Outcome, Proposal
+from searchers.contest import Entered
+from searchers.staged import StagedSearch
+from spaces import Dag, HyperArchitecture, enumerate_dags
+from spaces.errors import InvalidInput, require
+from spaces.nasbench_macro import BLOCKS, DEPTH
+
+VERTICES = 5
+ALONE = "alone"
+"""The entry of the architectures trained alone."""
+RETRIES = 1
+
+
+def hyper_architecture(study: StudyConfig, depth: int) -> HyperArchitecture:
+    """The hyper-architecture of a study: the same candidates in all `depth` rows (8 of
+    NAS-Bench-Macro).
+
+    InvalidInput where there are fewer graphs with that many operations than asked for.
+    """
+    if study.cells == "nasbench-macro":
+        return HyperArchitecture((BLOCKS,) * DEPTH)
+    return HyperArchitecture((graphs(study.graphs, study.operations),) * depth)
+
+
+def graphs(count: int, operations: Sequence[int]) -> tuple[Dag, ...]:
+    """`count` graphs on five vertices, shared out among the numbers of operations; of one number
+    equally spaced in canonical order (86 have seven).
+
+    InvalidInput where there are fewer than asked for.
+    """
+    wanted = Counter(operations[i * len(operations) // count] for i in range(count))
+    chosen: list[Dag] = []
+    for number, share in wanted.items():
+        found = [dag for dag in enumerate_dags(VERTICES) if dag.operations == number]
+        if len(found) < share:
+            raise InvalidInput(
+                f"{share} graphs on {VERTICES} vertices with {number} operations are asked for, but there are {len(found)}. "
+                "Lower --graphs or choose --operations from 5 to 10."
+            )
+        # the middles of equal parts
+        chosen += [found[int((i + 0.5) * len(found) / share)] for i in range(share)]
+    return tuple(chosen)
+
+
+def search(study: StudyConfig, depth: int) -> StagedSearch[Entered]:
+    """All trials of a study: every setting with every seed, then the sample, each architecture
+    `repeats` times.
+    """
+    hyper = hyper_architecture(study, depth)
+    first = [
+        Entered(
+            setting,
+            _proposal(
+                f"{setting}-{seed}", "ranks", hyper, [seed, 1], study.rank_epochs, repeat=seed
+            ),
+        )
+        for seed in study.seeds
+        for setting in study.settings
+    ]
+
+    def then(outcomes: Mapping[str, Outcome]) -> list[Entered]:
+        if study.table is not None:
+            return []
+        leading = [outcomes[f"{study.settings[0]}-{seed}"].log_weights for seed in study.seeds]
+        ranks = [log_weights for log_weights in leading if log_weights is not None]
+        return _alone(study, hyper, stratified(ranks, study.sample)) if ranks else []
+
+    return StagedSearch(first, then, _again, RETRIES)
+
+
+def stratified(ranks: Sequence[Sequence[Sequence[float]]], count: int) -> list[tuple[int, ...]]:
+    """`count` choices [d] of candidates, one from each of as many equal strata of the predicted
+    rank, worst first.
+
+    ranks: log weights [repeats][d][w]; the predicted rank is that of the mean over the repeats of
+    log psi, the sum of the log weights. Of a stratum its middle is taken, so that nothing is drawn.
+    InvalidInput for more choices than there are.
+    """
+    mean = np.mean([[list(row) for row in log_weights] for log_weights in ranks], axis=0)  # [d, w]
+    depth, width = mean.shape
+    check_sample(width**depth, count)
+    choices = list(product(range(width), repeat=depth))
+    log_psi = mean[np.arange(depth), np.asarray(choices)].sum(axis=1)
+    order = np.argsort(log_psi, kind="stable")
+    return [choices[int(order[int((i + 0.5) * len(choices) / count)])] for i in range(count)]
+
+
+def check_sample(architectures: int, count: int) -> None:
+    """InvalidInput for a sample of more architectures than a hyper-architecture holds."""
+    remedy = "Those are the architectures there are: lower --sample, or raise --graphs or --depth."
+    require(count <= architectures, f"sample <= {architectures}", remedy, sample=count)
+
+
+def _alone(
+    study: StudyConfig, hyper: HyperArchitecture, choices: Sequence[tuple[int, ...]]
+) -> list[Entered]:
+    return [
+        Entered(
+            ALONE,
+            _proposal(
+                f"{ALONE}-{number:03d}-{repeat}",
+                "evaluation",
+                hyper.architecture(choice),
+                [number, repeat, 2],
+                study.alone_epochs,
+                repeat,
+            ),
+        )
+        for repeat in range(study.repeats)
+        for number, choice in enumerate(choices)
+    ]
+
+
+def _proposal(
+    id: str, kind: Kind, hyper: HyperArchitecture, entropy: list[int], epochs: int, repeat: int
+) -> Proposal:
+    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
+    return Proposal(id, 0, 0, kind, 1, 0, repeat, (), hyper, seed, epochs)
+
+
+def _again(entered: Entered) -> Entered:
+    """The same trial under another id and seed."""
+    before = entered.proposal
+    seed = int(np.random.SeedSequence([before.seed, before.attempt + 1]).generate_state(1)[0] >> 1)
+    attempt = before.attempt + 1
+    id = before.id.removesuffix(f"r{before.attempt}") + f"r{attempt}"
+    return Entered(entered.entry, dataclasses.replace(before, id=id, seed=seed, attempt=attempt))

@@ -1,0 +1,1 @@
+"""What is written and read back: atomic files, the append-only journal, dataclasses as JSON."""

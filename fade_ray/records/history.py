@@ -1,0 +1,156 @@
+"""What the events of a run say together."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Self, TypeVar
+
+from fade_ray.records.journal import Event, read_events
+from searchers.base import Outcome
+from searchers.grid import Plan
+from spaces.errors import InvalidInput
+
+P = TypeVar("P", bound=Plan)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Sums over trials. `seconds` is training, `trial_seconds` the wall time of the trials."""
+
+    images: int = 0
+    multiply_adds: int = 0
+    seconds: float = 0.0
+    trial_seconds: float = 0.0
+
+    def plus(self, metrics: Mapping[str, Any]) -> "Cost":
+        """This cost with that of one more trial; a figure the trial did not report counts as zero."""
+        return Cost(
+            self.images + int(metrics.get("images") or 0),
+            self.multiply_adds + int(metrics.get("multiply_adds") or 0),
+            self.seconds + float(metrics.get("seconds") or 0.0),
+            self.trial_seconds + float(metrics.get("trial_seconds") or 0.0),
+        )
+
+
+class TrialHistory(ABC, Generic[P]):
+    """What the events of a run of trials say together, whatever the trials are; a subclass says how
+    their plans are read.
+
+    Attributes:
+        proposals: id -> plan, sorted by id. outcomes: id -> Outcome, in the order in which the
+        trials finished. The first of an id counts, since
+            the search went on from it.
+        metrics: id -> the metrics of its "finished" event.
+        epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
+        times: (event, id) -> the time of the "proposed" or "finished" event, ISO 8601 in UTC.
+        warnings: (id or None, message), each once.
+        resumed: how often the run was continued.
+        ended: whether the run reached its end.
+        training_share: of the trials' wall time, the share spent training; None before the end.
+        started, last: the times of the first and the last event.
+
+    Raises:
+        InvalidInput: if the events contradict each other or miss a field.
+    """
+
+    def __init__(self, events: Iterable[Event]) -> None:
+        self.proposals: dict[str, P] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.metrics: dict[str, dict[str, Any]] = {}
+        self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
+        self.times: dict[tuple[str, str], str] = {}
+        self.warnings: list[tuple[str | None, str]] = []
+        self.resumed = 0
+        self.ended = False
+        self.training_share: float | None = None
+        self.started: str | None = None
+        self.last: str | None = None
+        for number, event in enumerate(events, start=1):
+            try:
+                self._take(event)
+            except (KeyError, TypeError, AttributeError, ValueError) as error:
+                raise InvalidInput(
+                    f"Every event of a record must be complete and follow from those before it, but event {number} "
+                    f"({event.get('event')!r}, {event.get('time')}) does not: {error}. "
+                    "Was it written by another version of fade_ray, or edited?"
+                ) from error
+        self.proposals = dict(sorted(self.proposals.items()))
+
+    @classmethod
+    def read(cls, path: Path | str) -> Self:
+        """The history in a `records.jsonl`; errors as in `read_events`."""
+        return cls(read_events(path))
+
+    @classmethod
+    @abstractmethod
+    def parse(cls, plan: Mapping[str, Any]) -> P:
+        """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
+
+    def _take(self, event: Event) -> None:
+        self.started = self.started or event["time"]
+        self.last = event["time"]
+        name = event["event"]
+        if name == "start":
+            self.resumed += bool(event["resumed"])
+            self.ended = False
+        elif name == "proposed":
+            proposal = self.parse(event["proposal"])
+            self.proposals[proposal.id] = proposal
+            self.times["proposed", proposal.id] = event["time"]
+        elif name == "epoch":
+            self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
+        elif name == "finished":
+            self._finish(event)
+        elif name == "warning":
+            warning = (event.get("id"), str(event["message"]))
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+        elif name == "end":
+            self.ended = True
+            self.training_share = event.get("training_share")
+
+    def _finish(self, event: Event) -> None:
+        id = event["id"]
+        if id not in self.proposals:
+            raise ValueError(f"trial {id} finished without having been proposed")
+        if id not in self.outcomes:
+            self.outcomes[id] = _outcome(event["outcome"])
+            self.metrics[id] = event.get("metrics") or {}
+            self.times["finished", id] = event["time"]
+
+    @property
+    def in_flight(self) -> tuple[str, ...]:
+        """Ids that were proposed and have not finished."""
+        return tuple(id for id in self.proposals if id not in self.outcomes)
+
+    @property
+    def trials(self) -> dict[str, int]:
+        """Trials that are done and failed (each attempt counts), and attempts that were made again."""
+        failed = sum(outcome.failure is not None for outcome in self.outcomes.values())
+        retried = sum(proposal.attempt > 0 for proposal in self.proposals.values())
+        return {"done": len(self.outcomes) - failed, "failed": failed, "retried": retried}
+
+    @property
+    def cost(self) -> Cost:
+        """The cost of all finished trials, failed ones too."""
+        cost = Cost()
+        for metrics in self.metrics.values():
+            cost = cost.plus(metrics)
+        return cost
+
+
+def _outcome(data: Mapping[str, Any]) -> Outcome:
+    """An outcome from its record, where the log of a weight that reached zero, minus infinity,
+    stands as null.
+    """
+    rows = data.get("log_weights")
+    if rows is not None:
+        data = {
+            **data,
+            "log_weights": [
+                [-math.inf if value is None else value for value in row] for row in rows
+            ],
+        }
+    return Outcome.from_dict(dict(data))

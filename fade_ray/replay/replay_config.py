@@ -1,0 +1,149 @@
+"""What a replay runs."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from fade_ray.ranks.rank_records import Rows
+from fade_ray.records.json_form import build, plain
+from fade_ray.replay.replay_searchers import SEARCHERS, SLOW
+from fade_ray.replay.replayed import Prices
+from fade_ray.replay.table_objective import RankModel
+from spaces.errors import InvalidInput, require, require_known
+
+
+@dataclass(frozen=True)
+class ReplayConfig:
+    """Searchers against the table of a benchmark: no training, hundreds of seeds.
+
+    Raises InvalidInput for unknown names and numbers out of range.
+    """
+
+    table: str
+    """Parquet table of NAS-Bench-Macro or NAS-Bench-201, told apart by its columns."""
+    searchers: tuple[str, ...] = ("fade", "random", "evolution")
+    """By name, separated by blanks or commas: fade, random, bayes, evolution; random-median,
+    bayes-median, bayes-joint; fade-paper (the paper's walk, on this replay's ranks) and parts of
+    FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares, fade-distinct,
+    fade-normalised, fade-momentum, fade-population, fade-wide; fade-blind (a control: fade, with
+    its weights exchanged at random); by-size (a control without any search: the largest
+    architectures first, by the sum of their blocks' sizes or, on NAS-Bench-201, by the weights of
+    their convolutions).
+    """
+    seeds: int = 100
+    """Seeds 0, 1, ... of each searcher."""
+    bayes_seeds: int = 5
+    """Of Bayesian searchers, the first of these: they fit a model before each question, a hundred
+    times slower than the others.
+    """
+    baseline: tuple[str, ...] = ("random",)
+    """Searchers that the others are tested against."""
+    budget: float = 200.0
+    """What each search may spend, in evaluations."""
+    rank_cost: float = 1.0
+    """Cost of a hyper-architecture in evaluations: rank epochs / evaluation epochs, times its
+    passes per image over those of one architecture.
+    """
+    rank_noise: float = 0.5
+    """Noise of FaDE-ranks, in standard deviations of the table's accuracies (failed trainings
+    included, where it has some); 0: exact marginals.
+    """
+    rank_signal: float = 1.0
+    """What the marginals in FaDE-ranks are multiplied by; 0: the noise alone is left, at the same
+    scale.
+    """
+    temperature: float = 1.0
+    """Of the softmax that makes weights of marginals and noise, in standard deviations too."""
+    ranks: str | None = None
+    """JSON file with "weights" [depth][candidates] of a trained hyper-architecture, which then take
+    the place of signal, noise and temperature.
+    """
+    valid: Literal["c10_valid_12", "c10_valid_200"] = "c10_valid_12"
+    """What searches see of NAS-Bench-201. (Of NAS-Bench-Macro: one of three trainings, by the
+    seed.)
+    """
+    workers: int = 1
+    """Processes. Their number changes no result."""
+    out: str | None = None
+    """Run directory; by default runs/<time>-replay. An unfinished run in it is continued, also with
+    more searchers or seeds.
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("searchers", "baseline"):
+            split = tuple(
+                part for given in getattr(self, name) for part in given.split(",") if part
+            )
+            object.__setattr__(self, name, split)
+            require(len(split) > 0, f"len({name}) >= 1", "Name at least one.", **{name: split})
+            for one in split:
+                require_known("A searcher", one, SEARCHERS)
+        repeated = sorted({name for name in self.searchers if self.searchers.count(name) > 1})
+        require(not repeated, "each searcher once", "Name it once.", repeated=repeated)
+        absent = [name for name in self.baseline if name not in self.searchers]
+        remedy = f"Choose of {', '.join(self.searchers)}, or add it to --searchers."
+        require(not absent, "the baseline takes part", remedy, baseline=absent)
+        for name in ("seeds", "bayes_seeds", "workers"):
+            require(
+                getattr(self, name) >= 1,
+                f"{name} >= 1",
+                "Use 1 or more.",
+                **{name: getattr(self, name)},
+            )
+        holds = 1 <= self.budget < math.inf
+        require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)
+        self.prices, self.model(None)  # check what belongs to them
+
+    @property
+    def name(self) -> str:
+        """Of the run: part of the default run directory."""
+        return "replay"
+
+    def same_answers(self, other: "ReplayConfig") -> bool:
+        """Whether both give the same trace for the same searcher and seed; they may differ in which
+        of them they run.
+        """
+        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out")
+        return dataclasses.replace(self, **{name: getattr(other, name) for name in asked}) == other
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts."""
+        return {"replay": plain(dataclasses.asdict(self))}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "ReplayConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        config: ReplayConfig = build(cls, values["replay"], "replay.")
+        return config
+
+    @property
+    def prices(self) -> Prices:
+        return Prices(self.rank_cost)
+
+    def model(self, weights: Rows | None) -> RankModel:
+        return RankModel(self.rank_noise, self.temperature, self.rank_signal, weights)
+
+    def jobs(self) -> list[tuple[str, int]]:
+        """(searcher, seed), searcher by searcher."""
+        counts = {
+            name: min(self.seeds, self.bayes_seeds) if name in SLOW else self.seeds
+            for name in self.searchers
+        }
+        return [(name, seed) for name, count in counts.items() for seed in range(count)]
+
+    def learned(self) -> Rows | None:
+        """The weights in the file `ranks`. InvalidInput for a file without any."""
+        if self.ranks is None:
+            return None
+        try:
+            rows = json.loads(Path(self.ranks).expanduser().read_text())["weights"]
+            return tuple(tuple(float(weight) for weight in row) for row in rows)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise InvalidInput(
+                f'--ranks must be a JSON file with "weights" [depth][candidates], but {self.ranks}: {error!r}. '
+                "Give the last epoch of a run of a rank study."
+            ) from error

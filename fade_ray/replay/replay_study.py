@@ -1,0 +1,206 @@
+"""Searchers x seeds against one table, in this process or in several; the results do not depend on
+it.
+"""
+
+import multiprocessing
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from fade_ray.ranks.rank_correlation import rank_against_table
+from fade_ray.replay.benchmarks import Benchmark, read_benchmark
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_searchers import SEARCHERS
+from fade_ray.replay.replayed import Replayed, replay
+from fade_ray.replay.table_objective import RankModel, TableObjective
+from spaces.errors import InvalidInput, require
+from spaces.hyper import HyperArchitecture
+
+Job = tuple[str, int]
+"""(searcher, seed)"""
+DRAWS = 20
+"""Of noise, in `agreement`."""
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """A replay's configuration with everything that it reads. Made by `prepare`."""
+
+    config: ReplayConfig
+    benchmark: Benchmark
+    model: RankModel
+
+    def run(self, job: Job) -> Replayed:
+        """One search. What it raises is told in its `failure`."""
+        name, seed = job
+        replayer = SEARCHERS[name]
+        build = partial(replayer.build, self.benchmark.space, self.benchmark.depth, seed)
+        objective = TableObjective(self.benchmark, seed, replayer.model(self.model))
+        return replay(name, build, objective, self.config.budget, self.config.prices)
+
+
+def prepare(config: ReplayConfig) -> Study:
+    """Read the table and the learned ranks, and check what can be checked before work.
+
+    Raises:
+        InvalidInput: files that are not as they should be, a budget below the first evaluation of
+        one of the searchers.
+    """
+    weights = config.learned()
+    study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
+    TableObjective(study.benchmark, 0, study.model)  # checks the shape of the weights
+    for name in config.searchers:
+        try:
+            needed = _first_evaluation(study, name)
+        except InvalidInput:
+            raise
+        except Exception:  # the search itself will tell of it, as of any later failure
+            continue
+        require(
+            needed <= config.budget,
+            "budget >= the cost of the first evaluation of each searcher",
+            f"Give --budget {needed:g} or more, lower --rank-cost, or leave {name} out.",
+            budget=config.budget,
+            searcher=name,
+            cost=needed,
+        )
+    return study
+
+
+def _first_evaluation(study: Study, name: str) -> float:
+    """What a searcher spends until its first evaluation has ended; all searchers here have one in
+    their first batch.
+    """
+    searcher = SEARCHERS[name].build(study.benchmark.space, study.benchmark.depth, 0)
+    spent = 0.0
+    while (proposal := searcher.ask()) is not None:
+        spent += study.config.prices.of(proposal.kind)
+        if proposal.kind == "evaluation":
+            break
+    return spent
+
+
+def run_study(
+    study: Study,
+    tell: Callable[[str], None] = lambda text: None,
+    done: Mapping[Job, Replayed] | None = None,
+    keep: Callable[[Replayed], None] = lambda one: None,
+) -> list[Replayed]:
+    """All jobs, in their order; those that are `done`, failed ones too, are not run again: they
+    would answer the same.
+
+    `keep` gets each of the others as it ends, `tell` a line per searcher and per search that
+    failed.
+    """
+    known = dict(done or {})
+    jobs = study.config.jobs()
+    left = [job for job in jobs if job not in known]
+    counts = Counter(name for name, _ in left)
+    waiting, started = Counter(counts), time.perf_counter()
+    with _mapped(study, left) as results:
+        for job, result in zip(left, results, strict=True):
+            keep(result)
+            known[job] = result
+            name, seed = job
+            if result.failure is not None:
+                tell(
+                    f"{name}, seed {seed}: failed, partial (evaluations: {len(result.trace.costs)}): {result.failure}"
+                )
+            waiting[name] -= 1
+            if not waiting[name]:
+                count = counts[name]
+                tell(
+                    f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s"
+                )
+                started = time.perf_counter()
+    return [known[job] for job in jobs]
+
+
+@contextmanager
+def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
+    workers = min(study.config.workers, len(jobs))
+    if workers <= 1:
+        yield map(study.run, jobs)
+        return
+    # Spawned, not forked: libraries with threads of their own may hold locks, and a fork would
+    # inherit them held.
+    context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
+    with ProcessPoolExecutor(
+        workers, context, initializer=_begin, initargs=(study.config,)
+    ) as pool:
+        try:
+            with _deaf():
+                # `map` would cancel those that the pool ends below
+                futures = [pool.submit(_work, job) for job in jobs]
+            yield (future.result() for future in futures)
+        except BaseException as error:
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.terminate()  # a search may take minutes, and nobody waits for it any more
+            if isinstance(error, BrokenProcessPool):
+                raise InvalidInput(
+                    "Every process of a replay must live to its end, but one was killed or ran out of memory. "
+                    "The searches that ended are kept: continue with the same command, perhaps with fewer --workers."
+                ) from error
+            raise
+
+
+@contextmanager
+def _deaf() -> Iterator[None]:
+    """Processes started in here never hear of Ctrl-C, which goes to all of a terminal: the first
+    one hears of it afterwards, and ends them.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_STUDY: dict[str, Study] = {}  # of a worker process
+
+
+def _begin(config: ReplayConfig) -> None:
+    _STUDY["study"] = prepare(config)
+
+
+def _work(job: Job) -> Replayed:
+    return _STUDY["study"].run(job)
+
+
+def noise_points(benchmark: Benchmark, model: RankModel) -> float | None:
+    """The noise of ranks in points of accuracy (0 to 100), mean over `DRAWS` seeds; None for
+    learned ranks.
+
+    A table with failed trainings has a large standard deviation, and noise in that unit hides all
+    differences between good architectures.
+    """
+    if model.weights is not None:
+        return None
+    spreads = [float(benchmark.view(seed).scores.std()) for seed in range(DRAWS)]
+    return 100 * model.noise * float(np.mean(spreads))
+
+
+def agreement(benchmark: Benchmark, model: RankModel) -> float:
+    """Spearman's rho between psi and the reports over all architectures of the benchmark, mean over
+    `DRAWS` seeds and their noise.
+
+    It says in the unit of rank studies how good the ranks of a replay are.
+    """
+    everything = HyperArchitecture((tuple(benchmark.candidates),) * benchmark.depth)
+    found = []
+    for seed in range(DRAWS):
+        objective = TableObjective(benchmark, seed, model)
+        weights = tuple(
+            tuple(np.exp(row).tolist()) for row in objective.log_weights(everything, seed)
+        )
+        found.append(rank_against_table(weights, objective.view.reports).spearman)
+    return float(np.mean(found))

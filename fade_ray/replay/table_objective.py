@@ -1,0 +1,178 @@
+"""A table in place of training: accuracies are looked up, FaDE-ranks are made of marginals and
+noise, or of weights that were learned.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from fade_ray.analysis.rank_measures import UNDERFLOW
+from fade_ray.ranks.rank_records import Rows
+from fade_ray.replay.benchmarks import Benchmark, View
+from searchers import Outcome, Proposal
+from spaces.errors import InvalidInput, require
+from spaces.hyper import HyperArchitecture
+
+Array = npt.NDArray[np.float64]
+
+PERMUTATIONS = 1
+"""Of the streams of a proposal's seed, the one that permutes; noise has the other."""
+
+
+@dataclass(frozen=True)
+class RankModel:
+    """What stands in for training a hyper-architecture.
+
+    Its weights are softmax((signal * m + noise * s * e) / (temperature * s)) over the distinct
+    candidates of a row: m the mean accuracy of all architectures of the hyper-architecture with
+    that candidate, s the standard deviation of the whole table, e a standard normal variate, drawn
+    anew for each candidate of each hyper-architecture. With `weights` it is those, restricted to
+    the candidates and normalised.
+
+    There are two controls whose ranks say nothing. With a signal of 0 the noise alone is left, at
+    the scale that it has beside the marginals; the marginals' part of the spread is missing.
+    `permuted` keeps the weights, and exchanges them at random among the distinct candidates of each
+    row, so that steps are about as long. (More noise is no control: it makes weights of 0 and 1,
+    and steps far longer.)
+
+    Raises:
+        InvalidInput: a noise or signal below 0, a temperature of 0 or less, weights that are
+        negative or not finite.
+    """
+
+    noise: float = 0.5
+    """In standard deviations of the table's accuracies; 0: the marginals in order."""
+    temperature: float = 1.0
+    """The same unit; lower: larger differences of weights, so longer steps."""
+    signal: float = 1.0
+    """What the marginals are multiplied by, without unit; 0: ranks of noise alone."""
+    weights: Rows | None = None
+    """[d][w], of one training of all candidates of a benchmark in each row, in its order; signal,
+    noise and temperature do not count then.
+    """
+    permuted: bool = False
+    """Whether the values of each row are exchanged at random, by a generator seeded with the
+    replay's and the proposal's seeds.
+    """
+
+    def __post_init__(self) -> None:
+        holds = math.isfinite(self.noise) and self.noise >= 0
+        require(holds, "0 <= rank noise < inf", "Use 0 for exact ranks.", noise=self.noise)
+        holds = math.isfinite(self.signal) and self.signal >= 0
+        require(
+            holds,
+            "0 <= rank signal < inf",
+            "Use 1, or 0 for ranks of noise alone.",
+            signal=self.signal,
+        )
+        holds = math.isfinite(self.temperature) and self.temperature > 0
+        require(holds, "0 < temperature < inf", "Use 1.", temperature=self.temperature)
+        if self.weights is not None and not all(
+            0 <= weight < math.inf for row in self.weights for weight in row
+        ):
+            raise InvalidInput(
+                "Learned weights must be finite and 0 or more, but some are not. Record them anew."
+            )
+
+
+@dataclass(eq=False)
+class TableObjective:
+    """Answers proposals from one view of a benchmark; the same seed and proposal give the same
+    answer, in any order.
+    """
+
+    benchmark: Benchmark
+    seed: int
+    model: RankModel
+    view: View = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.view = self.benchmark.view(self.seed)
+        self._spread = float(self.view.scores.std())
+        width = len(self.benchmark.candidates)
+        learned = self.model.weights
+        if learned is not None and [len(row) for row in learned] != [width] * self.benchmark.depth:
+            raise InvalidInput(
+                f"Learned weights of {self.benchmark.name} take {self.benchmark.depth} rows of {width}, but got rows of "
+                f"{[len(row) for row in learned]}. Give those of a hyper-architecture that holds all candidates in each row."
+            )
+        self._learned = (
+            None if learned is None else np.log(np.maximum(np.asarray(learned, float), UNDERFLOW))
+        )
+
+    def __call__(self, proposal: Proposal) -> Outcome:
+        if proposal.kind == "ranks":
+            return Outcome(log_weights=self.log_weights(proposal.hyper, proposal.seed))
+        return Outcome(accuracy=float(self.view.scores[self.benchmark.choice(proposal.hyper)]))
+
+    def report(self, architecture: HyperArchitecture) -> float:
+        """The accuracy that an architecture is reported with, in [0, 1]."""
+        return float(self.view.reports[self.benchmark.choice(architecture)])
+
+    def log_weights(self, hyper: HyperArchitecture, seed: int) -> tuple[tuple[float, ...], ...]:
+        """[d][w]: log weight credited to each place; `seed` draws the noise, and the order of
+        permuted values.
+        """
+        candidates = [[self.benchmark.candidates[cell] for cell in row] for row in hyper.rows]
+        distinct = [list(dict.fromkeys(row)) for row in candidates]
+        logits = (
+            self._logits(distinct, seed) if self._learned is None else self._restricted(distinct)
+        )
+        if self.model.permuted:
+            generator = self._generator(seed, PERMUTATIONS)
+            logits = [generator.permutation(values) for values in logits]
+        found = []
+        for row, known, values in zip(candidates, distinct, logits, strict=True):
+            logs = dict(zip(known, _log_softmax(values).tolist(), strict=True))
+            found.append(tuple(logs[index] for index in row))
+        return tuple(found)
+
+    def _logits(self, distinct: list[list[int]], seed: int) -> list[Array]:
+        generator = self._generator(seed)
+        noise = self.model.noise * self._spread
+        scale = self.model.temperature * self._spread
+        return [
+            (self.model.signal * mean + noise * generator.standard_normal(len(mean))) / scale
+            for mean in marginals(self.view.scores, distinct)
+        ]
+
+    def _generator(self, *seeds: int) -> np.random.Generator:
+        return np.random.Generator(np.random.PCG64([self.seed, *seeds]))
+
+    def _restricted(self, distinct: list[list[int]]) -> list[Array]:
+        assert self._learned is not None
+        return [row[known] for row, known in zip(self._learned, distinct, strict=True)]
+
+
+def marginals(accuracies: Array, rows: Sequence[Sequence[int]]) -> list[Array]:
+    """Mean accuracy of all architectures with a candidate in a row, by row and candidate: [w, ...,
+    w], [d][n_i] -> [d][n_i].
+
+    Of the prod n_i architectures that take row i from `rows[i]`, distinct indices.
+    """
+    # One flat index of all of them: gathering by it is many times faster than by an index per axis.
+    index = np.zeros(1, dtype=np.intp)
+    for row, width in zip(rows, accuracies.shape, strict=True):
+        index = (index[:, None] * width + np.asarray(row)).reshape(-1)
+    return _marginals(accuracies.reshape(-1)[index], [len(row) for row in rows])
+
+
+def _marginals(values: Array, counts: list[int]) -> list[Array]:
+    """[prod n_i] -> [d][n_i]. Half of the rows are averaged out at once: all of it costs little
+    more than two sums over the values.
+    """
+    if len(counts) == 1:
+        return [values]
+    half = len(counts) // 2
+    table = values.reshape(math.prod(counts[:half]), -1)
+    return _marginals(table.mean(axis=1), counts[:half]) + _marginals(
+        table.mean(axis=0), counts[half:]
+    )
+
+
+def _log_softmax(values: Array) -> Array:
+    shifted = values - values.max()
+    return np.asarray(np.minimum(shifted - np.log(np.exp(shifted).sum()), 0.0))

@@ -1,0 +1,199 @@
+"""The configuration of a retraining: which network is built from a genotype, how it is trained, on
+which images.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from fade_ray.data.data_config import DataConfig
+from fade_ray.nn.cell_network import CellNetworkConfig
+from fade_ray.records.json_form import build, plain
+from fade_ray.run.run_config import RunConfig
+from fade_ray.training.cell_train_config import CellTrainConfig
+from spaces.cell import Macro
+from spaces.errors import require
+
+NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    # DARTS (algorithms B.4)
+    "cifar10": ((0.49139968, 0.48215827, 0.44653124), (0.24703233, 0.24348505, 0.26158768)),
+    "cifar100": ((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),  # P-DARTS (algorithms B.4)
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),  # torchvision's, as in DARTS
+}
+"""Published mean and standard deviation of each channel, in units of [0, 1]."""
+
+
+@dataclass(frozen=True)
+class RetrainData(DataConfig):
+    """The images of a retraining."""
+
+    cutout: Annotated[int | None, tyro.conf.Suppress] = None  # the training has it
+    loader: Literal["memory", "folder"] = "memory"
+    """memory: decoded once and kept on the device; folder: `data` holds train/ and val/, decoded as
+    they are needed (ImageNet).
+    """
+    normalisation: Literal["own", "cifar10", "cifar100", "imagenet"] = "own"
+    """Mean and deviation of the channels: those of the training images, or published ones."""
+    jitter: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    """Augmentation of the folder loader: brightness, contrast, saturation and hue vary by these
+    shares.
+    """
+
+    def __post_init__(self) -> None:
+        require(
+            min(self.jitter) >= 0 and self.jitter[3] <= 0.5,
+            "jitter >= 0, hue <= 0.5",
+            "Use 0.4 0.4 0.4 0.2, or 0 0 0 0 for none.",
+            jitter=self.jitter,
+        )
+        require(
+            not any(self.jitter) or self.loader == "folder",
+            "jitter == 0 with loader memory",
+            "Only the folder loader varies colours: use --jitter 0 0 0 0.",
+            jitter=self.jitter,
+        )
+        require(
+            self.crop is None or self.loader == "memory",
+            "crop with loader memory",
+            "The folder loader crops at random sizes.",
+            crop=self.crop,
+        )
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """What is built from the cells."""
+
+    cells: int = 20
+    """Cells in the network."""
+    channels: int = 36
+    """Channels of a node in the first cells."""
+    stem: Literal["auto", "cifar", "imagenet"] = "auto"
+    """What stands before the first cell; auto: that of NAS-Bench-201 for its cells, else that of
+    CIFAR.
+    """
+    pool_norm: bool = False
+    """BatchNorm after pooling operations (StacNAS)."""
+    auxiliary_norm: bool = True
+    """The second BatchNorm of the auxiliary head for ImageNet (P-DARTS; DARTS has none)."""
+
+
+@dataclass(frozen=True)
+class WorkersConfig:
+    """How and where a retraining is carried out. None of this changes what is trained; one may be
+    continued with other values.
+    """
+
+    workers: int = 1
+    """Processes that share every batch (data parallel, on Ray Train); 1 trains in this process,
+    without Ray.
+    """
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    cpus_per_worker: int | None = None
+    """Processors per worker, and the threads it uses; by default 1, and without other workers all
+    of this machine's.
+    """
+    loader_workers: int = 4
+    """Processes that decode the images of the folder loader, per worker; 0: none of their own."""
+    address: str | None = None
+    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
+    starts a new one.
+    """
+    dashboard: bool = False
+    """Serve Ray's dashboard on this machine."""
+    verbose: bool = False
+    """Show all of Ray's output."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 1), ("cpus_per_worker", 1), ("loader_workers", 0)):
+            value = getattr(self, name)
+            require(
+                value is None or value >= least, f"{name} >= {least}", "Raise it.", **{name: value}
+            )
+
+
+@dataclass(frozen=True)
+class RetrainConfig:
+    """A whole retraining but for the genotype."""
+
+    data: RetrainData = field(default_factory=RetrainData)
+    network: NetworkOptions = field(default_factory=NetworkOptions)
+    train: CellTrainConfig = field(default_factory=CellTrainConfig)
+    workers: WorkersConfig = field(default_factory=WorkersConfig)
+    recipe: Annotated[str, tyro.conf.Suppress] = "quick"
+    """The recipe that the flags were over."""
+    export: Literal["last", "best", "average"] = "last"
+    """Which weights are exported: of the last epoch, of the epoch best on the test part
+    (optimistic), or their average (--ema).
+    """
+    seed: int = 0
+    out: str | None = None
+    """Directory; by default RUN/retrain/<trial>, or runs/<time>-retrain for a genotype. An
+    unfinished retraining in it is continued.
+    """
+    name: str = "retrain"
+    """Part of the default directory of a genotype."""
+
+    def __post_init__(self) -> None:
+        train, size = self.train, self.workers.workers
+        require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
+        require(
+            train.epochs >= 1, "epochs >= 1", "Train for at least one epoch.", epochs=train.epochs
+        )
+        require(
+            train.batch_size % size == 0,
+            "batch_size is a multiple of workers",
+            f"Use --batch-size {max(1, round(train.batch_size / size)) * size}, or another number of workers.",
+            batch_size=train.batch_size,
+            workers=size,
+        )
+        require(
+            self.export != "average" or train.ema > 0,
+            "ema > 0 with export average",
+            "Add --ema 0.999.",
+            ema=train.ema,
+        )
+        require(
+            not train.cutout or self.data.loader == "memory",
+            "cutout == 0 with loader folder",
+            "The folder loader has none: use --cutout 0.",
+            cutout=train.cutout,
+        )
+
+    def network_config(self, macro: Macro) -> CellNetworkConfig:
+        """How the network of `macro` is built."""
+        options = self.network
+        usual = "nasbench201" if macro.stacking == "nasbench201" else "cifar"
+        return CellNetworkConfig(
+            channels=options.channels,
+            stem=usual if options.stem == "auto" else options.stem,  # type: ignore[arg-type]
+            pool_norm=options.pool_norm,
+            auxiliary=self.train.auxiliary_weight > 0,
+            auxiliary_norm=options.auxiliary_norm,
+        )
+
+    @property
+    def run(self) -> RunConfig:
+        """Where it runs, in the words of the other commands."""
+        w = self.workers
+        return RunConfig(
+            device=w.device, address=w.address, dashboard=w.dashboard, verbose=w.verbose
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able, nested by the parts; `workers` as "run", which may change when a retraining is
+        continued.
+        """
+        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        return {("run" if key == "workers" else key): value for key, value in values.items()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RetrainConfig":
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        named = {("workers" if key == "run" else key): value for key, value in values.items()}
+        config: RetrainConfig = build(cls, named, "")
+        return config

@@ -1,0 +1,173 @@
+"""The training and the test images of a retraining: what the search saw (weights and architecture
+parts), and what it did not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from fade_ray.data import Augment, Batches, LabelledImages
+from fade_ray.data.data_config import load_images
+from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
+from fade_ray.data.images import channel_statistics
+from fade_ray.data.shared import SharedBatches
+from fade_ray.retrain.retrain_config import NORMALISATIONS, RetrainConfig
+from fade_ray.training import Placement
+from fade_ray.training.cell_loop import Workers
+from spaces.errors import require
+
+IMAGENET_SIDE = 224
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """What a retraining needs of its images.
+
+    `train`, `test`: (placement, workers, batch size) -> this worker's batches. `side` in pixels,
+    `channels` 1 or 3, `mean` and `std` per channel, `counts`: training and test images.
+    """
+
+    side: int
+    channels: int
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    counts: tuple[int, int]
+    description: str
+    train: Callable[[Placement, Workers, int], Batches]
+    test: Callable[[Placement, Workers, int], Batches]
+
+
+def open_images(config: RetrainConfig) -> Images:
+    """Read what `config.data` names. Raises InvalidInput for data that are not usable, or too few
+    for one batch of several workers.
+    """
+    images = LOADERS[config.data.loader](config)
+    size, workers = config.train.batch_size, config.workers.workers
+    require(
+        workers == 1 or images.counts[0] >= size,
+        "batch_size <= training images with several workers",
+        "Lower --batch-size.",
+        batch_size=size,
+        images=images.counts[0],
+    )
+    return images
+
+
+def _statistics(
+    config: RetrainConfig, channels: int, own: Callable[[], tuple[Sequence[float], Sequence[float]]]
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    published = NORMALISATIONS.get(config.data.normalisation)
+    mean, std = own() if published is None else published
+    require(
+        len(mean) == channels,
+        "normalisation has one entry per channel",
+        "Use `--normalisation own`.",
+        normalisation=config.data.normalisation,
+        channels=channels,
+    )
+    return tuple(mean), tuple(std)
+
+
+def _in_memory(config: RetrainConfig) -> Images:
+    data = config.data
+    splits = load_images(config.data)
+    parts = (splits.weights, splits.architecture)
+    training = LabelledImages(
+        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("images", "labels"))
+    )
+    mean, std = _statistics(config, splits.channels, lambda: channel_statistics(training.images))
+    given: dict[str, Any] = {"crop": data.crop, "flip": data.flip, "cutout": config.train.cutout}
+    augment = replace(
+        splits.augment, **{name: value for name, value in given.items() if value is not None}
+    )
+
+    def batches(
+        part: LabelledImages, chosen: Augment
+    ) -> Callable[[Placement, Workers, int], Batches]:
+        def build(placement: Placement, workers: Workers, batch_size: int) -> Batches:
+            return SharedBatches(
+                part,
+                rank=workers.rank,
+                size=workers.size,
+                batch_size=batch_size,
+                device=placement.device,
+                mean=mean,
+                std=std,
+                augment=chosen,
+                channels_last=placement.channels_last,
+            )
+
+        return build
+
+    return Images(
+        side=splits.side,
+        channels=splits.channels,
+        classes=splits.classes,
+        mean=mean,
+        std=std,
+        counts=(len(training), len(splits.test)),
+        description=f"{splits.name}: {len(training):,} training and {len(splits.test):,} test images of "
+        f"{splits.side}x{splits.side}; augmentation: {augment}",
+        train=batches(training, augment),
+        test=batches(splits.test, Augment()),
+    )
+
+
+def _from_folders(config: RetrainConfig) -> Images:
+    data = config.data
+    require(
+        data.test_data is None,
+        "test_data with loader memory",
+        "The test part is val/.",
+        test_data=data.test_data,
+    )
+    root = Path(data.data).expanduser()
+    folders = ImageFolders.read(
+        root, limit=data.limit, test_limit=data.test_limit, seed=data.split_seed
+    )
+    side = IMAGENET_SIDE if data.image_side is None else data.image_side
+    transforms = ImageTransforms(side, data.flip is not False, data.jitter)
+    # its own would take a pass over all
+    mean, std = _statistics(config, 3, lambda: NORMALISATIONS["imagenet"])
+
+    def batches(samples: Any, transform: Any) -> Callable[[Placement, Workers, int], Batches]:
+        def build(placement: Placement, workers: Workers, batch_size: int) -> Batches:
+            made = FolderBatches(
+                samples,
+                transform,
+                batch_size=batch_size,
+                device=placement.device,
+                mean=mean,
+                std=std,
+                channels_last=placement.channels_last,
+                rank=workers.rank,
+                size=workers.size,
+                loader_workers=config.workers.loader_workers,
+            )
+            return cast(Batches, made)  # the same interface
+
+        return build
+
+    return Images(
+        side=side,
+        channels=3,
+        classes=folders.classes,
+        mean=mean,
+        std=std,
+        counts=(len(folders.train), len(folders.val)),
+        description=f"{root.resolve().name}: {len(folders.train):,} training and {len(folders.val):,} test images at {side}x{side}",
+        train=batches(folders.train, transforms.training()),
+        test=batches(folders.val, transforms.test()),
+    )
+
+
+LOADERS: dict[str, Callable[[RetrainConfig], Images]] = {
+    "memory": _in_memory,
+    "folder": _from_folders,
+}

@@ -1,0 +1,123 @@
+"""How the papers retrain what they found. A new one is a new line; flags override every value."""
+
+from dataclasses import replace
+
+from fade_ray.retrain.retrain_config import NetworkOptions, RetrainConfig, RetrainData
+from fade_ray.training.cell_train_config import CellTrainConfig
+from spaces.errors import require_known
+
+# DARTS, CIFAR-10 (algorithms B.4): 20 cells, 36 channels; SGD 0.025, cosine to 0, momentum 0.9,
+# weight decay 3e-4, clip 5; cutout 16, drop path to 0.2, auxiliary head at 0.4. Crop 32 after
+# padding by 4 and flip are the data set's own augmentation.
+_CIFAR = CellTrainConfig(
+    epochs=600,
+    batch_size=96,
+    learning_rate=0.025,
+    final_learning_rate=0.0,
+    schedule="cosine",
+    momentum=0.9,
+    weight_decay=3e-4,
+    clip=5.0,
+    drop_path=0.2,
+    auxiliary_weight=0.4,
+    cutout=16,
+)
+_DARTS_CIFAR10 = RetrainConfig(
+    data=RetrainData(data="cifar10", normalisation="cifar10"),
+    network=NetworkOptions(cells=20, channels=36),
+    train=_CIFAR,
+)
+_CIFAR100 = RetrainData(data="cifar100", normalisation="cifar100")
+
+# DARTS, ImageNet mobile (algorithms B.4): 14 cells, 48 channels, 250 epochs, batch 128, SGD 0.1 *
+# 0.97^epoch, weight decay 3e-5, label smoothing 0.1, auxiliary head at 0.4 without its second
+# BatchNorm, no drop path, colour jitter 0.4/0.4/0.4/0.2.
+_DARTS_IMAGENET = RetrainConfig(
+    data=RetrainData(
+        data="imagenet",
+        loader="folder",
+        image_side=224,
+        normalisation="imagenet",
+        jitter=(0.4, 0.4, 0.4, 0.2),
+    ),
+    network=NetworkOptions(cells=14, channels=48, stem="imagenet", auxiliary_norm=False),
+    train=CellTrainConfig(
+        epochs=250,
+        batch_size=128,
+        learning_rate=0.1,
+        final_learning_rate=0.0,
+        schedule="exponential",
+        momentum=0.9,
+        weight_decay=3e-5,
+        clip=5.0,
+        label_smoothing=0.1,
+        auxiliary_weight=0.4,
+    ),
+)
+# P-DARTS and PC-DARTS (algorithms B.4): batch 1024, SGD 0.5, linear to 0 with smaller last steps,
+# five epochs of warm-up; the head has its second BatchNorm.
+_PDARTS_IMAGENET = replace(
+    _DARTS_IMAGENET,
+    network=replace(_DARTS_IMAGENET.network, auxiliary_norm=True),
+    train=replace(
+        _DARTS_IMAGENET.train,
+        batch_size=1024,
+        learning_rate=0.5,
+        schedule="linear-slow-end",
+        warm_up_epochs=5,
+    ),
+)
+
+RETRAIN_RECIPES: dict[str, RetrainConfig] = {
+    # For small machines, no paper's: minutes on two processors for the digits. Its data are those
+    # of the search.
+    "quick": RetrainConfig(
+        # 6: a depth of DARTS's stack and of NAS-Bench-201's
+        network=NetworkOptions(cells=6, channels=16),
+        train=CellTrainConfig(
+            epochs=20, batch_size=64, learning_rate=0.025, final_learning_rate=0.0
+        ),
+    ),
+    "darts-cifar10": _DARTS_CIFAR10,
+    # DARTS, CIFAR-100: the same with 100 classes (algorithms B.4)
+    "darts-cifar100": replace(_DARTS_CIFAR10, data=_CIFAR100),
+    # P-DARTS, CIFAR-100: batch 128, drop path 0.3 (algorithms B.4)
+    "pdarts-cifar100": replace(
+        _DARTS_CIFAR10, data=_CIFAR100, train=replace(_CIFAR, batch_size=128, drop_path=0.3)
+    ),
+    # StacNAS, CIFAR-10: as DARTS, with a BatchNorm after pools and seed 3 (algorithms C.6)
+    "stacnas-cifar10": replace(
+        _DARTS_CIFAR10, network=NetworkOptions(cells=20, channels=36, pool_norm=True), seed=3
+    ),
+    "darts-imagenet": _DARTS_IMAGENET,
+    "pdarts-imagenet": _PDARTS_IMAGENET,
+    # Single-level DARTS: the recipe of P-DARTS with batch 768, SGD 0.375, linear to 0 (algorithms
+    # E.5)
+    "single-level-imagenet": replace(
+        _PDARTS_IMAGENET,
+        train=replace(
+            _PDARTS_IMAGENET.train, batch_size=768, learning_rate=0.375, schedule="linear"
+        ),
+    ),
+    # NAS-Bench-201 (Dong & Yang, 2020, section 2.2): 15 cells, 16 channels, 200 epochs, batch 256,
+    # SGD 0.1 with Nesterov momentum, cosine to 0, weight decay 5e-4, crop and flip alone
+    "nasbench201-cifar10": RetrainConfig(
+        data=RetrainData(data="cifar10", normalisation="cifar10"),
+        network=NetworkOptions(cells=15, channels=16),
+        train=CellTrainConfig(
+            epochs=200,
+            batch_size=256,
+            learning_rate=0.1,
+            final_learning_rate=0.0,
+            nesterov=True,
+            weight_decay=5e-4,
+            clip=0.0,
+        ),
+    ),
+}
+
+
+def retrain_recipe(name: str) -> RetrainConfig:
+    """The recipe of that name. Raises InvalidInput with the nearest one."""
+    require_known("A recipe", name, RETRAIN_RECIPES)
+    return replace(RETRAIN_RECIPES[name], recipe=name)

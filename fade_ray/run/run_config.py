@@ -1,0 +1,70 @@
+"""How and where a run is carried out."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from spaces.errors import require
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """How and where a run is carried out. None of this changes what is searched; a run may be
+    resumed with other values.
+    """
+
+    engine: Literal["ray", "local"] = "ray"
+    """ray: trials on Ray Tune, on this machine or a cluster; local: the same loop in this process,
+    one trial at a time.
+    """
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    cpus_per_trial: int = 1
+    """Processors per trial, and the threads it uses."""
+    gpus_per_trial: float | None = None
+    """GPUs per trial, fractions allowed; by default one where the cluster has any and the device
+    allows it, else none.
+    """
+    concurrency: int | None = None
+    """Trials at once; by default as many as fit."""
+    address: str | None = None
+    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
+    starts a new one.
+    """
+    dashboard: bool = False
+    """Serve Ray's dashboard on this machine (a cluster that is already running decides for itself).
+    """
+    verbose: bool = False
+    """Show all of Ray's output."""
+
+    def __post_init__(self) -> None:
+        require(
+            self.cpus_per_trial >= 1,
+            "cpus_per_trial >= 1",
+            "Use 1 or more.",
+            cpus_per_trial=self.cpus_per_trial,
+        )
+        gpus, at_once = self.gpus_per_trial, self.concurrency
+        require(
+            gpus is None or gpus >= 0,
+            "gpus_per_trial >= 0",
+            "Use 0.25, 0.5 or 1.",
+            gpus_per_trial=gpus,
+        )
+        require(
+            gpus is None or gpus <= 1 or gpus == int(gpus),
+            "gpus_per_trial is whole above 1",
+            "Use 1, or 2.",
+            gpus_per_trial=gpus,
+        )
+        require(
+            at_once is None or at_once >= 1,
+            "concurrency >= 1",
+            "Use 1 or more.",
+            concurrency=at_once,
+        )
+        require(
+            not (gpus and self.engine == "local"),
+            "gpus_per_trial == 0 with the local engine",
+            "It has no resources to share out: choose the GPU with --device cuda.",
+            gpus_per_trial=gpus,
+        )

@@ -1,0 +1,1 @@
+"""The outer search, from configuration to report."""

@@ -1,0 +1,196 @@
+"""The figures of the architecture weights: their densities and their course; None where there is
+nothing to show yet.
+
+Figure numbers in the docstrings are those of the FaDE paper.
+"""
+
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+
+from fade_ray.analysis.regression import density
+from fade_ray.report.style import (
+    INK,
+    LINES,
+    MUTED,
+    Picture,
+    count_axis,
+    depth_colour,
+    grid_axes,
+    labels_at_end,
+    new_figure,
+    series,
+)
+from fade_ray.report.words import count
+from fade_ray.search.search_history import History
+
+Array = npt.NDArray[np.float64]
+
+
+def relative_weights(history: History) -> list[list[float]]:
+    """Per row, the architecture weights of all finished hyper-architectures, each times the number
+    of candidates of its row: 1 is a uniform row's weight, however many candidates differ. A
+    duplicate counts once.
+    """
+    rows: list[list[float]] = []
+    for id, outcome in history.outcomes.items():
+        if outcome.failure is not None or outcome.log_weights is None:
+            continue
+        hyper = history.proposals[id].hyper
+        rows += [[] for _ in range(hyper.depth - len(rows))]
+        for row, (logs, places) in enumerate(zip(outcome.log_weights, hyper.places(), strict=True)):
+            weights = dict(zip(places, np.exp(logs), strict=True))
+            rows[row] += [float(weight) * len(weights) for weight in weights.values()]
+    return rows
+
+
+def rank_densities(history: History) -> Picture | None:
+    """Density of the architecture weights per row, dark = deep, light = shallow (Fig. 4), and each
+    weight as a mark.
+    """
+    rows = relative_weights(history)
+    if not any(rows):
+        return None
+    depth, told = (
+        len(rows),
+        [history.proposals[id] for id, told in history.outcomes.items() if told.log_weights],
+    )
+    figure = new_figure(3.4 + 0.22 * depth)
+    top, strip = figure.subplots(2, 1, sharex=True, height_ratios=[3.0, 0.3 + 0.22 * depth])
+    _draw_densities(top, rows, float(max(proposal.hyper.width for proposal in told)))
+    for row, values in enumerate(rows):
+        colour = depth_colour(row, depth)
+        strip.plot(values, np.full(len(values), row), "|", color=colour, ms=9, mew=1.3, alpha=0.8)
+    for axis in (top, strip):
+        axis.axvline(1.0, color=INK, lw=1.2, ls=LINES[1], zorder=1)
+    place = {"xytext": (4, -2), "textcoords": "offset points", "va": "top"}
+    top.annotate("uniform", (1.0, 1.0), xycoords=("data", "axes fraction"), **place)
+    strip.set(
+        ylim=(depth - 0.4, -0.6),
+        yticks=range(depth),
+        yticklabels=[f"row {row + 1}" for row in range(depth)],
+    )
+    strip.set_xlabel("architecture weight, as a multiple of the uniform weight")
+    strip.grid(axis="y", visible=False)
+    spreads = [f"row {row + 1} {np.std(values):.2f}" for row, values in enumerate(rows) if values]
+    caption = (
+        f"Softmaxed architecture parameters after the training of {count(len(told), 'hyper-architecture')}; each mark "
+        "is one candidate. Light rows are shallow, dark rows deep. With all weights at the dashed line the ranks would "
+        "say nothing."
+    )
+    alt = f"Density of the architecture weights per row; standard deviations, uniform weight = 1: {', '.join(spreads)}."
+    return Picture("ranks", "Densities of the architecture weights", figure, alt, caption)
+
+
+def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) -> None:
+    """The rows' densities within [0, high], where `high` is the relative weight of a candidate that
+    has all of it.
+    """
+    drawn = False
+    for row, values in enumerate(rows):
+        curve = density(values, 0.0, high)
+        if curve is not None:
+            colour = depth_colour(row, len(rows))
+            axis.fill_between(*curve, color=colour, alpha=0.12, lw=0)
+            axis.plot(*curve, color=colour, lw=2.2, label=f"row {row + 1}")
+            drawn = True
+    axis.set(ylabel="density", ylim=(0, 1.12 * axis.get_ylim()[1] if drawn else 1))
+    if drawn:
+        axis.legend(loc="upper right")
+    else:
+        note = "too few different weights for a density"
+        axis.text(0.5, 0.5, note, ha="center", transform=axis.transAxes, color=MUTED)
+
+
+def weights_over_epochs(history: History) -> Picture | None:
+    """Architecture weights and their entropy over the epochs of the last hyper-architecture, per
+    row.
+    """
+    found = last_weights(history)
+    if found is None:
+        return None
+    id, epochs, rows, codes = found
+    depth, columns = len(rows), min(len(rows), 4)
+    tall = 2.5 * -(-depth // columns)
+    figure = new_figure(tall + 2.1)
+    parts: Any = figure.subfigures(2, 1, height_ratios=[tall, 2.1])
+    axes = grid_axes(parts[0], depth, columns, sharex=True, sharey=True)
+    peak = max(float(weights.max()) for weights in rows)
+    for row, (axis, weights) in enumerate(zip(axes, rows, strict=True)):
+        axis.axhline(1 / weights.shape[1], color=MUTED, lw=1.0, ls=LINES[1])
+        for k, line in enumerate(weights.T):
+            axis.plot(
+                epochs,
+                line,
+                color=series(k),
+                ls=LINES[k // 8 % len(LINES)],
+                marker="o",
+                ms=2.5,
+                lw=1.6,
+            )
+        axis.set(title=f"Row {row + 1}", ylim=(0, min(1.04, 1.1 * peak)))
+        count_axis(axis, "epoch" if row + columns >= depth else "")
+        if row % columns == 0:
+            axis.set_ylabel("architecture weight")
+    shares = entropy_shares(rows)
+    axis = parts[1].subplots()
+    for row, share in enumerate(shares):
+        axis.plot(epochs, share, color=depth_colour(row, depth), marker="o", ms=3)
+    axis.set(ylim=(-0.04, 1.04), ylabel="entropy / log n", title="Entropy of each row")
+    count_axis(axis, "epoch")
+    figure.draw_without_rendering()  # the labels need the final places of the axes
+    for panel, weights, labels in zip(axes, rows, codes, strict=True):
+        labels_at_end(
+            panel,
+            [(float(weights[-1, k]), text, series(k)) for k, text in enumerate(labels)],
+            size=8,
+        )
+    ends = [(float(share[-1]), f"row {row + 1}", INK) for row, share in enumerate(shares)]
+    labels_at_end(axis, ends, size=9)
+    caption = (
+        f"Trial {id}, the last hyper-architecture trained. Above, the weight of each candidate, named by the code of "
+        "its graph; dashed: uniform. Below, the entropy: 1 is a uniform row, 0 one with all weight on one candidate."
+    )
+    said = ", ".join(f"{text} {share:.2f}" for share, text, _ in ends)
+    alt = f"Architecture weights over {count(len(epochs), 'epoch')}. Entropy at the end, 1 = uniform: {said}."
+    return Picture(
+        "weights", "Weights while training the last hyper-architecture", figure, alt, caption
+    )
+
+
+def last_weights(history: History) -> tuple[str, list[int], list[Array], list[list[str]]] | None:
+    """Of the last hyper-architecture: id, epochs [T], per row its weights [T, candidates] and the
+    candidates' codes.
+    """
+    for id, proposal in reversed(history.proposals.items()):
+        known = {
+            epoch: metrics["weights"]
+            for epoch, metrics in sorted(history.epochs.get(id, {}).items())
+            if metrics.get("weights") and None not in chain(*metrics["weights"])
+        }
+        if proposal.kind == "ranks" and known:
+            codes = [[cell.code for cell in row] for row in proposal.hyper.distinct()]
+            rows = [
+                np.array([weights[row] for weights in known.values()], dtype=float)
+                for row in range(len(codes))
+            ]
+            return id, list(known), rows, codes
+    return None
+
+
+def entropy_shares(rows: Sequence[Array]) -> list[Array]:
+    """Per row [T]: entropy of its weights [T, n] over log n, 0 where n = 1: all weight is on one
+    candidate.
+    """
+    shares = []
+    for weights in rows:
+        logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
+        entropy = -(weights * logs).sum(axis=1)
+        shares.append(
+            entropy / np.log(weights.shape[1]) if weights.shape[1] > 1 else np.zeros(len(weights))
+        )
+    return shares

@@ -1,0 +1,75 @@
+"""Whether a step fits into memory, before any time is spent."""
+
+import torch
+
+from fade_ray.data import Batches
+from fade_ray.training.cell_loop import CellTraining
+from fade_ray.training.updates import UPDATES
+from spaces.errors import InvalidInput
+
+
+def step_memory(training: CellTraining) -> float:
+    """Run one step of `training` without taking it; returns the peak of memory in MiB (see
+    `Placement.peak_memory`).
+
+    Weights, logits and generators are as before afterwards. Raises InvalidInput, naming the largest
+    half, quarter, ... of the batch that fits, where the whole one does not.
+    """
+    size = training.batches.batch_size
+    if _fits(training, size):
+        return training.placement.peak_memory()
+    fitting = size // 2
+    while fitting and not _fits(training, fitting):
+        fitting //= 2
+    remedy = (
+        f"{fitting} fit: use --batch-size {fitting}"
+        if fitting
+        else "not even one fits: use fewer channels or cells"
+    )
+    raise InvalidInput(
+        f"A step must fit into memory, but one of batch_size={size} does not; {remedy}."
+    )
+
+
+def _fits(training: CellTraining, size: int) -> bool:
+    generators = [*training.problem.generators]
+    states = [generator.get_state() for generator in generators]
+    training.network.train()
+    try:
+        _step(training, size)
+    except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
+        if not _out_of_memory(error):
+            raise
+        return False
+    finally:
+        for weight in training.problem.weights:
+            weight.grad = None
+        for generator, state in zip(generators, states, strict=True):
+            generator.set_state(state)
+        if training.placement.device.type == "cuda":
+            torch.cuda.empty_cache()
+    return True
+
+
+def _step(training: CellTraining, size: int) -> None:
+    def first(batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
+        return next(batches.ordered(size))
+
+    train = first(training.batches)
+    if training.architecture is not None:
+        config = training.architecture.config
+        valid = None if training.valid is None else first(training.valid)
+        update = UPDATES[config.update]
+        found = update(training.problem, train, valid, training.unroll(), config.update_config)
+        if found.weights is not None:
+            return
+    training.problem.loss(train).backward()  # type: ignore[no-untyped-call]
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    text = str(error).lower()
+    return (
+        isinstance(error, MemoryError | torch.OutOfMemoryError)
+        or "out of memory" in text
+        or "allocate memory" in text
+    )

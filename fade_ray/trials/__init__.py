@@ -1,0 +1,1 @@
+"""Trials: plain functions from a plan to events, checkpointed every epoch, with or without Ray."""

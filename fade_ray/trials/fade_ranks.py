@@ -1,0 +1,118 @@
+"""FaDE-ranks: what a trained hyper-architecture says about the architectures it holds (FaDE 2.3)."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from searchers.paths import best_paths
+from spaces import HyperArchitecture
+
+
+@dataclass(frozen=True)
+class FadeRanks:
+    """Architecture weights alpha of a trained hyper-architecture.
+
+    `weights` [d][distinct candidates]: one row on the simplex per row of the hyper-architecture.
+    psi(k) = prod_i alpha_{i, k_i} (FaDE 2.3) is a probability over the distinct architectures; it
+    is handled as a sum of logs.
+    """
+
+    hyper: HyperArchitecture
+    weights: tuple[tuple[float, ...], ...]
+
+    def __post_init__(self) -> None:
+        expected = [len(row) for row in self.hyper.distinct()]
+        if [len(row) for row in self.weights] != expected:
+            raise ValueError(
+                f"`weights` needs {expected} values per row, but got {[len(row) for row in self.weights]}."
+            )
+        if not all(abs(math.fsum(row) - 1) <= 1e-4 and min(row) >= 0 for row in self.weights):
+            raise ValueError(
+                f"Every row of `weights` must lie on the simplex, but got {self.weights}."
+            )
+
+    @property
+    def log_weights(self) -> list[list[float]]:
+        """[d][distinct]; weights that underflowed stand at the smallest positive float."""
+        return [[min(0.0, math.log(max(weight, 1e-38))) for weight in row] for row in self.weights]
+
+    def credited(self) -> tuple[tuple[float, ...], ...]:
+        """Log weight of each place [d][w]: a candidate that stands in several places is credited
+        with its whole weight in each.
+        """
+        return tuple(
+            tuple(row[index] for index in places)
+            for row, places in zip(self.log_weights, self.hyper.places(), strict=True)
+        )
+
+    def log_psi(self, choice: Sequence[int]) -> float:
+        """log psi of the architecture that takes distinct candidate `choice[i]` in row i."""
+        return math.fsum(row[index] for row, index in zip(self.log_weights, choice, strict=True))
+
+    def best(self, k: int) -> list[tuple[HyperArchitecture, float]]:
+        """The `k` architectures of largest psi with their log psi, best first, without enumerating
+        all of them.
+        """
+        return [
+            (self.hyper.architecture(choice), log_psi)
+            for choice, log_psi in best_paths(self.log_weights, k)
+        ]
+
+
+NEAR_CHANCE = 0.1  # share of the way from chance to 1 below which an accuracy says little
+NEAR_UNIFORM = 0.02  # largest |log(weight / uniform)| of a row that has not moved
+SATURATED = 0.95  # weight of one candidate that leaves no order among the others
+
+
+def misgivings(ranks: FadeRanks, start: FadeRanks, accuracy: float, classes: int) -> list[str]:
+    """Why these ranks should be read with care, in words; [] if nothing speaks against them.
+
+    `start`: the ranks of the initial logits; `accuracy`: of the best path of the
+    hyper-architecture, on the architecture split.
+    """
+    found = []
+    chance = 1 / classes
+    if accuracy < chance + NEAR_CHANCE * (1 - chance):
+        found.append(
+            f"the hyper-architecture's accuracy {accuracy:.3f} is near chance ({chance:.3f}), so its ranks say little: "
+            "train longer (--rank-epochs), raise --learning-rate or turn a norm on (--norm row)"
+        )
+    choices = [(number, row) for number, row in enumerate(ranks.weights, start=1) if len(row) > 1]
+    flat = [
+        i
+        for i, row in choices
+        if max(abs(math.log(max(w, 1e-38) * len(row))) for w in row) < NEAR_UNIFORM
+    ]
+    if flat:
+        found.append(
+            f"the weights of row {_listed(flat)} are still near uniform, so the anchors barely move there: train longer "
+            "(--rank-epochs) or raise --architecture-learning-rate"
+        )
+    unmoved = [i for i, _ in choices if i not in flat and _mostly_initial(ranks, start, i - 1)]
+    if unmoved:
+        found.append(
+            f"the order in row {_listed(unmoved)} is mostly that of the random initial logits: train longer (--rank-epochs), "
+            "raise --architecture-learning-rate or lower --logit-std"
+        )
+    full = [i for i, row in choices if max(row) > SATURATED]
+    if full:
+        found.append(
+            f"row {_listed(full)} has saturated on one candidate, so the order of the others is lost: "
+            "train shorter, lower --architecture-learning-rate or --penalty-scale"
+        )
+    return found
+
+
+def _mostly_initial(ranks: FadeRanks, start: FadeRanks, row: int) -> bool:
+    """Whether training moved the log weights of a row by less than half of what they differed by at
+    random.
+    """
+    before, after = start.log_weights[row], ranks.log_weights[row]
+    return (
+        max(abs(a - b) for a, b in zip(after, before, strict=True))
+        < (max(before) - min(before)) / 2
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    return ", ".join(map(str, numbers))

@@ -1,0 +1,78 @@
+"""A job: how the trials of a run are carried out, whatever engine starts them, and what becomes of
+one that goes wrong.
+"""
+
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from fade_ray.records.atomic import write_atomically
+from searchers import Outcome
+
+Event = dict[str, Any]  # JSON-able
+D_contra = TypeVar("D_contra", contravariant=True)
+D = TypeVar("D")
+
+
+class Job(Protocol[D_contra]):
+    """What an engine runs: one object for all trials of a run, sent to every worker with
+    cloudpickle.
+    """
+
+    def run(self, plan: Mapping[str, Any], data: D_contra, folder: Path) -> Iterator[Event]:
+        """Carry out `plan`, that is `Plan.to_dict()`; `data` is shared by all trials and must not
+        be changed.
+
+        Yields one event per epoch, {"epoch": from 1, "metrics"}, and at last {"outcome":
+        Outcome.to_dict(), "metrics", "warnings"}. The metrics of an epoch hold what it cost as
+        "images", "multiply_adds" and "seconds", those of the last event the sums. A trial that is
+        started again may go on from its `checkpoint_path`; epochs that it tells again are recorded
+        once. May raise: see `events`.
+        """
+
+
+def events(job: Job[D], plan: Mapping[str, Any], data: D, folder: Path) -> Iterator[Event]:
+    """What `job` yields for `plan`, to an end of its own in any case.
+
+    What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the
+    run goes on. A run directory that cannot be written ends the run instead: {"abort": message}.
+    """
+    try:
+        yield from job.run(plan, data, folder)
+    except Unwritable as error:
+        yield {"abort": str(error)}
+    except Exception as error:
+        id = plan["id"]
+        path = folder / "errors" / f"{id}.txt"
+        with suppress(OSError):  # a full disk must not hide what went wrong
+            checkpoint_path(folder, id).unlink(missing_ok=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(traceback.format_exc())
+        reason = (
+            f"{type(error).__name__}: {error}"
+            if not str(error).startswith("the loss")
+            else str(error)
+        )
+        yield {"outcome": Outcome(failure=reason).to_dict(), "metrics": {}, "warnings": []}
+
+
+def checkpoint_path(folder: Path, id: str) -> Path:
+    """Where a trial keeps all that its next epoch depends on, until it has ended."""
+    return folder / "checkpoints" / f"{id}.pt"
+
+
+class Unwritable(OSError):
+    """The run directory takes no more data."""
+
+
+def write_output(path: Path, content: bytes) -> Path:
+    """Write a file of a trial atomically. Raises Unwritable."""
+    try:
+        return write_atomically(path, content)
+    except OSError as error:
+        raise Unwritable(
+            f"The run directory must be writable, but writing {path} failed: {error.strerror or error}. "
+            "Free space or set the permissions and continue in the same directory."
+        ) from error
