@@ -137,7 +137,7 @@ def run_job(
         "epochs": epochs,
     }
     outcome, metrics, warnings = KINDS[proposal.kind].finish(training, splits, config)
-    return record | {"accuracy": outcome.accuracy, "warnings": warnings, **metrics}
+    return record | {"accuracy": outcome.score, "warnings": warnings, **metrics}
 
 
 def _over(epoch: int, proposal: Proposal, seconds: float, run: Run) -> bool:

@@ -1,10 +1,11 @@
 """Where to look next: searchers that ask and tell plain values."""
 
 from searchers.anchor import AnchorSearch
-from searchers.base import AskTell, Kind, Outcome, Proposal
+from searchers.base import AskTell, Kind, Proposal
 from searchers.batch import BatchSearcher
 from searchers.bayes import BayesSearch
 from searchers.evolution import EvolutionSearch
+from searchers.outcome import Failure, Outcome
 from searchers.paths import best_paths
 from searchers.points import ScoredPoint
 from searchers.random_search import RandomSearch
@@ -19,6 +20,7 @@ __all__ = [
     "BatchSearcher",
     "BayesSearch",
     "EvolutionSearch",
+    "Failure",
     "Kind",
     "Outcome",
     "Proposal",

@@ -304,6 +304,6 @@ def medians(told: Told) -> dict[int, float]:
     """
     accuracies: dict[int, list[float]] = {}
     for proposal, outcome in told:
-        if proposal.kind == "evaluation" and proposal.points and outcome.accuracy is not None:
-            accuracies.setdefault(proposal.walk, []).append(outcome.accuracy)
+        if proposal.kind == "evaluation" and proposal.points and outcome.score is not None:
+            accuracies.setdefault(proposal.walk, []).append(outcome.score)
     return {walk: float(np.median(values)) for walk, values in accuracies.items()}

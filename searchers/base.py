@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
+from searchers.outcome import Outcome
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
@@ -20,7 +21,7 @@ class Proposal:
     """One trial to run.
 
     `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the
-    architecture `hyper` (width one) and report its accuracy on the architecture split;
+    architecture `hyper` (width one) and report its score on the architecture split;
     "retraining": train the found architecture from scratch. `index` counts first attempts in ask
     order over the whole search, `attempt` the retries of one of them; `id` is made of both.
     `iteration` is the number of the batch, from 1. `points` [d][w][k] are the feature points
@@ -53,33 +54,6 @@ class Proposal:
         return cls(
             **{**data, "points": points, "hyper": HyperArchitecture.from_code(data["hyper"])}
         )
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a trial found: one of the first three.
-
-    `log_weights` [d][w]: log FaDE weight credited to each place of the hyper-architecture (a
-    duplicate gets the full weight of its distinct candidate). `accuracy` in [0, 1]. `failure`: why
-    there is neither. `cost`: what it took, in the unit of the run's budget, where there is one;
-    searchers do not look at it.
-    """
-
-    log_weights: tuple[tuple[float, ...], ...] | None = None
-    accuracy: float | None = None
-    failure: str | None = None
-    cost: float | None = None
-
-    def to_dict(self) -> State:
-        rows = None if self.log_weights is None else [list(row) for row in self.log_weights]
-        known = {} if self.cost is None else {"cost": self.cost}
-        return {"log_weights": rows, "accuracy": self.accuracy, "failure": self.failure} | known
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        rows = data.get("log_weights")
-        log_weights = None if rows is None else tuple(tuple(row) for row in rows)
-        return cls(log_weights, data.get("accuracy"), data.get("failure"), data.get("cost"))
 
 
 Told = list[tuple[Proposal, Outcome]]  # the successful trials of a batch, sorted by index
@@ -117,7 +91,7 @@ class AskTell(Protocol):
 
     @property
     def best(self) -> tuple[HyperArchitecture, float] | None:
-        """Best evaluated architecture so far and its accuracy, ties by lower index."""
+        """Best evaluated architecture so far and its score, ties by lower index."""
 
     @property
     def failures(self) -> list[tuple[str, str]]:
@@ -144,53 +118,41 @@ def at_least(low: int, **values: int) -> None:
 
 
 def checked(proposal: Proposal, outcome: Outcome) -> Outcome:
-    """The outcome as plain floats; a failure where the trial found nothing, NaN or infinity instead
-    of what is asked.
+    """What a searcher acts on, as plain floats; a failure where the trial found nothing, NaN or
+    infinity instead of what is asked.
 
     InvalidInput where it is no result of such a trial at all: log weights of another shape or above
-    0, an accuracy outside [0, 1].
+    0.
     """
     if outcome.failure is not None:
-        return Outcome(failure=str(outcome.failure))
+        return Outcome(failure=outcome.failure)
     if proposal.kind == "ranks":
         return _checked_ranks(proposal, outcome.log_weights)
-    return _checked_accuracy(proposal, outcome.accuracy)
+    return _checked_score(proposal, outcome.score)
 
 
 def _checked_ranks(proposal: Proposal, rows: Sequence[Sequence[float]] | None) -> Outcome:
     if rows is None:
-        return Outcome(failure="a ranks trial must give log weights, but it gave none")
+        return Outcome.failed("bad input", "a ranks trial must give log weights, but it gave none")
     shape, shape_told = [proposal.hyper.width] * proposal.hyper.depth, [len(row) for row in rows]
     remedy = f"Tell proposal {proposal.id} one log weight for each place of its hyper-architecture."
     require(shape_told == shape, f"row lengths == {shape}", remedy, row_lengths=shape_told)
     log_weights = tuple(tuple(float(value) for value in row) for row in rows)
     if not all(math.isfinite(value) for row in log_weights for value in row):
-        return Outcome(
-            failure="log weights must be finite, but there is NaN or infinity among them"
-        )
+        reason = "log weights must be finite, but there is NaN or infinity among them"
+        return Outcome.failed("diverged", reason)
     largest = max(value for row in log_weights for value in row)
-    # Rounding of a log-softmax may exceed 0 a little; weights or logits given by mistake exceed it
-    # a lot.
-    require(
-        largest <= 1e-6,
-        "log weight <= 0",
-        "Tell log-softmax values, not weights or logits.",
-        largest=largest,
-    )
+    # Rounding of a log-softmax may exceed 0 a little; weights or logits by mistake exceed it a lot.
+    remedy = "Tell log-softmax values, not weights or logits."
+    require(largest <= 1e-6, "log weight <= 0", remedy, largest=largest)
     return Outcome(log_weights=log_weights)
 
 
-def _checked_accuracy(proposal: Proposal, accuracy: float | None) -> Outcome:
-    # a retraining may keep its test accuracy to itself: nothing is fed back from it
-    if accuracy is None:
-        missing = (
-            None
-            if proposal.kind == "retraining"
-            else "an evaluation must give an accuracy, but it gave none"
-        )
-        return Outcome(failure=missing)
-    if not math.isfinite(accuracy):
-        return Outcome(failure=f"an accuracy must be finite, but it is {accuracy}")
-    remedy = f"Tell proposal {proposal.id} the fraction of correctly classified images."
-    require(0 <= accuracy <= 1, "0 <= accuracy <= 1", remedy, accuracy=accuracy)
-    return Outcome(accuracy=float(accuracy))
+def _checked_score(proposal: Proposal, score: float | None) -> Outcome:
+    if score is None:
+        if proposal.kind == "retraining":  # what is measured there is fed back to nobody
+            return Outcome()
+        return Outcome.failed("bad input", "an evaluation must give a score, but it gave none")
+    if not math.isfinite(score):
+        return Outcome.failed("diverged", f"a score must be finite, but it is {score}")
+    return Outcome(score=float(score))

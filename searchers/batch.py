@@ -15,7 +15,8 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import Kind, Outcome, Points, Proposal, State, Told, at_least, checked
+from searchers.base import Kind, Points, Proposal, State, Told, at_least, checked
+from searchers.outcome import Outcome
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
@@ -131,12 +132,12 @@ class BatchSearcher(ABC):
             self._finish()
 
     def _note(self, proposal: Proposal, outcome: Outcome) -> None:
-        if proposal.kind != "evaluation" or outcome.accuracy is None:
+        if proposal.kind != "evaluation" or outcome.score is None:
             return
         best = self._best
         # ties: lower index
-        if best is None or (outcome.accuracy, -proposal.index) > (best[2], -best[0]):
-            self._best = (proposal.index, proposal.hyper, outcome.accuracy)
+        if best is None or (outcome.score, -proposal.index) > (best[2], -best[0]):
+            self._best = (proposal.index, proposal.hyper, outcome.score)
 
     def _finish(self) -> None:
         self._failures = self.failures
@@ -172,7 +173,7 @@ class BatchSearcher(ABC):
     def failures(self) -> list[tuple[str, str]]:
         outcomes = [(item.proposal.id, item.outcome) for item in self._batch]
         return self._failures + [
-            (id, o.failure) for id, o in outcomes if o is not None and o.failure is not None
+            (id, str(o.failure)) for id, o in outcomes if o is not None and o.failure is not None
         ]
 
     @property

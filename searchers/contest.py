@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from searchers.base import AskTell, Kind, Outcome, Proposal, State
+from searchers.base import AskTell, Kind, Proposal, State
+from searchers.outcome import Outcome
 from spaces.errors import require
 
 

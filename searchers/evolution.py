@@ -121,7 +121,7 @@ class EvolutionSearch(BatchSearcher):
             self._propose_random(number)
 
     def _update(self, told: Told) -> None:
-        scored = [(p.hyper, o.accuracy) for p, o in told if o.accuracy is not None]
+        scored = [(p.hyper, o.score) for p, o in told if o.score is not None]
         # the oldest die
         self.population_scored = (self.population_scored + scored)[-self.population :]
         for number in range(min(self.batch, self.trials - self._next_index)):

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from searchers.base import Outcome, State, at_least
+from searchers.base import State, at_least
+from searchers.outcome import Outcome
 from spaces.errors import require
 
 
@@ -142,7 +143,7 @@ class GridSearch(Generic[P]):
     def failures(self) -> list[tuple[str, str]]:
         """(id of the last attempt, reason) of every plan given up, in the order of the list."""
         told = [(item.plan.id, item.outcome) for item in self._items]
-        return [(id, o.failure) for id, o in told if o is not None and o.failure is not None]
+        return [(id, str(o.failure)) for id, o in told if o is not None and o.failure is not None]
 
     @property
     def outcomes(self) -> dict[str, Outcome]:

@@ -81,7 +81,7 @@ class PointSearch(BatchSearcher):
 
     def _update(self, told: Told) -> None:
         for walk in range(self.batch):
-            trials = [(p, o.accuracy) for p, o in told if p.walk == walk and o.accuracy is not None]
+            trials = [(p, o.score) for p, o in told if p.walk == walk and o.score is not None]
             if trials:
                 point = tuple(row[0] for row in trials[0][0].points)
                 accuracies = tuple(accuracy for _, accuracy in trials)

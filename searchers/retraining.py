@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from searchers.base import AskTell, Outcome, Proposal, State, Told, at_least
+from searchers.base import AskTell, Proposal, State, Told, at_least
 from searchers.batch import BatchSearcher
+from searchers.outcome import Outcome
 from spaces.hyper import HyperArchitecture
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from searchers.base import Outcome, State
+from searchers.base import State
 from searchers.grid import GridSearch, Plan
+from searchers.outcome import Outcome
 
 P = TypeVar("P", bound=Plan)
 

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from searchers.base import Outcome
 from searchers.grid import Asks, Plan
+from searchers.outcome import Outcome
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]
@@ -60,10 +60,10 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
             # Tune does not show the last result of a trial to `on_trial_result`
             self.observe(id, event)
         if error or "outcome" not in event:
-            failure = (
+            reason = (
                 "its process died, and again when it was restarted: out of memory, or a lost node?"
             )
-            self.source.tell(id, Outcome(failure=failure))
+            self.source.tell(id, Outcome.failed("crashed", reason))
         else:
             self.source.tell(id, Outcome.from_dict(event["outcome"]))
 

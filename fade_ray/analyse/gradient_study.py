@@ -31,7 +31,7 @@ from fade_ray.cells.watch import indicators, learned
 from fade_ray.data import LabelledImages, Splits
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.journal import Journal, read_events
-from fade_ray.training.architecture import TrainingFailed
+from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.states import state_bytes
 from spaces.errors import require
 from spaces.nasbench201 import KIND

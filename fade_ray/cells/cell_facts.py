@@ -13,6 +13,7 @@ from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.report.words import count, duration, percent
 from fade_ray.search.search_facts import Row, moment, read_object
+from searchers.outcome import Failure
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
 from spaces.errors import InvalidInput
@@ -29,7 +30,7 @@ class Trial:
     plan: CellPlan
     epochs: dict[int, dict[str, Any]] = field(default_factory=dict)
     metrics: dict[str, Any] = field(default_factory=dict)
-    failure: str | None = None
+    failure: Failure | None = None
     finished: bool = False
     macro: Macro | None = None
     row: dict[str, Any] = field(default_factory=dict)

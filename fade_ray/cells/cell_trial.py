@@ -263,7 +263,7 @@ class CellSearch:
             else self.table.lookup(self.macro.cells["cell"]).to_dict(),
             "device": _device(self.placement),
         }
-        outcome = Outcome(accuracy=metrics["proxy_accuracy"])
+        outcome = Outcome(score=metrics["proxy_accuracy"])
         warnings = misgivings(self.macro) if self.recipe.trains else []
         return {"outcome": outcome.to_dict(), "metrics": metrics, "warnings": warnings}
 

@@ -46,9 +46,7 @@ class CellProgress(LiveWatcher):
         self.done += 1
         if outcome.failure is None:
             free = metrics.get("parameter_free_share")
-            accuracy = (
-                "" if outcome.accuracy is None else f", proxy accuracy {outcome.accuracy:.3f}"
-            )
+            accuracy = "" if outcome.score is None else f", proxy accuracy {outcome.score:.3f}"
             self._print(f"{proposal.id} {proposal.kind}: {free:.0%} free of parameters{accuracy}")
         self._draw()
 

@@ -204,7 +204,7 @@ def without_evaluation(folder: Path) -> str | None:
     failed: set[str] = set()
     for id, outcome in files.history.outcomes.items():
         entered = files.history.proposals[id]
-        if entered.kind == "evaluation" and outcome.accuracy is not None:
+        if entered.kind == "evaluation" and outcome.score is not None:
             took.setdefault(entered.entry, []).append(outcome.cost or 0.0)
         elif entered.kind == "evaluation":
             failed.add(entered.entry)

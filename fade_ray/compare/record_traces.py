@@ -58,7 +58,7 @@ def _trace(
     ended = history.of(entry)
     spent = accumulate(history.outcomes[id].cost or 0.0 for id in ended)
     found = [
-        (cost, outcome.accuracy, history.metrics[id].get("test_accuracy"))
+        (cost, outcome.score, history.metrics[id].get("test_accuracy"))
         for id, cost in zip(ended, spent, strict=True)
         if (outcome := history.outcomes[id]).accuracy is not None and cost <= budget * (1 + 1e-9)
     ]

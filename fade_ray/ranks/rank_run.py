@@ -100,7 +100,7 @@ def rank_study(
 
 
 def _line(entered: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
-    accuracy = outcome.accuracy if outcome.log_weights is None else metrics.get("hyper_accuracy")
+    accuracy = outcome.score if outcome.log_weights is None else metrics.get("hyper_accuracy")
     told = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
     return f"{entered.id}: {told}, {metrics.get('seconds', 0):.0f} s"
 

@@ -11,15 +11,16 @@ import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fade_ray.records.old_formats import UPGRADES
 from spaces.errors import InvalidInput
 
-FORMAT = 1
+FORMAT = 2
 """The version of the record; a "start" event carries it."""
 
 Event = dict[str, Any]
@@ -158,7 +159,24 @@ def read_events(path: Path | str) -> list[Event]:
             f"{error.strerror or error}. Name the directory of a run."
         ) from error
     lines = data.split(b"\n")[:-1]  # behind the last newline: nothing, or a torn line
-    return [_event(line, path, number) for number, line in enumerate(lines, start=1)]
+    events, upgrade = [], UPGRADES[FORMAT]
+    for number, line in enumerate(lines, start=1):
+        event = _event(line, path, number)
+        if event["event"] == "start":
+            upgrade = _upgrade(event, path, number)
+        events.append(upgrade(event))
+    return events
+
+
+def _upgrade(start: Event, path: Path, number: int) -> Callable[[Event], Event]:
+    """For the events behind `start`. InvalidInput for a format that is not known."""
+    if start.get("format") not in UPGRADES:
+        raise InvalidInput(
+            f"This version reads records of format {', '.join(map(str, UPGRADES))}, but line "
+            f"{number} of {path} says format {start.get('format')!r}. "
+            "Use the version of fade_ray that wrote the run, or start a new directory."
+        )
+    return UPGRADES[start["format"]]
 
 
 def _event(line: bytes, path: Path, number: int) -> Event:
@@ -174,10 +192,5 @@ def _event(line: bytes, path: Path, number: int) -> Event:
         raise InvalidInput(
             f"Every line of a record is a JSON object with 'event' and 'time', but line {number} of {path} is not: "
             f"{line[:80].decode(errors='replace')!r}. Remove that line to go on without the event."
-        )
-    if event["event"] == "start" and event.get("format") != FORMAT:
-        raise InvalidInput(
-            f"This version reads records of format {FORMAT}, but line {number} of {path} says "
-            f"format {event.get('format')!r}. Use the version of fade_ray that wrote the run, or start a new directory."
         )
     return event

@@ -1,51 +1,99 @@
-"""Frozen dataclasses as JSON and back, and where two of them differ."""
+"""Configurations as JSON and back, and where two of them differ.
 
-import dataclasses
-import typing
-from collections.abc import Mapping
-from typing import Any
+Frozen dataclasses become objects by their fields, members of a `Choice` objects with their "name".
+"""
 
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import cattrs
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from spaces.choices import Choice
 from spaces.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+def as_json(value: Any) -> Any:
+    """`value`, made of dataclasses, choices, numbers and text, as JSON has it: lists for tuples."""
+    return _CONVERTER.unstructure(value)
+
+
+def from_json(cls: type[T], values: Any) -> T:
+    """The inverse of `as_json`. Raises InvalidInput for names that `cls` does not have and for
+    values of another type; what the dataclass itself checks is raised as it is.
+    """
+    try:
+        return _CONVERTER.structure(values, cls)
+    except cattrs.BaseValidationError as error:
+        for inner in _leaves(error):
+            if isinstance(inner, InvalidInput):
+                raise inner from error
+        reasons = "; ".join(cattrs.transform_error(error, path=cls.__name__))
+        raise InvalidInput(
+            f"A stored configuration must fit this version, but {reasons}."
+        ) from error
 
 
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
-    """Where two `Config.to_dict()` describe another search: "part.name: theirs -> ours", the parts
-    that may change left out.
+    """Where two configurations in their JSON form describe another run: "part.name: theirs ->
+    ours", the parts that may change left out.
     """
-    found = []
+    changed = []
     for part in sorted((set(ours) | set(theirs)) - {"run", "out", "name"}):
         a, b = ours.get(part), theirs.get(part)
         if isinstance(a, Mapping) and isinstance(b, Mapping):
             keys = sorted(k for k in set(a) | set(b) if a.get(k) != b.get(k))
-            found += [f"{part}.{key}: {b.get(key)!r} -> {a.get(key)!r}" for key in keys]
+            changed += [f"{part}.{key}: {b.get(key)!r} -> {a.get(key)!r}" for key in keys]
         elif a != b:
-            found.append(f"{part}: {b!r} -> {a!r}")
-    return found
+            changed.append(f"{part}: {b!r} -> {a!r}")
+    return changed
+
+
+def _leaves(error: BaseException) -> list[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        return [leaf for inner in error.exceptions for leaf in _leaves(inner)]
+    return [error]
+
+
+def _is_choice(cls: Any) -> bool:
+    return isinstance(cls, type) and issubclass(cls, Choice)
+
+
+def _structured_choice(cls: type[Any]) -> Callable[[Any, Any], Any]:
+    def structured(values: Any, _: Any) -> Any:
+        member = cls.member(values["name"])
+        rest = {key: value for key, value in values.items() if key != "name"}
+        return make_dict_structure_fn(member, _CONVERTER)(rest, member)
+
+    return structured
+
+
+def _unstructured_choice(cls: type[Any]) -> Callable[[Any], Any]:
+    def unstructured(value: Any) -> Any:
+        fields = make_dict_unstructure_fn(type(value), _CONVERTER)(value)
+        return {"name": value.name, **fields}
+
+    return unstructured
+
+
+_CONVERTER = cattrs.Converter(
+    forbid_extra_keys=True,
+    unstruct_collection_overrides={tuple: list},
+    prefer_attrib_converters=True,
+)
+_CONVERTER.register_unstructure_hook_factory(_is_choice, _unstructured_choice)
+_CONVERTER.register_structure_hook_factory(_is_choice, _structured_choice)
+_CONVERTER.register_unstructure_hook(Path, str)
 
 
 def plain(value: Any) -> Any:
-    """`value` with lists for tuples, as JSON has them."""
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items()}
-    return [plain(inner) for inner in value] if isinstance(value, tuple | list) else value
+    """`as_json`, by its old name."""
+    return as_json(value)
 
 
 def build(cls: Any, values: Mapping[str, Any], where: str) -> Any:
-    """The dataclass `cls` from the `values` of its `dataclasses.asdict`. Raises InvalidInput for
-    names that it does not have.
-    """
-    known = typing.get_type_hints(cls)
-    unknown = sorted(set(values) - set(known))
-    if unknown:
-        raise InvalidInput(
-            f"The configuration knows no `{where}{unknown[0]}`. It knows {', '.join(sorted(known))}."
-        )
-    built = {
-        key: build(known[key], value, f"{key}.")
-        if dataclasses.is_dataclass(known[key])
-        else tuple(value)
-        if isinstance(value, list)
-        else value
-        for key, value in values.items()
-    }
-    return cls(**built)
+    """`from_json`, by its old name."""
+    return from_json(cls, values)

@@ -81,10 +81,10 @@ def replay(
             proposal = entered.proposal
             outcome, price = objective(proposal), prices.of(proposal.kind)
             spent += price
-            if outcome.accuracy is None:
+            if outcome.score is None:
                 on_ranks += price
             else:
-                found.append((spent, outcome.accuracy, objective.report(proposal.hyper)))
+                found.append((spent, outcome.score, objective.report(proposal.hyper)))
             contest.tell(entered.id, outcome)
         complete, failure = contest.over(name), contest.failures.get(name)
     # a searcher is the user's to extend: whatever it raises, the other searches go on

@@ -106,7 +106,7 @@ class TableObjective:
     def __call__(self, proposal: Proposal) -> Outcome:
         if proposal.kind == "ranks":
             return Outcome(log_weights=self.log_weights(proposal.hyper, proposal.seed))
-        return Outcome(accuracy=float(self.view.scores[self.benchmark.choice(proposal.hyper)]))
+        return Outcome(score=float(self.view.scores[self.benchmark.choice(proposal.hyper)]))
 
     def report(self, architecture: HyperArchitecture) -> float:
         """The accuracy that an architecture is reported with, in [0, 1]."""

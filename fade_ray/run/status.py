@@ -49,9 +49,7 @@ def _best(history: TrialHistory[Any]) -> tuple[str, float] | None:
     any.
     """
     scored = [
-        (id, outcome.accuracy)
-        for id, outcome in history.outcomes.items()
-        if outcome.accuracy is not None
+        (id, outcome.score) for id, outcome in history.outcomes.items() if outcome.score is not None
     ]
     return max(scored, key=lambda one: one[1], default=None)
 

@@ -43,7 +43,7 @@ class TensorBoard(Watcher):
 
     def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         writer = self._writers.pop(proposal.id)
-        for key, value in (("valid", outcome.accuracy), ("test", metrics.get("test_accuracy"))):
+        for key, value in (("valid", outcome.score), ("test", metrics.get("test_accuracy"))):
             if value is not None:
                 writer.add_scalar(f"accuracy/{key}", value, proposal.epochs)
         writer.close()

@@ -237,14 +237,16 @@ def failed_table(history: History) -> list[Row]:
     last = {proposal.index: id for id, proposal in history.proposals.items()}
     rows: list[Row] = []
     for id, proposal in history.proposals.items():
-        reason = history.outcomes[id].failure if id in history.outcomes else None
-        if reason is not None:
+        failure = history.outcomes[id].failure if id in history.outcomes else None
+        if failure is not None:
             retry = (
                 f"tried again as {last[proposal.index]}"
                 if last[proposal.index] != id
                 else "not tried again"
             )
-            rows.append((id, KIND_NAMES[proposal.kind], str(proposal.iteration), reason, retry))
+            rows.append(
+                (id, KIND_NAMES[proposal.kind], str(proposal.iteration), str(failure), retry)
+            )
     return rows
 
 
@@ -326,7 +328,7 @@ def trial_row(proposal: Proposal, outcome: Outcome | None, metrics: Mapping[str,
     accuracy = (
         metrics.get("hyper_accuracy")
         if outcome is None or proposal.kind == "ranks"
-        else outcome.accuracy
+        else outcome.score
     )
     state = (
         "in flight"

@@ -44,12 +44,12 @@ class History(TrialHistory[Proposal]):
     def evaluations(self) -> list[Evaluation]:
         """The architectures trained and scored so far, by id."""
         return [
-            Evaluation(proposal.iteration, proposal.walk, outcome.accuracy, id)
+            Evaluation(proposal.iteration, proposal.walk, outcome.score, id)
             for id, proposal in self.proposals.items()
             if proposal.kind == "evaluation"
             and (outcome := self.outcomes.get(id)) is not None
             and outcome.failure is None
-            and outcome.accuracy is not None
+            and outcome.score is not None
         ]
 
     @property

@@ -49,8 +49,8 @@ class Progress(LiveWatcher):
     def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         self.batch[proposal.id] = (proposal.epochs, proposal.epochs)
         self.rates.pop(proposal.id, None)
-        if outcome.accuracy is not None and proposal.kind == "evaluation":
-            self.best = max(self.best or 0.0, outcome.accuracy)
+        if outcome.score is not None and proposal.kind == "evaluation":
+            self.best = max(self.best or 0.0, outcome.score)
         self._draw()
 
     def iteration(self, number: int, anchors: Sequence[Any]) -> None:

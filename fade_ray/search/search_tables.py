@@ -123,7 +123,7 @@ def _trials(history: History) -> Rows:
         row |= {name: getattr(proposal, name) for name in TRIALS.names if hasattr(proposal, name)}
         row |= {"status": status, "hyper": proposal.hyper.code()}
         if outcome is not None:
-            row |= {"failure": outcome.failure, "accuracy": outcome.accuracy}
+            row |= {"failure": outcome.failure and str(outcome.failure), "accuracy": outcome.score}
         for event in ("proposed", "finished"):
             time = history.times.get((event, id))
             row[event] = None if time is None else datetime.fromisoformat(time)

@@ -12,12 +12,9 @@ from fade_ray.data import Batches
 from fade_ray.nn import Chain, architecture_weights, initial_logits
 from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.estimators import DRAWS, ESTIMATORS, Batch, Estimate
+from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.penalties import PENALTIES, scaled
 from fade_ray.training.train_config import ArchitectureConfig
-
-
-class TrainingFailed(RuntimeError):
-    """A training that cannot go on, such as a loss that is not finite."""
 
 
 class Architecture:

@@ -14,11 +14,11 @@ from torch.nn import functional as F
 
 from fade_ray.data import Batches
 from fade_ray.nn.cell_network import CellNetwork, DropPath
-from fade_ray.training.architecture import TrainingFailed
 from fade_ray.training.average import Average
 from fade_ray.training.cell_architecture import CellArchitecture
 from fade_ray.training.cell_train_config import CellTrainConfig
 from fade_ray.training.device import Placement
+from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.updates import UPDATES, Gradients, Unroll
 
 Batch = tuple[Tensor, Tensor]

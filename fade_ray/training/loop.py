@@ -15,9 +15,10 @@ from torch.nn import functional as F
 from fade_ray.data import Batches
 from fade_ray.nn import Chain, entropy, still
 from fade_ray.nn.chain import Path
-from fade_ray.training.architecture import Architecture, TrainingFailed
+from fade_ray.training.architecture import Architecture
 from fade_ray.training.device import Placement
 from fade_ray.training.estimators import Batch, split_batch
+from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.train_config import TrainConfig
 
 

@@ -4,6 +4,7 @@ import torch
 
 from fade_ray.data import Batches
 from fade_ray.training.cell_loop import CellTraining
+from fade_ray.training.failures import out_of_memory
 from fade_ray.training.updates import UPDATES
 from spaces.errors import InvalidInput
 
@@ -38,7 +39,7 @@ def _fits(training: CellTraining, size: int) -> bool:
     try:
         _step(training, size)
     except (MemoryError, RuntimeError) as error:  # torch.OutOfMemoryError is a RuntimeError
-        if not _out_of_memory(error):
+        if not out_of_memory(error):
             raise
         return False
     finally:
@@ -64,12 +65,3 @@ def _step(training: CellTraining, size: int) -> None:
         if found.weights is not None:
             return
     training.problem.loss(train).backward()  # type: ignore[no-untyped-call]
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    text = str(error).lower()
-    return (
-        isinstance(error, MemoryError | torch.OutOfMemoryError)
-        or "out of memory" in text
-        or "allocate memory" in text
-    )

@@ -194,12 +194,13 @@ def _evaluation(
     training: Training, splits: Splits, config: Config
 ) -> tuple[Outcome, dict[str, Any], list[str]]:
     held_out = _batches(splits.architecture, splits, config, training.placement)
-    _, accuracy = evaluate(training.network, held_out, training.placement)
+    loss, accuracy = evaluate(training.network, held_out, training.placement)
     found: dict[str, Any] = {}
     if config.outer.test_evaluations:
         test = _batches(splits.test, splits, config, training.placement)
         found["test_accuracy"] = evaluate(training.network, test, training.placement)[1]
-    return Outcome(accuracy=accuracy), found, []
+    measures = {"accuracy": accuracy, "loss": loss}
+    return Outcome(score=accuracy, measures=measures), found, []
 
 
 def _retraining(

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fade_ray.records.atomic import write_atomically
-from searchers import Outcome
+from fade_ray.training.failures import TrainingFailed, out_of_memory
+from searchers.outcome import Failure, Outcome
+from spaces.errors import InvalidInput
 
 Event = dict[str, Any]  # JSON-able
 D_contra = TypeVar("D_contra", contravariant=True)
@@ -50,12 +52,18 @@ def events(job: Job[D], plan: Mapping[str, Any], data: D, folder: Path) -> Itera
             checkpoint_path(folder, id).unlink(missing_ok=True)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(traceback.format_exc())
-        reason = (
-            f"{type(error).__name__}: {error}"
-            if not str(error).startswith("the loss")
-            else str(error)
-        )
-        yield {"outcome": Outcome(failure=reason).to_dict(), "metrics": {}, "warnings": []}
+        outcome = Outcome(failure=failure_of(error))
+        yield {"outcome": outcome.to_dict(), "metrics": {}, "warnings": []}
+
+
+def failure_of(error: Exception) -> Failure:
+    """What went wrong in a trial, as its kind and in words."""
+    if isinstance(error, TrainingFailed):
+        return Failure("diverged", str(error))
+    reason = f"{type(error).__name__}: {error}"
+    if isinstance(error, InvalidInput):
+        return Failure("bad input", reason)
+    return Failure("out of memory" if out_of_memory(error) else "crashed", reason)
 
 
 def checkpoint_path(folder: Path, id: str) -> Path:

@@ -26,7 +26,7 @@ def record(order: tuple[int, ...]) -> EnteredHistory:
             "event": "finished",
             "time": TIME,
             "id": batch[i].id,
-            "outcome": Outcome(accuracy=0.5, cost=i + 1.0).to_dict(),
+            "outcome": Outcome(score=0.5, cost=i + 1.0).to_dict(),
             "metrics": {"test_accuracy": TESTED[i]},
         }
         for i in order

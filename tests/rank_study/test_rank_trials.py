@@ -22,7 +22,7 @@ def outcomes(plan, ranks):
         if ranks is not None
         else ((-float(np.log(width)),) * width,) * plan.proposal.hyper.depth
     )
-    return Outcome(log_weights=rows) if plan.proposal.kind == "ranks" else Outcome(accuracy=0.5)
+    return Outcome(log_weights=rows) if plan.proposal.kind == "ranks" else Outcome(score=0.5)
 
 
 def everything(study, depth=2, ranks=None):
@@ -78,11 +78,11 @@ def test_every_setting_and_seed_then_the_sample_with_repeats():
 def test_what_failed_is_tried_again_under_another_id_and_seed():
     searcher = search(StudyConfig(graphs=2, sample=3, repeats=1, seeds=(0,)), 2)
     plan = searcher.ask()
-    searcher.tell(plan.id, Outcome(failure="bad"))
+    searcher.tell(plan.id, Outcome.failed("crashed", "bad"))
     again = searcher.ask()
     assert (again.id, again.attempt) == ("default-0r1", 1)
     assert again.proposal.seed != plan.proposal.seed
-    searcher.tell(again.id, Outcome(failure="bad"))
+    searcher.tell(again.id, Outcome.failed("crashed", "bad"))
     assert searcher.done  # without ranks there is no sample
 
 

@@ -43,7 +43,7 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
         ranks = plan.proposal.kind == "ranks"
         accuracy = float(rng.uniform(0.3, 0.5))
         outcome = (
-            Outcome(log_weights=((-1.0, -1.1, -1.2),) * 2) if ranks else Outcome(accuracy=accuracy)
+            Outcome(log_weights=((-1.0, -1.1, -1.2),) * 2) if ranks else Outcome(score=accuracy)
         )
         told = {"hyper_accuracy": 0.3} if ranks else {"test_accuracy": accuracy}
         journal.append("finished", id=plan.id, outcome=outcome.to_dict(), metrics=told)

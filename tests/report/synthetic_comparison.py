@@ -15,8 +15,9 @@ from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_correlation import RankStudy
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
 from fade_ray.records.journal import Journal
-from searchers.base import Outcome, Proposal
+from searchers.base import Proposal
 from searchers.contest import Entered
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.hyper import HyperArchitecture
 
@@ -108,7 +109,7 @@ def compared(folder: Path, traces: Sequence[Trace], ended: bool = True) -> Synth
             entered = run.propose(
                 f"{trace.searcher}-{trace.seed}", "evaluation", architecture(Dag(3), Dag(4))
             )
-            run.finish(entered, Outcome(accuracy=score, cost=cost - before), test_accuracy=report)
+            run.finish(entered, Outcome(score=score, cost=cost - before), test_accuracy=report)
             before = cost
     write(folder, traces=[trace.to_dict() for trace in traces])
     spent = {(t.searcher, t.seed): t.budget / 5 if t.searcher == "fade" else 0.0 for t in traces}
@@ -182,7 +183,7 @@ def studied(
     for one in alone if table is None else ():
         for accuracy in one.accuracies:
             entered = record.propose("alone", "evaluation", hyper.architecture(one.choice))
-            record.finish(entered, Outcome(accuracy=accuracy))
+            record.finish(entered, Outcome(score=accuracy))
     enough = len(alone) >= 3 and runs and all(run.epochs for run in runs) and table is None
     summary = (
         RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict()

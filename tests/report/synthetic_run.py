@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from fade_ray.records.journal import Journal
-from searchers.base import Outcome, Proposal
+from searchers.base import Proposal
+from searchers.outcome import Outcome
 from spaces.feature_space import GraphSpace
 from spaces.hyper import HyperArchitecture
 
@@ -137,7 +138,7 @@ class SyntheticRun:
         accuracy = float(np.clip(0.86 + 0.006 * iteration + self.rng.normal(0, 0.015), 0, 1))
         if self.best is None or accuracy > self.best[0]:
             self.best = accuracy, hyper
-        self.finish(proposal, Outcome(accuracy=accuracy))
+        self.finish(proposal, Outcome(score=accuracy))
 
     def search(self, iterations: int = 12) -> "SyntheticRun":
         """Iterations without an end: a hyper-architecture per walk, an evaluation per walk in every
@@ -163,7 +164,7 @@ class SyntheticRun:
         assert self.best is not None
         accuracy, hyper = self.best
         proposal = self.propose("retraining", 1, hyper, epochs=30)
-        self.finish(proposal, Outcome(accuracy=None), test_accuracy=test_accuracy)
+        self.finish(proposal, Outcome(score=None), test_accuracy=test_accuracy)
         cells = [row[0].code for row in hyper.rows]
         size = {"parameters": 256870, "multiply_adds": 7_431_000}
         result = {

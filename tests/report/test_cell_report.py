@@ -122,7 +122,7 @@ class SyntheticCells:
         (self.folder / "genotypes").mkdir(exist_ok=True)
         text = json.dumps(macro.to_dict() | {"found": {"id": plan.id}})
         (self.folder / "genotypes" / f"{plan.id}.json").write_text(text)
-        outcome = Outcome(accuracy=0.71).to_dict()
+        outcome = Outcome(score=0.71).to_dict()
         self.journal.append("finished", id=plan.id, outcome=outcome, metrics={**found, **metrics})
 
 

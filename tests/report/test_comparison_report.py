@@ -43,7 +43,7 @@ from fade_ray.compare.comparison_page import (
 )
 from fade_ray.compare.trace import Trace
 from fade_ray.report.style import SERIES, house_style, save
-from searchers.base import Outcome
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 
@@ -321,7 +321,7 @@ def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     assert f"fade-ray compare --out {tmp_path}" in page.text
     waiting = run.propose("fade-0", "ranks", architecture(Dag(3)))
     failing = run.propose("fade-0", "evaluation", architecture(Dag(3)))
-    run.finish(failing, Outcome(failure="the loss is NaN"))
+    run.finish(failing, Outcome.failed("crashed", "the loss is NaN"))
     write(
         tmp_path, traces=[Trace("fade", 0, 100.0, "training images", (), (), (), False).to_dict()]
     )

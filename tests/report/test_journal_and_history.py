@@ -17,7 +17,7 @@ from synthetic_run import SyntheticRun
 from fade_ray.records.history import Cost
 from fade_ray.records.journal import FORMAT, Journal, plain, read_events
 from fade_ray.search.search_history import History
-from searchers.base import Outcome
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
@@ -236,7 +236,7 @@ def test_failed_retried_and_open_trials(tmp_path: Path) -> None:
     first = run.propose("evaluation", 1, architecture())
     run.fail(first, "NaN loss in epoch 2 at learning rate 0.001")
     again = run.propose("evaluation", 1, architecture(), index=first.index, attempt=1)
-    run.finish(again, Outcome(accuracy=0.5))
+    run.finish(again, Outcome(score=0.5))
     waiting = run.propose("ranks", 1, architecture())
     history = History.read(tmp_path / "records.jsonl")
     assert history.trials == {"done": 1, "failed": 1, "retried": 1}
@@ -254,8 +254,8 @@ def test_after_a_resume_the_last_report_of_an_epoch_counts_and_the_first_outcome
         run.journal.append("epoch", id=proposal.id, epoch=1, metrics={"loss": loss})
         run.journal.append("warning", id=proposal.id, message="near chance")
     run.journal.append("start", format=FORMAT, resumed=True)
-    run.finish(proposal, Outcome(accuracy=0.5), images=100, seconds=1.0)
-    run.finish(proposal, Outcome(accuracy=0.9), images=100, seconds=1.0)
+    run.finish(proposal, Outcome(score=0.5), images=100, seconds=1.0)
+    run.finish(proposal, Outcome(score=0.9), images=100, seconds=1.0)
     history = History.read(tmp_path / "records.jsonl")
     assert history.epochs[proposal.id] == {1: {"loss": 2.0}}
     assert history.outcomes[proposal.id].accuracy == 0.5
@@ -268,7 +268,7 @@ def test_best_takes_the_lower_id_among_equals(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path)
     proposals = [run.propose("evaluation", 1, architecture()) for _ in range(3)]
     for proposal, accuracy in reversed(list(zip(proposals, (0.4, 0.7, 0.7), strict=True))):
-        run.finish(proposal, Outcome(accuracy=accuracy))
+        run.finish(proposal, Outcome(score=accuracy))
     best = History.read(tmp_path / "records.jsonl").best
     assert best is not None
     assert best.id == proposals[1].id
@@ -284,7 +284,7 @@ def test_a_weight_of_zero_survives_the_record(tmp_path: Path) -> None:
 
 
 def test_events_that_do_not_follow_are_refused(path: Path) -> None:
-    outcome = Outcome(accuracy=0.5).to_dict()
+    outcome = Outcome(score=0.5).to_dict()
     for event in (
         {"event": "finished", "id": "00007", "outcome": outcome},
         {"event": "proposed"},

@@ -33,7 +33,7 @@ from fade_ray.search.weight_figures import (
     relative_weights,
     weights_over_epochs,
 )
-from searchers.base import Outcome
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.hyper import HyperArchitecture
 

@@ -16,7 +16,7 @@ from fade_ray.records.journal import Journal
 from fade_ray.search.search_facts import Run, headline, warnings
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import write_report
-from searchers.base import Outcome
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
@@ -313,5 +313,5 @@ assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams["font.size"] == 23
 """
     run = SyntheticRun(tmp_path)
-    run.finish(run.propose("evaluation", 1, HyperArchitecture(((Dag(3),),))), Outcome(accuracy=0.5))
+    run.finish(run.propose("evaluation", 1, HyperArchitecture(((Dag(3),),))), Outcome(score=0.5))
     subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True)

@@ -11,7 +11,7 @@ from synthetic_run import FEATURES, SyntheticRun
 from fade_ray.records.journal import Journal
 from fade_ray.search.search_history import History
 from fade_ray.search.search_tables import write_tables
-from searchers.base import Outcome
+from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace

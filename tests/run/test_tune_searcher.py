@@ -26,7 +26,7 @@ def outcome_of(proposal: Proposal) -> Outcome:
     if proposal.kind == "ranks":
         row = [-float(number + place) for place in range(proposal.hyper.width)]
         return Outcome(log_weights=(tuple(row),) * proposal.hyper.depth)
-    return Outcome(accuracy=None if proposal.kind == "retraining" else 1 / number)
+    return Outcome(score=None if proposal.kind == "retraining" else 1 / number)
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:

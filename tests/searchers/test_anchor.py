@@ -45,7 +45,7 @@ def drive(searcher: AnchorSearch, result: Any) -> list[Proposal]:
 def flat(proposal: Proposal) -> Outcome:
     """Uniform ranks, and an accuracy of a half."""
     if proposal.kind != "ranks":
-        return Outcome(accuracy=0.5)
+        return Outcome(score=0.5)
     return Outcome(
         tuples(
             [np.full(proposal.hyper.width, -np.log(len(row))) for row in proposal.hyper.distinct()]
@@ -163,9 +163,9 @@ def planted(optima: np.ndarray, sharpness: float = 10.0) -> Any:
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         squares = ((np.asarray(proposal.points) - optima[:, None]) ** 2).sum(-1)  # [d, w]
-        return Outcome(tuples([log_softmax(-sharpness * row) for row in squares]))
+        return Outcome(log_weights=tuples([log_softmax(-sharpness * row) for row in squares]))
 
     return result
 
@@ -207,14 +207,14 @@ def test_ranks_planted_on_the_graphs_themselves_lead_to_the_larger_ones() -> Non
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         rows = []
         for distinct, places in zip(
             proposal.hyper.distinct(), proposal.hyper.places(), strict=True
         ):
             weights = log_softmax(np.array([3 * space().embed(graph).sum() for graph in distinct]))
             rows.append(weights[list(places)])
-        return Outcome(tuples(rows))
+        return Outcome(log_weights=tuples(rows))
 
     ends = {}
     for direction in (+1, -1):
@@ -253,8 +253,10 @@ def test_rows_are_independent() -> None:
 
         def result(proposal: Proposal, near: Any = near, far: Any = far) -> Outcome:
             if proposal.kind != "ranks":
-                return Outcome(accuracy=0.5)
-            return Outcome((far(proposal).log_weights[0], near(proposal).log_weights[1]))
+                return Outcome(score=0.5)
+            return Outcome(
+                log_weights=(far(proposal).log_weights[0], near(proposal).log_weights[1])
+            )
 
         drive(searcher, result)
         ends.append(searcher.anchors[0])
@@ -281,7 +283,7 @@ def test_repeats_share_the_hyper_architecture_and_their_log_weights_are_averaged
 def test_a_repeat_given_up_is_left_out_of_the_average() -> None:
     def broken(proposal: Proposal) -> Outcome:
         if proposal.kind == "ranks" and proposal.repeat == 1:
-            return Outcome(failure="broken")
+            return Outcome.failed("crashed", "broken")
         return planted(np.full((2, 3), 0.5))(proposal)
 
     one, two = (
@@ -300,7 +302,7 @@ def test_the_anchor_stays_where_all_repeats_failed_and_only_there() -> None:
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind == "ranks" and proposal.walk == 1:
-            return Outcome(failure="broken")
+            return Outcome.failed("crashed", "broken")
         return planted(np.full((2, 3), 0.5))(proposal)
 
     drive(searcher, result)
@@ -340,7 +342,9 @@ def evolve(accuracies: list[float | None], **arguments: Any) -> tuple[AnchorSear
     start = np.array(searcher.anchors)
     for proposal in list(iter(searcher.ask, None)):
         accuracy = accuracies[proposal.walk]
-        evaluated = Outcome(failure="broken") if accuracy is None else Outcome(accuracy=accuracy)
+        evaluated = (
+            Outcome.failed("crashed", "broken") if accuracy is None else Outcome(score=accuracy)
+        )
         searcher.tell(proposal.id, flat(proposal) if proposal.kind == "ranks" else evaluated)
     return searcher, start
 
@@ -378,7 +382,7 @@ def test_the_restart_goes_by_the_median() -> None:
     for proposal in list(iter(searcher.ask, None)):
         accuracy = accuracies[proposal.walk][proposal.repeat]
         searcher.tell(
-            proposal.id, flat(proposal) if proposal.kind == "ranks" else Outcome(accuracy=accuracy)
+            proposal.id, flat(proposal) if proposal.kind == "ranks" else Outcome(score=accuracy)
         )
     assert searcher.anchors == [start[1], start[1]]
 
@@ -389,7 +393,7 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         rows = []
         for distinct, places in zip(
             proposal.hyper.distinct(), proposal.hyper.places(), strict=True
@@ -397,7 +401,7 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
             logits = log_softmax(rng.normal(size=len(distinct)))
             rows.append(logits[list(places)])
         weights[proposal.walk] = proposal.hyper, tuples(rows)
-        return Outcome(tuples(rows))
+        return Outcome(log_weights=tuples(rows))
 
     searcher = AnchorSearch(space(), 2, 3, walks=2, finalists=5, seed=3)
     finalists = [p for p in drive(searcher, result) if p.iteration == 4]
@@ -418,9 +422,9 @@ def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repea
     def result(proposal: Proposal) -> Outcome:
         broken = {2: [(0, 1)], 3: [(1, 0), (1, 1)]}.get(proposal.iteration, [])
         if proposal.kind == "ranks" and (proposal.walk, proposal.repeat) in broken:
-            return Outcome(failure="broken")
+            return Outcome.failed("crashed", "broken")
         return (
-            Outcome(failure="once")
+            Outcome.failed("crashed", "once")
             if (proposal.index, proposal.attempt) == (0, 0)
             else flat(proposal)
         )

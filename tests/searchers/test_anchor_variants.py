@@ -55,9 +55,11 @@ def by_points(logit: Any) -> Any:
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         logits = logit(np.asarray(proposal.points))
-        return Outcome(tuple(tuple(float(x) for x in log_softmax(row)) for row in logits))
+        return Outcome(
+            log_weights=tuple(tuple(float(x) for x in log_softmax(row)) for row in logits)
+        )
 
     return result
 
@@ -67,14 +69,14 @@ def by_cells(space: FeatureSpace, logit: Any) -> Any:
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         rows = []
         for distinct_cells, places in zip(
             proposal.hyper.distinct(), proposal.hyper.places(), strict=True
         ):
             weights = log_softmax(np.array([logit(space.embed(cell)) for cell in distinct_cells]))
             rows.append(tuple(float(weights[place]) for place in places))
-        return Outcome(tuple(rows))
+        return Outcome(log_weights=tuple(rows))
 
     return result
 
@@ -202,7 +204,7 @@ def test_a_walk_that_restarts_has_no_velocity() -> None:
         ranks = by_points(lambda p: -10 * ((p - 0.5) ** 2).sum(-1))(proposal)
         searcher.tell(
             proposal.id,
-            ranks if proposal.kind == "ranks" else Outcome(accuracy=0.1 + 0.5 * proposal.walk),
+            ranks if proposal.kind == "ranks" else Outcome(score=0.1 + 0.5 * proposal.walk),
         )
     velocities = np.array(searcher.state_dict()["own"]["velocities"])
     assert np.all(velocities[0] == 0)
@@ -279,9 +281,9 @@ def test_wide_walks_evolve_by_ranks_alone() -> None:
 def test_wide_walks_do_not_evolve_without_ranks_or_when_told_not_to() -> None:
     def broken(proposal: Proposal) -> Outcome:
         return (
-            Outcome(failure="broken")
+            Outcome.failed("crashed", "broken")
             if proposal.kind == "ranks"
-            else Outcome(accuracy=0.3 * proposal.walk)
+            else Outcome(score=0.3 * proposal.walk)
         )
 
     arguments: dict[str, Any] = {
@@ -310,7 +312,7 @@ def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_archite
 
     def result(proposal: Proposal) -> Outcome:
         if proposal.kind != "ranks":
-            return Outcome(accuracy=0.5)
+            return Outcome(score=0.5)
         rows = []
         for cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
             weights = log_softmax(rng.normal(size=len(cells)))
@@ -318,7 +320,7 @@ def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_archite
             ranks.setdefault((proposal.iteration, proposal.walk), (proposal.hyper, []))[1].append(
                 weights.tolist()
             )
-        return Outcome(tuple(rows))
+        return Outcome(log_weights=tuple(rows))
 
     searcher = AnchorSearch(
         graphs(), 2, 5, walks=2, wide=wide, evaluate_every=2, elites=2, finalists=3, seed=5
@@ -354,7 +356,7 @@ def test_elites_tell_nothing_of_where_a_walk_stands() -> None:
             if proposal.kind == "ranks":
                 return result(proposal)
             good = proposal.walk if proposal.points else 1 - proposal.walk
-            return Outcome(accuracy=0.2 + 0.5 * good)
+            return Outcome(score=0.2 + 0.5 * good)
 
         start = searcher.anchors
         drive(searcher, told)

@@ -29,7 +29,7 @@ def drive(searcher: Any, accuracy: Any, broken: tuple[int, ...] = ()) -> list[Pr
         failed = proposal.index in broken
         searcher.tell(
             proposal.id,
-            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+            Outcome.failed("crashed", "broken") if failed else Outcome(score=accuracy(proposal)),
         )
     return asked
 

@@ -170,7 +170,7 @@ def found(proposal: Proposal, key: int | None = None) -> Outcome:
     """A made-up result: random, fixed by the proposal's seed or by `key`."""
     rng = np.random.default_rng(proposal.seed if key is None else key)
     if proposal.kind != "ranks":
-        return Outcome(accuracy=float(rng.random()))
+        return Outcome(score=float(rng.random()))
     rows = []
     for distinct, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
         logits = rng.normal(size=len(distinct))
@@ -247,7 +247,10 @@ def test_proposals(name: str) -> None:
 
 @every
 def test_outcomes_survive_json(name: str) -> None:
-    for outcome in [*Drive(build(name)).run().told.values(), Outcome(failure="no reason")]:
+    for outcome in [
+        *Drive(build(name)).run().told.values(),
+        Outcome.failed("crashed", "no reason"),
+    ]:
         assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
 
 
@@ -261,7 +264,7 @@ def test_completion_order_and_concurrency_do_not_matter(
 ) -> None:
     def result(proposal: Proposal) -> Outcome:
         unlucky = np.random.default_rng([proposal.seed, 1]).random() < failing
-        return Outcome(failure="unlucky") if unlucky else found(proposal)
+        return Outcome.failed("crashed", "unlucky") if unlucky else found(proposal)
 
     reference = Drive(build(name), result).run()
     drive = Drive(build(name), result, concurrency, np.random.default_rng(order)).run()
@@ -345,7 +348,9 @@ def test_seeds(name: str) -> None:
 
 @every
 def test_always_failing_ends_and_is_reported(name: str) -> None:
-    drive = Drive(build(name), lambda proposal: Outcome(failure="broken"), concurrency=3).run()
+    drive = Drive(
+        build(name), lambda proposal: Outcome.failed("crashed", "broken"), concurrency=3
+    ).run()
     attempts: dict[int, list[int]] = {}
     for proposal in drive.asked.values():
         attempts.setdefault(proposal.index, []).append(proposal.attempt)
@@ -367,7 +372,7 @@ def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(
     undisturbed = Drive(build(name), lambda p: found(p, p.index)).run()
     retried = Drive(
         build(name),
-        lambda p: found(p, p.index) if p.attempt else Outcome(failure="first attempt"),
+        lambda p: found(p, p.index) if p.attempt else Outcome.failed("crashed", "first attempt"),
         concurrency=5,
     ).run()
     assert retried.searcher.failures == []
@@ -390,7 +395,7 @@ def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(
 def test_the_number_of_trials_is_bounded(name: str, unlucky: int) -> None:
     def result(proposal: Proposal) -> Outcome:
         rng = np.random.default_rng([unlucky, proposal.index, proposal.attempt])
-        return Outcome(failure="unlucky") if rng.random() < 0.6 else found(proposal)
+        return Outcome.failed("crashed", "unlucky") if rng.random() < 0.6 else found(proposal)
 
     drive = Drive(build(name), result, concurrency=4).run()
     assert len(drive.asked) <= CASES[name].trials * (RETRIES + 1)
@@ -408,7 +413,7 @@ def test_a_result_that_is_no_number_is_a_failure(name: str, value: float | None)
     searcher = build(name)
     proposal = searcher.ask()
     assert proposal is not None
-    outcome = Outcome(accuracy=value)
+    outcome = Outcome(score=value)
     if proposal.kind == "ranks" and value is not None:
         rows = found(proposal).log_weights
         assert rows is not None
@@ -426,13 +431,13 @@ def test_what_no_such_trial_can_find_is_refused(name: str) -> None:
     before = state(searcher)
     rows = found(proposal).log_weights
     if rows is None:
-        wrong = [Outcome(accuracy=1.5), Outcome(accuracy=-0.1), Outcome(accuracy=92.0)]
+        wrong = [Outcome(score=1.5), Outcome(score=-0.1), Outcome(score=92.0)]
     else:
         weights = tuple(tuple(float(np.exp(value)) for value in row) for row in rows)
         wrong = [
             Outcome(log_weights=rows[1:]),
             Outcome(log_weights=(rows[0], rows[1][1:])),
-            Outcome(weights),
+            Outcome(log_weights=weights),
         ]
     for outcome in wrong:
         with pytest.raises(InvalidInput, match="must hold, but got"):
@@ -445,10 +450,10 @@ def test_unknown_and_repeated_ids_are_refused(name: str) -> None:
     searcher = build(name)
     for early in ("00000", "99999", ""):
         with pytest.raises(InvalidInput, match="in flight"):
-            searcher.tell(early, Outcome(accuracy=0.5))
+            searcher.tell(early, Outcome(score=0.5))
     proposal = searcher.ask()
     assert proposal is not None
-    searcher.tell(proposal.id, Outcome(failure="once"))
+    searcher.tell(proposal.id, Outcome.failed("crashed", "once"))
     before = state(searcher)
     for repeated in (proposal.id, f"{proposal.id}r1"):
         with pytest.raises(InvalidInput, match="in flight"):
@@ -456,7 +461,7 @@ def test_unknown_and_repeated_ids_are_refused(name: str) -> None:
     assert state(searcher) == before
     drive = Drive(searcher).run()
     with pytest.raises(InvalidInput, match="in flight"):
-        searcher.tell(list(drive.told)[-1], Outcome(accuracy=0.5))
+        searcher.tell(list(drive.told)[-1], Outcome(score=0.5))
 
 
 @every

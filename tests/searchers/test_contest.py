@@ -38,7 +38,7 @@ def contest(budget=40.0, price=lambda entry, proposal: PRICES[proposal.kind], en
 def found(entered, cost=None):
     rng = np.random.default_rng(entered.proposal.seed)
     if entered.proposal.kind == "evaluation":
-        return Outcome(accuracy=float(rng.random()), cost=cost)
+        return Outcome(score=float(rng.random()), cost=cost)
     width = entered.proposal.hyper.width
     return Outcome(
         log_weights=((-float(width),) * width,) * entered.proposal.hyper.depth, cost=cost
@@ -96,7 +96,7 @@ def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_onc
     def result(entered):  # a cost that only the trial can tell
         cost = 1.0 + entered.proposal.seed % 7 / 4
         return (
-            Outcome(failure="broken", cost=cost)
+            Outcome.failed("crashed", "broken", cost=cost)
             if failing and entered.proposal.seed % 3
             else found(entered, cost)
         )
@@ -240,7 +240,7 @@ def test_a_search_that_breaks_leaves_the_others_alone():
 
 def test_failed_trials_are_charged():
     one = contest()
-    asked = drive(one, 0, 2, lambda entered: Outcome(failure="broken"))
+    asked = drive(one, 0, 2, lambda entered: Outcome.failed("crashed", "broken"))
     assert sum(entered.entry == "random" for entered in asked.values()) == 20
 
 
@@ -267,7 +267,7 @@ def test_what_makes_no_contest_is_refused():
         with pytest.raises(InvalidInput, match="0 < budget < inf"):
             contest(budget=budget)
     with pytest.raises(InvalidInput, match="id in flight"):
-        contest().tell("random-00000", Outcome(accuracy=0.5))
+        contest().tell("random-00000", Outcome(score=0.5))
     one = contest()
     with pytest.raises(InvalidInput, match="same entries"):
         one.load_state_dict({})

@@ -38,7 +38,7 @@ def drive(searcher: EvolutionSearch, accuracy: Any = larger, broken: Any = ()) -
         failed = proposal.index in broken
         searcher.tell(
             proposal.id,
-            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+            Outcome.failed("crashed", "broken") if failed else Outcome(score=accuracy(proposal)),
         )
     return asked
 

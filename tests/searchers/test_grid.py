@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from searchers.base import Outcome
 from searchers.grid import GridSearch
+from searchers.outcome import Outcome
 from spaces.errors import InvalidInput
 
 
@@ -80,13 +80,13 @@ def courses(draw: st.DrawFn) -> tuple[int, int, Verdict, int, Callable[[int], in
     def verdict(plan: Dish) -> Outcome:
         if (plan.number, plan.attempt) in failing:
             return Outcome(failure=f"{plan.id} burnt")
-        return Outcome(accuracy=1 / (1 + plan.number))
+        return Outcome(score=1 / (1 + plan.number))
 
     return count, retries, verdict, draw(st.integers(1, 4)), order.randrange
 
 
 def good(plan: Dish) -> Outcome:
-    return Outcome(accuracy=0.5)
+    return Outcome(score=0.5)
 
 
 @given(courses())

@@ -26,7 +26,7 @@ def drive(searcher: RandomSearch, broken: tuple[int, ...] = ()) -> list[Proposal
         failed = proposal.index in broken
         searcher.tell(
             proposal.id,
-            Outcome(failure="broken") if failed else Outcome(accuracy=accuracy(proposal)),
+            Outcome.failed("crashed", "broken") if failed else Outcome(score=accuracy(proposal)),
         )
     return asked
 

@@ -29,7 +29,7 @@ def until_searched(searcher: WithRetraining, outcome: Outcome) -> list[Proposal]
 
 def test_the_best_architecture_is_retrained_after_the_search() -> None:
     searcher = search()
-    searched = until_searched(searcher, Outcome(accuracy=0.5))
+    searched = until_searched(searcher, Outcome(score=0.5))
     assert not searcher.done
     retrainings = list(iter(searcher.ask, None))
     assert [p.index for p in searched + retrainings] == list(range(6))
@@ -39,7 +39,7 @@ def test_the_best_architecture_is_retrained_after_the_search() -> None:
         assert proposal.hyper == searched[0].hyper
     assert len({p.seed for p in searched + retrainings}) == 6
     assert searcher.iteration == 3
-    searcher.tell(retrainings[1].id, Outcome(accuracy=0.9))
+    searcher.tell(retrainings[1].id, Outcome(score=0.9))
     assert not searcher.done
     searcher.tell(retrainings[0].id, Outcome())  # a test accuracy need not be told
     assert searcher.done
@@ -49,23 +49,23 @@ def test_the_best_architecture_is_retrained_after_the_search() -> None:
 
 def test_a_failed_retraining_is_tried_again_and_then_given_up() -> None:
     searcher = search(repeats=1, max_retries=1)
-    until_searched(searcher, Outcome(accuracy=0.5))
+    until_searched(searcher, Outcome(score=0.5))
     first = searcher.ask()
     assert first is not None
-    searcher.tell(first.id, Outcome(accuracy=float("nan")))
+    searcher.tell(first.id, Outcome(score=float("nan")))
     second = searcher.ask()
     assert second is not None
     assert (second.id, second.hyper) == (f"{first.id}r1", first.hyper)
     assert second.seed != first.seed
     assert not searcher.done
-    searcher.tell(second.id, Outcome(failure="broken"))
+    searcher.tell(second.id, Outcome.failed("crashed", "broken"))
     assert searcher.done
     assert searcher.failures == [(second.id, "broken")]
 
 
 def test_nothing_found_ends_with_a_recorded_failure() -> None:
     searcher = search()
-    until_searched(searcher, Outcome(failure="broken"))
+    until_searched(searcher, Outcome.failed("crashed", "broken"))
     assert searcher.done
     assert searcher.ask() is None
     assert [id for id, _ in searcher.failures] == ["00000", "00001", "00002", "00003", "retraining"]
@@ -74,7 +74,7 @@ def test_nothing_found_ends_with_a_recorded_failure() -> None:
 def test_a_search_that_is_done_already_is_retrained_at_once() -> None:
     inner = RandomSearch(space(), depth=2, iterations=1, evaluations=1)
     while (proposal := inner.ask()) is not None:
-        inner.tell(proposal.id, Outcome(accuracy=0.5))
+        inner.tell(proposal.id, Outcome(score=0.5))
     retraining = WithRetraining(inner, epochs=1).ask()
     assert retraining is not None
     assert retraining.kind == "retraining"

@@ -29,7 +29,7 @@ class Plan:
 
 def search(then=None):
     def best(outcomes):
-        scores = {id: outcome.accuracy or 0.0 for id, outcome in outcomes.items()}
+        scores = {id: outcome.score or 0.0 for id, outcome in outcomes.items()}
         return [Plan(f"again-{max(scores, key=scores.get)}-{number}") for number in range(2)]
 
     first = [Plan(f"p{number}") for number in range(4)]
@@ -39,7 +39,7 @@ def search(then=None):
 
 
 def drive(
-    searcher, order=0, at_once=1, result=lambda plan: Outcome(accuracy=(hash(plan.id) % 97) / 97)
+    searcher, order=0, at_once=1, result=lambda plan: Outcome(score=(hash(plan.id) % 97) / 97)
 ):
     rng, flying, asked = np.random.default_rng(order), [], []
     while not searcher.done:
@@ -55,7 +55,7 @@ def drive(
 @given(order=st.integers(0, 2**32), at_once=st.integers(1, 6))
 def test_the_second_stage_waits_for_the_first_and_depends_on_it_alone(order, at_once):
     def result(plan):
-        return Outcome(accuracy=1.0 if plan.name == "p2" else 0.5)
+        return Outcome(score=1.0 if plan.name == "p2" else 0.5)
 
     asked = drive(search(), order, at_once, result)
     assert sorted(asked[:4]) == ["p0", "p1", "p2", "p3"]
@@ -65,9 +65,9 @@ def test_the_second_stage_waits_for_the_first_and_depends_on_it_alone(order, at_
 def test_failures_are_tried_again_and_told():
     def result(plan):
         return (
-            Outcome(failure="bad")
+            Outcome.failed("crashed", "bad")
             if plan.name == "p1" or plan.id == "p0"
-            else Outcome(accuracy=0.5)
+            else Outcome(score=0.5)
         )
 
     searcher = search()
@@ -85,11 +85,11 @@ def test_no_second_stage_ends_the_search():
 @pytest.mark.parametrize("told", range(6))
 def test_a_saved_state_goes_on_alike(told):
     def score(plan):
-        return Outcome(accuracy=0.5)
+        return Outcome(score=0.5)
 
     searcher = search()
     for _ in range(told):
-        searcher.tell(searcher.ask().id, Outcome(accuracy=0.5))
+        searcher.tell(searcher.ask().id, Outcome(score=0.5))
     copy = search()
     copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
     assert copy.done == searcher.done
@@ -99,4 +99,4 @@ def test_a_saved_state_goes_on_alike(told):
 def test_unknown_ids_are_refused():
     searcher = search()
     with pytest.raises(InvalidInput, match="id in flight"):
-        searcher.tell("p0", Outcome(accuracy=0.5))
+        searcher.tell("p0", Outcome(score=0.5))

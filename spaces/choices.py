@@ -1,0 +1,43 @@
+"""Values that are one of several by name: tagged unions of frozen dataclasses that users add to."""
+
+from typing import Any, ClassVar
+
+from spaces.errors import InvalidInput, require_known
+
+
+class Choice:
+    """Base of tagged unions. A union is a direct subclass, its members are subclasses of it:
+
+        class Optimiser(Choice): ...
+
+        @dataclass(frozen=True)
+        class Adam(Optimiser, name="adam"):
+            learning_rate: float = 1e-3
+
+    A member is known by its name from then on, in files, on the command line and to every kind of
+    run: `Optimiser.table["adam"]`. Its fields are its options, its docstrings their help.
+    """
+
+    table: ClassVar[dict[str, type[Any]]]
+    """The members of the union by name."""
+    name: ClassVar[str]
+
+    def __init_subclass__(cls, name: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if Choice in cls.__bases__:
+            cls.table = {}
+        elif name is not None:
+            known = cls.table.get(name)
+            # a file of a user's that is read again defines the same class again
+            if known is not None and known.__qualname__ != cls.__qualname__:
+                raise InvalidInput(
+                    f"Names must differ, but {known.__qualname__} and {cls.__qualname__} are both "
+                    f"called {name!r}. Rename one."
+                )
+            cls.name, cls.table[name] = name, cls
+
+    @classmethod
+    def member(cls, name: str) -> type[Any]:
+        """The member called `name`. Raises InvalidInput with the nearest one."""
+        require_known(f"`{cls.__name__}`", name, cls.table)
+        return cls.table[name]
