@@ -119,7 +119,7 @@ def test_trainings_of_one_architecture_are_one_point_of_a_trend(tmp_path: Path) 
     run, (a, b) = SyntheticRun(tmp_path), (HyperArchitecture(((dag,),)) for dag in (Dag(2), Dag(3)))
     trainings = [(a, 2, 0.5), (a, 4, 0.52), (b, 7, 0.9), (b, 7, 0.91), (b, 7, 0.92), (b, 7, 0.93)]
     for architecture, iteration, accuracy in trainings:
-        run.finish(run.propose("evaluation", iteration, architecture), Outcome(accuracy=accuracy))
+        run.finish(run.propose("evaluation", iteration, architecture), Outcome(score=accuracy))
     history = History.read(tmp_path / "records.jsonl")
     assert regress([i for _, i, _ in trainings], [y for *_, y in trainings]).p < 0.05  # type: ignore[union-attr, operator]
     assert architecture_means(history) == [(3.0, pytest.approx(0.51)), (7.0, pytest.approx(0.915))]

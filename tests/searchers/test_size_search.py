@@ -21,7 +21,7 @@ def order(
     codes = []
     while (proposal := search.ask()) is not None:
         codes.append(proposal.hyper.code())
-        search.tell(proposal.id, Outcome(accuracy=accuracy))
+        search.tell(proposal.id, Outcome(score=accuracy))
     return codes
 
 
