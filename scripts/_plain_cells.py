@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from fade_ray.nn.edge_weights import EdgeWeights
-from spaces.cell import NONE, RESIDUAL, CellSpace, Macro
+from spaces.cell import NONE, CellSpace, Macro
+from spaces.stackings import RESIDUAL
 
 
 class Zero(nn.Module):

@@ -13,7 +13,6 @@ from searchers.batch import BatchSearcher
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
-from spaces.sizes import size_of
 
 LARGEST_SPACE = 10**6
 """Architectures that are put into order: all of the space, in memory."""
@@ -22,7 +21,7 @@ LARGEST_SPACE = 10**6
 @dataclass(eq=False)
 class SizeSearch(BatchSearcher):
     """Every architecture of a space once, from the largest to the smallest by the sum of its cells'
-    `spaces.sizes.SIZES`.
+    `size`.
 
     Architectures of one size follow in an order that the seed draws: the order of a catalogue would
     favour one row. `trials`: how many of them are evaluated at most. Nothing is learned from any
@@ -56,7 +55,7 @@ class SizeSearch(BatchSearcher):
         """[n^d]: the size of every architecture, in lexicographic order of its cells' places in the
         catalogue.
         """
-        cells = np.array([size_of(cell).of(cell) for cell in self.space.cells], dtype=float)
+        cells = np.array([cell.size for cell in self.space.cells], dtype=float)
         sizes = np.zeros(1)
         for _ in range(self.depth):
             sizes = (sizes[:, None] + cells).reshape(-1)

@@ -3,11 +3,10 @@ genotypes.
 """
 
 from spaces.candidates import Candidate
-from spaces.cell import LAYOUTS, NONE, RESIDUAL, CellSpace, Gene, Macro, Position
+from spaces.cell import NONE, CellSpace, Gene, Macro
 from spaces.dag import INPUT, OUTPUT, Dag, catalogue, complete_dag, enumerate_dags
 from spaces.darts import (
     DARTS_OPS,
-    OPERATORS,
     SPACES,
     PublishedSpace,
     cells_of,
@@ -18,8 +17,10 @@ from spaces.darts import (
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace, GraphSpace
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
-from spaces.genotype import GENOTYPES, load_cells, read_genotype, write_genotype
+from spaces.genotype import GENOTYPES, load_cells, read_genotype
 from spaces.hyper import HyperArchitecture
+from spaces.notation import write_genotype
+from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
 
 __all__ = [
     "DARTS_OPS",
@@ -27,12 +28,11 @@ __all__ = [
     "FEATURES",
     "GENOTYPES",
     "INPUT",
-    "LAYOUTS",
     "NONE",
-    "OPERATORS",
     "OUTPUT",
     "RESIDUAL",
     "SPACES",
+    "STACKINGS",
     "Candidate",
     "CellSpace",
     "Dag",
@@ -46,6 +46,7 @@ __all__ = [
     "Macro",
     "Position",
     "PublishedSpace",
+    "Stacking",
     "catalogue",
     "cells_of",
     "complete_dag",

@@ -2,21 +2,52 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from spaces.errors import InvalidInput
 
 
 class Candidate(ABC):
     """A cell: hashable, equal where it computes the same by construction, and known by its code.
 
-    Its code is "kind.rest" without "," "/" or "|"; a `Dag`'s kind is its number of vertices.
+    Its code is "kind.rest" without "," "/" or "|". A kind registers itself by its class:
+    `class Block(Candidate, kind="block")`. The kind "" is that of graphs, whose codes begin with
+    their number of vertices.
     """
+
+    kinds: ClassVar[dict[str, type["Candidate"]]] = {}
+    size_name: ClassVar[str]
+    """What `size` is: ends the sentence "architectures ordered by ..."."""
+
+    def __init_subclass__(cls, kind: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if kind is not None:
+            Candidate.kinds[kind] = cls
 
     @property
     @abstractmethod
     def code(self) -> str:
-        """The cell as text; `spaces.hyper.candidate` reads it back."""
+        """The cell as text."""
+
+    @classmethod
+    def from_code(cls, code: str) -> "Candidate":
+        """The cell with this `code`, of whatever kind; each kind reads its own codes alone. Raises
+        InvalidInput for a malformed one.
+        """
+        return cls.kinds.get(code.partition(".")[0], cls.kinds[""]).from_code(code)
 
     @abstractmethod
     def edits(self) -> Mapping[str, tuple["Candidate", ...]]:
         """The different cells one edit away, by the kind of the edit; none of them is this cell.
         Kinds may be empty.
         """
+
+    @property
+    def size(self) -> float:
+        """How large the cell is, without any training; that of an architecture is the sum over its
+        rows. Raises InvalidInput for a kind of cell without a size.
+        """
+        raise InvalidInput(
+            f"Cells must have a size to be put into order, but {type(self).__name__} has none. "
+            "Give it a `size` and a `size_name`, or choose another searcher."
+        )

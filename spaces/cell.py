@@ -8,19 +8,17 @@ space is built, trained or drawn from a genotype too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, require_known
+from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
 
 NONE = "none"
-RESIDUAL = "residual"
-"""The kind of a fixed residual block between the cells (NAS-Bench-201); no space belongs to it."""
 
 
 class Gene(NamedTuple):
@@ -259,51 +257,6 @@ class CellSpace:
             ) from error
 
 
-class Position(NamedTuple):
-    """One place in the stack: the kind of its cell, and whether it halves the map and doubles the
-    channels.
-    """
-
-    kind: str
-    reduction: bool
-
-
-def darts_layout(depth: int) -> tuple[Position, ...]:
-    """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1)."""
-    reductions = {depth // 3, 2 * depth // 3}
-    return tuple(
-        Position("reduce" if i in reductions else "normal", i in reductions) for i in range(depth)
-    )
-
-
-def unshared_layout(depth: int) -> tuple[Position, ...]:
-    """The DARTS stack with a kind of its own at each place: no choice is shared (Amended-DARTS S2)."""
-    return tuple(
-        Position(f"cell{i}", place.reduction) for i, place in enumerate(darts_layout(depth))
-    )
-
-
-def nasbench201_layout(depth: int) -> tuple[Position, ...]:
-    """Three stages of depth // 3 cells, joined by residual blocks that reduce (15 cells: 17 blocks;
-    algorithms E.2).
-    """
-    require(
-        depth >= 3 and depth % 3 == 0,
-        "depth is a multiple of 3",
-        "NAS-Bench-201 has three equal stages: 15, or 3.",
-        depth=depth,
-    )
-    stage = [Position("cell", False)] * (depth // 3)
-    return (*stage, Position(RESIDUAL, True), *stage, Position(RESIDUAL, True), *stage)
-
-
-LAYOUTS: dict[str, Callable[[int], tuple[Position, ...]]] = {
-    "darts": darts_layout,
-    "unshared": unshared_layout,
-    "nasbench201": nasbench201_layout,
-}
-
-
 @dataclass(frozen=True)
 class Macro:
     """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A
@@ -318,13 +271,7 @@ class Macro:
 
     def __post_init__(self) -> None:
         require(self.depth >= 1, "depth >= 1", "Use 8 or 20.", depth=self.depth)
-        nearest = get_close_matches(self.stacking, LAYOUTS, n=1, cutoff=0.0)
-        require(
-            self.stacking in LAYOUTS,
-            f"stacking is one of {', '.join(LAYOUTS)}",
-            f"Did you mean {nearest[0]!r}?",
-            stacking=self.stacking,
-        )
+        require_known("A stacking", self.stacking, STACKINGS)
         needed = {place.kind for place in self.layout} - {RESIDUAL}
         missing = sorted(needed - set(self.cells))
         require(
@@ -341,16 +288,28 @@ class Macro:
         )
 
     @property
+    def stack(self) -> Stacking:
+        """What belongs to the stacking: stem, head, notation, table."""
+        return STACKINGS[self.stacking]
+
+    @property
     def layout(self) -> tuple[Position, ...]:
         """Kind and reduction of every place, residual blocks included."""
-        return LAYOUTS[self.stacking](self.depth)
+        return self.stack.layout(self.depth)
+
+    @property
+    def notation(self) -> str:
+        """The genotype on one line: `Genotype(normal=...)`, the string of NAS-Bench-201, or a list
+        of genes by kind, as the stacking has it.
+        """
+        return self.stack.notation(self)
 
     def at_depth(self, depth: int) -> Self:
         """The same cells, stacked `depth` high; where no choice is shared, those that find no place
         in a lower stack are left out.
         """
         lower = replace(self, depth=depth)
-        if self.stacking != "unshared":
+        if self.stack.shared:
             return lower
         return replace(lower, cells={place.kind: self.cells[place.kind] for place in lower.layout})
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import networkx as nx
 
@@ -25,7 +25,7 @@ _CODE = re.compile(r"([1-9][0-9]?)\.(0|[1-9a-f][0-9a-f]*)")
 
 
 @dataclass(frozen=True)
-class Dag(Candidate):
+class Dag(Candidate, kind=""):
     """A directed acyclic graph on `n` unlabelled vertices; isomorphic graphs compare equal.
 
     Any acyclic labelling may be given, each edge `(source, target)` any number of times. The graph
@@ -39,6 +39,7 @@ class Dag(Candidate):
         cycle.
     """
 
+    size_name: ClassVar = "the number of their operations"
     n: int
     edges: Edges = ()
     """Sorted pairs u < v in canonical labels."""
@@ -125,6 +126,10 @@ class Dag(Candidate):
         free (FaDE 2.4).
         """
         return len(self.edges) + len(self.sinks)
+
+    @property
+    def size(self) -> float:
+        return self.operations
 
     @property
     def depth(self) -> int:

@@ -4,11 +4,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 
 from spaces import nasbench201
-from spaces.cell import NONE, CellSpace, Macro, unshared_layout
-from spaces.errors import InvalidInput
+from spaces.cell import NONE, CellSpace, Macro
+from spaces.errors import require_known
+from spaces.notation import INPUTS
+from spaces.stackings import unshared_layout
 
 DARTS_OPS = (
     NONE,
@@ -44,24 +45,6 @@ _STACNAS_S3 = (
 )
 _SKIP_OR_SEP = ("skip_connect", "sep_conv_3x3")
 
-OPERATORS: dict[str, tuple[str, ...]] = {
-    "darts": DARTS_OPS,
-    "s1": DARTS_OPS,
-    "s2": _STACNAS_S2,
-    "s3": _STACNAS_S3,
-    "s4": (NONE, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
-    "s5": (NONE, *_SKIP_OR_SEP),
-    # The paper counts seven operations, none being no choice (1.1e18); its figures 1 and 8 show the
-    # weight of none in S1, so the search network holds it.
-    "amended-s1": DARTS_OPS,
-    "amended-s2": _SKIP_OR_SEP,  # without none: the two that the paper names
-    "amended-s2-fixed": _SKIP_OR_SEP,
-    "amended-s3": (NONE, *_SKIP_OR_SEP),
-    "nasbench201": nasbench201.OPS,
-}
-"""The operations of every published space, in the order of DARTS, `none` first."""
-
-INPUTS = 2
 NODES = 6
 """A cell of DARTS: c_{k-2}, c_{k-1} and four intermediate nodes, all of which are concatenated."""
 
@@ -90,9 +73,8 @@ def cells_of(
 
 @dataclass(frozen=True)
 class PublishedSpace:
-    """A space as its paper searches it."""
+    """A space as its paper searches it. Add your own to `SPACES`."""
 
-    name: str
     macro: Macro
     """Cells, stacked as high as the search network is."""
     channels: int
@@ -101,82 +83,77 @@ class PublishedSpace:
     source: str
     """Paper and section."""
 
+    @property
+    def ops(self) -> tuple[str, ...]:
+        """The operations of its cells, in the order of DARTS, `none` first."""
+        return next(iter(self.macro.cells.values())).ops
 
-def _shared(name: str, depth: int, description: str, source: str) -> PublishedSpace:
-    return PublishedSpace(
-        name, Macro(cells_of(OPERATORS[name]), "darts", depth), 16, description, source
-    )
+
+def _shared(depth: int, ops: Sequence[str], description: str, source: str) -> PublishedSpace:
+    return PublishedSpace(Macro(cells_of(ops), "darts", depth), 16, description, source)
 
 
-def _unshared(
-    name: str, edges: Iterable[tuple[int, int]] | None, description: str
-) -> PublishedSpace:
+def _unshared(edges: Iterable[tuple[int, int]] | None, description: str) -> PublishedSpace:
     depth = 20
-    cell = darts_cell(OPERATORS[name], edges)
+    cell = darts_cell(_SKIP_OR_SEP, edges)  # without none: the two operations that the paper names
     macro = Macro({place.kind: cell for place in unshared_layout(depth)}, "unshared", depth)
-    return PublishedSpace(name, macro, 36, description, "Amended-DARTS, section 3.1.2, S2")
+    return PublishedSpace(macro, 36, description, "Amended-DARTS, section 3.1.2, S2")
 
 
 _STACNAS = "StacNAS, section 3.2, {}; the depth of its first stage"
+_ALL = "7 operations and none, 14 edges"
 SPACES: dict[str, PublishedSpace] = {
-    space.name: space
-    for space in (
-        _shared("darts", 8, "7 operations and none, 14 edges", "DARTS, section 3.1"),
-        _shared("s1", 14, "7 operations and none, 14 edges: those of DARTS", _STACNAS.format("S1")),
-        _shared(
-            "s2", 14, "pools, separable convolutions, skip-connect and none", _STACNAS.format("S2")
-        ),
-        _shared(
-            "s3",
-            14,
-            "max pool, separable to 7x7 and dilated convolutions, skip-connect, none",
-            _STACNAS.format("S3"),
-        ),
-        _shared(
-            "s4", 14, "convolutions, skip-connect and none, without pools", _STACNAS.format("S4")
-        ),
-        _shared("s5", 14, "sep_conv_3x3, skip_connect and none", _STACNAS.format("S5")),
-        _shared(
-            "amended-s1",
-            8,
-            "7 operations and none, 14 edges: those of DARTS",
-            "Amended-DARTS, section 3.1.2, S1",
-        ),
-        _unshared(
-            "amended-s2",
-            None,
-            "skip_connect or sep_conv_3x3, 20 cells that share no choice, 14 edges",
-        ),
-        _unshared(
-            "amended-s2-fixed",
-            fixed_edges(),
-            "skip_connect or sep_conv_3x3, 20 unshared cells, 8 fixed edges",
-        ),
-        _shared(
-            "amended-s3",
-            8,
-            "sep_conv_3x3, skip_connect and none",
-            "Amended-DARTS, appendix C.2, S3: S3 of RobustDARTS",
-        ),
-        PublishedSpace(
-            "nasbench201",
-            nasbench201.macro(),
-            16,
-            "5 operations on 6 edges, one cell in all 15 places",
-            "NAS-Bench-201",
-        ),
-    )
+    "darts": _shared(8, DARTS_OPS, _ALL, "DARTS, section 3.1"),
+    "s1": _shared(14, DARTS_OPS, f"{_ALL}: those of DARTS", _STACNAS.format("S1")),
+    "s2": _shared(
+        14,
+        _STACNAS_S2,
+        "pools, separable convolutions, skip-connect and none",
+        _STACNAS.format("S2"),
+    ),
+    "s3": _shared(
+        14,
+        _STACNAS_S3,
+        "max pool, separable to 7x7 and dilated convolutions, skip-connect, none",
+        _STACNAS.format("S3"),
+    ),
+    "s4": _shared(
+        14,
+        (NONE, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
+        "convolutions, skip-connect and none, without pools",
+        _STACNAS.format("S4"),
+    ),
+    "s5": _shared(
+        14, (NONE, *_SKIP_OR_SEP), "sep_conv_3x3, skip_connect and none", _STACNAS.format("S5")
+    ),
+    # The paper counts seven operations, none being no choice (1.1e18); its figures 1 and 8 show the
+    # weight of none in S1, so the search network holds it.
+    "amended-s1": _shared(
+        8, DARTS_OPS, f"{_ALL}: those of DARTS", "Amended-DARTS, section 3.1.2, S1"
+    ),
+    "amended-s2": _unshared(
+        None, "skip_connect or sep_conv_3x3, 20 cells that share no choice, 14 edges"
+    ),
+    "amended-s2-fixed": _unshared(
+        fixed_edges(), "skip_connect or sep_conv_3x3, 20 unshared cells, 8 fixed edges"
+    ),
+    "amended-s3": _shared(
+        8,
+        (NONE, *_SKIP_OR_SEP),
+        "sep_conv_3x3, skip_connect and none",
+        "Amended-DARTS, appendix C.2, S3: S3 of RobustDARTS",
+    ),
+    "nasbench201": PublishedSpace(
+        nasbench201.macro(),
+        16,
+        "5 operations on 6 edges, one cell in all 15 places",
+        "NAS-Bench-201",
+    ),
 }
-"""Every published space by name."""
+"""Every published space of cells by name."""
 
 
 def published(name: str) -> PublishedSpace:
-    """The published space of that name. Raises InvalidInput, with the nearest name, for an unknown
-    one.
-    """
-    if name not in SPACES:
-        nearest = get_close_matches(name.lower(), SPACES, n=1, cutoff=0.0)[0]
-        raise InvalidInput(
-            f"A space must be one of {', '.join(SPACES)}, but got {name!r}. Did you mean {nearest!r}?"
-        )
+    """The space of that name. Raises InvalidInput, with the nearest name, for an unknown one."""
+    require_known("A space", name, SPACES)
     return SPACES[name]

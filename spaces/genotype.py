@@ -3,14 +3,14 @@
 import ast
 import json
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from spaces import nasbench201
 from spaces.cell import CellSpace, Gene, Macro
-from spaces.darts import DARTS_OPS, INPUTS, OPERATORS, darts_cell
-from spaces.errors import InvalidInput, require
+from spaces.darts import DARTS_OPS, SPACES, darts_cell
+from spaces.errors import InvalidInput, require, require_known
+from spaces.notation import INPUTS
 
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 """Of the notation `Genotype(...)`, in the order of its positional form."""
@@ -22,11 +22,6 @@ MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
 
-_NAMES = tuple(
-    dict.fromkeys(
-        op for name, ops in OPERATORS.items() if not name.startswith("nasbench") for op in ops
-    )
-)
 _EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
 
 
@@ -48,38 +43,6 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
     ops = _operations(gene.op for each in genes.values() for gene in each)
     cells = {kind: _cell(kind, each, ops, fields[f"{kind}_concat"]) for kind, each in genes.items()}
     return Macro(cells, "darts", depth)
-
-
-def write_genotype(macro: Macro) -> str:
-    """The field's notation of a shared genotype of DARTS on one line: `read_genotype` reads the
-    same cells from it.
-
-    Raises InvalidInput where the notation has no words for it: cells with a choice left, other
-    kinds than `normal` and `reduce`, another number of edges into a node than two.
-    """
-    require(
-        set(macro.cells) == {"normal", "reduce"},
-        "the notation Genotype(...) has the cells normal and reduce",
-        "Write `Macro.to_dict` as JSON.",
-        kinds=sorted(macro.cells)[:5],
-    )
-    parts = []
-    for kind in ("normal", "reduce"):
-        cell = macro.cells[kind]
-        genes = cell.genes
-        targets = [gene.target for gene in genes]
-        require(
-            cell.inputs == INPUTS and targets == sorted([*range(INPUTS, cell.nodes)] * 2),
-            "the notation Genotype(...) has two edges into each node after two inputs",
-            "Write `Macro.to_dict` as JSON.",
-            cell=kind,
-            edges=[(gene.source, gene.target) for gene in genes],
-        )
-        first, last = min(cell.outputs), max(cell.outputs)
-        block = cell.outputs == tuple(range(first, last + 1))
-        concat = f"range({first}, {last + 1})" if block else str(list(cell.outputs))
-        parts.append(f"{kind}={[(gene.op, gene.source) for gene in genes]}, {kind}_concat={concat}")
-    return f"Genotype({', '.join(parts)})"
 
 
 def load_cells(path: str | Path) -> Macro:
@@ -213,7 +176,6 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
             cell=kind,
             gene=pair,
         )
-        _known(pair[0])
         genes.append(Gene(pair[1], target, pair[0]))
     twice = [gene for gene in genes if sum(other[:2] == gene[:2] for other in genes) > 1]
     require(
@@ -226,21 +188,22 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
     return genes
 
 
-def _known(op: str) -> None:
-    if op not in _NAMES:
-        nearest = get_close_matches(op, _NAMES, n=1, cutoff=0.0)[0]
-        raise InvalidInput(
-            f"An operation must be one of {', '.join(_NAMES)}, but got {op!r}. Did you mean {nearest!r}?"
-        )
+def _published_ops() -> list[tuple[str, ...]]:
+    """The operations of every space of DARTS's cells, those of DARTS first, then smallest first."""
+    spaces = [space for space in SPACES.values() if space.macro.stack.inputs == INPUTS]
+    return [DARTS_OPS, *sorted((space.ops for space in spaces), key=len)]
 
 
 def _operations(used: Iterable[str]) -> tuple[str, ...]:
     """The operations that the cells are over."""
-    needed = set(used)
-    for ops in (DARTS_OPS, *sorted(OPERATORS.values(), key=len)):
+    needed, published = set(used), _published_ops()
+    for ops in published:
         if needed <= set(ops):
             return ops
-    return tuple(op for op in _NAMES if op in needed or op in DARTS_OPS)
+    known = dict.fromkeys(op for ops in published for op in ops)
+    for op in sorted(needed):
+        require_known("An operation", op, known)
+    return tuple(op for op in known if op in needed or op in DARTS_OPS)
 
 
 def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> CellSpace:
@@ -261,7 +224,7 @@ def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "...")
 
 
-def _published(normal: str, reduce: str) -> Macro:
+def _from_short(normal: str, reduce: str) -> Macro:
     """From `op source, op source, ...` for each kind, with short names."""
     short = {
         "max": "max_pool_3x3",
@@ -283,19 +246,19 @@ def _published(normal: str, reduce: str) -> Macro:
 
 _ALL_SKIP = ", ".join(["skip 0, skip 1"] * 4)
 GENOTYPES: dict[str, Macro] = {
-    "DARTS_V1": _published(
+    "DARTS_V1": _from_short(
         "sep3 1, sep3 0, skip 0, sep3 1, skip 0, sep3 1, sep3 0, skip 2",
         "max 0, max 1, skip 2, max 0, max 0, skip 2, skip 2, avg 0",
     ),
-    "DARTS_V2": _published(
+    "DARTS_V2": _from_short(
         "sep3 0, sep3 1, sep3 0, sep3 1, sep3 1, skip 0, skip 0, dil3 2",
         "max 0, max 1, skip 2, max 1, max 0, skip 2, skip 2, max 1",
     ),
-    "PC_DARTS_cifar": _published(
+    "PC_DARTS_cifar": _from_short(
         "sep3 1, skip 0, sep3 0, dil3 1, sep5 0, sep3 1, avg 0, dil3 1",
         "sep5 1, max 0, sep5 1, sep5 2, sep3 0, sep3 3, sep3 1, sep3 2",
     ),
-    "all-skip": _published(_ALL_SKIP, _ALL_SKIP),
+    "all-skip": _from_short(_ALL_SKIP, _ALL_SKIP),
 }
 """Published genotypes of DARTS's space, 20 cells: first and second order DARTS, PC-DARTS, and the
 collapsed one (algorithms F.1).

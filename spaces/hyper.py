@@ -1,24 +1,11 @@
 """Hyper-architectures: a chain of rows, each with several candidate cells (FaDE 2.2)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spaces.candidates import Candidate
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
-from spaces.nasbench_cell import BenchCell
-from spaces.nasbench_macro import Block
-
-KINDS: dict[str, Callable[[str], Candidate]] = {
-    "block": Block.from_code,
-    "nb201": BenchCell.from_code,
-}
-"""How the cells of a kind are read from their codes; what has no kind in here is a `Dag`."""
-
-
-def candidate(code: str) -> Candidate:
-    """The cell with this `code`. Raises InvalidInput for a malformed one."""
-    return KINDS.get(code.partition(".")[0], Dag.from_code)(code)
 
 
 @dataclass(frozen=True)
@@ -137,5 +124,8 @@ class HyperArchitecture:
             InvalidInput: a malformed code of a cell, or rows of different length.
         """
         return cls(
-            tuple(tuple(candidate(cell) for cell in row.split(",")) for row in code.split("/"))
+            tuple(
+                tuple(Candidate.from_code(cell) for cell in row.split(","))
+                for row in code.split("/")
+            )
         )

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from difflib import get_close_matches
 from itertools import product
+from pathlib import Path
 
 from spaces.cell import NONE, CellSpace, Macro
 from spaces.errors import InvalidInput, require
+from spaces.stackings import STACKINGS, Stacking, TrueAccuracies, three_stages
 
 OPS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The operations in the order of the benchmark: their positions are the numbers in its tables."""
@@ -176,3 +178,23 @@ def _malformed(text: str) -> InvalidInput:
         "A string of NAS-Bench-201 must give one operation to each of the edges 0->1 + 0->2, 1->2 + 0->3, 1->3, 2->3, but got "
         f"{shown!r}. Write it like {_EXAMPLE}."
     )
+
+
+def _table(path: Path) -> TrueAccuracies:
+    from spaces.nasbench201_table import Table
+
+    return Table.read(path)
+
+
+STACKINGS["nasbench201"] = Stacking(
+    three_stages,
+    encode,
+    inputs=1,
+    single_output=True,
+    stems=("nasbench201",),
+    final_norm=True,
+    search_pool_norm=False,
+    auxiliary=False,
+    retrained=(DEPTH, 16),
+    table=_table,
+)

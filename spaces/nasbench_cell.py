@@ -5,7 +5,7 @@ walk along.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import product
-from typing import Self
+from typing import ClassVar, Self
 
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
@@ -15,11 +15,12 @@ from spaces.nasbench201 import EDGES, OPS
 
 
 @dataclass(frozen=True)
-class BenchCell(Candidate):
+class BenchCell(Candidate, kind="nb201"):
     """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, the position in `OPS` of each
     edge's operation.
     """
 
+    size_name: ClassVar = "the weights of their convolutions"
     numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
@@ -53,6 +54,14 @@ class BenchCell(Candidate):
                 BenchCell((*before[:edge], new, *before[edge + 1 :])) for edge, new in places
             )
         }
+
+    @property
+    def size(self) -> float:
+        """In units of the squared channels: 9 per 3x3 convolution, 1 per 1x1. Orders cells as their
+        parameters do.
+        """
+        ops = [OPS[number] for number in self.numbers]
+        return 9 * ops.count("nor_conv_3x3") + ops.count("nor_conv_1x1")
 
 
 def _count(op: str) -> Callable[[BenchCell], float]:

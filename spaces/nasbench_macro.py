@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -30,9 +30,10 @@ Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Block(Candidate):
+class Block(Candidate, kind="block"):
     """One of the three blocks, 0 to 2 as in `NAMES`."""
 
+    size_name: ClassVar = "the sizes of their blocks"
     number: int
 
     def __post_init__(self) -> None:
@@ -59,6 +60,10 @@ class Block(Candidate):
 
     def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
         return {"swap": tuple(other for other in BLOCKS if other != self)}
+
+    @property
+    def size(self) -> float:
+        return self.number
 
 
 BLOCKS = tuple(Block(number) for number in range(len(NAMES)))

@@ -1,14 +1,19 @@
-"""A genotype on one line, for tables and records."""
+"""A genotype on one line, for tables, records and files."""
 
-from collections.abc import Callable
+from __future__ import annotations
 
-from spaces import nasbench201
-from spaces.cell import Macro
-from spaces.errors import InvalidInput
-from spaces.genotype import write_genotype
+from typing import TYPE_CHECKING
+
+from spaces.errors import InvalidInput, require
+
+if TYPE_CHECKING:
+    from spaces.cell import CellSpace, Macro
+
+INPUTS = 2
+"""Inputs of a cell of DARTS, and edges into each of its nodes."""
 
 
-def _genes(macro: Macro) -> str:
+def genes_by_kind(macro: Macro) -> str:
     """Cells that the field's notations have no words for: each kind with its genes."""
     return "; ".join(
         f"{kind}: " + " ".join(f"{gene.op}({gene.source}>{gene.target})" for gene in cell.genes)
@@ -16,22 +21,42 @@ def _genes(macro: Macro) -> str:
     )
 
 
-def _darts(macro: Macro) -> str:
+def in_darts_notation(macro: Macro) -> str:
+    """As `write_genotype`; by their genes where a node has another number of edges than two."""
     try:
         return write_genotype(macro)
-    except InvalidInput:  # a node with another number of edges than two
-        return _genes(macro)
+    except InvalidInput:
+        return genes_by_kind(macro)
 
 
-NOTATIONS: dict[str, Callable[[Macro], str]] = {
-    "darts": _darts,
-    "unshared": _genes,
-    "nasbench201": lambda macro: nasbench201.encode(macro.cells["cell"]),
-}
+def write_genotype(macro: Macro) -> str:
+    """The field's notation of a shared genotype of DARTS on one line, `Genotype(normal=[...], ...)`:
+    `spaces.read_genotype` reads the same cells from it.
 
-
-def notation(macro: Macro) -> str:
-    """`Genotype(normal=...)`, the string of NAS-Bench-201, or a list of genes by kind, as the
-    stacking has it.
+    Raises InvalidInput where the notation has no words for it: cells with a choice left, other
+    kinds than `normal` and `reduce`, another number of edges into a node than two.
     """
-    return NOTATIONS[macro.stacking](macro)
+    kinds = ("normal", "reduce")
+    require(
+        set(macro.cells) == set(kinds),
+        "the notation Genotype(...) has the cells normal and reduce",
+        "Write `Macro.to_dict` as JSON.",
+        kinds=sorted(macro.cells)[:5],
+    )
+    return f"Genotype({', '.join(_cell(kind, macro.cells[kind]) for kind in kinds)})"
+
+
+def _cell(kind: str, cell: CellSpace) -> str:
+    genes = cell.genes
+    require(
+        cell.inputs == INPUTS
+        and [gene.target for gene in genes] == sorted([*range(INPUTS, cell.nodes)] * 2),
+        "the notation Genotype(...) has two edges into each node after two inputs",
+        "Write `Macro.to_dict` as JSON.",
+        cell=kind,
+        edges=[(gene.source, gene.target) for gene in genes],
+    )
+    first, last = min(cell.outputs), max(cell.outputs)
+    block = cell.outputs == tuple(range(first, last + 1))
+    concat = f"range({first}, {last + 1})" if block else str(list(cell.outputs))
+    return f"{kind}={[(gene.op, gene.source) for gene in genes]}, {kind}_concat={concat}"

@@ -16,7 +16,8 @@ from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from spaces import HyperArchitecture
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
-from spaces.genotype import GENOTYPES, write_genotype
+from spaces.genotype import GENOTYPES
+from spaces.notation import write_genotype
 
 ALL_CONVOLUTIONS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
 

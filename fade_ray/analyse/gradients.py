@@ -21,8 +21,9 @@ from torch.utils.hooks import RemovableHandle
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.nn.edge_weights import EdgeWeights
 from fade_ray.training.updates import Problem, generator_states, gradients, rewind
-from spaces.cell import RESIDUAL, Macro
+from spaces.cell import Macro
 from spaces.errors import require
+from spaces.stackings import RESIDUAL
 
 Node = tuple[int, int]
 """Place of a cell in the stack, residual blocks counted, and a node of it."""

@@ -27,8 +27,6 @@ from fade_ray.training.step_memory import step_memory
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from searchers import Outcome
 from spaces.cell import Macro
-from spaces.nasbench201_table import Table
-from spaces.notation import notation
 
 # what the learning rate is divided by (algorithms E.4: the paper's own grid is .025, .005, .001)
 LOWER = 5
@@ -77,8 +75,7 @@ class CellSearch:
         self.recipe = recipe(plan.recipe)
         self.placement = place(config.run.device, config.train.precision)
         self.train_images, self.valid_images = halves(splits, config.grid.held_out)
-        table = config.grid.table if plan.space == "nasbench201" else None
-        self.table = None if table is None else Table.read(Path(table).expanduser())
+        self.table = config.table(plan.space)
         self.searches = self.stage = (
             0  # searches finished before this one (at higher learning rates); stage of this one
         )
@@ -252,15 +249,13 @@ class CellSearch:
             self.macro = narrowed(self.macro, learned(self.architecture), self.recipe.stages)
         metrics: dict[str, Any] = {
             **self.totals,
-            "genotype": notation(self.macro),
+            "genotype": self.macro.notation,
             "skip_share": share(self.macro, skip=True),
             "parameter_free_share": share(self.macro),
             "proxy_accuracy": None if self.proxy is None else self.proxy[0],
             "discrete_accuracy": None if self.proxy is None else self.proxy[1],
             "searches": self.searches + 1,
-            "true": None
-            if self.table is None
-            else self.table.lookup(self.macro.cells["cell"]).to_dict(),
+            "true": None if self.table is None else self.table.lookup(self.macro).to_dict(),
             "device": _device(self.placement),
         }
         outcome = Outcome(score=metrics["proxy_accuracy"])

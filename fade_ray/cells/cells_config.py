@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
@@ -14,8 +15,9 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.training.cell_architecture import CellArchitectureConfig
 from fade_ray.training.cell_train_config import CellTrainConfig
 from spaces.cell import Macro
-from spaces.darts import published
-from spaces.errors import require
+from spaces.darts import SPACES, published
+from spaces.errors import InvalidInput, require
+from spaces.stackings import TrueAccuracies
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,32 @@ class CellsConfig:
 
     def stem(self, space: str) -> str:
         """Entry of the network on that space."""
-        if self.grid.stem is not None:
-            return self.grid.stem
-        return "nasbench201" if self.macro(space).stacking == "nasbench201" else "cifar"
+        return self.grid.stem or self.macro(space).stack.stems[0]
+
+    def table(self, space: str) -> TrueAccuracies | None:
+        """The table of what is found on that space, where one is given and belongs to it."""
+        read = self.macro(space).stack.table
+        if read is None or self.grid.table is None:
+            return None
+        return read(Path(self.grid.table).expanduser())
+
+    def check_table(self) -> None:
+        """InvalidInput for a table without a space that has one, or that lacks architectures."""
+        if self.grid.table is None:
+            return
+        tables = {space: self.table(space) for space in self.grid.spaces}
+        if not any(table is not None for table in tables.values()):
+            known = [name for name, space in SPACES.items() if space.macro.stack.table is not None]
+            raise InvalidInput(
+                f"A table belongs to the space {' or '.join(known)}, but the spaces are "
+                f"{', '.join(self.grid.spaces)}. Leave --table out."
+            )
+        for space, table in tables.items():
+            if table is not None and len(table) < (size := self.macro(space).size):
+                raise InvalidInput(
+                    "A table must hold every architecture that a search may find, but "
+                    f"{self.grid.table} has {len(table):,} of {size:,}. Give the whole one."
+                )
 
     def plans(self) -> list["CellPlan"]:
         """Every search of the grid, seeds outermost: a run that is stopped early has all recipes."""

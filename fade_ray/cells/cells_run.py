@@ -28,7 +28,6 @@ from fade_ray.run.session import Session, Watcher
 from fade_ray.training import place
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
-from spaces.nasbench201_table import Table
 
 
 def run_cells(
@@ -70,17 +69,7 @@ def prepare_cells(config: CellsConfig) -> Splits:
 
     if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
         place(config.run.device, config.train.precision)
-    if config.grid.table is not None:
-        if "nasbench201" not in config.grid.spaces:
-            raise InvalidInput(
-                f"A table belongs to the space nasbench201, but the spaces are {', '.join(config.grid.spaces)}. Leave --table out."
-            )
-        table = Table.read(Path(config.grid.table).expanduser())
-        if len(table) < 15625:
-            raise InvalidInput(
-                f"A table must hold every architecture that a search may find, but {config.grid.table} has {len(table):,} of 15,625. "
-                "Give the whole one."
-            )
+    config.check_table()
     splits = load_images(config.data)
     with torch.device("meta"):  # shapes alone
         for space in config.grid.spaces:

@@ -19,11 +19,11 @@ from fade_ray.describe.describe_text import as_text
 from fade_ray.export.files import write_whole
 from fade_ray.nn.cell_network import CONVENTIONS, CellNetwork, CellNetworkConfig
 from spaces import HyperArchitecture, nasbench201
-from spaces.cell import RESIDUAL, CellSpace, Macro
+from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES, published
 from spaces.errors import InvalidInput, require
 from spaces.genotype import GENOTYPES, load_cells, read_genotype
-from spaces.notation import notation
+from spaces.stackings import RESIDUAL
 
 
 @dataclass(frozen=True)
@@ -179,10 +179,10 @@ def describe(subject: Subject, options: Options) -> dict[str, Any]:
 
 
 def _describe_genotype(macro: Macro, setting: Setting, options: Options) -> dict[str, Any]:
-    sizes = {"nasbench201": (nasbench201.DEPTH, 16), "unshared": (macro.depth, setting.channels)}
-    cells, channels = sizes.get(macro.stacking, (setting.cells, setting.channels))
+    usual = (setting.cells if macro.stack.shared else macro.depth, setting.channels)
+    cells, channels = macro.stack.retrained or usual
     macro = macro.at_depth(cells if options.cells is None else options.cells)
-    head = macro.stacking != "nasbench201"
+    head = macro.stack.auxiliary
     config = CellNetworkConfig(auxiliary=head, auxiliary_norm=setting.auxiliary_norm)
     network = _network(
         macro,
@@ -194,7 +194,7 @@ def _describe_genotype(macro: Macro, setting: Setting, options: Options) -> dict
     return {
         "kind": "genotype",
         "name": options.what,
-        "genotype": notation(macro),
+        "genotype": macro.notation,
         "graph": {kind: _graph(cell) for kind, cell in macro.cells.items()},
         **_size(network, str(options.macro)),
         "parameters": total - auxiliary,
@@ -243,7 +243,8 @@ def _describe_space(macro: Macro) -> dict[str, Any]:
 def _network(
     macro: Macro, config: CellNetworkConfig, setting: Setting, search: bool = False
 ) -> CellNetwork:
-    stem = "nasbench201" if macro.stacking == "nasbench201" else setting.stem
+    stems = macro.stack.stems
+    stem = setting.stem if setting.stem in stems else stems[0]
     config = replace(config, stem=stem)  # type: ignore[arg-type]
     return CellNetwork(
         macro,

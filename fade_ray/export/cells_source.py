@@ -33,8 +33,8 @@ from fade_ray.nn.operations import (
     Separable,
 )
 from fade_ray.nn.stems import ResidualBlock
-from spaces.cell import NONE, RESIDUAL, CellSpace, Gene
-from spaces.notation import notation
+from spaces.cell import NONE, CellSpace, Gene
+from spaces.stackings import RESIDUAL
 
 _DEPTHWISE = {"depthwise": "1", "pointwise": "2", "norm": "3"}
 NAMES: dict[type[nn.Module], dict[str, str]] = {
@@ -117,14 +117,14 @@ def cells_module_source(
             version=importlib.metadata.version("fade-ray"),
             facts=facts,
             genotype=textwrap.wrap(
-                notation(network.macro), LINE - 4, break_long_words=False, break_on_hyphens=False
+                network.macro.notation, LINE - 4, break_long_words=False, break_on_hyphens=False
             ),
             shape=f"[batch, {channels}, {side}, {side}]",
             constants=constant_lines(classes, mean, std),
             cells=cells,
             places=places,
             stem=stem,
-            single=network.macro.stacking == "nasbench201",
+            single=network.macro.stack.single_output,
             features=network.classifier.in_features,
             classes=len(classes),
             depth=network.macro.depth,

@@ -11,7 +11,6 @@ from fade_ray.export.cells_source import cells_module_source, cells_module_weigh
 from fade_ray.export.export_chain import Told, write_files
 from fade_ray.nn.cell_network import CellNetwork
 from spaces.errors import require
-from spaces.notation import notation
 
 
 def export_cells(
@@ -90,7 +89,7 @@ def check_genotype(network: CellNetwork) -> None:
 def _describe(network: CellNetwork) -> dict[str, Any]:
     places = zip(network.macro.layout, network.maps, strict=True)
     return {
-        "code": notation(network.macro),
+        "code": network.macro.notation,
         "cells": network.macro.to_dict(),
         "layout": [{"kind": place.kind, **out._asdict()} for place, out in places],
         "network": dataclasses.asdict(network.config),

@@ -19,8 +19,9 @@ from fade_ray.nn.cell_sums import Source
 from fade_ray.nn.edge_weights import EdgeWeights
 from fade_ray.nn.operations import OPERATIONS, Build, ConvNorm, Cost, FactorizedReduce, halved
 from fade_ray.nn.stems import STEMS, AuxiliaryHead, Map, ResidualBlock, Stem
-from spaces.cell import NONE, RESIDUAL, Macro
+from spaces.cell import NONE, Macro
 from spaces.errors import InvalidInput, require
+from spaces.stackings import RESIDUAL
 
 __all__ = ["CONVENTIONS", "CellNetwork", "CellNetworkConfig", "DropPath"]
 

@@ -14,7 +14,6 @@ from fade_ray.ranks.rank_courses import Course, equal_computation, known
 from fade_ray.ranks.rank_records import Alone, RankRun, Rows
 from spaces import HyperArchitecture
 from spaces.nasbench_macro import MacroTable
-from spaces.sizes import size_of
 
 REPEATS_SEED = 0
 
@@ -122,15 +121,12 @@ def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> dict[str, Any] 
     """The baseline of a study, {"name", "spearman"}: of the sum of the cells' sizes with the mean
     accuracies; None where all sizes are equal.
     """
-    size = size_of(hyper.rows[0][0])
     distinct = hyper.distinct()
-    sizes = [
-        sum(size.of(row[k]) for row, k in zip(distinct, one.choice, strict=True)) for one in alone
-    ]
+    sizes = [sum(row[k].size for row, k in zip(distinct, one.choice, strict=True)) for one in alone]
     if len(set(sizes)) < 2:
         return None
     return {
-        "name": size.name,
+        "name": hyper.rows[0][0].size_name,
         "spearman": float(
             spearman(np.array(sizes), np.array([np.mean(o.accuracies) for o in alone]))
         ),

@@ -167,10 +167,9 @@ class RetrainConfig:
     def network_config(self, macro: Macro) -> CellNetworkConfig:
         """How the network of `macro` is built."""
         options = self.network
-        usual = "nasbench201" if macro.stacking == "nasbench201" else "cifar"
         return CellNetworkConfig(
             channels=options.channels,
-            stem=usual if options.stem == "auto" else options.stem,  # type: ignore[arg-type]
+            stem=macro.stack.stems[0] if options.stem == "auto" else options.stem,  # type: ignore[arg-type]
             pool_norm=options.pool_norm,
             auxiliary=self.train.auxiliary_weight > 0,
             auxiliary_norm=options.auxiliary_norm,

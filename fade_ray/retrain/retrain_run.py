@@ -278,7 +278,7 @@ def _base(origin: Origin, recipe: str) -> RetrainConfig:
     config = retrain_recipe(recipe)
     if origin.data is not None and config.data == RetrainData():
         config = replace(config, data=RetrainData(**vars(origin.data)))
-    if origin.macro.stacking == "unshared":
+    if not origin.macro.stack.shared:
         config = replace(config, network=replace(config.network, cells=origin.macro.depth))
     return config
 

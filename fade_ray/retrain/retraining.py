@@ -25,7 +25,6 @@ from fade_ray.training.step_memory import step_memory
 from fade_ray.trials.job import Event, write_output
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
-from spaces.notation import notation
 
 CHECKPOINT = "checkpoint.pt"
 BEST_NOTE = "the epoch is selected on the test part, so this accuracy is optimistic; report that of the last epoch"
@@ -55,15 +54,9 @@ class Retraining:
         """
         cells = config.network.cells
         require(
-            genotype.stacking != "unshared" or cells == genotype.depth,
+            genotype.stack.shared or cells == genotype.depth,
             "unshared cells stay at the depth they were found at",
             f"Use --cells {genotype.depth}.",
-            cells=cells,
-        )
-        require(
-            genotype.stacking != "nasbench201" or cells % 3 == 0,
-            "cells is a multiple of 3 for NAS-Bench-201",
-            "Use --cells 15, or 3.",
             cells=cells,
         )
         return Retraining(genotype.at_depth(config.network.cells), config)
@@ -241,7 +234,7 @@ def _result(
     # the first of equals
     best = max(range(len(epochs)), key=lambda epoch: epochs[epoch]["test_accuracy"])
     return {
-        "genotype": notation(job.macro),
+        "genotype": job.macro.notation,
         "recipe": config.recipe,
         "epochs": len(epochs),
         "test_accuracy_last": epochs[-1]["test_accuracy"],

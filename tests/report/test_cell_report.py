@@ -27,7 +27,6 @@ from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
-from spaces.notation import notation
 
 EVIL = "<script>alert('1')</script>\"&"
 
@@ -107,7 +106,7 @@ class SyntheticCells:
 
     def finish(self, plan: CellPlan, macro: Macro, **metrics: Any) -> None:
         found = {
-            "genotype": notation(macro),
+            "genotype": macro.notation,
             "skip_share": 0.5,
             "parameter_free_share": 0.625,
             "proxy_accuracy": 0.71,

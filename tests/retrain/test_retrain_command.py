@@ -23,7 +23,8 @@ from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
-from spaces.genotype import GENOTYPES, write_genotype
+from spaces.genotype import GENOTYPES
+from spaces.notation import write_genotype
 
 Tiny = Callable[..., Retraining]
 

@@ -1,5 +1,6 @@
 """The largest first: every architecture once, in an order that ignores what it is told."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -7,10 +8,10 @@ import pytest
 
 from searchers import Outcome, SizeSearch
 from spaces import nasbench_cell, nasbench_macro
-from spaces.dag import Dag
+from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace, GraphSpace
-from spaces.sizes import SIZES, size_of
+from spaces.features import Feature
 
 
 def order(
@@ -47,7 +48,7 @@ def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
     of its convolutions.
     """
     space = nasbench_cell.space()
-    size = np.array([size_of(cell).of(cell) for cell in space.cells])
+    size = np.array([cell.size for cell in space.cells])
     three, one = (
         np.array([nasbench_cell.CELL_FEATURES[n].raw(c) for c in space.cells])
         for n in ("conv_3x3", "conv_1x1")
@@ -60,6 +61,20 @@ def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
 def test_what_cannot_be_put_into_order_is_refused() -> None:
     with pytest.raises(InvalidInput, match="architectures <= 1,000,000"):
         SizeSearch(GraphSpace.create(), depth=3, trials=5)
-    assert set(SIZES) >= {Dag}
-    with pytest.raises(InvalidInput, match="kind of cell with a size"):
-        size_of("no cell")  # type: ignore[arg-type]
+    cells = [Unsized(number) for number in range(3)]
+    feature = {"number": Feature(lambda cell: cell.number, True, "its number")}
+    space = FeatureSpace.over(cells, ["number"], feature)
+    with pytest.raises(InvalidInput, match="Unsized has none"):
+        SizeSearch(space, depth=1, trials=3)
+
+
+@dataclass(frozen=True)
+class Unsized(Candidate):
+    number: int
+
+    @property
+    def code(self) -> str:
+        return f"unsized.{self.number}"
+
+    def edits(self) -> dict[str, tuple[Candidate, ...]]:
+        return {}

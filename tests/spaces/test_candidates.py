@@ -6,7 +6,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from spaces import GraphSpace, HyperArchitecture, InvalidInput, nasbench_cell, nasbench_macro
-from spaces.hyper import candidate
+from spaces.candidates import Candidate
 from spaces.nasbench_cell import BenchCell
 from spaces.nasbench_macro import MacroTable
 
@@ -21,7 +21,7 @@ every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @every
 def test_codes_are_read_back_and_differ(space):
     cells = space.cells[:: max(1, len(space.cells) // 300)]
-    assert [candidate(cell.code) for cell in cells] == list(cells)
+    assert [Candidate.from_code(cell.code) for cell in cells] == list(cells)
     assert len({cell.code for cell in cells}) == len(set(cells)) == len(cells)
     hyper = HyperArchitecture((tuple(cells[:3]), tuple(cells[-3:])))
     assert HyperArchitecture.from_code(hyper.code()) == hyper
@@ -56,7 +56,7 @@ def test_every_graph_on_as_many_vertices_can_be_reached_by_adding_and_dropping()
 )
 def test_malformed_codes_are_refused(code):
     with pytest.raises(InvalidInput):
-        candidate(code)
+        Candidate.from_code(code)
 
 
 def test_features_of_the_cells_of_nas_bench_201():

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from spaces import LAYOUTS, NONE, CellSpace, InvalidInput, Macro, Position
+from spaces import NONE, STACKINGS, CellSpace, InvalidInput, Macro, Position
 
 untimed = settings(deadline=None, max_examples=60)  # a busy machine is not a failure
 OPS = (NONE, "skip_connect", "sep_conv_3x3", "max_pool_3x3")
@@ -176,7 +176,7 @@ def test_another_shape_of_mask_is_refused():
     [(8, {2, 5}), (14, {4, 9}), (20, {6, 13}), (11, {3, 7}), (17, {5, 11}), (5, {1, 3})],
 )
 def test_reduction_cells_stand_at_a_third_and_two_thirds(depth, reductions):
-    shared, unshared = LAYOUTS["darts"](depth), LAYOUTS["unshared"](depth)
+    shared, unshared = STACKINGS["darts"].layout(depth), STACKINGS["unshared"].layout(depth)
     assert {i for i, place in enumerate(shared) if place.reduction} == reductions
     assert {i for i, place in enumerate(unshared) if place.reduction} == reductions
     assert {i for i, place in enumerate(shared) if place.kind == "reduce"} == reductions
@@ -184,12 +184,12 @@ def test_reduction_cells_stand_at_a_third_and_two_thirds(depth, reductions):
 
 
 def test_nasbench201_has_three_stages_and_two_residual_blocks():
-    layout = LAYOUTS["nasbench201"](15)
+    layout = STACKINGS["nasbench201"].layout(15)
     assert len(layout) == 17
     assert [i for i, place in enumerate(layout) if place == Position("residual", True)] == [5, 11]
     assert set(layout) == {Position("cell", False), Position("residual", True)}
     with pytest.raises(InvalidInput, match="multiple of 3"):
-        LAYOUTS["nasbench201"](8)
+        STACKINGS["nasbench201"].layout(8)
 
 
 def test_a_macro_needs_a_cell_of_every_kind():

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from spaces import (
     DARTS_OPS,
     GENOTYPES,
-    OPERATORS,
     SPACES,
     InvalidInput,
     Macro,
@@ -66,7 +65,7 @@ def test_notation_both_ways(macro):
 
 
 @untimed
-@given(genotypes(OPERATORS["s3"]))
+@given(genotypes(SPACES["s3"].ops))
 def test_operations_beyond_those_of_darts(macro):
     again = read_genotype(write_genotype(macro))
     assert [cell.genes for cell in again.cells.values()] == [
@@ -74,7 +73,7 @@ def test_operations_beyond_those_of_darts(macro):
     ]
     wanted = {gene.op for cell in macro.cells.values() for gene in cell.genes}
     assert again.cells["normal"].ops == (
-        DARTS_OPS if "sep_conv_7x7" not in wanted else OPERATORS["s3"]
+        DARTS_OPS if "sep_conv_7x7" not in wanted else SPACES["s3"].ops
     )
 
 

@@ -7,7 +7,6 @@ import pytest
 from spaces import (
     DARTS_OPS,
     NONE,
-    OPERATORS,
     SPACES,
     InvalidInput,
     Macro,
@@ -38,8 +37,7 @@ def test_sizes(name):
 
 
 def test_every_space_is_listed_under_its_name():
-    assert SPACES.keys() == SIZES.keys() == OPERATORS.keys()
-    assert all(space.name == name for name, space in SPACES.items())
+    assert SPACES.keys() == SIZES.keys()
     assert all(space.description and space.source for space in SPACES.values())
     assert f"{SIZES['amended-s2']:.3e}" == "1.863e+93"  # 1.9e93 in the paper
 
@@ -48,7 +46,7 @@ def test_every_space_is_listed_under_its_name():
 def test_spaces_are_full_and_survive_json(name):
     macro = published(name).macro
     assert all(all(all(row) for row in cell.allowed) for cell in macro.cells.values())
-    assert all(cell.ops == OPERATORS[name] for cell in macro.cells.values())
+    assert all(cell.ops == SPACES[name].ops for cell in macro.cells.values())
     assert not macro.is_discrete
     again = Macro.from_dict(json.loads(json.dumps(macro.to_dict())))
     assert again == macro
@@ -69,12 +67,12 @@ def test_operations_keep_the_order_of_darts():
         "dil_conv_3x3",
         "dil_conv_5x5",
     ]
-    cells = {name: ops for name, ops in OPERATORS.items() if name != "nasbench201"}
+    cells = {name: space.ops for name, space in SPACES.items() if name != "nasbench201"}
     assert {op for ops in cells.values() for op in ops} == set(order)
     assert all(list(ops) == sorted(ops, key=order.index) for ops in cells.values())
     assert all((NONE in ops) == (not name.startswith("amended-s2")) for name, ops in cells.items())
-    assert OPERATORS["s1"] == OPERATORS["amended-s1"] == DARTS_OPS
-    assert OPERATORS["s5"] == OPERATORS["amended-s3"]
+    assert cells["s1"] == cells["amended-s1"] == DARTS_OPS
+    assert cells["s5"] == cells["amended-s3"]
 
 
 @pytest.mark.parametrize(
