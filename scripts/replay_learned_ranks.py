@@ -4,7 +4,8 @@
         --studies docs/results/nasbench-macro docs/results/nasbench-macro-again --out docs/results/replay-learned
 
 Each training answers the hyper-architectures of 100 walks of 200 evaluations. The walks of one training share its ranks,
-so the unit of all tests is the training: a setting's mean over its trainings, Student's t, two-sided.
+so the unit of all tests is the training: a setting's mean over its trainings, Student's t, two-sided, corrected by Holm over
+all tests of a measure. Searches that `--out` holds already are read, not made again.
 """
 
 import io
@@ -22,8 +23,9 @@ from scipy.stats import ttest_1samp
 
 from fade_ray.analysis.anytime import area, final
 from fade_ray.analysis.comparison import jsonable
+from fade_ray.analysis.paired_tests import LEVEL, holm
 from fade_ray.analysis.rank_records import RankRun
-from fade_ray.analysis.resampling import shown, t_interval
+from fade_ray.analysis.resampling import NOTHING, shown, t_interval
 from fade_ray.atomic import write_atomically
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.config import ReplayConfig
@@ -81,7 +83,16 @@ def against(trainings: Sequence[float], baseline: Sequence[float]) -> Row:
     low, high = t_interval(differences)
     p = float(ttest_1samp(differences, 0.0).pvalue)
     found = {"difference": float(differences.mean()), "low": low, "high": high, "p": p}
-    return found | {"above": int((differences > 0).sum()), "finding": shown(low, high)}
+    return found | {"above": int((differences > 0).sum())}
+
+
+def corrected(settings: dict[str, Row]) -> dict[str, Row]:
+    """With Holm's p over the tests of all settings, and what each has shown: the interval and this p must agree."""
+    tests = [test for one in settings.values() for test in one["against"].values()]
+    for test, p in zip(tests, holm([test["p"] for test in tests]), strict=True):
+        found = shown(test["low"], test["high"]) if p <= LEVEL else NOTHING
+        test.update(corrected=p, family=len(tests), finding=found)
+    return settings
 
 
 def of_setting(rows: Sequence[Row], setting: str, seeds: Sequence[int], measure: str) -> Row:
@@ -111,7 +122,7 @@ def summary(rows: Sequence[Row], runs: Sequence[RankRun], rho: Mapping[tuple[str
         "rho": {setting: {str(seed): rho[setting, seed] for seed in known} for setting, known in seeds.items()},
         **{
             measure: {
-                "settings": {setting: of_setting(rows, setting, known, measure) for setting, known in seeds.items()},
+                "settings": corrected({name: of_setting(rows, name, known, measure) for name, known in seeds.items()}),
                 "without_ranks": {name: mean_of(rows, measure, setting=NONE, searcher=name) for name in UNRANKED},
             }
             for measure in ("final", "area")
@@ -148,17 +159,24 @@ def write(rows: Sequence[Row], path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def main(options: Options) -> None:
-    benchmark, runs = read_benchmark(options.table), recorded_runs(options.studies)
-    rows, rho = searches(options, benchmark, UNRANKED), {}
+def all_searches(options: Options, benchmark: Benchmark, runs: Sequence[RankRun]) -> list[Row]:
+    """Those without ranks, then those with each training's."""
+    rows = searches(options, benchmark, UNRANKED)
     for run in runs:
         rows += searches(options, benchmark, RANKED, run)
-        rho[run.setting, run.seed] = agreement(benchmark, RankModel(weights=run.epochs[-1].weights))
         mean = mean_of(rows, "final", setting=run.setting, training=run.seed, searcher="fade")
-        print(f"{run.setting} {run.seed}: rho {rho[run.setting, run.seed]:.2f}, {100 * mean:.3f}", flush=True)
+        print(f"{run.setting} {run.seed}: {100 * mean:.3f}", flush=True)
+    return rows
+
+
+def main(options: Options) -> None:
+    benchmark, runs = read_benchmark(options.table), recorded_runs(options.studies)
+    record = options.out / "searches.parquet"
+    rows = pq.read_table(record).to_pylist() if record.exists() else all_searches(options, benchmark, runs)
+    rho = {(r.setting, r.seed): agreement(benchmark, RankModel(weights=r.epochs[-1].weights)) for r in runs}
     found = jsonable(summary(rows, runs, rho))
     options.out.mkdir(parents=True, exist_ok=True)
-    write(rows, options.out / "searches.parquet")
+    write(rows, record)
     write_json(options.out / "summary.json", found)
     draw(rows, found, options.out)
     for name, value in found["final"]["without_ranks"].items():
@@ -167,7 +185,9 @@ def main(options: Options) -> None:
         print(f"{setting}: {100 * one['mean']:.3f} ({100 * one['low']:.3f} to {100 * one['high']:.3f})")
         for name, test in one["against"].items():
             numbers = f"{100 * test['difference']:+.3f} ({100 * test['low']:+.3f} to {100 * test['high']:+.3f})"
-            print(f"  from {name}: {numbers}, p = {test['p']:.3f}, {test['above']} trainings above: {test['finding']}")
+            print(
+                f"  from {name}: {numbers}, p = {test['p']:.3f} ({test['corrected']:.3f}), {test['above']} trainings above: {test['finding']}"
+            )
 
 
 if __name__ == "__main__":

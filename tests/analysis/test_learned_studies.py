@@ -27,11 +27,16 @@ def test_every_recorded_training_is_replayed() -> None:
 def test_the_summary_is_that_of_the_record() -> None:
     """The unit is the training: the mean of six numbers, not of six hundred."""
     record = pq.read_table(RESULTS / "replay-learned" / "searches.parquet").to_pylist()
-    published = json.loads((RESULTS / "replay-learned" / "summary.json").read_text())["final"]
-    found = replay_learned_ranks.of_setting(record, "marginal-late", range(6), "final")
-    assert json.loads(json.dumps(found)) == published["settings"]["marginal-late"]
-    assert len(found["trainings"]) == 6
-    assert found["against"]["random"]["above"] == 6
+    published = json.loads((RESULTS / "replay-learned" / "summary.json").read_text())
+    runs = ranks_against_size.recorded_runs(STUDIES)
+    rho = {(run.setting, run.seed): published["rho"][run.setting][str(run.seed)] for run in runs}
+    found = json.loads(json.dumps(replay_learned_ranks.summary(record, runs, rho)))
+    for measure in ("final", "area"):
+        assert found[measure] == published[measure]
+    late = found["final"]["settings"]["marginal-late"]
+    assert len(late["trainings"]) == 6
+    assert (late["against"]["random"]["above"], late["against"]["random"]["family"]) == (6, 12)
+    assert late["against"]["by-size"]["finding"] == "no difference shown"
 
 
 def test_a_walk_of_the_record_can_be_made_again(real_data: Path) -> None:
