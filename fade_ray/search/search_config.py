@@ -147,7 +147,7 @@ class Config:
             f"norm == none with {estimator}",
             "This estimator knows of a row only <dL/d out, out>, how the loss changes with the scale of the row's output, and "
             "a BatchNorm behind it undoes any scale: the gradient is 0 up to rounding, and the ranks are those of the start. "
-            "(With norm == operation so it is in all rows but the last.) Use --norm none, or another --estimator.",
+            "(With norm == operation nearly so in all rows but the last.) Use --norm none, or another --estimator.",
             norm=norm,
             estimator=estimator,
         )

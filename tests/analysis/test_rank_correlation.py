@@ -14,7 +14,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from fade_ray.analysis.rank_measures import chance_regret, kendall, log_psis, regret, spearman
+from fade_ray.analysis.rank_measures import (
+    chance_regret,
+    kendall,
+    log_psis,
+    partial_spearman,
+    regret,
+    spearman,
+    top_overlap,
+)
 from fade_ray.ranks.rank_correlation import RankStudy, ceiling, rank_against_table
 from fade_ray.ranks.rank_courses import EqualComputation
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, Rows
@@ -351,3 +359,34 @@ def test_what_is_no_rank_study_is_refused(
 ) -> None:
     with pytest.raises(InvalidInput, match=text):
         study(runs, truth)
+
+
+def test_a_partial_correlation_takes_off_what_the_others_say() -> None:
+    generator = np.random.default_rng(0)
+    size, x_own, y_own = generator.normal(size=(3, 4000))
+    x, y = size + 0.5 * x_own, size + 0.5 * y_own
+    assert float(spearman(x, y)) > 0.7
+    # independent given the size: 4 sigma
+    assert abs(partial_spearman(x, y, [size])) < 4 / np.sqrt(4000)
+    assert partial_spearman(size + 0.5 * x_own, x_own, [size]) > 0.9
+    assert partial_spearman(x, y, []) == pytest.approx(float(spearman(x, y)))
+    assert math.isnan(partial_spearman(size, y, [size]))
+
+
+def test_a_partial_correlation_is_that_of_the_formula_for_one_variable() -> None:
+    x, y, z = np.random.default_rng(1).normal(size=(3, 50)) + np.random.default_rng(2).normal(
+        size=50
+    )
+    xy, xz, yz = (float(spearman(*pair)) for pair in ((x, y), (x, z), (y, z)))
+    expected = (xy - xz * yz) / math.sqrt((1 - xz**2) * (1 - yz**2))
+    assert partial_spearman(x, y, [z]) == pytest.approx(expected)
+
+
+def test_the_overlap_of_the_best_counts_ties_by_their_probability() -> None:
+    true = np.arange(10.0)
+    assert top_overlap(true, true, 0.2) == 1
+    assert top_overlap(-true, true, 0.2) == 0
+    assert top_overlap(np.zeros(10), true, 0.2) == pytest.approx(0.2)
+    assert top_overlap(np.array([0, 0, 0, 0, 0, 0, 0, 1, 1, 2.0]), true, 0.2) == pytest.approx(
+        (1 + 0.5) / 2
+    )
