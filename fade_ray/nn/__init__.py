@@ -1,19 +1,30 @@
-"""Networks of chained cells and the relaxations that mix their candidates."""
+"""Networks: a stem, places with cells, a head; and the relaxations that mix what is to be chosen."""
 
-from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig, still
-from fade_ray.nn.graph_cell import Cell
+from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
+from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig
+from fade_ray.nn.draw import Draw, DropPath, EdgeWeights, Path, Scores
 from fade_ray.nn.layout import chain_layout, row_strides
 from fade_ray.nn.macro import MacroNetwork
-from fade_ray.nn.mixed import Mixed
+from fade_ray.nn.network import Network
+from fade_ray.nn.norms import still
+from fade_ray.nn.operations import OPERATIONS, Operation
 from fade_ray.nn.relaxations import architecture_weights, entropy, gumbel_softmax, initial_logits
 
 __all__ = [
-    "Cell",
+    "OPERATIONS",
+    "CellNetwork",
+    "CellNetworkConfig",
     "Chain",
     "ChainNetwork",
+    "Draw",
+    "DropPath",
+    "EdgeWeights",
     "MacroNetwork",
-    "Mixed",
+    "Network",
     "NetworkConfig",
+    "Operation",
+    "Path",
+    "Scores",
     "architecture_weights",
     "chain_layout",
     "entropy",

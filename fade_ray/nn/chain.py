@@ -2,23 +2,24 @@
 2.2, Fig. 1); that of graphs.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.costs import Cost, Map, halved
+from fade_ray.nn.draw import Draw, Path
+from fade_ray.nn.graph_cell import GraphCell, hyper_cell_names, operation_names
 from fade_ray.nn.layout import RowLayout, chain_layout
-from fade_ray.nn.mixed import Mixed, MixedGraphs
+from fade_ray.nn.mixed import Mixed
+from fade_ray.nn.network import Head, Network, Place, Stem
+from fade_ray.nn.norms import Norm
+from fade_ray.nn.sums import Source
 from spaces import Dag, HyperArchitecture
-from spaces.errors import InvalidInput
-
-Path = Sequence[int]  # one index per row, into the row's distinct candidates
+from spaces.errors import require
 
 
 @dataclass(frozen=True)
@@ -50,133 +51,74 @@ class NetworkConfig:
     """
 
     def __post_init__(self) -> None:
-        if self.depth < 1:
-            raise InvalidInput(
-                f"`depth >= 1` must hold, but got depth={self.depth}. Ask for at least one cell."
-            )
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise InvalidInput(
-                f"`kernel` must be odd and positive, but got kernel={self.kernel}. Use 3, 5 or 7."
-            )
-        if self.final_channels < 1:
-            raise InvalidInput(
-                f"`final_channels >= 1` must hold, but got final_channels={self.final_channels}."
-            )
-        if self.base_channels < 1:
-            raise InvalidInput(
-                f"`base_channels >= 1` must hold, but got base_channels={self.base_channels}. Try 8."
-            )
+        require(self.depth >= 1, "depth >= 1", "Ask for at least one cell.", depth=self.depth)
+        odd = self.kernel >= 1 and self.kernel % 2 == 1
+        require(odd, "kernel is odd and positive", "Use 3, 5 or 7.", kernel=self.kernel)
+        for name in ("final_channels", "base_channels"):
+            require(getattr(self, name) >= 1, f"{name} >= 1", "Try 8.", **vars(self))
 
 
-class ChainRow(nn.Module):
+class Row(Place):
     """What comes before the candidates of a row (`entry`), the candidates (`mixed`), what comes
     behind them (`leave`).
     """
 
-    def __init__(self, entry: nn.Module, mixed: Mixed) -> None:
+    def __init__(self, entry: nn.Module, mixed: Mixed, choices: Sequence[Cost], out: Map) -> None:
         super().__init__()
-        self.entry, self.mixed = entry, mixed
+        self.kind, self.entry, self.mixed = "row", entry, mixed
+        self.choices, self.out, self.cost = tuple(choices), out, Cost()
 
-    def forward(
-        self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False
-    ) -> Tensor:
-        return self.leave(self.mixed(self.entry(x), choice, gate, others))
+    def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
+        return self.leave(self.mixed(self.entry(values[-1].value), draw, place))
 
     def leave(self, x: Tensor) -> Tensor:
         """Behind the candidates: here nothing."""
         return x
 
 
-class Costs(NamedTuple):
-    """Multiply-adds of one image: convolutions and the classifier, nothing else counted."""
-
-    entries: Sequence[int]
-    """Of each row's entry."""
-    candidates: Sequence[Sequence[int]]
-    """[row][candidate]."""
-    classifier: int
-    """Of all that stands behind the last row."""
-
-
-class Chain(nn.Module):
+class Chain(Network):
     """A hyper-architecture as a network, whatever its cells are; one architecture is the case of
-    width one.
-
-    `forward(x, path)` maps images [batch, channels, side, side] to class scores [batch, classes]
-    along one candidate per row (`path` indexes the row's distinct candidates; () takes the first of
-    each). `gates` [depth, width] and `others` as in `Mixed`. Duplicate candidates of a row are
-    built once. `shape`: channels, side, side of the images.
+    width one. Duplicate candidates of a row are built once.
     """
 
+    places: Sequence[Row]
+
     def __init__(
-        self,
-        hyper: HyperArchitecture,
-        rows: Sequence[ChainRow],
-        classifier: nn.Linear,
-        shape: tuple[int, int, int],
-        costs: Costs,
+        self, hyper: HyperArchitecture, stem: Stem, rows: Sequence[Row], head: Head, image: Map
     ) -> None:
-        super().__init__()
-        self.hyper, self.input_shape, self.classes = hyper, shape, classifier.out_features
-        self.rows, self.classifier, self.costs = nn.ModuleList(rows), classifier, costs
-
-    @property
-    def row_modules(self) -> list[ChainRow]:
-        """The rows, shallow to deep."""
-        return [cast(ChainRow, row) for row in self.rows]
-
-    def forward(
-        self, x: Tensor, path: Path = (), gates: Tensor | None = None, others: bool = False
-    ) -> Tensor:
-        for index, row in enumerate(self.row_modules):
-            x = row(x, path[index] if path else 0, None if gates is None else gates[index], others)
-        return self.classify(x)
-
-    def classify(self, x: Tensor) -> Tensor:
-        """Class scores [batch, classes] of the last row's output."""
-        # flatten as [channel, row, column], so that the layout in memory does not matter to the
-        # classifier's weights
-        scores: Tensor = self.classifier(x.flatten(1))
-        return scores
+        super().__init__(stem, rows, head, image=image)
+        self.hyper = hyper
 
     def forward_paths(self, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
         """The class scores [batch, classes] of each path; what several paths have in common at
         their beginning is computed once.
         """
-        reached: dict[tuple[int, ...], Tensor] = {(): x}
-        for index, row in enumerate(self.row_modules):
+        reached: dict[tuple[int, ...], Tensor] = {(): self.begin(x)[-1].value}
+        for index, row in enumerate(self.places):
             entered = {prefix: row.entry(value) for prefix, value in reached.items()}
             longer = sorted({tuple(path[: index + 1]) for path in paths})
-            reached = {p: row.leave(row.mixed.candidate(entered[p[:-1]], p[-1])) for p in longer}
-        return [self.classify(reached[tuple(path)]) for path in paths]
-
-    def multiply_adds(self, path: Path = ()) -> int:
-        """Multiply-adds of one image's forward pass along `path`: convolutions and the classifier,
-        nothing else counted.
-        """
-        chosen = [
-            costs[path[index] if path else 0] for index, costs in enumerate(self.costs.candidates)
-        ]
-        return sum(self.costs.entries) + sum(chosen) + self.costs.classifier
+            reached = {
+                path: row.leave(row.mixed.candidate(entered[path[:-1]], path[-1], Draw(path)))
+                for path in longer
+            }
+        return [self.head(reached[tuple(path)]) for path in paths]
 
     def multiply_adds_paths(self, paths: Sequence[Path]) -> int:
         """Multiply-adds of one image's forward pass through `forward_paths(paths)`, where common
         beginnings are computed once.
         """
-        total = self.costs.classifier * len(paths)
-        for index, (entry, costs) in enumerate(
-            zip(self.costs.entries, self.costs.candidates, strict=True)
-        ):
-            total += entry * len({tuple(path[:index]) for path in paths})
-            total += sum(
-                costs[longer[-1]] for longer in {tuple(path[: index + 1]) for path in paths}
-            )
+        total = self.stem.cost.multiply_adds + self.head.cost.multiply_adds * len(paths)
+        for index, row in enumerate(self.places):
+            total += row.cost.multiply_adds * len({tuple(path[:index]) for path in paths})
+            longer = {tuple(path[: index + 1]) for path in paths}
+            total += sum(row.choices[path[-1]].multiply_adds for path in longer)
         return total
 
     def multiply_adds_beside(self, path: Path) -> int:
         """Multiply-adds of the candidates that are not on `path`, each run once beside it."""
         return sum(
-            sum(costs) - costs[path[index]] for index, costs in enumerate(self.costs.candidates)
+            sum(cost.multiply_adds for j, cost in enumerate(row.choices) if j != chosen)
+            for row, chosen in zip(self.places, path, strict=True)
         )
 
     def inherit(self, weights: Mapping[str, Tensor]) -> None:
@@ -184,7 +126,34 @@ class Chain(nn.Module):
         self.load_state_dict(weights)
 
 
-class Row(ChainRow):
+class MixedGraphs(Mixed):
+    """Graphs as candidates: one cell each, or one hyper-cell for graphs of up to `share_vertices`
+    vertices that holds the operations of all of them.
+    """
+
+    def __init__(
+        self,
+        candidates: Sequence[Dag],
+        channels: int,
+        config: NetworkConfig,
+        share_vertices: int,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__(len(candidates))
+        self.candidates = tuple(candidates)
+        shared = [hyper_cell_names(share_vertices)] if share_vertices else []
+        names = shared or [operation_names(dag) for dag in self.candidates]
+        norm, edge = config.norm == "operation", config.activation == "edge"
+        self.cells = nn.ModuleList(
+            GraphCell(group, channels, config.kernel, norm, edge, generator) for group in names
+        )
+
+    def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
+        cell = cast(nn.ModuleList, self.cells)[0 if len(self.cells) == 1 else index]
+        return cast(Tensor, cell(x, self.candidates[index]))
+
+
+class GraphRow(Row):
     """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for."""
 
     mixed: MixedGraphs
@@ -197,30 +166,34 @@ class Row(ChainRow):
         share_vertices: int,
         generator: torch.Generator,
     ) -> None:
-        entry = nn.Conv2d(
-            layout.channels_in, layout.channels, config.kernel, padding=config.kernel // 2
-        )
+        channels, kernel, inside = layout.channels, config.kernel, layout.side**2
+        entry = nn.Conv2d(layout.channels_in, channels, kernel, padding=kernel // 2)
         nn.init.kaiming_normal_(entry.weight, nonlinearity="linear", generator=generator)
-        nn.init.zeros_(entry.bias)  # type: ignore[arg-type]
-        mixed = MixedGraphs(
-            candidates,
-            layout.channels,
-            config.kernel,
-            share_vertices=share_vertices,
-            norm=config.norm == "operation",
-            edge_activation=config.activation == "edge",
-            generator=generator,
-        )
-        super().__init__(entry, mixed)
+        nn.init.zeros_(cast(Tensor, entry.bias))
+        mixed = MixedGraphs(candidates, channels, config, share_vertices, generator)
+        choices = [_cost(dag, channels, inside, config) for dag in candidates]
+        super().__init__(entry, mixed, choices, layout.out)
         self.pool = F.max_pool2d if config.pool == "max" else F.avg_pool2d
         self.stride = layout.stride
-        self.norm = Norm(layout.channels) if config.norm == "row" else None
+        self.norm = Norm(channels) if config.norm == "row" else None
+        norms = 0 if self.norm is None else self.out.entries
+        self.cost = Cost(entry.weight.numel() * inside, norms)
 
     def leave(self, x: Tensor) -> Tensor:
         """Pooling and norm, behind the candidates."""
         if self.stride > 1:
             x = self.pool(x, self.stride, ceil_mode=True)
         return x if self.norm is None else self.norm(x)
+
+
+def _cost(dag: Dag, channels: int, inside: int, config: NetworkConfig) -> Cost:
+    """Of one candidate on maps of `inside` pixels."""
+    entries = channels * inside
+    norms = dag.operations * entries if config.norm == "operation" else 0
+    values = 1 + dag.n - len(dag.sources) + 1  # all sources hold one value; OUTPUT is one too
+    activated = {"vertex": values, "edge": dag.operations}[config.activation]
+    per_operation = config.kernel**2 * channels * entries
+    return Cost(dag.operations * per_operation, norms, activated * entries)
 
 
 class ChainNetwork(Chain):
@@ -241,26 +214,24 @@ class ChainNetwork(Chain):
         generator: torch.Generator,
         share_vertices: int = 0,
     ) -> None:
-        if hyper.depth != config.depth:
-            raise InvalidInput(
-                f"The network has depth={config.depth}, but the hyper-architecture {hyper.depth} rows."
-            )
+        require(
+            hyper.depth == config.depth,
+            "a hyper-architecture has as many rows as the network",
+            "Set the depth to it.",
+            rows=hyper.depth,
+            depth=config.depth,
+        )
+        graphs, image = hyper.graphs(), Map(channels, side)
         layouts = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
-        largest = (
-            max(share_vertices, *(dag.n for row in hyper.graphs() for dag in row), 0)
-            if config.share
-            else 0
-        )
+        largest = max(share_vertices, *(dag.n for row in graphs for dag in row), 0)
+        share = largest if config.share else 0
         rows = [
-            Row(candidates, layout, config, largest, generator)
-            for candidates, layout in zip(hyper.graphs(), layouts, strict=True)
+            GraphRow(candidates, layout, config, share, generator)
+            for candidates, layout in zip(graphs, layouts, strict=True)
         ]
-        last = layouts[-1]
-        classifier = linear(
-            last.channels * math.ceil(last.side / last.stride) ** 2, classes, generator
-        )
-        costs = _count(hyper, config, layouts, classifier)
-        super().__init__(hyper, rows, classifier, (channels, side, side), costs)
+        classifier = linear(layouts[-1].out.entries, classes, generator)
+        stem = Stem([], (0, 0), [image], Cost())
+        super().__init__(hyper, stem, rows, Head(classifier, pooled=False), image)
         self.config, self.layout = config, layouts
 
 
@@ -270,37 +241,3 @@ def linear(features: int, classes: int, generator: torch.Generator) -> nn.Linear
     nn.init.kaiming_normal_(made.weight, nonlinearity="linear", generator=generator)
     nn.init.zeros_(made.bias)
     return made
-
-
-def _count(
-    hyper: HyperArchitecture,
-    config: NetworkConfig,
-    layouts: Sequence[RowLayout],
-    classifier: nn.Linear,
-) -> Costs:
-    entries, candidate_costs = [], []
-    for layout, candidates in zip(layouts, hyper.graphs(), strict=True):
-        per_operation = config.kernel**2 * layout.side**2 * layout.channels**2
-        entries.append(per_operation * layout.channels_in // layout.channels)
-        candidate_costs.append([per_operation * dag.operations for dag in candidates])
-    return Costs(entries, candidate_costs, classifier.weight.numel())
-
-
-@contextmanager
-def still(network: nn.Module) -> Iterator[None]:
-    """Within: BatchNorm buffers stand still and network weights ask for no gradient; afterwards the
-    network is bitwise as before.
-    """
-    norms = [module for module in network.modules() if isinstance(module, Norm)]
-    weights = [p for p in network.parameters() if p.requires_grad]
-    for module in norms:
-        module.updating = False
-    for weight in weights:
-        weight.requires_grad_(False)
-    try:
-        yield
-    finally:
-        for module in norms:
-            module.updating = True
-        for weight in weights:
-            weight.requires_grad_(True)

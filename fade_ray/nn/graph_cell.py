@@ -1,4 +1,8 @@
-"""A DAG cell as a network module (FaDE 2.4, "embodiment")."""
+"""A DAG cell as a network module (FaDE 2.4, "embodiment").
+
+Not a `Cell` with one operation per edge: the convolutions that read one value are one convolution,
+and cells of several graphs share their weights.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -9,29 +13,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fade_ray.nn.norms import Norm
 from spaces import Dag
 
 # (source vertex, target vertex); the target `n` of a cell on n vertices is OUTPUT
 Edge = tuple[int, int]
 
 
-class Norm(nn.BatchNorm2d):
-    """BatchNorm whose running statistics stand still while `updating` is False, also in training
-    mode.
-
-    Estimating an architecture gradient must not change the network: it normalises by batch
-    statistics and leaves the buffers alone.
-    """
-
-    updating: bool = True
-
-    def forward(self, input: Tensor) -> Tensor:
-        if self.training and not self.updating:
-            return F.batch_norm(input, None, None, self.weight, self.bias, True, 0.0, self.eps)
-        return super().forward(input)
-
-
-class Operation(nn.Module):
+class EdgeConvolution(nn.Module):
     """The weights of one edge: `kernel` x `kernel` convolution C -> C with bias, or without bias
     and followed by BatchNorm.
     """
@@ -86,7 +75,7 @@ def hyper_cell_names(n: int) -> tuple[str, ...]:
     return tuple(inner + [f"{v}-out" for v in range(n)])
 
 
-class Cell(nn.Module):
+class GraphCell(nn.Module):
     """The operations of one DAG (`operation_names`), or a hyper-cell with those of all candidates
     of a row (`hyper_cell_names`).
 
@@ -102,7 +91,6 @@ class Cell(nn.Module):
         names: Iterable[str],
         channels: int,
         kernel: int,
-        *,
         norm: bool,
         edge_activation: bool,
         generator: torch.Generator,
@@ -111,7 +99,7 @@ class Cell(nn.Module):
         self.channels, self.padding = channels, kernel // 2
         self.edge_activation = edge_activation
         self.operations = nn.ModuleDict(
-            {name: Operation(channels, kernel, norm, generator) for name in names}
+            {name: EdgeConvolution(channels, kernel, norm, generator) for name in names}
         )
 
     def forward(self, x: Tensor, dag: Dag) -> Tensor:
@@ -127,7 +115,7 @@ class Cell(nn.Module):
         return activate(sums[dag.n])
 
     def _convolve(self, value: Tensor, step: Step, n: int) -> Iterable[Tensor]:
-        operations = [cast(Operation, self.operations[name]) for name in _names(step, n)]
+        operations = [cast(EdgeConvolution, self.operations[name]) for name in _names(step, n)]
         biases: list[Tensor] = [
             operation.bias for operation in operations if operation.bias is not None
         ]

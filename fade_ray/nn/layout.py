@@ -5,6 +5,7 @@ for the numbers).
 import math
 from dataclasses import dataclass
 
+from fade_ray.nn.costs import Map, halved
 from spaces.errors import InvalidInput
 
 SMALLEST_SIDE = 8  # pixels
@@ -20,6 +21,11 @@ class RowLayout:
     channels: int
     side: int
     stride: int
+
+    @property
+    def out(self) -> Map:
+        """Behind the pooling."""
+        return Map(self.channels, halved(self.side, self.stride))
 
 
 def row_strides(side: int, depth: int) -> tuple[int, ...]:

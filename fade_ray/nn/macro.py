@@ -6,7 +6,6 @@ architectures. What counts cannot tell is the activation: ReLU6 here, as in Mobi
 blocks these are.
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,12 +15,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_kernels import depthwise
-from fade_ray.nn.chain import Chain, ChainRow, Costs, linear
-from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.chain import Chain, Row, linear
+from fade_ray.nn.costs import Cost, Map, halved
+from fade_ray.nn.draw import Draw
+from fade_ray.nn.layers import ConvNorm
 from fade_ray.nn.layout import SMALLEST_SIDE
 from fade_ray.nn.mixed import Mixed
-from fade_ray.nn.operations import halved
+from fade_ray.nn.network import Head, Stem
+from fade_ray.nn.norms import Norm
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput, require
 from spaces.nasbench_macro import BLOCKS, DEPTH, STAGES, Block
@@ -33,7 +34,7 @@ HEAD_CHANNELS = 40
 
 
 @dataclass(frozen=True)
-class Place:
+class BlockPlace:
     """Where a block stands: it maps [batch, channels_in, side, side] to [batch, channels, ceil(side
     / stride), ceil(side / stride)].
     """
@@ -48,110 +49,88 @@ class Place:
         """Whether input and output have the same shape."""
         return self.stride == 1 and self.channels_in == self.channels
 
+    @property
+    def out(self) -> Map:
+        return Map(self.channels, halved(self.side, self.stride))
 
-def places(side: int, base_channels: int) -> list[Place]:
+
+def places(side: int, base_channels: int) -> list[BlockPlace]:
     """The eight rows, shallow to deep; `side` in pixels. The first of each stage halves the map and
     changes the channels.
     """
-    found: list[Place] = []
-    before = base_channels
+    rows: list[BlockPlace] = []
+    before = Map(base_channels, side)
     for layers, factor in zip(STAGES, STAGE_CHANNELS, strict=True):
         for layer in range(layers):
             stride = 2 if layer == 0 else 1
-            found.append(Place(before, factor * base_channels, side, stride))
-            before, side = factor * base_channels, halved(side, stride)
-    return found
+            rows.append(BlockPlace(before.channels, factor * base_channels, before.side, stride))
+            before = rows[-1].out
+    return rows
 
 
-class Counted(nn.Module):
-    """A module that knows its multiply-adds."""
-
-    @abstractmethod
-    def multiply_adds(self, side: int) -> int:
-        """Of one input of side x side."""
-
-
-class ConvNorm(Counted):
-    """Convolution without bias that keeps the side up to its stride, BatchNorm, and ReLU6 if
-    `activate`; `depthwise`: one channel each.
-    """
-
-    def __init__(
-        self,
-        channels_in: int,
-        channels: int,
-        kernel: int,
-        generator: torch.Generator,
-        *,
-        stride: int = 1,
-        depthwise: bool = False,
-        activate: bool = True,
-    ) -> None:
-        super().__init__()
-        groups = channels if depthwise else 1
-        self.conv = nn.Conv2d(
-            channels_in, channels, kernel, stride, kernel // 2, groups=groups, bias=False
-        )
-        gain = "relu" if activate else "linear"
-        nn.init.kaiming_normal_(self.conv.weight, nonlinearity=gain, generator=generator)  # type: ignore[arg-type]
-        self.norm = Norm(channels)
-        self.depthwise, self.activate = depthwise, activate
-
-    def forward(self, x: Tensor) -> Tensor:
-        y = depthwise(x, self.conv.weight, self.conv.stride[0]) if self.depthwise else self.conv(x)
-        y = self.norm(y)
-        return F.relu6(y, inplace=True) if self.activate else cast(Tensor, y)
-
-    def multiply_adds(self, side: int) -> int:
-        return self.conv.weight.numel() * halved(side, self.conv.stride[0]) ** 2
+def conv_norm(
+    c_in: int,
+    c_out: int,
+    kernel: int,
+    generator: torch.Generator,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    activate: bool = True,
+) -> ConvNorm:
+    """Convolution that keeps the side up to its stride, BatchNorm, and ReLU6 if `activate`."""
+    conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+    gain = "relu" if activate else "linear"
+    nn.init.kaiming_normal_(conv.weight, nonlinearity=gain, generator=generator)  # type: ignore[arg-type]
+    return ConvNorm(conv, Norm(c_out), partial(F.relu6, inplace=True) if activate else None)
 
 
-class Same(Counted):
+class Same(nn.Module):
     """The identity."""
 
     def forward(self, x: Tensor) -> Tensor:
         return x
 
-    def multiply_adds(self, side: int) -> int:
-        return 0
+    def cost(self, side: int, relu: bool) -> Cost:
+        return Cost()
 
 
-class MBConv(Counted):
+class MBConv(nn.Module):
     """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise
     convolution, 1x1 convolution without activation.
     """
 
     def __init__(
-        self, place: Place, generator: torch.Generator, *, expansion: int, kernel: int
+        self, place: BlockPlace, generator: torch.Generator, *, expansion: int, kernel: int
     ) -> None:
         super().__init__()
-        inner = expansion * place.channels_in
-        self.expand = ConvNorm(place.channels_in, inner, 1, generator)
-        self.middle = ConvNorm(inner, inner, kernel, generator, stride=place.stride, depthwise=True)
-        self.project = ConvNorm(inner, place.channels, 1, generator, activate=False)
+        inner, stride = expansion * place.channels_in, place.stride
+        self.expand = conv_norm(place.channels_in, inner, 1, generator)
+        self.middle = conv_norm(inner, inner, kernel, generator, stride=stride, groups=inner)
+        self.project = conv_norm(inner, place.channels, 1, generator, activate=False)
         self.place = place
 
     def forward(self, x: Tensor) -> Tensor:
         y: Tensor = self.project(self.middle(self.expand(x)))
         return x + y if self.place.keeps else y
 
-    def multiply_adds(self, side: int) -> int:
-        after = self.project.multiply_adds(halved(side, self.place.stride))
-        return self.expand.multiply_adds(side) + self.middle.multiply_adds(side) + after
+    def cost(self, side: int, relu: bool) -> Cost:
+        """Of one input of side x side."""
+        after = self.project.cost(halved(side, self.place.stride), relu)
+        return self.expand.cost(side, relu) + self.middle.cost(side, relu) + after
 
 
-def identity(place: Place, generator: torch.Generator) -> Counted:
+def identity(place: BlockPlace, generator: torch.Generator) -> Same | ConvNorm:
     """The identity, or where that cannot be, in the first layer of a stage, a 1x1 convolution with
     BatchNorm.
     """
     if place.keeps:
         return Same()
-    return ConvNorm(
-        place.channels_in, place.channels, 1, generator, stride=place.stride, activate=False
-    )
+    sizes = (place.channels_in, place.channels)
+    return conv_norm(*sizes, 1, generator, stride=place.stride, activate=False)
 
 
-BUILDERS: dict[Block, Callable[[Place, torch.Generator], Counted]] = dict(
+BUILDERS: dict[Block, Callable[[BlockPlace, torch.Generator], Same | ConvNorm | MBConv]] = dict(
     zip(
         BLOCKS,
         (identity, partial(MBConv, expansion=3, kernel=3), partial(MBConv, expansion=6, kernel=5)),
@@ -165,20 +144,18 @@ class MixedBlocks(Mixed):
     have equal names of weights.
     """
 
-    cells: nn.ModuleDict
-
     def __init__(
-        self, candidates: Sequence[Block], place: Place, generator: torch.Generator
+        self, candidates: Sequence[Block], place: BlockPlace, generator: torch.Generator
     ) -> None:
         super().__init__(len(candidates))
         self.candidates = tuple(candidates)
         built = {str(block.number): BUILDERS[block](place, generator) for block in self.candidates}
         self.cells = nn.ModuleDict(built)
-        self.multiply_adds = [block.multiply_adds(place.side) for block in built.values()]
+        self.costs = [block.cost(place.side, relu=False) for block in built.values()]
 
-    def candidate(self, x: Tensor, index: int) -> Tensor:
-        output: Tensor = self.cells[str(self.candidates[index].number)](x)
-        return output
+    def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
+        cell = cast(nn.ModuleDict, self.cells)[str(self.candidates[index].number)]
+        return cast(Tensor, cell(x))
 
 
 class MacroNetwork(Chain):
@@ -201,33 +178,21 @@ class MacroNetwork(Chain):
     ) -> None:
         rule = f"side >= {SMALLEST_SIDE}"
         require(side >= SMALLEST_SIDE, rule, "Resize the images with `--image-side 32`.", side=side)
-        require(
-            base_channels >= 1,
-            "base_channels >= 1",
-            "Try 8, or the benchmark's 32.",
-            base_channels=base_channels,
-        )
+        remedy = "Try 8, or the benchmark's 32."
+        require(base_channels >= 1, "base_channels >= 1", remedy, base_channels=base_channels)
         candidates, where = _blocks(hyper), places(side, base_channels)
-        stem = ConvNorm(channels, base_channels, 3, generator)
-        mixed = [
-            MixedBlocks(row, place, generator) for row, place in zip(candidates, where, strict=True)
-        ]
-        entries = [stem, *(Same() for _ in mixed[1:])]
-        rows = [ChainRow(entry, row) for entry, row in zip(entries, mixed, strict=True)]
-        last = halved(where[-1].side, where[-1].stride)
-        head = ConvNorm(where[-1].channels, HEAD_CHANNELS * base_channels, 1, generator)
-        classifier = linear(HEAD_CHANNELS * base_channels, classes, generator)
-        costs = Costs(
-            [entry.multiply_adds(side) for entry in entries],
-            [row.multiply_adds for row in mixed],
-            head.multiply_adds(last) + classifier.weight.numel(),
-        )
-        super().__init__(hyper, rows, classifier, (channels, side, side), costs)
-        self.head = head
-
-    def classify(self, x: Tensor) -> Tensor:
-        scores: Tensor = self.classifier(self.head(x).mean((2, 3)))
-        return scores
+        image, behind = Map(channels, side), Map(base_channels, side)
+        first = conv_norm(channels, base_channels, 3, generator)
+        stem = Stem([first], (1, 1), [image, behind], first.cost(side, relu=False))
+        rows = []
+        for blocks, place in zip(candidates, where, strict=True):
+            mixed = MixedBlocks(blocks, place, generator)
+            rows.append(Row(nn.Identity(), mixed, mixed.costs, place.out))
+        last, features = where[-1].out, HEAD_CHANNELS * base_channels
+        before = conv_norm(last.channels, features, 1, generator)
+        classifier = linear(features, classes, generator)
+        head = Head(classifier, before, before.cost(last.side, relu=False))
+        super().__init__(hyper, stem, rows, head, image)
 
     def inherit(self, weights: Mapping[str, Tensor]) -> None:
         """Start from the `state_dict` of an earlier hyper-architecture; blocks that it does not
@@ -240,12 +205,8 @@ def _blocks(hyper: HyperArchitecture) -> list[list[Block]]:
     """The distinct candidates of each row. InvalidInput where they are not blocks, or the rows not
     eight.
     """
-    require(
-        hyper.depth == DEPTH,
-        f"{DEPTH} rows",
-        "NAS-Bench-Macro has as many layers.",
-        rows=hyper.depth,
-    )
+    remedy = "NAS-Bench-Macro has as many layers."
+    require(hyper.depth == DEPTH, f"{DEPTH} rows", remedy, rows=hyper.depth)
     rows = [[cell for cell in row if isinstance(cell, Block)] for row in hyper.distinct()]
     if [len(row) for row in rows] != [len(row) for row in hyper.distinct()]:
         raise InvalidInput(

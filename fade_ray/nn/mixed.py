@@ -8,8 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fade_ray.nn.graph_cell import Cell, hyper_cell_names, operation_names
-from spaces import Dag
+from fade_ray.nn.draw import Draw
 
 
 class _StraightThrough(torch.autograd.Function):
@@ -37,8 +36,8 @@ class _StraightThrough(torch.autograd.Function):
 class Mixed(nn.Module):
     """The distinct candidates of a row as modules.
 
-    `forward(x, choice)` runs the candidate `choice` alone. With `gate` [w], the row of hard
-    architecture weights (one-hot at `choice`, differentiable), the output is still that
+    `forward(x, draw, place)` runs the candidate that is drawn at `place` alone. With gates, the row
+    of hard architecture weights (one-hot at it, differentiable), the output is still that
     candidate's, and the gate receives the straight-through gradient <dL/d out, y_j>: of every
     candidate with `others` (their outputs are computed forward-only), else of the drawn one alone.
     """
@@ -49,46 +48,19 @@ class Mixed(nn.Module):
         super().__init__()
         self.count = count
 
-    def candidate(self, x: Tensor, index: int) -> Tensor:
-        """The output of candidate `index` for `x` [batch, channels, side, side]."""
+    def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
+        """The output of candidate `index` for `x` [batch, channels, side, side]. What `draw` says
+        of the inside of cells is for candidates that are mixtures themselves.
+        """
         raise NotImplementedError
 
-    def forward(
-        self, x: Tensor, choice: int, gate: Tensor | None = None, others: bool = False
-    ) -> Tensor:
-        drawn = self.candidate(x, choice)
+    def forward(self, x: Tensor, draw: Draw, place: int) -> Tensor:
+        choice, gate = draw.candidate(place), draw.gate(place)
+        drawn = self.candidate(x, choice, draw)
         if gate is None:
             return drawn
-        rest = [j for j in range(self.count) if j != choice] if others else []
+        rest = [j for j in range(self.count) if j != choice] if draw.others else []
         with torch.no_grad():
-            outputs = [self.candidate(x, j) for j in rest]
+            outputs = [self.candidate(x, j, draw) for j in rest]
         mixed: Tensor = _StraightThrough.apply(gate, (choice, *rest), drawn, *outputs)
         return mixed
-
-
-class MixedGraphs(Mixed):
-    """Graphs as candidates: one cell each, or one hyper-cell for graphs of up to `share_vertices`
-    vertices that holds the operations of all of them.
-    """
-
-    cells: nn.ModuleList
-
-    def __init__(
-        self,
-        candidates: Sequence[Dag],
-        channels: int,
-        kernel: int,
-        *,
-        share_vertices: int = 0,
-        **cell: Any,
-    ) -> None:
-        super().__init__(len(candidates))
-        self.candidates = tuple(candidates)
-        shared = [hyper_cell_names(share_vertices)] if share_vertices else []
-        names = shared or [operation_names(dag) for dag in self.candidates]
-        self.cells = nn.ModuleList(Cell(group, channels, kernel, **cell) for group in names)
-
-    def candidate(self, x: Tensor, index: int) -> Tensor:
-        cell = self.cells[0 if len(self.cells) == 1 else index]
-        output: Tensor = cell(x, self.candidates[index])
-        return output

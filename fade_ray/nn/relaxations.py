@@ -4,19 +4,30 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 
 @dataclass(frozen=True)
 class GumbelSample:
-    """One hard Gumbel-softmax draw of every row.
-
-    `path`: the drawn index of each row; `soft` [d, w]: the relaxed weights y, rows on the simplex;
-    `hard` [d, w]: one-hot in value, with the gradient of `soft` (straight-through).
+    """One Gumbel-softmax draw of every row. `soft` [d, w]: the relaxed weights y, rows on the
+    simplex; `drawn` [d]: the index of the largest.
     """
 
-    path: list[int]
     soft: Tensor
-    hard: Tensor
+    drawn: Tensor
+
+    @property
+    def path(self) -> list[int]:
+        """The drawn index of each row."""
+        return self.drawn.tolist()
+
+    @property
+    def hard(self) -> Tensor:
+        """z = onehot(argmax y) - stopgrad(y) + y [d, w]: one-hot in value, exactly 0 or 1 in every
+        float format, as y - stopgrad(y) is 0; with the gradient of `soft` (FaDE eq. 3).
+        """
+        onehot = one_hot(self.drawn, self.soft.shape[1]).to(self.soft.dtype)
+        return onehot + (self.soft - self.soft.detach())
 
 
 def initial_logits(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
@@ -47,16 +58,9 @@ def perturbed(logits: Tensor, mask: Tensor, generator: torch.Generator) -> Tenso
 def gumbel_softmax(
     logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
 ) -> GumbelSample:
-    """FaDE eq. 3, hard: y = softmax((alpha' + g) / tau), z = onehot(argmax y) - stopgrad(y) + y.
-    All tensors [d, w].
-
-    z is exactly 0 or 1 in every float format, as y - stopgrad(y) is 0.
-    """
+    """y = softmax((alpha' + g) / tau) of each row [d, w] (FaDE eq. 3)."""
     noisy = perturbed(logits, mask, generator)
-    soft = (noisy / temperature).softmax(dim=1)  # eq. 3
-    drawn = noisy.argmax(dim=1)
-    onehot = torch.nn.functional.one_hot(drawn, logits.shape[1]).to(soft.dtype)
-    return GumbelSample(drawn.tolist(), soft, onehot + (soft - soft.detach()))
+    return GumbelSample((noisy / temperature).softmax(dim=1), noisy.argmax(dim=1))
 
 
 def draw_path(weights: Tensor, generator: torch.Generator) -> list[int]:

@@ -2,39 +2,52 @@
 
 from __future__ import annotations
 
-import itertools
-from typing import NamedTuple, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_sums import CellNorm
-from fade_ray.nn.operations import Build, ConvNorm, Cost, halved
+from fade_ray.nn.costs import Cost, Map, halved
+from fade_ray.nn.draw import Draw
+from fade_ray.nn.layers import Build
+from fade_ray.nn.network import Place, Stem
+from fade_ray.nn.sums import Source
 from spaces.errors import require
+from spaces.stackings import RESIDUAL
 
 
-class Map(NamedTuple):
-    """Channels and side of a feature map."""
-
-    channels: int
-    side: int
-
-
-class StemPlan(NamedTuple):
+@dataclass(frozen=True)
+class StemPlan:
     """A chain of 3x3 convolutions with BatchNorm, a ReLU between two of them."""
 
     widths: tuple[float, ...]
     """Output channels of each, in channels of a node of the first cell."""
     stride: int
     taken: tuple[int, int]
-    """Whose outputs are the two inputs of the first cell."""
+    """Behind how many of them each of the two inputs of the first cell is."""
+    auxiliary_stride: int = 2
+    """Of the pooling in the auxiliary head behind such a stem."""
+    auxiliary_norm: bool = False
+    """Whether that head always has its second BatchNorm."""
+
+    def build(self, build: Build, image: Map) -> Stem:
+        """The stem for images of this size."""
+        maps, blocks, cost = [image], [], Cost()
+        for number, width in enumerate(self.widths):
+            before, channels = maps[-1], int(width * build.channels)
+            blocks.append(build.conv_norm(before.channels, channels, 3, self.stride))
+            cost += blocks[-1].cost(before.side, relu=number > 0)
+            maps.append(Map(channels, halved(before.side, self.stride)))
+        return Stem(blocks, self.taken, maps, cost)
 
 
 STEMS: dict[str, StemPlan] = {
-    "cifar": StemPlan((3,), 1, (0, 0)),
-    "imagenet": StemPlan((0.5, 1, 1), 2, (1, 2)),
-    "imagenet-search": StemPlan((0.5, 1, 1), 2, (2, 2)),
-    "nasbench201": StemPlan((1,), 1, (0, 0)),
+    "cifar": StemPlan((3,), 1, (1, 1), auxiliary_stride=3, auxiliary_norm=True),
+    "imagenet": StemPlan((0.5, 1, 1), 2, (2, 3)),
+    "imagenet-search": StemPlan((0.5, 1, 1), 2, (3, 3)),
+    "nasbench201": StemPlan((1,), 1, (1, 1)),
 }
 """The stems of DARTS for CIFAR and for ImageNet (there c_{k-2} of the first cell is twice as large
 as c_{k-1}), the three convolutions with stride 2 before an ImageNet search (single-level DARTS
@@ -42,61 +55,26 @@ as c_{k-1}), the three convolutions with stride 2 before an ImageNet search (sin
 """
 
 
-class Stem(nn.Module):
-    """`forward(x)` gives the two inputs of the first cell."""
-
-    def __init__(self, build: Build, c_in: int, plan: StemPlan) -> None:
-        super().__init__()
-        widths = [c_in, *(int(width * build.channels) for width in plan.widths)]
-        self.blocks = nn.ModuleList(
-            ConvNorm(build, before, width, 3, plan.stride)
-            for before, width in itertools.pairwise(widths)
-        )
-        self.plan, self.widths = plan, widths[1:]
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        values: list[Tensor] = []
-        for block in self.blocks:
-            values.append(block(F.relu(values[-1]) if values else x))
-        return values[self.plan.taken[0]], values[self.plan.taken[1]]
-
-    def sides(self, side: int) -> list[int]:
-        """Side of the input of each block, and of the last output."""
-        found = [side]
-        for _ in self.blocks:
-            found.append(halved(found[-1], self.plan.stride))
-        return found
-
-    def maps(self, side: int) -> tuple[Map, Map]:
-        """Sizes of the two outputs."""
-        first, second = (Map(self.widths[i], self.sides(side)[i + 1]) for i in self.plan.taken)
-        return first, second
-
-    def cost(self, side: int) -> Cost:
-        pairs = enumerate(zip(self.blocks, self.sides(side), strict=False))
-        costs = [cast(ConvNorm, block).cost(at, relu=number > 0) for number, (block, at) in pairs]
-        return sum(costs, Cost())
-
-
-class ResidualBlock(nn.Module):
+class ResidualBlock(Place):
     """The block between the stages of NAS-Bench-201: two ReLU-Conv-BN beside an average pooling
     with a 1x1 convolution.
     """
 
-    def __init__(self, build: Build, c_in: int, c_out: int) -> None:
-        super().__init__()
-        self.first = ConvNorm(build, c_in, c_out, 3, 2)
-        self.second = ConvNorm(build, c_out, c_out, 3)
-        self.shortcut = build.conv(c_in, c_out, 1)
+    kind = RESIDUAL
 
-    def forward(self, x: Tensor) -> Tensor:
+    def __init__(self, build: Build, before: Map) -> None:
+        super().__init__()
+        self.out = Map(build.channels, halved(before.side, 2))
+        self.first = build.conv_norm(before.channels, build.channels, 3, 2)
+        self.second = build.conv_norm(build.channels, build.channels, 3)
+        self.shortcut = build.conv(before.channels, build.channels, 1)
+        shortcut = Cost(self.shortcut.weight.numel() * self.out.side**2)
+        self.cost = self.first.cost(before.side) + self.second.cost(self.out.side) + shortcut
+
+    def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
+        x = values[-1].value
         y = self.second(F.relu(self.first(F.relu(x))))
         return cast(Tensor, y + self.shortcut(F.avg_pool2d(x, 2, 2, ceil_mode=True)))
-
-    def cost(self, side: int) -> Cost:
-        out = halved(side, 2)
-        shortcut = Cost(multiply_adds=self.shortcut.weight.numel() * out**2)
-        return self.first.cost(side) + self.second.cost(out) + shortcut
 
 
 class AuxiliaryHead(nn.Module):
@@ -120,7 +98,7 @@ class AuxiliaryHead(nn.Module):
         self.conv_1 = build.conv(last.channels, 128, 1)
         self.norm_1 = build.norm(128)
         self.conv_2 = build.conv(128, 768, 2, padding=0)
-        self.norm_2: CellNorm | None = build.norm(768) if second_norm else None
+        self.norm_2 = build.norm(768) if second_norm else None
         self.classifier = build.linear(768, classes)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -12,8 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_sums import CellNorm
-from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.norms import Norm
 
 
 @dataclass(frozen=True)
@@ -27,13 +26,13 @@ class Reduction:
     total: Callable[[Tensor], None]
 
 
-class SyncNorm(CellNorm):
-    """`CellNorm` whose training statistics are those of all workers' batches together, which must
+class SyncNorm(Norm):
+    """`Norm` whose training statistics are those of all workers' batches together, which must
     be equally large.
 
     With the loss of each worker a mean over its own images and the gradients averaged over the
     workers, as data parallel training does, outputs, buffers and gradients are those of one
-    `CellNorm` on the whole batch. Parameters and buffers are those of `norm` itself.
+    `Norm` on the whole batch. Parameters and buffers are those of `norm` itself.
     """
 
     def __init__(self, norm: nn.BatchNorm2d, reduction: Reduction) -> None:
@@ -66,21 +65,11 @@ class SyncNorm(CellNorm):
         gain, offset = self.gain(scale), self.offset(scale)
         weight = torch.ones_like(mean) if gain is None else gain
         bias = torch.zeros_like(mean) if offset is None else offset
-        if self.updating and self.running_mean is not None and self.running_var is not None:
-            self._update(mean, var, self.reduction.size * input.numel() // self.num_features)
-        found: Tensor = _Normalise.apply(input, weight, bias, mean, var, self.eps, self.reduction)
-        return found
-
-    @torch.no_grad()
-    def _update(self, mean: Tensor, var: Tensor, count: int) -> None:
-        """The running statistics, as BatchNorm does: the variance without bias."""
-        assert self.running_mean is not None
-        assert self.running_var is not None
-        assert self.num_batches_tracked is not None
-        self.num_batches_tracked += 1
-        share = self.momentum if self.momentum is not None else 1 / int(self.num_batches_tracked)
-        self.running_mean.lerp_(mean.to(self.running_mean), share)
-        self.running_var.lerp_((var * (count / max(1, count - 1))).to(self.running_var), share)
+        self.track(mean, var, self.reduction.size * input.numel() // self.num_features)
+        normalised: Tensor = _Normalise.apply(
+            input, weight, bias, mean, var, self.eps, self.reduction
+        )
+        return normalised
 
 
 def synchronised(network: nn.Module, reduction: Reduction) -> nn.Module:

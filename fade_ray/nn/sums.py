@@ -1,6 +1,4 @@
-"""What the forward pass of a cell is made of: values with what is shared of them, sums in place,
-BatchNorm that carries a weight.
-"""
+"""What the forward pass of a cell is made of: values with what is shared of them, sums in place."""
 
 from collections.abc import Callable, Hashable
 
@@ -8,62 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_kernels import PointwiseNorm, special
-from fade_ray.nn.graph_cell import Norm
-
-
-class CellNorm(Norm):
-    """BatchNorm whose output is multiplied by `scale` (a scalar) at no cost: the weight of an
-    operation goes into its last BatchNorm.
-    """
-
-    def forward(self, input: Tensor, scale: Tensor | None = None) -> Tensor:
-        tracking = self._tracking
-        if tracking and self.num_batches_tracked is not None:
-            self.num_batches_tracked.add_(1)
-        running = tracking or not self.by_batch
-        return F.batch_norm(
-            input,
-            self.running_mean if running else None,
-            self.running_var if running else None,
-            self.gain(scale),
-            self.offset(scale),
-            self.by_batch,
-            self.momentum or 0.0,
-            self.eps,
-        )
-
-    @property
-    def by_batch(self) -> bool:
-        """Whether it normalises by the statistics of the batch."""
-        return self.training or self.running_mean is None
-
-    @property
-    def _tracking(self) -> bool:
-        return self.running_mean is not None and self.training and self.updating
-
-    def gain(self, scale: Tensor | None) -> Tensor | None:
-        """scale * weight [channels]; None for 1."""
-        if scale is None:
-            return self.weight
-        if self.affine:
-            return scale * self.weight
-        # torch's backward pass on CPUs reads it as if it were
-        return scale.expand(self.num_features).contiguous()
-
-    def offset(self, scale: Tensor | None) -> Tensor | None:
-        """scale * bias [channels]; None for 0."""
-        return scale * self.bias if scale is not None and self.affine else self.bias
-
-    def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Take the batch statistics of `count` pixels [channels] into the running ones, where
-        `forward` would.
-        """
-        if self._tracking and self.running_mean is not None and self.running_var is not None:
-            if self.num_batches_tracked is not None:
-                self.num_batches_tracked.add_(1)
-            self.running_mean.lerp_(mean, self.momentum or 0.0)
-            self.running_var.lerp_(variance * (count / max(count - 1, 1)), self.momentum or 0.0)
+from fade_ray.nn.kernels import PointwiseNorm, special
+from fade_ray.nn.norms import Norm
 
 
 class Source:
@@ -103,7 +47,7 @@ class Sum:
         self._total = total.add_(y) if weight is None else total.addcmul_(y, weight)
 
     def add_pointwise_norm(
-        self, x: Tensor, pointwise: nn.Conv2d, norm: CellNorm, scale: Tensor | None
+        self, x: Tensor, pointwise: nn.Conv2d, norm: Norm, scale: Tensor | None
     ) -> None:
         """Add scale * norm(pointwise(x)), `pointwise` 1x1 without bias."""
         if not (norm.by_batch and special(x)):

@@ -9,9 +9,8 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from fade_ray.nn import relaxations
-from fade_ray.nn.edge_weights import EdgeWeights
-from fade_ray.nn.relaxations import architecture_weights
+from fade_ray.nn.draw import EdgeWeights
+from fade_ray.nn.relaxations import architecture_weights, gumbel_softmax
 from spaces.cell import CellSpace
 
 Used = tuple[tuple[int, ...], ...]
@@ -66,16 +65,16 @@ def expected_sigmoid(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.sigmoid().masked_fill(~mask, 0.0)
 
 
-def gumbel_softmax(
+def concrete(
     logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
 ) -> tuple[Tensor, None]:
     """softmax((alpha + g) / tau): every operation is run, with noisy weights (the concrete
     relaxation).
     """
-    return (relaxations.perturbed(logits, mask, generator) / temperature).softmax(dim=1), None
+    return gumbel_softmax(logits, mask, temperature, generator).soft, None
 
 
-def sampled_gumbel_softmax(
+def sampled(
     logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
 ) -> tuple[Tensor, Used]:
     """The hard weights of that draw (FaDE eq. 3), of which only the drawn operation is run (GDAS's
@@ -84,17 +83,15 @@ def sampled_gumbel_softmax(
     GDAS adds the zero weights of the others as bare scalars, whose gradient says nothing about
     those operations; here they get what the softmax passes on from the drawn one.
     """
-    sample = relaxations.gumbel_softmax(logits, mask, temperature, generator)
+    sample = gumbel_softmax(logits, mask, temperature, generator)
     return sample.hard, tuple((index,) for index in sample.path)
 
 
 RELAXATIONS: dict[str, Relaxation] = {
     "softmax": Relaxation(softmax, architecture_weights, normal_start),
     "sigmoid": Relaxation(sigmoid, expected_sigmoid, uniform_sigmoid_start),
-    "gumbel-softmax": Relaxation(gumbel_softmax, architecture_weights, normal_start),
-    "gumbel-softmax-sampled": Relaxation(
-        sampled_gumbel_softmax, architecture_weights, normal_start
-    ),
+    "gumbel-softmax": Relaxation(concrete, architecture_weights, normal_start),
+    "gumbel-softmax-sampled": Relaxation(sampled, architecture_weights, normal_start),
 }
 
 

@@ -10,41 +10,41 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_drop_path import DropPath
-from fade_ray.nn.cell_sums import Source, Sum
-from fade_ray.nn.edge_weights import EdgeWeights
-from fade_ray.nn.operations import (
-    OPERATIONS,
-    Build,
-    ConvNorm,
-    Cost,
-    FactorizedReduce,
-    Operation,
-    halved,
-)
+from fade_ray.nn.costs import Cost, Map, halved
+from fade_ray.nn.draw import Draw, EdgeWeights
+from fade_ray.nn.layers import Build, ConvNorm, FactorizedReduce
+from fade_ray.nn.network import Place
+from fade_ray.nn.operations import OPERATIONS, Operation
+from fade_ray.nn.sums import Source, Sum
 from spaces.cell import NONE, CellSpace
+from spaces.errors import require
 
 
-class Cell(nn.Module):
-    """One cell: `forward(inputs)` gives the concatenation of its output nodes.
+class Cell(Place):
+    """One cell: the concatenation of its output nodes, `outputs` * width channels, half the side in
+    a reduction cell.
 
-    `entries`: what brings the ReLU of each input to the cell's width; none where the inputs have
-    it. `partial`: 1 / partial of the channels go through the operations, the others past them
+    `before`: the maps of its inputs; where there are two, each is brought to the cell's width by an
+    entry. `partial`: 1 / partial of the channels go through the operations, the others past them
     (PC-DARTS 3.1).
     """
 
     def __init__(
         self,
+        kind: str,
         space: CellSpace,
         build: Build,
-        entries: Sequence[ConvNorm | FactorizedReduce],
+        before: Sequence[Map],
         reduction: bool,
         partial: int,
     ) -> None:
         super().__init__()
-        self.space, self.partial, self.width = space, partial, build.channels
-        self.reduction = 2 if reduction else 1
-        self.entries = nn.ModuleList(entries)
+        self.kind, self.space, self.partial, self.width = kind, space, partial, build.channels
+        self.reduction, self.is_discrete = 2 if reduction else 1, space.is_discrete
+        side = before[-1].side
+        self.entries = nn.ModuleList(
+            _entry(build, source, side) for source in (before if space.inputs > 1 else ())
+        )
         self.allowed = tuple(
             tuple(k for k, op in enumerate(space.ops) if row[k] and op != NONE)
             for row in space.allowed
@@ -54,22 +54,31 @@ class Cell(nn.Module):
             at_edge = replace(build, channels=self.width // partial, stride=self._stride(source))
             made = {space.ops[k]: OPERATIONS[space.ops[k]](at_edge) for k in numbers}
             self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
+        self.out = Map(len(space.outputs) * self.width, halved(side, self.reduction))
+        entries = zip(self.entries, before, strict=False)
+        self.cost = sum(
+            (cast(ConvNorm, entry).cost(source.side) for entry, source in entries),
+            self._operations_cost(side),
+        )
 
-    def forward(
-        self,
-        inputs: Sequence[Source],
-        weights: EdgeWeights | None = None,
-        drop_path: DropPath | None = None,
-    ) -> Tensor:
-        """[batch, channels, side, side] of each input -> [batch, outputs * width, side, side], half
-        the side in a reduction cell.
-        """
-        values = [x.value for x in inputs]
+    def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
+        weights, sources = draw.inside(self.kind), values[-self.space.inputs :]
+        require(
+            weights is not None or self.is_discrete,
+            "a network with choices gets architecture weights",
+            "Give `edges`, or discretise the cells.",
+            choices=self.space.size if weights is None else 1,
+        )
+        inputs = [x.value for x in sources]
         if self.entries:
-            values = [entry(x.relu) for entry, x in zip(self.entries, inputs, strict=True)]
+            inputs = [entry(x.relu) for entry, x in zip(self.entries, sources, strict=True)]
+        return self._mixed(inputs, weights, draw)
+
+    def _mixed(self, values: list[Tensor], weights: EdgeWeights | None, draw: Draw) -> Tensor:
+        """The output from the inputs at the cell's width."""
         masks = None
-        if drop_path is not None:
-            masks = drop_path.masks(len(self.space.edges) * len(self.space.ops), values[0])
+        if draw.drop_path is not None and self.training:
+            masks = draw.drop_path.masks(len(self.space.edges) * len(self.space.ops), values[0])
         through = [Source(self._through(x)) for x in values]
         factors = _Factors(weights)
         for node in range(self.space.inputs, self.space.nodes):
@@ -96,11 +105,9 @@ class Cell(nn.Module):
 
     def _through(self, x: Tensor) -> Tensor:
         """The channels that go through the operations."""
-        return (
-            x
-            if self.partial == 1
-            else x[:, : self.width // self.partial].contiguous(memory_format=torch.channels_last)
-        )
+        if self.partial == 1:
+            return x
+        return x[:, : self.width // self.partial].contiguous(memory_format=torch.channels_last)
 
     def _past(self, x: Tensor, stride: int) -> Tensor:
         rest = x[:, self.width // self.partial :]
@@ -118,14 +125,21 @@ class Cell(nn.Module):
     def _stride(self, source: int) -> int:
         return self.reduction if source < self.space.inputs else 1
 
-    def cost(self, side: int) -> Cost:
-        """Without `entries`, on inputs of side x side."""
+    def _operations_cost(self, side: int) -> Cost:
+        """Of all operations, on inputs of side x side."""
         total = Cost()
         for source, target in self.space.edges:
             at = side if source < self.space.inputs else halved(side, self.reduction)
             for operation in cast(nn.ModuleDict, self.edges[f"{source}-{target}"]).values():
                 total += cast(Operation, operation).cost(at)
         return total
+
+
+def _entry(build: Build, source: Map, side: int) -> ConvNorm | FactorizedReduce:
+    """Brings the ReLU of an input to the cell's width, and to the `side` of the last one."""
+    if source.side > side:
+        return FactorizedReduce(build, source.channels, build.channels)
+    return build.conv_norm(source.channels, build.channels, 1)
 
 
 class _Factors:
@@ -137,15 +151,11 @@ class _Factors:
         self._operations: list[tuple[Tensor, ...]] | None = None
         self._edges: tuple[Tensor, ...] | None = None
         if weights is not None:
-            products = (
-                weights.operations
-                if weights.edges is None
-                else weights.operations * weights.edges[:, None]
-            )
-            count = products.shape[1]
-            scalars = products.flatten().unbind()
+            products, edges = weights.operations, weights.edges
+            if edges is not None:
+                products, self._edges = products * edges[:, None], edges.unbind()
+            count, scalars = products.shape[1], products.flatten().unbind()
             self._operations = [scalars[i : i + count] for i in range(0, len(scalars), count)]
-            self._edges = None if weights.edges is None else weights.edges.unbind()
 
     def operation(self, edge: int, k: int) -> Tensor | None:
         return None if self._operations is None else self._operations[edge][k]
@@ -159,10 +169,5 @@ def shuffled(x: Tensor, groups: int) -> Tensor:
     others (ShuffleNet, PC-DARTS).
     """
     N, C, H, W = x.shape
-    return (
-        x.permute(0, 2, 3, 1)
-        .reshape(N, H, W, groups, C // groups)
-        .transpose(3, 4)
-        .reshape(N, H, W, C)
-        .permute(0, 3, 1, 2)
-    )
+    y = x.permute(0, 2, 3, 1).reshape(N, H, W, groups, C // groups).transpose(3, 4)
+    return y.reshape(N, H, W, C).permute(0, 3, 1, 2)

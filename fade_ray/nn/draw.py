@@ -1,0 +1,100 @@
+"""What one forward pass runs, and what it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from spaces.errors import require
+
+Path = Sequence[int]
+"""One index per place, into its distinct candidates."""
+
+
+class EdgeWeights(NamedTuple):
+    """The architecture weights of one kind of cell.
+
+    `operations` [E, O]: weight of each operation on each edge; exactly 0 where the space allows
+    none. `edges` [E]: factor of the whole output of each edge (edge normalisation of PC-DARTS,
+    pairs of edges of Amended-DARTS eq. 16), None for 1. `used` [E]: the numbers of the operations
+    to run on each edge, None for every allowed one; the others must have weight 0.
+    """
+
+    operations: Tensor
+    edges: Tensor | None = None
+    used: tuple[tuple[int, ...], ...] | None = None
+
+
+@dataclass(frozen=True)
+class DropPath:
+    """Each operation output of each sample is dropped with probability `rate`, the others are
+    divided by 1 - rate (DARTS 3.1, after FractalNet).
+
+    `generator`: on the CPU; each cell takes one number from it in each pass. `shard`: which samples
+    of the whole batch this process holds (None: all of them); the masks of a sample depend on its
+    place in the whole batch alone, not on how the batch is split.
+    """
+
+    rate: float
+    generator: torch.Generator
+    shard: slice | None = None
+
+    def __post_init__(self) -> None:
+        rule, remedy = "0 <= rate < 1", "Use 0.2, or 0 for no drop path."
+        require(0 <= self.rate < 1, rule, remedy, rate=self.rate)
+
+    def masks(self, outputs: int, like: Tensor) -> Tensor:
+        """Factors 0 or 1 / (1 - rate) [outputs, samples, 1, 1, 1] for the samples of `like`
+        [samples, channels, side, side].
+        """
+        samples, shard = like.shape[0], self.shard or slice(None)
+        start, step = shard.start or 0, shard.step or 1
+        seed = int(torch.randint(2**62, (), generator=self.generator))
+        drawn = torch.rand(
+            start + step * (samples - 1) + 1,
+            outputs,
+            generator=torch.Generator().manual_seed(seed),
+            dtype=torch.float64,
+        )
+        kept = (drawn[start::step] >= self.rate).to(like) / (1 - self.rate)
+        return kept.t().reshape(outputs, samples, 1, 1, 1)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """What one forward pass runs.
+
+    `path`: one candidate per place, () for the first of each. `gates` [depth, width]: hard
+    architecture weights, one-hot at the path, which receive the straight-through gradient: of every
+    candidate with `others`, else of the drawn one alone (see `Mixed`). `edges`: weights inside the
+    cells by their kind, None where nothing is left to choose. `drop_path` rests in evaluation.
+    """
+
+    path: Path = ()
+    gates: Tensor | None = None
+    others: bool = False
+    edges: Mapping[str, EdgeWeights] | None = None
+    drop_path: DropPath | None = None
+
+    def candidate(self, place: int) -> int:
+        """Which candidate runs at a place."""
+        return self.path[place] if self.path else 0
+
+    def gate(self, place: int) -> Tensor | None:
+        """The hard weights [width] at a place."""
+        return None if self.gates is None else self.gates[place]
+
+    def inside(self, kind: str) -> EdgeWeights | None:
+        """The weights inside the cells of a kind."""
+        return None if self.edges is None else self.edges[kind]
+
+
+class Scores(NamedTuple):
+    """Class scores [batch, classes], and those of the auxiliary head in training mode."""
+
+    main: Tensor
+    auxiliary: Tensor | None = None

@@ -1,0 +1,147 @@
+"""The layers that networks are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fade_ray.nn.costs import Cost, halved
+from fade_ray.nn.kernels import depthwise
+from fade_ray.nn.norms import Norm
+from fade_ray.nn.sums import Sum
+
+
+@dataclass(frozen=True)
+class Build:
+    """How the modules of one place are built; the operations there map `channels` to `channels`."""
+
+    channels: int
+    stride: int
+    affine: bool
+    running_statistics: bool
+    pool_norm: bool
+    generator: torch.Generator
+
+    def norm(self, channels: int) -> Norm:
+        return Norm(channels, affine=self.affine, track_running_stats=self.running_statistics)
+
+    def conv(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: int,
+        stride: int = 1,
+        *,
+        padding: int | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+    ) -> nn.Conv2d:
+        """By default padded to keep the side. Torch's default distribution, U(-b, b) with b =
+        fan_in ** -0.5, from `generator`.
+        """
+        padding = dilation * (kernel // 2) if padding is None else padding
+        made = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias)
+        return self._drawn(made, 1 / math.sqrt(c_in // groups * kernel**2))
+
+    def linear(self, c_in: int, c_out: int) -> nn.Linear:
+        """With torch's default distribution."""
+        return self._drawn(nn.Linear(c_in, c_out), c_in**-0.5)
+
+    def conv_norm(
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, bias: bool = False
+    ) -> ConvNorm:
+        return ConvNorm(self.conv(c_in, c_out, kernel, stride, bias=bias), self.norm(c_out))
+
+    def _drawn[Layer: nn.Module](self, layer: Layer, bound: float) -> Layer:
+        for parameter in layer.parameters():
+            nn.init.uniform_(parameter, -bound, bound, generator=self.generator)
+        return layer
+
+
+class ConvNorm(nn.Module):
+    """Convolution and BatchNorm, then `activation` where there is one. In cells a ReLU comes
+    before.
+    """
+
+    def __init__(
+        self, conv: nn.Conv2d, norm: Norm, activation: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
+        super().__init__()
+        self.conv, self.norm, self.activation = conv, norm, activation
+
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        conv = self.conv
+        y = depthwise(x, conv.weight, conv.stride[0]) if conv.groups > 1 else conv(x)
+        y = self.norm(y, scale)
+        return cast(Tensor, y) if self.activation is None else self.activation(y)
+
+    def cost(self, side: int, relu: bool = True) -> Cost:
+        """Of an input of side x side, with the ReLU before it, if there is one."""
+        out = self.conv.out_channels * halved(side, self.conv.stride[0]) ** 2
+        before = self.conv.in_channels * side**2 if relu else 0
+        behind = 0 if self.activation is None else out
+        return Cost(self.conv.weight.numel() * out // self.conv.out_channels, out, before + behind)
+
+
+class FactorizedReduce(nn.Module):
+    """Two 1x1 convolutions with stride 2, the second one pixel further down and right,
+    concatenated; BatchNorm. A ReLU comes before.
+
+    An odd side is padded with zeros for the second one, so that both give ceil(side / 2).
+    """
+
+    def __init__(self, build: Build, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.conv_1 = build.conv(c_in, c_out - c_out // 2, 1, 2)
+        self.conv_2 = build.conv(c_in, c_out // 2, 1, 2)
+        self.norm = build.norm(c_out)
+
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        odd = x.shape[-1] % 2
+        shifted = F.pad(x, (0, odd, 0, odd))[:, :, 1:, 1:]
+        return cast(Tensor, self.norm(torch.cat([self.conv_1(x), self.conv_2(shifted)], 1), scale))
+
+    def cost(self, side: int) -> Cost:
+        out = halved(side, 2) ** 2
+        weights = self.conv_1.weight.numel() + self.conv_2.weight.numel()
+        return Cost(weights * out, self.norm.num_features * out, self.conv_1.in_channels * side**2)
+
+
+class DepthwiseSeparable(nn.Module):
+    """Depthwise convolution, pointwise convolution, BatchNorm; a ReLU comes before."""
+
+    def __init__(self, build: Build, kernel: int, stride: int, dilation: int = 1) -> None:
+        super().__init__()
+        C = build.channels
+        self.depthwise = build.conv(C, C, kernel, stride, dilation=dilation, groups=C)
+        self.pointwise = build.conv(C, C, 1)
+        self.norm = build.norm(C)
+
+    def forward(
+        self, x: Tensor, total: Sum, weight: Tensor | None = None, mask: Tensor | None = None
+    ) -> None:
+        """Add weight * mask * its output to `total`."""
+        y = depthwise(
+            x, self.depthwise.weight, self.depthwise.stride[0], self.depthwise.dilation[0]
+        )
+        if mask is None:
+            total.add_pointwise_norm(y, self.pointwise, self.norm, weight)
+        else:
+            unmasked = Sum()
+            unmasked.add_pointwise_norm(y, self.pointwise, self.norm, weight)
+            total.add(cast(Tensor, unmasked.value()), mask)
+
+    def cost(self, side: int) -> Cost:
+        out, C = halved(side, self.depthwise.stride[0]) ** 2, self.norm.num_features
+        return Cost(
+            (self.depthwise.weight.numel() + self.pointwise.weight.numel()) * out,
+            C * out,
+            C * side**2,
+        )

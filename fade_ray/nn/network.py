@@ -1,0 +1,176 @@
+"""One network for all: a stem, places with cells, a head, and where asked for an auxiliary head."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fade_ray.nn.costs import CONVENTIONS, Cost, Map
+from fade_ray.nn.draw import Draw, Path, Scores
+from fade_ray.nn.sums import Source
+from spaces.errors import require, require_known
+
+
+class Place(nn.Module):
+    """One place of a network: its cell, its candidates, or a block between the cells.
+
+    `forward(values, draw, place)`: from the values of the two places before it, the nearer one
+    last, to its own [batch, channels, side, side]; `place` is its number. `cost` is that of what
+    always runs, `choices` those of the candidates, of which one runs.
+    """
+
+    kind: str
+    out: Map
+    cost: Cost
+    choices: tuple[Cost, ...] = ()
+
+    def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
+        raise NotImplementedError
+
+
+class Stem(nn.Module):
+    """A chain of blocks, a ReLU between two of them: `forward(x)` gives the two values before the
+    first place.
+
+    `taken`: behind how many blocks each of them is; 0 for the images themselves. `maps`: the sizes
+    of the images and behind each block.
+    """
+
+    def __init__(
+        self, blocks: Sequence[nn.Module], taken: tuple[int, int], maps: Sequence[Map], cost: Cost
+    ) -> None:
+        super().__init__()
+        self.blocks = cast(Sequence[nn.Module], nn.ModuleList(blocks))
+        self.taken, self.cost = taken, cost
+        self.maps = (maps[taken[0]], maps[taken[1]])
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        values = [x]
+        for number, block in enumerate(self.blocks):
+            values.append(block(F.relu(values[-1]) if number else x))
+        return values[self.taken[0]], values[self.taken[1]]
+
+
+class Head(nn.Module):
+    """Class scores [batch, classes] of the last map: `before`, the mean over each channel where
+    `pooled`, a classifier. `cost`: of `before`.
+    """
+
+    def __init__(
+        self,
+        classifier: nn.Linear,
+        before: nn.Module | None = None,
+        cost: Cost = Cost(),  # noqa: B008, frozen
+        *,
+        pooled: bool = True,
+    ) -> None:
+        super().__init__()
+        self.before, self.classifier, self.pooled = before, classifier, pooled
+        self.cost = cost + Cost(classifier.weight.numel())
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.before is None else self.before(x)
+        # flattened as [channel, row, column], so that the layout in memory does not matter to the
+        # classifier's weights
+        return cast(Tensor, self.classifier(y.mean((2, 3)) if self.pooled else y.flatten(1)))
+
+
+class Network(nn.Module):
+    """`forward(x, draw)` maps images [batch, channels, side, side] to `Scores` [batch, classes].
+
+    A search network and one architecture are the same class: what is left to choose is in the
+    places, what is chosen in the `Draw`. `image`: its map. `auxiliary`: a second head behind the
+    place of that number, which speaks in training mode alone.
+    """
+
+    def __init__(
+        self,
+        stem: Stem,
+        places: Sequence[Place],
+        head: Head,
+        *,
+        image: Map,
+        auxiliary: tuple[int, nn.Module] | None = None,
+    ) -> None:
+        super().__init__()
+        self.input_shape = (image.channels, image.side, image.side)
+        self.classes = head.classifier.out_features
+        self.stem, self.places = stem, cast(Sequence[Place], nn.ModuleList(places))
+        self._auxiliary_after, self.auxiliary = (None, None) if auxiliary is None else auxiliary
+        self.head = head
+
+    def forward(self, x: Tensor, draw: Draw = Draw()) -> Scores:  # noqa: B008, frozen
+        before, last = self.begin(x)
+        auxiliary = None
+        for index, place in enumerate(self.places):
+            y = place((before, last), draw, index)
+            if index == self._auxiliary_after and self.auxiliary is not None and self.training:
+                auxiliary = self.auxiliary(y)
+            before, last = last, Source(y)
+        return Scores(self.head(last.value), auxiliary)
+
+    def begin(self, x: Tensor) -> tuple[Source, Source]:
+        """The values before the first place. InvalidInput for images of another shape."""
+        require(
+            tuple(x.shape[1:]) == self.input_shape,
+            "images are [batch, channels, side, side] as the network was built for",
+            "Build the network for these images.",
+            images=tuple(x.shape[1:]),
+            network=self.input_shape,
+        )
+        before, last = self.stem(_channels_last(x))
+        return Source(_channels_last(before)), Source(_channels_last(last))
+
+    def cost(self, path: Path = ()) -> Cost:
+        """Of one image's forward pass in evaluation mode along `path`, with all allowed operations
+        of the cells.
+        """
+        total = self.stem.cost + self.head.cost
+        for index, place in enumerate(self.places):
+            total += place.cost
+            if place.choices:
+                total += place.choices[path[index] if path else 0]
+        return total
+
+    def multiply_adds(self, path: Path = (), convention: str = "conv+fc") -> int:
+        """Those of `cost(path)`, by one of the CONVENTIONS."""
+        require_known("A convention", convention, CONVENTIONS)
+        return CONVENTIONS[convention](self.cost(path))
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
+    ) -> Any:
+        """Also weights that an earlier version wrote."""
+        return super().load_state_dict(renamed(state_dict), strict, assign)
+
+
+EARLIER_NAMES = {
+    r"rows\.0\.entry\.(conv|norm)\.": r"stem.blocks.0.\1.",
+    r"(rows|cells)\.": "places.",
+    r"classifier\.": "head.classifier.",
+    r"norm\.": "head.before.0.",
+    r"head\.(conv|norm)\.": r"head.before.\1.",
+}
+"""Beginnings of weights' names before there was one class of networks, and what they are now."""
+
+
+def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Weights under the names that networks have now."""
+
+    def name(earlier: str) -> str:
+        for pattern, now in EARLIER_NAMES.items():
+            if match := re.match(pattern, earlier):
+                return match.expand(now) + earlier[match.end() :]
+        return earlier
+
+    return {name(key): value for key, value in weights.items()}
+
+
+def _channels_last(x: Tensor) -> Tensor:
+    """x in the layout that all devices but Apple's are fastest in."""
+    return x if x.device.type == "mps" else x.contiguous(memory_format=torch.channels_last)
