@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork
-from fade_ray.nn.graph_cell import Cell
+from fade_ray.nn.graph_cell import GraphCell
 from spaces import Dag
 
 
-def dense_cell(cell: Cell, x: Tensor, dag: Dag) -> Tensor:
+def dense_cell(cell: GraphCell, x: Tensor, dag: Dag) -> Tensor:
     """One candidate, one convolution per edge."""
     after_sum = (lambda value: value) if cell.edge_activation else F.relu
     on_edge = F.relu if cell.edge_activation else (lambda value: value)
@@ -44,7 +44,7 @@ class DenseChain(nn.Module):
         self.network = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
 
     def forward(self, x: Tensor, gates: Tensor) -> Tensor:
-        for row, gate in zip(self.network.rows, gates, strict=True):
+        for row, gate in zip(self.network.places, gates, strict=True):
             x = row.entry(x)
             cells, candidates = row.mixed.cells, row.mixed.candidates
             outputs = [
@@ -54,4 +54,4 @@ class DenseChain(nn.Module):
             x = (stacked * gate[: len(outputs)].view(-1, 1, 1, 1, 1)).sum(dim=0)
             x = row.pool(x, row.stride, ceil_mode=True) if row.stride > 1 else x
             x = row.norm(x) if row.norm is not None else x
-        return self.network.classifier(x.flatten(1))
+        return self.network.head(x)

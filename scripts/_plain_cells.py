@@ -11,8 +11,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor, nn
 
-from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn import CellNetwork, CellNetworkConfig, EdgeWeights
 from spaces.cell import NONE, CellSpace, Macro
 from spaces.stackings import RESIDUAL
 
@@ -198,12 +197,17 @@ def plain_name(name: str, network: CellNetwork) -> str:
     parts = name.split(".")
     if parts[0] == "stem":
         return ".".join(["stem", {"conv": "0", "norm": "1"}[parts[3]], parts[4]])
-    if parts[0] == "norm":
-        return f"norm.0.{parts[1]}"
-    if parts[0] != "cells" or parts[-2] == "shortcut":
+    if parts[:2] == ["head", "before"]:
+        return f"norm.{parts[2]}.{parts[3]}"
+    if parts[0] == "head":
+        return ".".join(parts[1:])
+    if parts[0] != "places":
         return name
+    parts[0] = "cells"
+    if parts[-2] == "shortcut":
+        return ".".join(parts)
     place = network.macro.layout[int(parts[1])]
-    module = network.get_submodule(".".join(parts[:-2]))
+    module = network.get_submodule(name.rpartition(".")[0].rpartition(".")[0])
     names = {"conv": "1", "norm": "2"}
     if place.kind != RESIDUAL and parts[2] == "edges":
         space, edge, rest = network.macro.cells[place.kind], parts[3].split("-"), parts[5:]

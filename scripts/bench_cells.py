@@ -24,9 +24,8 @@ from bench_hyper import peak_memory
 from torch import Tensor
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.nn.cell_relaxations import RELAXATIONS
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
+from fade_ray.nn.edge_relaxations import RELAXATIONS
 from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
 from spaces.darts import published
 
@@ -53,7 +52,11 @@ class Bench:
 def network() -> CellNetwork:
     generator = torch.Generator().manual_seed(0)
     return CellNetwork(
-        MACRO, CellNetworkConfig(channels=16).for_search(), side=32, classes=10, generator=generator
+        MACRO,
+        CellNetworkConfig(channels=16).for_search(MACRO.stack),
+        side=32,
+        classes=10,
+        generator=generator,
     )
 
 
@@ -109,7 +112,7 @@ class Search:
         for kind, leaf in self.leaves.items():
             operations, used = self.relaxation.weights(leaf, self.masks[kind], 1.0, self.generator)
             mixed[kind] = EdgeWeights(operations, used=used)
-        return F.cross_entropy(self.network(batch[0], mixed)[0], batch[1])
+        return F.cross_entropy(self.network(batch[0], Draw(edges=mixed)).main, batch[1])
 
 
 def our_step(

@@ -21,7 +21,7 @@ from _dense import DenseChain
 from _ratio import print_ratio, ratios, write_json
 from torch.nn import functional as F
 
-from fade_ray.nn import ChainNetwork, NetworkConfig, gumbel_softmax
+from fade_ray.nn import ChainNetwork, Draw, NetworkConfig, gumbel_softmax
 from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.estimators import DRAWS, ESTIMATORS
 from fade_ray.training.train_config import ArchitectureConfig
@@ -125,7 +125,7 @@ def our_step(
         logit_optimizer.step()
         path = draw_path(DRAWS[SETTING.draw](logits, mask), generator)
         optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images, path), labels).backward()
+        F.cross_entropy(model(images, Draw(path)).main, labels).backward()
         torch.nn.utils.clip_grad_value_([p for p in model.parameters() if p.grad is not None], 10.0)
         optimizer.step()
 

@@ -93,7 +93,7 @@ def test_shapes_are_those_of_a_forward_pass(macro: str) -> None:
         GENOTYPES["DARTS_V2"].at_depth(4), config, generator=torch.Generator(), **shape
     ).eval()
     outputs: list[list[int]] = []
-    for cell in network.cells:
+    for cell in network.places:
         cell.register_forward_hook(
             lambda module, inputs, output: outputs.append(list(output.shape[1:]))
         )

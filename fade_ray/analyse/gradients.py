@@ -10,7 +10,7 @@ its own correlation is that of two batches of the same images. The paper's eq. 1
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, cast
 
@@ -18,8 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
-from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn import CellNetwork, EdgeWeights
+from fade_ray.nn.cell import Cell
 from fade_ray.training.updates import Problem, generator_states, gradients, rewind
 from spaces.cell import Macro
 from spaces.errors import require
@@ -145,7 +145,7 @@ def _operations(network: CellNetwork, place: int) -> list[tuple[int, int, list[T
     before BatchNorm has gradient 0.
     """
     space = network.macro.cells[network.macro.layout[place].kind]
-    edges = cast(nn.ModuleDict, network.cells[place].edges)
+    edges = cast(Cell, network.places[place]).edges
     found = []
     for number, (source, target) in enumerate(space.edges):
         for name, module in cast(nn.ModuleDict, edges[f"{source}-{target}"]).items():
@@ -182,9 +182,9 @@ class OperationGradients:
 
     def __enter__(self) -> Self:
         for place in self.places:
-            cell = self.network.cells[place]
+            cell = self.network.places[place]
             hook = partial(self._separate, place)
-            self._handles.append(cell.register_forward_pre_hook(hook, with_kwargs=True))
+            self._handles.append(cell.register_forward_pre_hook(hook))
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -205,15 +205,10 @@ class OperationGradients:
         )
         return {place: (self._sums[place] / self.passes[place]).cpu() for place in self.places}
 
-    def _separate(
-        self, place: int, module: nn.Module, args: tuple[Any, ...], named: dict[str, Any]
-    ) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        def own(value: Any) -> Any:
-            return self._own(place, value) if isinstance(value, EdgeWeights) else value
-
-        return tuple(own(value) for value in args), {
-            name: own(value) for name, value in named.items()
-        }
+    def _separate(self, place: int, cell: Cell, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        values, draw, number = args
+        own = self._own(place, draw.edges[cell.kind])
+        return values, replace(draw, edges={cell.kind: own}), number
 
     def _own(self, place: int, weights: EdgeWeights) -> EdgeWeights:
         if not weights.operations.requires_grad:

@@ -17,7 +17,7 @@ from fade_ray.cells.watch import indicators, learned, misgivings, narrowed, shar
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
 from fade_ray.data.splits import apportion
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn.draw import EdgeWeights
 from fade_ray.training import Placement, place
 from fade_ray.training.cell_architecture import CellArchitecture
 from fade_ray.training.cell_loop import CellTraining, evaluate_cells
@@ -291,10 +291,10 @@ def search_network(
     """The search network of a space: batch statistics, no scale and shift (algorithms B.1)."""
     network = CellNetworkConfig(
         channels=config.channels(space),
-        stem=config.stem(space),  # type: ignore[arg-type]
+        stem=config.stem(space),
         auxiliary=config.train.auxiliary_weight > 0,
         partial=partial,
-    ).for_search()
+    ).for_search(macro.stack)
     return CellNetwork(
         macro,
         network,

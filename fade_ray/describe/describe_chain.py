@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.nn.costs import CONVENTIONS
 from spaces import Dag, HyperArchitecture
 from spaces.errors import InvalidInput, require
 
@@ -80,8 +81,6 @@ def describe_chain(
         classes=classes or images[1],
         generator=torch.Generator().manual_seed(0),
     )
-    norms, relus = _chain_entries(network)
-    count = network.multiply_adds()
     return {
         "kind": "chain",
         "name": name,
@@ -97,7 +96,7 @@ def describe_chain(
         "input_shape": list(network.input_shape),
         "parameters": sum(parameter.numel() for parameter in network.parameters()),
         "parameters_with_auxiliary": None,
-        "multiply_adds": {"conv+fc": count, "conv+fc+2bn+relu": count + 2 * norms + relus},
+        "multiply_adds": {name: network.multiply_adds((), name) for name in CONVENTIONS},
         "stages": [
             *(
                 {
@@ -109,24 +108,6 @@ def describe_chain(
             {"stage": "classifier", "shape": [network.classes]},
         ],
     }
-
-
-def _chain_entries(network: ChainNetwork) -> tuple[int, int]:
-    """Entries that leave a BatchNorm and a ReLU, where the configuration has them: behind rows,
-    operations or vertices.
-    """
-    norms = relus = 0
-    for row, (dag,) in zip(network.layout, network.hyper.graphs(), strict=True):
-        behind, inside = (
-            row.channels * (-(-row.side // row.stride)) ** 2,
-            row.channels * row.side**2,
-        )
-        norms += {"row": behind, "operation": dag.operations * inside, "none": 0}[
-            network.config.norm
-        ]
-        values = 1 + dag.n - len(dag.sources) + 1  # all sources hold one value; OUTPUT is one too
-        relus += {"vertex": values, "edge": dag.operations}[network.config.activation] * inside
-    return norms, relus
 
 
 def _dag_graph(dag: Dag) -> dict[str, Any]:

@@ -17,7 +17,8 @@ import tyro
 from fade_ray.describe.describe_chain import Chain, describe_chain
 from fade_ray.describe.describe_text import as_text
 from fade_ray.export.files import write_whole
-from fade_ray.nn.cell_network import CONVENTIONS, CellNetwork, CellNetworkConfig
+from fade_ray.nn import CellNetwork, CellNetworkConfig
+from fade_ray.nn.costs import CONVENTIONS
 from spaces import HyperArchitecture, nasbench201
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES, published
@@ -248,7 +249,7 @@ def _network(
     config = replace(config, stem=stem)  # type: ignore[arg-type]
     return CellNetwork(
         macro,
-        config.for_search() if search else config,
+        config.for_search(macro.stack) if search else config,
         side=setting.side,
         classes=setting.classes,
         generator=torch.Generator().manual_seed(0),
@@ -271,17 +272,18 @@ def _size(network: CellNetwork, macro: str) -> dict[str, Any]:
 
 def _costs(network: CellNetwork) -> dict[str, Any]:
     return {
-        "multiply_adds": {name: network.multiply_adds(name) for name in CONVENTIONS},
+        "multiply_adds": {name: network.multiply_adds((), name) for name in CONVENTIONS},
         "stages": list(_stages(network)),
     }
 
 
 def _stages(network: CellNetwork) -> Iterator[dict[str, Any]]:
     """The output of every part, [channels, side, side]."""
-    before, last = network.stem.maps(network.input_shape[1])
+    before, last = network.stem.maps
+    outs = [place.out for place in network.places]
     for number, out in enumerate(dict.fromkeys((before, last))):
         yield {"stage": "stem" if before == last else f"stem {number}", "shape": [*out, out.side]}
-    for index, (place, out) in enumerate(zip(network.macro.layout, network.maps, strict=True)):
+    for index, (place, out) in enumerate(zip(network.macro.layout, outs, strict=True)):
         reduces = " (reduction)" if place.reduction else ""
         yield {
             "stage": f"{index} {place.kind}{reduces}",

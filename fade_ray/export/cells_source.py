@@ -20,18 +20,10 @@ from fade_ray.export.chain_source import (
     statement,
     template,
 )
-from fade_ray.nn.cell_mixture import Cell
-from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.nn.operations import (
-    ConvNorm,
-    Dense,
-    DepthwiseSeparable,
-    Dilated,
-    FactorizedReduce,
-    Identity,
-    Pool,
-    Separable,
-)
+from fade_ray.nn import CellNetwork
+from fade_ray.nn.cell import Cell
+from fade_ray.nn.layers import ConvNorm, DepthwiseSeparable, FactorizedReduce
+from fade_ray.nn.operations import Dense, Dilated, Identity, Pool, Separable
 from fade_ray.nn.stems import ResidualBlock
 from spaces.cell import NONE, CellSpace, Gene
 from spaces.stackings import RESIDUAL
@@ -125,7 +117,7 @@ def cells_module_source(
             places=places,
             stem=stem,
             single=network.macro.stack.single_output,
-            features=network.classifier.in_features,
+            features=network.head.classifier.in_features,
             classes=len(classes),
             depth=network.macro.depth,
             residual=residual,
@@ -134,8 +126,10 @@ def cells_module_source(
                 for helper in HELPERS
             },
             pool_norm=network.config.pool_norm,
-            uses_functions=residual or "FactorizedReduce(" in body or network.norm is not None,
-            last_side=network.maps[-1].side,
+            uses_functions=residual
+            or "FactorizedReduce(" in body
+            or network.head.before is not None,
+            last_side=network.places[-1].out.side,
         )
     )
 
@@ -150,7 +144,7 @@ def cells_module_weights(network: CellNetwork) -> dict[str, Tensor]:
     """
     weights = _stem_weights(network)
     for index, (position, module) in enumerate(
-        zip(network.macro.layout, network.cells, strict=True)
+        zip(network.macro.layout, network.places, strict=True)
     ):
         if position.kind == RESIDUAL:
             weights |= _renamed(f"cells.{index}", module)
@@ -162,9 +156,9 @@ def cells_module_weights(network: CellNetwork) -> dict[str, Tensor]:
         for source, target, op in live.genes:
             operation = cast(nn.ModuleDict, cell.edges[f"{source}-{target}"])[op]
             weights |= _renamed(f"cells.{index}.edge_{source}_{target}", operation)
-    if network.norm is not None:
-        weights |= prefixed("norm", network.norm.state_dict())
-    weights |= prefixed("classifier", network.classifier.state_dict())
+    if network.head.before is not None:
+        weights |= prefixed("norm", cast(nn.Sequential, network.head.before)[0].state_dict())
+    weights |= prefixed("classifier", network.head.classifier.state_dict())
     return {key: value.cpu().contiguous() for key, value in weights.items()}
 
 
@@ -210,7 +204,7 @@ def _stem_parts(network: CellNetwork) -> dict[str, list[ConvNorm | None]]:
     chain: list[ConvNorm | None] = []
     for block in stem.blocks:
         chain += [cast(ConvNorm, block), None]
-    first, second = (2 * taken + 1 for taken in stem.plan.taken)
+    first, second = (2 * taken - 1 for taken in stem.taken)
     if first == second:
         return {"stem": chain[:second]}
     return {"stem_0": chain[:first], "stem_1": chain[first:second]}
@@ -337,7 +331,7 @@ def operation_source(op: str, stride: int) -> str | None:
 
 def _halves(network: CellNetwork, index: int) -> bool:
     """Whether the value from two cells back is larger than that from one back, at place `index`."""
-    cell = network.cells[index]
+    cell = network.places[index]
     return (
         isinstance(cell, Cell)
         and len(cell.entries) > 0
@@ -346,10 +340,10 @@ def _halves(network: CellNetwork, index: int) -> bool:
 
 
 def _places(network: CellNetwork) -> list[PlaceText]:
-    before, last = network.stem.maps(network.input_shape[1])
+    before, last = network.stem.maps
     found = []
-    width = network.config.channels
-    for index, (place, out) in enumerate(zip(network.macro.layout, network.maps, strict=True)):
+    width, outs = network.config.channels, [place.out for place in network.places]
+    for index, (place, out) in enumerate(zip(network.macro.layout, outs, strict=True)):
         width *= 2 if place.reduction else 1
         space = network.macro.cells.get(place.kind)
         if space is None:

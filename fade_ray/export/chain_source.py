@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import Tensor
+from torch import Tensor, nn
 
-from fade_ray.nn import Cell, ChainNetwork, NetworkConfig
-from fade_ray.nn.chain import Row
-from fade_ray.nn.graph_cell import Operation
+from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.nn.chain import GraphRow
+from fade_ray.nn.graph_cell import EdgeConvolution, GraphCell
 from fade_ray.nn.layout import RowLayout
 from spaces import Dag
 
@@ -69,7 +69,7 @@ def module_source(
             rows=[
                 _row(number, row, dag, config) for number, (row, dag) in enumerate(rows, start=1)
             ],
-            features=network.classifier.in_features,
+            features=network.head.classifier.in_features,
             classes=len(classes),
             kernel=config.kernel,
             row_norm=config.norm == "row",
@@ -89,12 +89,14 @@ def module_weights(network: ChainNetwork) -> dict[str, Tensor]:
     weights: dict[str, Tensor] = {}
     # then the convolution is part 0 of a Sequential
     nested = len(_operation_words(network.config)) > 1
-    for number, (module, dag) in enumerate(zip(network.rows, _dags(network), strict=True), start=1):
-        row = cast(Row, module)
+    for number, (module, dag) in enumerate(
+        zip(network.places, _dags(network), strict=True), start=1
+    ):
+        row = cast(GraphRow, module)
         weights |= prefixed(f"entry{number}", row.entry.state_dict())
-        operations = cast(Cell, row.mixed.cells[0]).operations
+        operations = cast(GraphCell, cast(nn.ModuleList, row.mixed.cells)[0]).operations
         for (source, target), name in zip(_edges(dag), _edge_names(number, dag), strict=True):
-            operation = cast(Operation, operations[f"{source}-{target}"])
+            operation = cast(EdgeConvolution, operations[f"{source}-{target}"])
             weights[f"{name}.0.weight" if nested else f"{name}.weight"] = operation.weight.detach()
             if operation.bias is not None:
                 weights[f"{name}.0.bias" if nested else f"{name}.bias"] = operation.bias.detach()
@@ -102,7 +104,7 @@ def module_weights(network: ChainNetwork) -> dict[str, Tensor]:
                 weights |= prefixed(f"{name}.1", operation.norm.state_dict())
         if row.norm is not None:
             weights |= prefixed(f"norm{number}", row.norm.state_dict())
-    weights |= prefixed("classifier", network.classifier.state_dict())
+    weights |= prefixed("classifier", network.head.classifier.state_dict())
     return {key: value.cpu().contiguous() for key, value in weights.items()}
 
 

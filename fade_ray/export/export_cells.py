@@ -9,7 +9,7 @@ from typing import Any
 
 from fade_ray.export.cells_source import cells_module_source, cells_module_weights
 from fade_ray.export.export_chain import Told, write_files
-from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.nn import CellNetwork
 from spaces.errors import require
 
 
@@ -87,13 +87,12 @@ def check_genotype(network: CellNetwork) -> None:
 
 
 def _describe(network: CellNetwork) -> dict[str, Any]:
-    places = zip(network.macro.layout, network.maps, strict=True)
     return {
         "code": network.macro.notation,
         "cells": network.macro.to_dict(),
-        "layout": [{"kind": place.kind, **out._asdict()} for place, out in places],
+        "layout": [{"kind": place.kind, **place.out._asdict()} for place in network.places],
         "network": dataclasses.asdict(network.config),
         "input_shape": network.input_shape,
-        "multiply_adds": network.multiply_adds("conv+fc"),
-        "multiply_adds_2bn_relu": network.multiply_adds("conv+fc+2bn+relu"),
+        "multiply_adds": network.multiply_adds(),
+        "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Self
 
 import torch
 from torch import nn
@@ -25,8 +25,8 @@ class CellNetworkConfig:
 
     channels: int = 16
     """Channels of a node in the first cells; doubled at each reduction."""
-    stem: Literal["cifar", "imagenet", "imagenet-search", "nasbench201"] = "cifar"
-    """What stands before the first cell; the ImageNet stems divide the side by 8."""
+    stem: str = "cifar"
+    """What stands before the first cell, of STEMS; those for ImageNet divide the side by 8."""
     affine: bool = True
     """Scale and shift in the BatchNorms of the cells."""
     running_statistics: bool = True

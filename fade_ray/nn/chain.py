@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.costs import Cost, Map, halved
+from fade_ray.nn.costs import Cost, Map
 from fade_ray.nn.draw import Draw, Path
 from fade_ray.nn.graph_cell import GraphCell, hyper_cell_names, operation_names
 from fade_ray.nn.layout import RowLayout, chain_layout
@@ -88,6 +88,12 @@ class Chain(Network):
     ) -> None:
         super().__init__(stem, rows, head, image=image)
         self.hyper = hyper
+
+    def compile_candidates(self) -> None:
+        """Compile each candidate by itself: which of them runs changes with every draw."""
+        for row in self.places:
+            for cell in row.mixed.cells.children():
+                cell.compile()
 
     def forward_paths(self, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
         """The class scores [batch, classes] of each path; what several paths have in common at

@@ -48,21 +48,23 @@ class Build:
         """
         padding = dilation * (kernel // 2) if padding is None else padding
         made = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias)
-        return self._drawn(made, 1 / math.sqrt(c_in // groups * kernel**2))
+        self._draw(made, 1 / math.sqrt(c_in // groups * kernel**2))
+        return made
 
     def linear(self, c_in: int, c_out: int) -> nn.Linear:
         """With torch's default distribution."""
-        return self._drawn(nn.Linear(c_in, c_out), c_in**-0.5)
+        made = nn.Linear(c_in, c_out)
+        self._draw(made, c_in**-0.5)
+        return made
 
     def conv_norm(
         self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, bias: bool = False
     ) -> ConvNorm:
         return ConvNorm(self.conv(c_in, c_out, kernel, stride, bias=bias), self.norm(c_out))
 
-    def _drawn[Layer: nn.Module](self, layer: Layer, bound: float) -> Layer:
+    def _draw(self, layer: nn.Module, bound: float) -> None:
         for parameter in layer.parameters():
             nn.init.uniform_(parameter, -bound, bound, generator=self.generator)
-        return layer
 
 
 class ConvNorm(nn.Module):

@@ -251,8 +251,8 @@ def _result(
         "exported": config.export,
         "parameters": parameters - auxiliary,
         "parameters_with_auxiliary": parameters,
-        "multiply_adds": network.multiply_adds("conv+fc"),
-        "multiply_adds_2bn_relu": network.multiply_adds("conv+fc+2bn+relu"),
+        "multiply_adds": network.multiply_adds(),
+        "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
         "shape": {
             "side": images.side,
             "channels": images.channels,

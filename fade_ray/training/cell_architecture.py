@@ -7,8 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fade_ray.nn.cell_relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn.draw import EdgeWeights
+from fade_ray.nn.edge_relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.updates import UPDATES, UpdateConfig
 from spaces.cell import Macro
 from spaces.errors import require

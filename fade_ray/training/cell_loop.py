@@ -4,7 +4,7 @@ for both.
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fade_ray.data import Batches
-from fade_ray.nn.cell_network import CellNetwork, DropPath
+from fade_ray.nn import CellNetwork, Draw, DropPath, EdgeWeights
 from fade_ray.training.average import Average
 from fade_ray.training.cell_architecture import CellArchitecture
 from fade_ray.training.cell_train_config import CellTrainConfig
@@ -93,7 +93,8 @@ class CellProblem:
         config, architecture = self.training.config, self.training.architecture
         with self.training.placement.precision():
             weights = None if architecture is None else architecture.weights()
-            scores, auxiliary = self.training.module(images, weights, self.training.drop_path())
+            draw = Draw(edges=weights, drop_path=self.training.drop_path())
+            scores, auxiliary = self.training.module(images, draw)
             loss = F.cross_entropy(scores, labels, label_smoothing=config.label_smoothing)
             if auxiliary is not None:
                 other = F.cross_entropy(auxiliary, labels, label_smoothing=config.label_smoothing)
@@ -225,7 +226,7 @@ class CellTraining:
             "multiply_adds": 3
             * self.problem.passed
             * self.workers.size
-            * self.network.multiply_adds("conv+fc"),
+            * self.network.multiply_adds(),
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
@@ -313,7 +314,7 @@ def evaluate_cells(
     network: CellNetwork,
     batches: Batches,
     placement: Placement,
-    weights: Any = None,
+    weights: Mapping[str, EdgeWeights] | None = None,
     *,
     train_mode: bool = False,
     workers: Workers = Workers(),
@@ -329,7 +330,7 @@ def evaluate_cells(
     sums = Sums(placement.device, workers)
     with torch.inference_mode(), placement.precision():
         for images, labels in batches.ordered():
-            scores, _ = network(images, weights)
+            scores = network(images, Draw(edges=weights)).main
             sums.add(F.cross_entropy(scores, labels), scores, labels)
     network.train(mode)
     loss, accuracy = sums.read()

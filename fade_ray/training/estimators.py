@@ -13,8 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fade_ray.nn import Chain, architecture_weights, gumbel_softmax, still
-from fade_ray.nn.chain import Path
+from fade_ray.nn import Chain, Draw, Path, architecture_weights, gumbel_softmax, still
 from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.train_config import ArchitectureConfig
 from spaces.errors import require
@@ -78,14 +77,14 @@ def straight_through(
     leaf = logits.detach().requires_grad_(True)
     sample = gumbel_softmax(leaf, mask, config.temperature, generator)
     with still(network):
-        gates = sample.hard.to(images.device)
-        scores = network(images, sample.path, gates, others)
+        path = sample.path
+        draw = Draw(path, sample.hard.to(images.device), others)
+        scores = network(images, draw).main
         loss = F.cross_entropy(scores, labels)
         extra = penalty(sample.soft)
         (grad,) = torch.autograd.grad(loss + extra.to(loss.device), leaf, allow_unused=True)
-    cost = 2 * network.multiply_adds(sample.path) + (
-        network.multiply_adds_beside(sample.path) if others else 0
-    )
+    beside = network.multiply_adds_beside(path) if others else 0
+    cost = 2 * network.multiply_adds(path) + beside
     return Estimate(
         grad.masked_fill(~mask, 0.0), loss.detach(), _correct(scores, labels), cost * len(labels)
     )
@@ -124,7 +123,7 @@ def on_parts(network: Chain, batch: Batch, paths: Sequence[Path]) -> PathLosses:
     """
     losses, hits, counts, cost = [], [], [], 0
     for path, (images, labels) in zip(paths, split_batch(batch, len(paths)), strict=True):
-        scores = network(images, path)
+        scores = network(images, Draw(path)).main
         losses.append(F.cross_entropy(scores, labels))
         hits.append(_correct(scores, labels))
         counts.append(len(labels))

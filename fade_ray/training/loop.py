@@ -13,8 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.data import Batches
-from fade_ray.nn import Chain, entropy, still
-from fade_ray.nn.chain import Path
+from fade_ray.nn import Chain, Draw, Path, entropy, still
 from fade_ray.training.architecture import Architecture
 from fade_ray.training.device import Placement
 from fade_ray.training.estimators import Batch, split_batch
@@ -82,9 +81,7 @@ class Training:
             fused=self.placement.device.type in ("cpu", "cuda"),
         )
         if self.config.compile:
-            for row in self.network.row_modules:
-                for cell in row.mixed.cells.children():
-                    cell.compile()
+            self.network.compile_candidates()
 
     @property
     def finished(self) -> bool:
@@ -138,7 +135,7 @@ class Training:
         losses, correct = [], []
         for path, (images, labels) in zip(paths, split_batch(batch, len(paths)), strict=True):
             with self.placement.precision():
-                scores = self.network(images, path)
+                scores = self.network(images, Draw(path)).main
                 loss = F.cross_entropy(scores, labels) * (len(labels) / len(batch[1]))
             loss.backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())
@@ -239,7 +236,7 @@ def evaluate(
     sums = _Sums(zero, zero.clone())
     with still(network), torch.inference_mode(), placement.precision():
         for images, labels in batches.ordered():
-            scores = network(images, path)
+            scores = network(images, Draw(path)).main
             sums.add(
                 F.cross_entropy(scores, labels), (scores.argmax(dim=1) == labels).sum(), len(labels)
             )

@@ -22,8 +22,8 @@ from fade_ray.analyse.gradients import (
     node_gradients,
     operation_gradients,
 )
-from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.nn.edge_weights import EdgeWeights
+from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw
+from fade_ray.nn.draw import EdgeWeights
 from fade_ray.training.updates import gradients
 from spaces.darts import published
 from spaces.errors import InvalidInput
@@ -45,7 +45,7 @@ class Toy:
     """A search network of 3 cells and 2 channels in float64 with the loss of its logits [6, 5]."""
 
     def __init__(self, relaxation: str = "softmax") -> None:
-        config = CellNetworkConfig(channels=2, stem="nasbench201").for_search()
+        config = CellNetworkConfig(channels=2, stem="nasbench201").for_search(macro(3).stack)
         self.network = CellNetwork(
             macro(3), config, side=8, channels=1, classes=3, generator=generator(0)
         ).double()
@@ -61,7 +61,7 @@ class Toy:
         return {"cell": EdgeWeights(self.activation(self.logits[0]))}
 
     def loss_of(self, batch: Batch, mixture: dict[str, EdgeWeights]) -> Tensor:
-        return F.cross_entropy(self.network(batch[0], mixture)[0], batch[1])
+        return F.cross_entropy(self.network(batch[0], Draw(edges=mixture)).main, batch[1])
 
     def loss(self, batch: Batch) -> Tensor:
         torch.rand(1, generator=self.noise)
@@ -139,7 +139,7 @@ def test_gradients_of_a_node_are_those_of_its_edges_weights_without_their_share(
         expected = []
         for number, (source, target) in enumerate(EDGES):
             for op in ("nor_conv_1x1", "nor_conv_3x3") if target == node else ():
-                prefix = f"cells.2.edges.{source}-{target}.{op}."
+                prefix = f"places.2.edges.{source}-{target}.{op}."
                 (weight,) = [
                     p for name, p in named.items() if name.startswith(prefix) and p.dim() == 4
                 ]
@@ -179,14 +179,13 @@ def test_dl_dp_of_one_cell_is_a_difference_of_its_weights_alone() -> None:
     found = operation_gradients(toy, toy.network, batch(0), (place,))[place][edge, op]
 
     def moved(by: float) -> float:
-        def move(module: object, args: tuple[object, ...]) -> tuple[object, ...]:
-            operations = next(a for a in args if isinstance(a, EdgeWeights)).operations.clone()
+        def move(cell: object, args: tuple[Any, ...]) -> tuple[Any, ...]:
+            values, draw, number = args
+            operations = draw.edges["cell"].operations.clone()
             operations[edge, op] += by
-            return tuple(
-                a._replace(operations=operations) if isinstance(a, EdgeWeights) else a for a in args
-            )
+            return values, Draw(edges={"cell": EdgeWeights(operations)}), number
 
-        handle = toy.network.cells[place].register_forward_pre_hook(move)
+        handle = toy.network.places[place].register_forward_pre_hook(move)
         loss = float(toy.loss_of(batch(0), toy.mixture()).detach())
         handle.remove()
         return loss

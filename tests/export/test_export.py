@@ -127,7 +127,7 @@ def load_module(path: Path) -> ModuleType:
 
 def scores(network: ChainNetwork, images: Tensor) -> Tensor:
     with torch.no_grad():
-        return copy.deepcopy(network).to(images.dtype).eval()(images)
+        return copy.deepcopy(network).to(images.dtype).eval()(images).main
 
 
 def assert_same(ours: Tensor, theirs: Tensor, rtol: float) -> None:
@@ -226,7 +226,7 @@ def test_exactly_the_weights_in_use(name: str, exported: Any) -> None:
     weights = load_file(folder / f"{name}.safetensors")
     module = load_module(folder / f"{name}.py")
     assert weights.keys() == module.Network().state_dict().keys()
-    expected = network.classifier.weight.numel() + network.classes
+    expected = network.head.classifier.weight.numel() + network.classes
     for row, (dag,) in zip(network.layout, network.hyper.rows, strict=True):
         area = config.kernel**2
         per_operation = area * row.channels**2 + row.channels * (

@@ -162,7 +162,7 @@ def load_module(path: Path) -> ModuleType:
 
 def scores(network: CellNetwork, images: Tensor) -> Tensor:
     with torch.no_grad():
-        found: Tensor = network.eval().to(images.dtype)(images)[0]
+        found: Tensor = network.eval().to(images.dtype)(images).main
     network.float()
     return found
 
@@ -309,10 +309,10 @@ def test_what_the_description_says(tmp_path: Path) -> None:
     assert described["code"].startswith("Genotype(normal=[('sep_conv_3x3', 0)")
     assert CellNetworkConfig(**described["network"]) == network.config
     assert [place["channels"] for place in described["layout"]] == [
-        place.channels for place in network.maps
+        place.out.channels for place in network.places
     ]
-    assert described["multiply_adds"] == network.multiply_adds("conv+fc")
-    assert described["multiply_adds_2bn_relu"] == network.multiply_adds("conv+fc+2bn+relu")
+    assert described["multiply_adds"] == network.multiply_adds()
+    assert described["multiply_adds_2bn_relu"] == network.multiply_adds((), "conv+fc+2bn+relu")
     assert (described["test_accuracy"], described["missing"]) == (0.9876, None)
     module = load_module(path)
     assert module.__doc__ is not None

@@ -8,7 +8,7 @@ from _dense import DenseChain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fade_ray.nn import ChainNetwork, NetworkConfig, chain_layout, row_strides, still
+from fade_ray.nn import ChainNetwork, Draw, NetworkConfig, chain_layout, row_strides, still
 from spaces import Dag, HyperArchitecture, catalogue, enumerate_dags
 from spaces.errors import InvalidInput
 
@@ -42,7 +42,7 @@ def test_weight_counts_of_the_paper() -> None:
     assert sum(p.numel() for p in network.parameters()) == 1_210_550
     cells = sum(
         p.numel()
-        for row in chain(one, side=32, final_channels=32, kernel=5).rows
+        for row in chain(one, side=32, final_channels=32, kernel=5).places
         for p in row.mixed.parameters()
     )
     assert cells == 238_420
@@ -54,7 +54,7 @@ def test_multiply_adds_count_the_convolutions_that_run() -> None:
     hyper = HyperArchitecture((tuple(SEVEN[:2]), tuple(SEVEN[2:4])))
     network = chain(hyper, side=28)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network(torch.zeros(1, 3, 28, 28), [1, 0])
+        network(torch.zeros(1, 3, 28, 28), Draw([1, 0]))
     assert counter.get_total_flops() == 2 * network.multiply_adds([1, 0])
     everything = network.multiply_adds([0, 0]) + network.multiply_adds_beside([0, 0])
     assert everything == network.multiply_adds([1, 1]) + network.multiply_adds_beside([1, 1])
@@ -121,7 +121,9 @@ def test_each_candidate_is_the_dense_form_at_its_one_hot(
     x = torch.randn(4, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
     for path in ([0, 0], [1, 1], [2, 0]):
         gates = torch.eye(3, dtype=torch.float64)[path]
-        torch.testing.assert_close(network(x, path), dense(x, gates), rtol=1e-10, atol=1e-12)
+        torch.testing.assert_close(
+            network(x, Draw(path)).main, dense(x, gates), rtol=1e-10, atol=1e-12
+        )
 
 
 @given(index=st.integers(0, len(ALL) - 1), edge=st.booleans())
@@ -130,25 +132,25 @@ def test_fused_convolutions_equal_one_per_edge(index: int, edge: bool) -> None:
     network = chain(hyper_of((ALL[index],)), activation="edge" if edge else "vertex").double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(index))
     dense = DenseChain(network)(x, torch.ones(1, 1, dtype=torch.float64))
-    torch.testing.assert_close(network(x), dense, rtol=1e-10, atol=1e-12)
+    torch.testing.assert_close(network(x).main, dense, rtol=1e-10, atol=1e-12)
 
 
 def test_memory_layout_does_not_matter() -> None:
     network = chain(hyper_of((ALL[30],), (ALL[12],))).double()
     x = torch.randn(2, 3, 8, 8, dtype=torch.float64)
-    expected = network(x)
+    expected = network(x).main
     last = network.to(memory_format=torch.channels_last)(
         x.contiguous(memory_format=torch.channels_last)
-    )
+    ).main
     torch.testing.assert_close(last, expected, rtol=1e-10, atol=1e-12)
 
 
 def test_duplicates_are_built_once_and_hyper_cells_share() -> None:
     twice = chain(hyper_of((ALL[5], ALL[5], ALL[6])))
-    assert len(twice.rows[0].mixed.cells) == 2
+    assert len(twice.places[0].mixed.cells) == 2
     shared = chain(hyper_of((ALL[5], ALL[30])), share=True)
-    names = list(shared.rows[0].mixed.cells[0].operations)
-    assert len(shared.rows[0].mixed.cells) == 1
+    names = list(shared.places[0].mixed.cells[0].operations)
+    assert len(shared.places[0].mixed.cells) == 1
     assert len(names) == 6 + 4  # every edge of G_max on four vertices, and each vertex into OUTPUT
 
 
@@ -159,26 +161,28 @@ def test_paths_with_a_common_beginning_give_the_same_scores() -> None:
     paths = [[0, 1, 1], [0, 1, 0], [1, 1, 0], [0, 1, 1]]
     with still(network):
         for path, scores in zip(paths, network.forward_paths(x, paths), strict=True):
-            torch.testing.assert_close(scores, network(x, path), rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(scores, network(x, Draw(path)).main, rtol=1e-12, atol=1e-12)
 
 
 def test_still_leaves_buffers_and_flags_alone() -> None:
     network = chain(hyper_of((ALL[3], ALL[7])), norm="row").train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with still(network):
-        network(torch.randn(4, 3, 8, 8), [1])
+        network(torch.randn(4, 3, 8, 8), Draw([1]))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(p.requires_grad for p in network.parameters())
-    network(torch.randn(4, 3, 8, 8), [1])
-    assert not torch.equal(network.rows[0].norm.running_mean, before["rows.0.norm.running_mean"])
+    network(torch.randn(4, 3, 8, 8), Draw([1]))
+    assert not torch.equal(
+        network.places[0].norm.running_mean, before["places.0.norm.running_mean"]
+    )
 
 
 def test_a_dead_candidate_that_is_not_drawn_does_no_harm() -> None:
     network = chain(hyper_of((ALL[3], ALL[7])))
     with torch.no_grad():
-        for operation in network.rows[0].mixed.cells[1].operations.values():
+        for operation in network.places[0].mixed.cells[1].operations.values():
             operation.weight.fill_(float("nan"))
-    assert torch.isfinite(network(torch.randn(2, 3, 8, 8), [0])).all()
+    assert torch.isfinite(network(torch.randn(2, 3, 8, 8), Draw([0])).main).all()
 
 
 @pytest.mark.parametrize(("name", "value"), [("depth", 0), ("kernel", 4), ("final_channels", 0)])

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
-from fade_ray.nn import MacroNetwork, still
-from fade_ray.nn.macro import Place, places
+from fade_ray.nn import Draw, MacroNetwork, still
+from fade_ray.nn.macro import BlockPlace, places
 from fade_ray.nn.mixed import Mixed
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
@@ -70,7 +70,7 @@ def test_counts_of_all_architectures_are_those_of_the_table(
     table: dict[str, tuple[int, int]],
 ) -> None:
     network = macro(ALL, 32, side=32)
-    blocks = [[size(row.mixed.cells[str(b.number)]) for b in BLOCKS] for row in network.rows]
+    blocks = [[size(row.mixed.cells[str(b.number)]) for b in BLOCKS] for row in network.places]
     outside = size(network) - sum(map(sum, blocks))
     ours = {}
     for code in codes():
@@ -92,7 +92,7 @@ def test_counts_of_architectures_that_are_built_alone(
 def test_multiply_adds_count_what_runs(base: int, side: int) -> None:
     network, path = macro(ALL, base, side=side), [0, 1, 2, 0, 1, 2, 0, 1]
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        network.eval()(torch.zeros(1, 3, side, side), path)
+        network.eval()(torch.zeros(1, 3, side, side), Draw(path))
     assert counter.get_total_flops() == 2 * network.multiply_adds(path)
     everything = network.multiply_adds(path) + network.multiply_adds_beside(path)
     assert everything == network.multiply_adds([2] * 8) + network.multiply_adds_beside([2] * 8)
@@ -111,7 +111,7 @@ def test_all_channels_grow_with_the_stem() -> None:
         if value.dim() == 4
     }
     assert all(2 * few == many for few, many in channels.values())
-    assert channels["head.conv.weight"] == (160, 320)
+    assert channels["head.before.conv.weight"] == (160, 320)
 
 
 def test_places_of_the_benchmark() -> None:
@@ -121,7 +121,7 @@ def test_places_of_the_benchmark() -> None:
     assert [place.side for place in found] == [32, 16, 16, 8, 8, 8, 4, 4]
 
 
-def plain_block(weights: dict[str, Tensor], number: int, x: Tensor, place: Place) -> Tensor:
+def plain_block(weights: dict[str, Tensor], number: int, x: Tensor, place: BlockPlace) -> Tensor:
     """A block written out with torch's own operations, batch statistics; `weights` without the
     prefix.
     """
@@ -156,12 +156,14 @@ def plain(network: MacroNetwork, x: Tensor, path: list[int]) -> Tensor:
             F.batch_norm(y, None, None, values["norm.weight"], values["norm.bias"], training=True)
         )
 
-    x = conv_norm(below("rows.0.entry."), x)
+    x = conv_norm(below("stem.blocks.0."), x)
     for index, place in enumerate(places(network.input_shape[1], 2)):
         number = path[index]
-        x = plain_block(below(f"rows.{index}.mixed.cells.{number}."), number, x, place)
-    x = conv_norm(below("head."), x)
-    return F.linear(x.flatten(2).mean(2), weights["classifier.weight"], weights["classifier.bias"])
+        x = plain_block(below(f"places.{index}.mixed.cells.{number}."), number, x, place)
+    x = conv_norm(below("head.before."), x)
+    return F.linear(
+        x.flatten(2).mean(2), weights["head.classifier.weight"], weights["head.classifier.bias"]
+    )
 
 
 @pytest.mark.parametrize("side", [8, 16, 19])
@@ -173,7 +175,7 @@ def test_scores_and_gradients_are_those_of_the_network_written_out(side: int) ->
             if isinstance(module, nn.BatchNorm2d):
                 module.weight.fill_(4.0)  # so that values beyond 6 occur
     results = []
-    for scores in (network(x, path), plain(network, x, path)):
+    for scores in (network(x, Draw(path)).main, plain(network, x, path)):
         gradients = torch.autograd.grad(scores.square().sum(), weights, allow_unused=True)
         results.append([scores, *(g for g in gradients if g is not None)])
     torch.testing.assert_close(results[0], results[1], rtol=1e-8, atol=1e-9)
@@ -188,15 +190,15 @@ def test_gates_give_the_straight_through_gradient() -> None:
     x = images()
     with still(network):
         gates = torch.eye(3, dtype=torch.float64)[path].requires_grad_(True)
-        scores = network(x, path, gates, True)
-        torch.testing.assert_close(scores, network(x, path), rtol=1e-12, atol=1e-12)
+        scores = network(x, Draw(path, gates, others=True)).main
+        torch.testing.assert_close(scores, network(x, Draw(path)).main, rtol=1e-12, atol=1e-12)
         (ours,) = torch.autograd.grad(scores.square().sum(), gates)
-        y = x
-        for row, gate in zip(network.row_modules, gates, strict=True):
+        y = network.begin(x)[-1].value
+        for row, gate in zip(network.places, gates, strict=True):
             entered = row.entry(y)
-            y = sum(g * row.mixed.candidate(entered, j) for j, g in enumerate(gate))
-        (dense,) = torch.autograd.grad(network.classify(y).square().sum(), gates)
-        (drawn,) = torch.autograd.grad(network(x, path, gates).square().sum(), gates)
+            y = sum(g * row.mixed.candidate(entered, j, Draw()) for j, g in enumerate(gate))
+        (dense,) = torch.autograd.grad(network.head(y).square().sum(), gates)
+        (drawn,) = torch.autograd.grad(network(x, Draw(path, gates)).main.square().sum(), gates)
     torch.testing.assert_close(ours, dense, rtol=1e-8, atol=1e-9)
     torch.testing.assert_close(drawn, dense * torch.eye(3)[path], rtol=1e-8, atol=1e-9)
 
@@ -206,19 +208,19 @@ def test_paths_with_a_common_beginning_give_the_same_scores() -> None:
     paths = [[0] * 8, [0, 0, 0, 1, 2, 0, 1, 2], [0, 0, 0, 1, 2, 0, 1, 1], [2] * 8, [0] * 8]
     with still(network):
         for path, scores in zip(paths, network.forward_paths(x, paths), strict=True):
-            torch.testing.assert_close(scores, network(x, path), rtol=1e-12, atol=1e-12)
+            torch.testing.assert_close(scores, network(x, Draw(path)).main, rtol=1e-12, atol=1e-12)
 
 
 def test_an_identity_is_the_identity_but_where_the_shape_changes() -> None:
     network = macro(architecture("0" * 8))
-    for row, place in zip(network.rows, places(16, 2), strict=True):
+    for row, place in zip(network.places, places(16, 2), strict=True):
         mixed: Mixed = row.mixed
         x = torch.randn(2, place.channels_in, place.side, place.side)
         if place.stride == 1:
-            assert mixed.candidate(x, 0) is x
+            assert mixed.candidate(x, 0, Draw()) is x
             assert size(mixed) == 0
         else:
-            assert mixed.candidate(x, 0).shape == (
+            assert mixed.candidate(x, 0, Draw()).shape == (
                 2,
                 place.channels,
                 -(-place.side // 2),
@@ -237,7 +239,7 @@ def test_one_architecture_is_its_path_through_the_hyper_network(training: bool) 
     alone.inherit(hyper.state_dict())
     path = [[2, 0, 1].index(int(digit)) for digit in "01201212"]
     x = images()
-    assert torch.equal(alone(x), hyper(x, path))
+    assert torch.equal(alone(x).main, hyper(x, Draw(path)).main)
 
 
 def test_what_is_inherited_and_what_stays() -> None:
@@ -253,10 +255,10 @@ def test_still_leaves_buffers_and_flags_alone() -> None:
     network = macro().train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     with still(network):
-        network(torch.randn(4, 3, 16, 16), [1] * 8, torch.eye(3)[[1] * 8], True)
+        network(torch.randn(4, 3, 16, 16), Draw([1] * 8, torch.eye(3)[[1] * 8], others=True))
     assert all(torch.equal(value, before[name]) for name, value in network.state_dict().items())
     assert all(p.requires_grad for p in network.parameters())
-    network(torch.randn(4, 3, 16, 16), [1] * 8)
+    network(torch.randn(4, 3, 16, 16), Draw([1] * 8))
     moved = {
         name for name, value in network.state_dict().items() if not torch.equal(value, before[name])
     }
@@ -271,9 +273,9 @@ def test_still_leaves_buffers_and_flags_alone() -> None:
 
 def test_memory_layout_does_not_matter() -> None:
     network, x, path = macro().double(), images(), [1, 0, 2, 1, 0, 0, 2, 2]
-    expected = network(x, path)
+    expected = network(x, Draw(path)).main
     last = network.to(memory_format=torch.channels_last)
-    found = last(x.contiguous(memory_format=torch.channels_last), path)
+    found = last(x.contiguous(memory_format=torch.channels_last), Draw(path)).main
     torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)
 
 

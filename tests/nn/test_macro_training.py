@@ -148,14 +148,14 @@ def test_trials_of_blocks_one_inheriting_from_another(tmp_path: Path) -> None:
         tuple((block,) for block in itertools.islice(itertools.cycle(BLOCKS), DEPTH))
     )
     last = list(run_trial(proposal(alone, "evaluation", 2), digits(), CONFIG, tmp_path))[-1]
-    assert 0 <= last["outcome"]["accuracy"] <= 1
+    assert 0 <= last["outcome"]["score"] <= 1
 
 
 def test_the_network_follows_from_the_cells() -> None:
     generator = torch.Generator()
     network = build_network(proposal(ALL), digits(), CONFIG, generator)
     assert isinstance(network, MacroNetwork)
-    assert network.state_dict()["rows.0.entry.conv.weight"].shape[0] == 2
+    assert network.state_dict()["stem.blocks.0.conv.weight"].shape[0] == 2
     graphs = HyperArchitecture((catalogue(1, 3)[:2],) * 2)
     assert isinstance(build_network(proposal(graphs), digits(), CONFIG, generator), ChainNetwork)
 

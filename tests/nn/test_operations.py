@@ -9,10 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.cell_drop_path import DropPath
-from fade_ray.nn.cell_kernels import PointwiseNorm, depthwise
-from fade_ray.nn.cell_sums import CellNorm, Source, Sum
-from fade_ray.nn.operations import OPERATIONS, Build, FactorizedReduce
+from fade_ray.nn.draw import DropPath
+from fade_ray.nn.kernels import PointwiseNorm, depthwise
+from fade_ray.nn.layers import Build, FactorizedReduce
+from fade_ray.nn.norms import Norm
+from fade_ray.nn.operations import OPERATIONS
+from fade_ray.nn.sums import Source, Sum
 from spaces.errors import InvalidInput
 
 
@@ -110,7 +112,7 @@ def test_pointwise_norm_of_a_dead_channel_is_zero() -> None:
 
 @pytest.mark.parametrize("affine", [False, True])
 def test_cell_norm_carries_a_scale(affine: bool) -> None:
-    norm = CellNorm(3, affine=affine).double()
+    norm = Norm(3, affine=affine).double()
     plain = nn.BatchNorm2d(3, affine=affine).double()
     if affine:
         for parameter in norm.parameters():
@@ -129,7 +131,7 @@ def test_cell_norm_carries_a_scale(affine: bool) -> None:
 
 
 def test_fused_pointwise_norm_moves_the_running_statistics_like_batch_norm() -> None:
-    norm, plain = CellNorm(4).double(), nn.BatchNorm2d(4).double()
+    norm, plain = Norm(4).double(), nn.BatchNorm2d(4).double()
     conv = build(4).conv(4, 4, 1).double()
     for step in range(3):
         x = maps(2, 4, 3, 3, seed=step) + step

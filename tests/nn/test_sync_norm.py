@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.norms import Norm
 from fade_ray.nn.sync_norm import Reduction, SyncNorm, synchronised
 
 

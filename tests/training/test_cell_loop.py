@@ -45,7 +45,7 @@ def network(macro: Macro, seed: int = 0) -> CellNetwork:
     config = CellNetworkConfig(channels=4, stem="nasbench201")
     return CellNetwork(
         macro,
-        config if macro.is_discrete else config.for_search(),
+        config if macro.is_discrete else config.for_search(macro.stack),
         side=8,
         channels=1,
         classes=10,
@@ -100,7 +100,7 @@ def test_an_epoch_is_that_of_plain_sgd() -> None:
     optimizer = torch.optim.SGD(theirs.parameters(), lr=0.025, momentum=0.9, weight_decay=1e-2)
     for images, labels in batches().epoch(torch.Generator().manual_seed(5 * 3)):
         optimizer.zero_grad()
-        F.cross_entropy(theirs(images)[0], labels, label_smoothing=0.1).backward()
+        F.cross_entropy(theirs(images).main, labels, label_smoothing=0.1).backward()
         torch.nn.utils.clip_grad_norm_(theirs.parameters(), 0.5)
         optimizer.step()
     ours.run_epoch()

@@ -14,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from fade_ray.nn import (
     ChainNetwork,
+    Draw,
     NetworkConfig,
     architecture_weights,
     entropy,
@@ -138,7 +139,7 @@ def scales(norm: str) -> tuple[Tensor, Tensor]:
     gates = drawn.double().requires_grad_(True)
     with still(net):
         (grad,) = torch.autograd.grad(
-            F.cross_entropy(net(images, path, gates, others=True), labels), gates
+            F.cross_entropy(net(images, Draw(path, gates, others=True)).main, labels), gates
         )
     return grad[drawn].abs(), grad.masked_fill(drawn, 0.0).abs().amax(dim=1)
 
@@ -172,7 +173,7 @@ def test_weight_gradient_of_the_drawn_path_is_the_dense_one() -> None:
     path = [2, 0, 1]
     dense = DenseChain(net)
     F.cross_entropy(dense(data[0], F.one_hot(torch.tensor(path), 3).double()), data[1]).backward()
-    F.cross_entropy(net(data[0], path), data[1]).backward()
+    F.cross_entropy(net(data[0], Draw(path)).main, data[1]).backward()
     for (name, ours), theirs in zip(
         net.named_parameters(), dense.network.parameters(), strict=True
     ):
@@ -282,7 +283,7 @@ def test_the_split_estimate_sees_each_image_on_one_path(size: int) -> None:
     generator = torch.Generator().manual_seed(4)
     drawn = [draw_path(weights, generator) for _ in range(4)]
     scores = torch.cat(
-        [net(x, path) for (x, _), path in zip(split_batch(data, 4), drawn, strict=True)]
+        [net(x, Draw(path)).main for (x, _), path in zip(split_batch(data, 4), drawn, strict=True)]
     )
     losses = F.cross_entropy(scores, data[1], reduction="none").detach()
     parts = losses.tensor_split(4)

@@ -11,7 +11,7 @@ import torch
 from torch.nn import functional as F
 
 from fade_ray.data import Batches, Splits, load
-from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.nn import ChainNetwork, Draw, NetworkConfig
 from fade_ray.training import (
     Architecture,
     ArchitectureConfig,
@@ -168,7 +168,7 @@ def test_the_logits_rest_in_the_warm_up_and_move_after_it() -> None:
 
 def test_only_the_drawn_candidates_are_stepped() -> None:
     trained = training(SEVERAL, config=TrainConfig(batch_size=64, weight_decay=0.1))
-    cells = trained.network.rows[0].mixed.cells
+    cells = trained.network.places[0].mixed.cells
     before = [{k: v.clone() for k, v in cell.state_dict().items()} for cell in cells]
     trained.network.train()
     trained.weight_step(next(trained.batches.epoch(torch.Generator().manual_seed(0))), [1, 0])
@@ -191,7 +191,7 @@ def test_one_path_per_batch_is_the_plain_step_bit_by_bit() -> None:
         images, labels = first_batch(plain)
         loss, correct = ours.weight_step((images, labels), path)
         plain.optimizer.zero_grad()
-        scores = plain.network(images, path)
+        scores = plain.network(images, Draw(path)).main
         expected = F.cross_entropy(scores, labels)
         expected.backward()
         torch.nn.utils.clip_grad_value_(plain.network.parameters(), plain.config.clip)
@@ -213,7 +213,7 @@ def test_a_split_batch_averages_the_gradients_of_its_paths_over_the_images(size:
     total = 0.0
     for path, (x, y) in zip(paths, split_batch((images, labels), 3), strict=True):
         trained.network.zero_grad()
-        loss = F.cross_entropy(trained.network(x, path), y)
+        loss = F.cross_entropy(trained.network(x, Draw(path)).main, y)
         loss.backward()
         total += float(loss.detach()) * len(y) / size
         for name, p in trained.network.named_parameters():
@@ -224,7 +224,7 @@ def test_a_split_batch_averages_the_gradients_of_its_paths_over_the_images(size:
     assert 0 <= int(correct) <= size
     for name, p in trained.network.named_parameters():
         if p.grad is None:  # of candidate 0 of the first row, which is on no path
-            assert name.startswith("rows.0.mixed.cells.0.")
+            assert name.startswith("places.0.mixed.cells.0.")
         else:
             torch.testing.assert_close(p.grad, expected[name], rtol=1e-4, atol=1e-6)
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.graph_cell import Norm
+from fade_ray.nn.norms import Norm
 from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
 from spaces.errors import InvalidInput
 
