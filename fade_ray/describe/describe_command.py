@@ -246,7 +246,7 @@ def _network(
 ) -> CellNetwork:
     stems = macro.stack.stems
     stem = setting.stem if setting.stem in stems else stems[0]
-    config = replace(config, stem=stem)  # type: ignore[arg-type]
+    config = replace(config, stem=stem)
     return CellNetwork(
         macro,
         config.for_search(macro.stack) if search else config,

@@ -60,8 +60,8 @@ class CellNetworkConfig:
         """The same with the BatchNorm of search networks: no scale and shift in cells, batch
         statistics, and what the stacking says of pools.
         """
-        norms = {"affine": False, "running_statistics": False}
-        return replace(self, **norms, pool_norm=stack.search_pool_norm)
+        pool_norm = stack.search_pool_norm
+        return replace(self, affine=False, running_statistics=False, pool_norm=pool_norm)
 
 
 class CellNetwork(Network):

@@ -101,7 +101,8 @@ class Network(nn.Module):
         self.input_shape = (image.channels, image.side, image.side)
         self.classes = head.classifier.out_features
         self.stem, self.places = stem, cast(Sequence[Place], nn.ModuleList(places))
-        self._auxiliary_after, self.auxiliary = (None, None) if auxiliary is None else auxiliary
+        self.auxiliary_place = None if auxiliary is None else auxiliary[0]
+        self.auxiliary = None if auxiliary is None else auxiliary[1]
         self.head = head
 
     def forward(self, x: Tensor, draw: Draw = Draw()) -> Scores:  # noqa: B008, frozen
@@ -109,7 +110,7 @@ class Network(nn.Module):
         auxiliary = None
         for index, place in enumerate(self.places):
             y = place((before, last), draw, index)
-            if index == self._auxiliary_after and self.auxiliary is not None and self.training:
+            if index == self.auxiliary_place and self.auxiliary is not None and self.training:
                 auxiliary = self.auxiliary(y)
             before, last = last, Source(y)
         return Scores(self.head(last.value), auxiliary)

@@ -169,7 +169,7 @@ class RetrainConfig:
         options = self.network
         return CellNetworkConfig(
             channels=options.channels,
-            stem=macro.stack.stems[0] if options.stem == "auto" else options.stem,  # type: ignore[arg-type]
+            stem=macro.stack.stems[0] if options.stem == "auto" else options.stem,
             pool_norm=options.pool_norm,
             auxiliary=self.train.auxiliary_weight > 0,
             auxiliary_norm=options.auxiliary_norm,
