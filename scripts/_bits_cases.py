@@ -226,8 +226,9 @@ RETRAININGS: dict[str, Case] = {
         " --epochs 2 --drop-path 0.2 --crop 2 --flip True --image-side 32 --cells 3"
     ),
     "retrain-imagenet": _one(
-        f"retrain DARTS_V2 {RETRAIN} --data {{images}} --limit 48 --epochs 1 --stem imagenet"
-        " --image-side 224 --auxiliary-weight 0.4 --no-auxiliary-norm --cells 3"
+        f"retrain DARTS_V2 {RETRAIN} --data {{images}} --limit 24 --epochs 1 --stem imagenet"
+        " --image-side 224 --auxiliary-weight 0.4 --no-auxiliary-norm --cells 3 --channels 16"
+        " --batch-size 8"
     ),
     "retrain-folder": _one(
         "retrain DARTS_V1 --device cpu --channels 4 --cells 3 --batch-size 16 --epochs 2 --out run"
