@@ -223,7 +223,9 @@ def _size(computed: Digest | None) -> str:
     return f"{len(computed.numbers)} numbers, {len(computed.tensors)} tensors"
 
 
-def compare(tree: Tree, chosen: Mapping[str, tuple[str, ...]], reference: Mapping[str, Any], jobs: int) -> bool:
+def compare(
+    tree: Tree, chosen: Mapping[str, tuple[str, ...]], reference: Mapping[str, Any], jobs: int
+) -> bool:
     """Print a verdict for each case; whether all hold."""
     well = True
     for answer in answers(tree, chosen, jobs):
@@ -284,7 +286,9 @@ def select(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
     return [n for n in known if only is None or any(fnmatch.fnmatch(n, p) for p in only)]
 
 
-def runnable(names: Iterable[str], now: bool, files: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+def runnable(
+    names: Iterable[str], now: bool, files: Mapping[str, str]
+) -> dict[str, tuple[str, ...]]:
     """name -> commands, those left out, and said so, that need a table which is not given."""
     chosen = {}
     for name in names:
@@ -327,7 +331,9 @@ def settle(hashes: str) -> None:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--list", action="store_true", help="show the cases")
     commands = parser.add_subparsers(dest="command")
     shared = argparse.ArgumentParser(add_help=False)
