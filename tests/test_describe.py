@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from fade_ray.describe.describe_command import MACROS, Options, describe, describe_command, find
-from fade_ray.export import export_cells, export_module
+from fade_ray.export import export_module
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from spaces import HyperArchitecture
@@ -119,7 +119,7 @@ def test_every_form_of_a_genotype_is_the_same(tmp_path: Path) -> None:
         classes=2,
         generator=torch.Generator(),
     )
-    export_cells(network, tmp_path, "exported", classes=["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
+    export_module(network, tmp_path, "exported", classes=["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
     files = [
         str(tmp_path / name)
         for name in ("notation.txt", "cells.json", "found.json", "exported.json")

@@ -16,7 +16,7 @@ import tyro
 
 from fade_ray.describe.describe_chain import Chain, describe_chain
 from fade_ray.describe.describe_text import as_text
-from fade_ray.export.files import write_whole
+from fade_ray.export.export_module import write_whole
 from fade_ray.nn import CellNetwork, CellNetworkConfig
 from fade_ray.nn.costs import CONVENTIONS
 from spaces import HyperArchitecture, nasbench201

@@ -3,17 +3,14 @@
 import copy
 import tempfile
 import warnings
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
-from fade_ray.export.export_cells import check_genotype
-from fade_ray.export.export_chain import check_architecture
-from fade_ray.export.files import write_whole
-from fade_ray.nn import CellNetwork, ChainNetwork, Network, Scores
+from fade_ray.export.export_module import exporter, write_whole
+from fade_ray.nn import Network, Scores
 from spaces.errors import InvalidInput
 
 
@@ -28,15 +25,8 @@ class MainScores(nn.Module):
         return cast(Scores, self.network(x)).main
 
 
-CHECKS: dict[type[Network], Callable[[Any], None]] = {
-    ChainNetwork: check_architecture,
-    CellNetwork: check_genotype,
-}
-
-
 def export_onnx(network: Network, path: Path) -> Path:
-    """Write an architecture (a chain of width one, or the network of a genotype) to `path` as one
-    ONNX file, in evaluation mode.
+    """Write a network without choices to `path` as one ONNX file, in evaluation mode.
 
     Its input "images", float32 [batch, channels, side, side], holds normalised images, as
     `preprocess` of the exported module makes them; its output "scores" is float32 [batch, classes].
@@ -46,12 +36,13 @@ def export_onnx(network: Network, path: Path) -> Path:
         InvalidInput: a network with a choice left, the package onnx not installed, or a place that
         cannot be written.
     """
-    CHECKS[type(network)](network)
+    exporter(network)
     try:
         import onnx
     except ImportError as error:
         raise InvalidInput(
-            f'ONNX export needs the package onnx, which cannot be imported: {error}. Run: pip install "fade-ray[onnx]"'
+            f"ONNX export needs the package onnx, which cannot be imported: {error}. Run: "
+            'pip install "fade-ray[onnx]"'
         ) from error
     model = MainScores(copy.deepcopy(network)).eval().to("cpu", torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():

@@ -13,7 +13,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file
 
-from fade_ray.export.export_cells import export_cells
+from fade_ray.export import export_module
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain.retrain_images import Images
 from fade_ray.retrain.retraining import Retraining, build_network, weights_path
@@ -60,7 +60,7 @@ def deliver(
         "data": result["data"],
         "seed": result["seed"],
     }
-    path = export_cells(
+    path = export_module(
         network,
         folder / "architectures",
         NAME,

@@ -26,7 +26,7 @@ from torch import Tensor
 from fade_ray.data.batches import Batches
 from fade_ray.data.images import LabelledImages
 from fade_ray.export import export_module, export_onnx
-from fade_ray.export.chain_source import literal
+from fade_ray.export.text import literal
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from spaces import Dag, HyperArchitecture, catalogue, complete_dag
 from spaces.errors import InvalidInput

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from fade_ray.export import export_cells, export_onnx
+from fade_ray.export import export_module, export_onnx
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from fade_ray.nn.operations import OPERATIONS
 from spaces import nasbench201
@@ -148,7 +148,7 @@ CASES: dict[str, Callable[[], CellNetwork]] = {
 
 
 def export(network: CellNetwork, folder: Path, name: str = "architecture", **facts: Any) -> Path:
-    return export_cells(network, folder, name, classes=CLASSES, mean=MEAN, std=STD, facts=facts)
+    return export_module(network, folder, name, classes=CLASSES, mean=MEAN, std=STD, facts=facts)
 
 
 def load_module(path: Path) -> ModuleType:
@@ -339,7 +339,7 @@ def test_wrong_input(change: dict[str, Any], words: str, tmp_path: Path) -> None
         "facts": {},
     } | change
     with pytest.raises(InvalidInput, match=words):
-        export_cells(trained(GENOTYPES["all-skip"].at_depth(3)), tmp_path, **given)
+        export_module(trained(GENOTYPES["all-skip"].at_depth(3)), tmp_path, **given)
     assert not list(tmp_path.iterdir())
 
 

@@ -1,0 +1,255 @@
+"""A network of cells as plain PyTorch."""
+
+import inspect
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from fade_ray.export.operation_text import OPERATION_TEXTS, Definition, check_texts
+from fade_ray.export.plain import Plain
+from fade_ray.export.plain_layers import FactorizedReduce, Residual, normed, relu_conv_norm
+from fade_ray.export.text import INDENT, LINE, list_lines, statement, wrapped
+from fade_ray.nn import CellNetwork
+from fade_ray.nn.cell import Cell
+from fade_ray.nn.layers import ConvNorm
+from fade_ray.nn.layers import FactorizedReduce as Reduce
+from fade_ray.nn.network import Place
+from fade_ray.nn.operations import Pool
+from spaces.cell import NONE, CellSpace, Gene
+from spaces.errors import require
+
+
+def check_genotype(network: CellNetwork) -> None:
+    """InvalidInput unless `network` is that of a genotype, built for retraining."""
+    config = network.config
+    require(
+        network.macro.is_discrete,
+        "one operation per edge",
+        "Only the network of a genotype is exported: discretise the cells and train their network.",
+        choices=network.macro.size,
+    )
+    require(
+        config.affine and config.running_statistics and config.partial == 1,
+        "affine, running_statistics, partial == 1",
+        "Only networks built for retraining are exported: those of a search have no statistics to "
+        "evaluate with.",
+        affine=config.affine,
+        running_statistics=config.running_statistics,
+        partial=config.partial,
+    )
+
+
+@dataclass(frozen=True)
+class CellText:
+    """What the template writes about one kind of cell. `init`, `forward`: lines of the methods,
+    without their indentation.
+    """
+
+    name: str
+    doc: str
+    inputs: int
+    halves: bool
+    init: tuple[str, ...]
+    forward: tuple[str, ...]
+
+
+def plain_cells(network: CellNetwork) -> Plain:
+    """Without the auxiliary head and what no output depends on. Raises InvalidInput for an
+    operation that has no text.
+    """
+    check_texts(network.macro)
+    macro, final_norm = network.macro, network.head.before is not None
+    cells = [place for place in network.places if isinstance(place, Cell)]
+    kinds = [
+        [cell for cell in cells if cell.kind == kind]
+        for kind in dict.fromkeys(cell.kind for cell in cells)
+    ]
+    definitions = [_source(definition) for definition in _definitions(network)]
+    values = {
+        "title": f"{macro.depth} cells",
+        "notation": wrapped(macro.notation, 4),
+        "description": "",
+        "definitions": definitions,
+        "cells": [_cell_text(cells) for cells in kinds],
+        "places": list(_calls(network)),
+        "stem": _stem(network),
+        "single": macro.stack.inputs == 1,
+        "final_norm": final_norm,
+        "features": network.head.classifier.in_features,
+        "uses_functions": final_norm or any("F." in text for text in definitions),
+    }
+    description = {
+        "code": macro.notation,
+        "cells": macro.to_dict(),
+        "layout": [{"kind": place.kind, **place.out._asdict()} for place in network.places],
+    }
+    return Plain("cells.py.j2", values, list(_live(network)), description)
+
+
+def _source(definition: Definition) -> str:
+    return textwrap.dedent(inspect.getsource(definition)).rstrip()
+
+
+def _definitions(network: CellNetwork) -> dict[Definition, None]:
+    """What the text calls, in the order in which it is to be defined."""
+    used: dict[Definition, None] = {}
+    for place in network.places:
+        if not isinstance(place, Cell):
+            used |= dict.fromkeys((relu_conv_norm, Residual))
+            continue
+        live = Live.of(place.space)
+        entries = [place.entries[i] for i in live.entries] if place.entries else []
+        if entries:
+            used[relu_conv_norm] = None
+        if any(isinstance(entry, Reduce) for entry in entries):
+            used[FactorizedReduce] = None
+        for gene in live.genes:
+            if _made(place, gene) is not None:
+                used |= dict.fromkeys(OPERATION_TEXTS[gene.op].definitions)
+            if _is_normed(place, gene):
+                used[normed] = None
+    return dict(sorted(used.items(), key=lambda item: isinstance(item[0], type)))
+
+
+@dataclass(frozen=True)
+class Live:
+    """What the output of a genotype depends on: nodes, genes (without `none`), and the inputs whose
+    value or shape is read.
+    """
+
+    nodes: frozenset[int]
+    genes: tuple[Gene, ...]
+    entries: tuple[int, ...]
+
+    @classmethod
+    def of(cls, cell: CellSpace) -> "Live":
+        nodes = set(cell.outputs)
+        genes = [gene for gene in cell.genes if gene.op != NONE]
+        for node in range(cell.nodes - 1, -1, -1):
+            if node in nodes:
+                nodes |= {gene.source for gene in genes if gene.target == node}
+        kept = tuple(gene for gene in genes if gene.target in nodes)
+        if not nodes & set(range(cell.inputs)):
+            nodes.add(0)  # all is zero, and zeros take their shape from an input
+        return cls(frozenset(nodes), kept, tuple(i for i in range(cell.inputs) if i in nodes))
+
+
+def _live(network: CellNetwork) -> Iterator[nn.Module]:
+    yield from network.stem.blocks[: max(network.stem.taken)]
+    for place in network.places:
+        if not isinstance(place, Cell):
+            yield place
+            continue
+        live = Live.of(place.space)
+        yield from (place.entries[i] for i in live.entries if place.entries)
+        yield from (_operation(place, gene) for gene in live.genes)
+    if network.head.before is not None:
+        yield network.head.before
+    yield network.head.classifier
+
+
+def _operation(cell: Cell, gene: Gene) -> nn.Module:
+    return cast(nn.ModuleDict, cell.edges[f"{gene.source}-{gene.target}"])[gene.op]
+
+
+def _stem(network: CellNetwork) -> dict[str, list[str]]:
+    """The lines of each part of the stem, which is cut where its first output is taken, if its
+    second one is another.
+    """
+    lines: list[str] = []
+    ends: list[int] = []
+    for block in network.stem.blocks:
+        conv = cast(ConvNorm, block).conv
+        step = f"stride={conv.stride[0]}, " if conv.stride[0] > 1 else ""
+        sizes = f"{conv.in_channels}, {conv.out_channels}, 3"
+        lines += ["nn.ReLU(),"] if lines else []
+        lines.append(f"nn.Conv2d({sizes}, {step}padding=1, bias=False),")
+        lines.append(f"nn.BatchNorm2d({conv.out_channels}),")
+        ends.append(len(lines))
+    first, second = (ends[taken - 1] for taken in network.stem.taken)
+    if first == second:
+        return {"stem": lines[:second]}
+    return {"stem_0": lines[:first], "stem_1": lines[first:second]}
+
+
+def _cell_text(cells: list[Cell]) -> CellText:
+    """Of one kind of cell, from those at all its places."""
+    cell, space, live = cells[0], cells[0].space, Live.of(cells[0].space)
+    halves = any(_halves(place) for place in cells)
+    init, forward = [], []
+    for i in live.entries if cell.entries else ():
+        halved = "FactorizedReduce(c_0, channels) if halve else " if i == 0 and halves else ""
+        init += statement(f"self.entry_{i}", [f"{halved}relu_conv_norm(c_{i}, channels, 1)"])
+        forward.append(f"s{i} = self.entry_{i}(s{i})")
+    for gene in live.genes:
+        if (made := _made(cell, gene)) is not None:
+            init.append(f"self.edge_{gene.source}_{gene.target} = {made}")
+    for node in sorted(live.nodes - set(range(space.inputs))):
+        terms = [_term(cell, gene) for gene in live.genes if gene.target == node]
+        smaller = "[:, :, ::2, ::2]" if cell.reduction == 2 else ""
+        zeros = f"torch.zeros_like(s{live.entries[0]}{smaller})"
+        forward += statement(f"s{node}", terms or [zeros])
+    forward += _returned([f"s{node}" for node in space.outputs])
+    name, doc = cell.kind.capitalize(), _doc(cell)
+    return CellText(name, doc, space.inputs, halves, tuple(init), tuple(forward))
+
+
+def _returned(values: list[str]) -> list[str]:
+    if len(values) == 1:
+        return [f"return {values[0]}"]
+    line = f"return torch.cat([{', '.join(values)}], 1)"
+    if INDENT + len(line) <= LINE:
+        return [line]
+    return [*list_lines("outputs", values, INDENT), "return torch.cat(outputs, 1)"]
+
+
+def _made(cell: Cell, gene: Gene) -> str | None:
+    """The expression that makes an operation; None for the identity."""
+    stride = cell.reduction if gene.source < cell.space.inputs else 1
+    made = OPERATION_TEXTS[gene.op].expression(stride)
+    return f"normed({made}, channels)" if _is_normed(cell, gene) else made
+
+
+def _is_normed(cell: Cell, gene: Gene) -> bool:
+    operation = _operation(cell, gene)
+    return isinstance(operation, Pool) and operation.norm is not None
+
+
+def _term(cell: Cell, gene: Gene) -> str:
+    if _made(cell, gene) is None:
+        return f"s{gene.source}"
+    return f"self.edge_{gene.source}_{gene.target}(s{gene.source})"
+
+
+def _doc(cell: Cell) -> str:
+    """The cell in words."""
+    size = "halves the map" if cell.reduction == 2 else "keeps the size of the map"
+    single = cell.space.inputs == 1
+    both = "its inputs are s0 (two cells back) and s1 (one back)"
+    outputs = ", ".join(f"s{node}" for node in cell.space.outputs)
+    end = "the output is" if len(cell.space.outputs) == 1 else "the output joins"
+    return f"Cell `{cell.kind}` {size}; {'its input is s0' if single else both}, {end} {outputs}."
+
+
+def _halves(place: Place) -> bool:
+    """Whether the value from two cells back is larger than that from one back."""
+    return isinstance(place, Cell) and isinstance(next(iter(place.entries), None), Reduce)
+
+
+def _calls(network: CellNetwork) -> Iterator[str]:
+    """What makes each place, and the map behind it in words."""
+    before, last = network.stem.maps
+    for place in network.places:
+        name, out = place.kind.capitalize(), place.out
+        sizes = [before.channels, last.channels, out.channels]
+        if isinstance(place, Cell):
+            sizes = [*sizes[: 2 * bool(place.entries)], place.width]
+        else:
+            sizes = sizes[1:]
+        halve = ", halve=True" * _halves(place)
+        call = f"{name}({', '.join(map(str, sizes))}{halve})"
+        yield f"{call},  # -> {out.channels} x {out.side} x {out.side}"
+        before, last = last, out

@@ -1,0 +1,150 @@
+"""A chain of graphs as plain PyTorch."""
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import cast
+
+from torch import nn
+
+from fade_ray.export.plain import Plain
+from fade_ray.export.text import INDENT, statement, wrapped
+from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.nn.chain import GraphRow
+from fade_ray.nn.graph_cell import GraphCell
+from fade_ray.nn.layout import RowLayout
+from spaces import Dag
+from spaces.errors import require
+
+OUTPUT = "out"
+
+
+@dataclass(frozen=True)
+class RowText:
+    """What the template writes about one row. `comment`, `cell`: lines of `forward`, without their
+    indentation.
+    """
+
+    number: int
+    layout: RowLayout
+    edges: tuple[str, ...]
+    comment: tuple[str, ...]
+    cell: tuple[str, ...]
+
+
+def check_chain(network: ChainNetwork) -> None:
+    """InvalidInput unless `network` is of width one."""
+    require(
+        network.hyper.is_architecture,
+        "width == 1",
+        "Only an architecture is exported: choose one candidate per row with "
+        "`HyperArchitecture.architecture` and train it.",
+        width=network.hyper.width,
+    )
+
+
+def plain_chain(network: ChainNetwork) -> Plain:
+    """Of a shared hyper-cell only the operations in use."""
+    config, layout, dags = network.config, network.layout, _dags(network)
+    rows = enumerate(zip(layout, dags, strict=True), start=1)
+    pooled = any(row.stride > 1 for row in layout)
+    values = {
+        "title": f"{len(dags)} chained cell" + "s" * (len(dags) > 1),
+        "notation": [],
+        "description": _description(config, pooled),
+        "rows": [_row(number, row, dag, config) for number, (row, dag) in rows],
+        "last": layout[-1].out,
+        "kernel": config.kernel,
+        "row_norm": config.norm == "row",
+        "pool": {"max": "max", "average": "avg"}[config.pool],
+        "uses_functions": pooled or config.activation == "vertex",
+        "operation_text": ", ".join(_operation_parts(config)),
+        "operation_source": _operation_source(config),
+    }
+    description = {
+        "code": network.hyper.code(),
+        "cells": [{"code": dag.code, "n": dag.n, "edges": dag.edges} for dag in dags],
+        "layout": [dataclasses.asdict(row) for row in layout],
+    }
+    return Plain("chain.py.j2", values, list(_live(network)), description)
+
+
+def _live(network: ChainNetwork) -> Iterator[nn.Module]:
+    for place, dag in zip(network.places, _dags(network), strict=True):
+        row = cast(GraphRow, place)
+        yield row.entry
+        operations = cast(GraphCell, cast(nn.ModuleList, row.mixed.cells)[0]).operations
+        yield from (operations[f"{source}-{target}"] for source, target in _edges(dag))
+        if row.norm is not None:
+            yield row.norm
+    yield network.head.classifier
+
+
+def _dags(network: ChainNetwork) -> list[Dag]:
+    return [dag for (dag,) in network.hyper.graphs()]
+
+
+def _edges(dag: Dag) -> Iterator[tuple[int, int | str]]:
+    """All edges with an operation, by source."""
+    for vertex in range(dag.n):
+        if vertex in dag.sinks:
+            yield vertex, OUTPUT
+        yield from (edge for edge in dag.edges if edge[0] == vertex)
+
+
+def _row(number: int, layout: RowLayout, dag: Dag, config: NetworkConfig) -> RowText:
+    edges = tuple(f"cell{number}_{source}_{target}" for source, target in _edges(dag))
+    lines = _cell_lines(number, dag, relu=config.activation == "vertex")
+    return RowText(number, layout, edges, _comment(number, dag), tuple(lines))
+
+
+def _comment(number: int, dag: Dag) -> tuple[str, ...]:
+    """The graph in words: "Row 1, graph 3.3: INPUT -> 0; 0 -> 1, 2; 1 -> OUTPUT; 2 -> OUTPUT"."""
+    leaving: dict[str, list[str]] = {"INPUT": [str(v) for v in dag.sources]}
+    for source, target in _edges(dag):
+        leaving.setdefault(str(source), []).append("OUTPUT" if target == OUTPUT else str(target))
+    graph = "; ".join(f"{source} -> {', '.join(targets)}" for source, targets in leaving.items())
+    return tuple(wrapped(f"Row {number}, graph {dag.code}: {graph}", INDENT + len("# ")))
+
+
+def _cell_lines(number: int, dag: Dag, *, relu: bool) -> Iterator[str]:
+    """One statement for the sources, which share one value, one for each further vertex and one for
+    OUTPUT.
+    """
+    yield from statement(" = ".join(f"v{u}" for u in dag.sources), ["x"], relu)
+    for target in [*(v for v in range(dag.n) if v not in dag.sources), OUTPUT]:
+        terms = [f"self.cell{number}_{u}_{v}(v{u})" for u, v in _edges(dag) if v == target]
+        yield from statement("x" if target == OUTPUT else f"v{target}", terms, relu)
+
+
+def _operation_parts(config: NetworkConfig) -> dict[str, str]:
+    """The parts of an operation in words, in order, and what makes them."""
+    norm = config.norm == "operation"
+    bias = ", bias=False" if norm else ""  # BatchNorm has a bias of its own
+    kernel, padding = config.kernel, config.kernel // 2
+    convolution = f"nn.Conv2d(channels, channels, {kernel}, padding={padding}{bias})"
+    parts = {f"{kernel} x {kernel} convolution": convolution}
+    if norm:
+        parts["BatchNorm"] = "nn.BatchNorm2d(channels)"
+    if config.activation == "edge":
+        parts["ReLU"] = "nn.ReLU()"
+    return parts
+
+
+def _operation_source(config: NetworkConfig) -> list[str]:
+    made = list(_operation_parts(config).values())
+    if len(made) == 1:
+        return [f"return {made[0]}"]
+    return ["return nn.Sequential(", *(f"    {part}," for part in made), ")"]
+
+
+def _description(config: NetworkConfig, pooled: bool) -> str:
+    row = ["an entry convolution", "a cell", *["pooling"] * pooled]
+    row += ["BatchNorm"] * (config.norm == "row")
+    relu = "" if config.activation == "edge" else "the ReLU of "
+    return (
+        f"A row is {', '.join(row[:-1])} and {row[-1]}. A cell is a graph with an operation on "
+        "each edge: `cell1_0_2` goes from vertex 0 to vertex 2 of the first cell, `cell1_2_out` "
+        f"from vertex 2 to OUTPUT. The sources of a graph hold {relu}the cell's input, every other "
+        f"vertex {relu}the sum of its incoming edges."
+    )

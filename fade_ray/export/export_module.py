@@ -1,0 +1,195 @@
+"""A trained architecture as three files: readable PyTorch, its weights, and what is known about it."""
+
+import dataclasses
+import importlib.metadata
+import json
+import keyword
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+
+from fade_ray.export.cells_text import check_genotype, plain_cells
+from fade_ray.export.chain_text import check_chain, plain_chain
+from fade_ray.export.plain import Plain
+from fade_ray.export.text import list_lines, literal, template
+from fade_ray.nn import CellNetwork, ChainNetwork, Network
+from fade_ray.nn.costs import CONVENTIONS
+from fade_ray.records.atomic import write_atomically
+from fade_ray.records.journal import plain as jsonable
+from spaces.errors import InvalidInput, require
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """How the networks of one class are exported. `check` raises InvalidInput where a choice is
+    left.
+    """
+
+    check: Callable[[Any], None]
+    plain: Callable[[Any], Plain]
+
+
+EXPORTERS: dict[type[Network], Exporter] = {
+    ChainNetwork: Exporter(check_chain, plain_chain),
+    CellNetwork: Exporter(check_genotype, plain_cells),
+}
+
+
+def exporter(network: Network) -> Exporter:
+    """That of a network without choices; InvalidInput where there is none."""
+    made = EXPORTERS.get(type(network))
+    if made is None:
+        raise InvalidInput(
+            f"Networks of graphs and of cells are exported, but this is a {type(network).__name__}."
+        )
+    made.check(network)
+    return made
+
+
+def export_module(
+    network: Network,
+    folder: Path,
+    name: str,
+    *,
+    classes: Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+    facts: Mapping[str, Any] = {},
+) -> Path:
+    """Write a network without choices as `<name>.py`, `.safetensors` and `.json` into `folder`.
+
+    The `.py` needs torch alone (and safetensors to load the weights) and gives the main scores of
+    `network` in evaluation mode, up to rounding. What no output depends on is left out: the
+    auxiliary head, operations of a shared hyper-cell that no edge uses, nodes whose every way on is
+    `none`. `network` stays as it is.
+
+    The `.json` holds code, cells (of a chain: code, n, edges; else a file of cells, such as
+    `spaces.genotype.load_cells` reads), layout (channels, side in pixels and more of each place),
+    network (its config), input_shape [channels, side, side], classes, mean, std, parameters (of the
+    `.py`), multiply_adds (per image, convolutions and linear maps) and multiply_adds_2bn_relu, and
+    `facts` beside them. The numbers among the facts stand in the docstring of the `.py` too.
+
+    Args:
+        name: a Python identifier, so that `import <name>` works in `folder`.
+        classes: [classes] names.
+        mean, std: [channels], in units of [0, 1], as the training images were normalised.
+
+    Returns:
+        The path of the `.py`; it is written last.
+
+    Raises:
+        InvalidInput: a network with a choice left or built for a search, an operation that has no
+        text, a name that cannot be imported, a wrong number of classes or channels, a mean that is
+        not finite or a std that is not positive, a fact under a name already taken, or a folder
+        that cannot be written.
+    """
+    plain = exporter(network).plain(network)
+    images = {"classes": list(classes), "mean": [*map(float, mean)], "std": [*map(float, std)]}
+    _check_images(name, network, **images)
+    parameters = sum(p.numel() for module in plain.live for p in module.parameters())
+    whole = {
+        **plain.description,
+        "network": dataclasses.asdict(network.config),  # type: ignore[call-overload]
+        "input_shape": network.input_shape,
+        "multiply_adds": network.multiply_adds(),
+        "multiply_adds_2bn_relu": CONVENTIONS["conv+fc+2bn+relu"](network.cost()),
+        **images,
+        "parameters": parameters,
+    }
+    if taken := sorted(whole.keys() & facts.keys()):
+        raise InvalidInput(
+            f"Facts need names that the description does not use, but got {taken}. Rename them."
+        )
+    lines = {"Parameters": parameters, "Multiply-adds per image": whole["multiply_adds"]}
+    lines |= {key: value for key, value in facts.items() if key.isidentifier()}
+    channels, side, _ = network.input_shape
+    text = template(plain.template).render(
+        plain.values,
+        name=name,
+        version=importlib.metadata.version("fade-ray"),
+        facts=dict(_numbers(lines)),
+        shape=f"[batch, {channels}, {side}, {side}]",
+        classes=len(classes),
+        constants=list(_constants(**images)),
+    )
+    weights = save(named_weights(text, plain.live), {"format": "pt", "code": whole["code"]})
+    described = json.dumps(jsonable({**whole, **facts}), indent=2) + "\n"
+    write_whole(folder / f"{name}.safetensors", weights)
+    write_whole(folder / f"{name}.json", described.encode())
+    return write_whole(folder / f"{name}.py", text.encode())
+
+
+def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
+    """The tensors of the modules `live`, on the CPU, under their names in the module that is
+    written in `text`: the same tensors in the same order. Raises InvalidInput where they are not.
+    """
+    module: dict[str, Any] = {"__name__": "exported"}
+    exec(compile(text, "exported.py", "exec"), module)
+    with torch.device("meta"):  # no memory, no random numbers
+        theirs = module["Network"]().state_dict()
+    ours = [tensor for part in live for tensor in part.state_dict().values()]
+    if [t.shape for t in ours] != [t.shape for t in theirs.values()]:
+        raise InvalidInput(
+            "An operation and its `OperationText` must have the same tensors in the same order, "
+            f"but the text makes {len(theirs)} tensors for {len(ours)}, or others. Mend the text."
+        )
+    return {name: t.cpu().contiguous() for name, t in zip(theirs, ours, strict=True)}
+
+
+def _check_images(
+    name: str, network: Network, classes: list[str], mean: list[float], std: list[float]
+) -> None:
+    """InvalidInput unless what an export says of the images fits the network."""
+    if not name.isidentifier() or keyword.iskeyword(name):
+        raise InvalidInput(
+            f"The name of a module must be a Python identifier, but got {name!r}. Use "
+            "'architecture'."
+        )
+    rule = "len(classes) == network.classes"
+    require(len(classes) == network.classes, rule, "Name each once.", classes=len(classes))
+    channels = network.input_shape[0]
+    finite = all(map(math.isfinite, [*mean, *std]))
+    require(
+        len(mean) == len(std) == channels and finite and min(std) > 0,
+        "mean and std are finite, std > 0, one of each per channel",
+        "Give those that the training images were normalised with.",
+        mean=mean,
+        std=std,
+        channels=channels,
+    )
+
+
+def _constants(classes: list[str], mean: list[float], std: list[float]) -> Iterator[str]:
+    """The lines of CLASSES, MEAN and STD."""
+    yield from list_lines("CLASSES", [literal(text) for text in classes])
+    yield from list_lines("MEAN", [repr(value) for value in mean])
+    yield from list_lines("STD", [repr(value) for value in std])
+
+
+def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """The numbers among the facts, written for people."""
+    for key, value in facts.items():
+        if type(value) in (int, float):
+            yield key, f"{value:,}" if isinstance(value, int) else f"{value:.4g}"
+
+
+def write_whole(path: Path, content: bytes) -> Path:
+    """Put `content` at `path` in one step; the directory is made where it is missing.
+
+    Raises:
+        InvalidInput: if the place cannot be written (read-only, full disk); what was at `path`
+        stays.
+    """
+    try:
+        return write_atomically(path, content)
+    except OSError as error:
+        raise InvalidInput(
+            f"An export must be writable, but writing {path} failed: {error.strerror or error}. "
+            "Free space, set the permissions or choose another folder."
+        ) from error

@@ -1,0 +1,69 @@
+"""The operations on the edges of cells as text: what makes them in plain PyTorch."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from fade_ray.export.plain_layers import (
+    FactorizedReduce,
+    avg_pool,
+    dil_conv,
+    max_pool,
+    relu_conv_norm,
+    sep_conv,
+    separable,
+)
+from spaces.cell import NONE, Macro
+from spaces.errors import InvalidInput
+
+Definition = Callable[..., object]
+"""A function or class in plain PyTorch, at the top of a file; its text is copied."""
+
+
+@dataclass(frozen=True)
+class OperationText:
+    """`expression(stride)` makes the operation from `channels`; None for the identity.
+
+    Its tensors are those of the module in OPERATIONS, in the same order. `definitions`: what it
+    calls, each after those that it calls itself.
+    """
+
+    expression: Callable[[int], str | None]
+    definitions: tuple[Definition, ...]
+
+
+def _called(call: str, *definitions: Definition) -> OperationText:
+    def expression(stride: int) -> str:
+        return f"{call}, stride={stride})" if stride > 1 else f"{call})"
+
+    return OperationText(expression, definitions)
+
+
+def _skip(stride: int) -> str | None:
+    return None if stride == 1 else "FactorizedReduce(channels, channels)"
+
+
+OPERATION_TEXTS: dict[str, OperationText] = {
+    "skip_connect": OperationText(_skip, (FactorizedReduce,)),
+    **{
+        f"{name}_{kernel}x{kernel}": _called(f"{call}{kernel}", *definitions)
+        for name, kernels, call, definitions in (
+            ("sep_conv", (3, 5, 7), "sep_conv(channels, ", (separable, sep_conv)),
+            ("dil_conv", (3, 5), "dil_conv(channels, ", (separable, dil_conv)),
+            ("max_pool", (3, 5), "max_pool(", (max_pool,)),
+            ("avg_pool", (3, 5), "avg_pool(", (avg_pool,)),
+            ("nor_conv", (1, 3), "relu_conv_norm(channels, channels, ", (relu_conv_norm,)),
+        )
+        for kernel in kernels
+    },
+}
+"""Every operation that can be exported."""
+
+
+def check_texts(macro: Macro) -> None:
+    """InvalidInput for an operation of a genotype that has no text."""
+    used = {gene.op for cell in macro.cells.values() for gene in cell.genes} - {NONE}
+    if missing := sorted(used - OPERATION_TEXTS.keys()):
+        raise InvalidInput(
+            f"Operations must have a text to be exported, but {', '.join(missing)} has none. Add "
+            "an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation itself."
+        )
