@@ -90,7 +90,9 @@ SEARCHES: dict[str, Case] = {
     "search-random": _one(f"{POINTS} --searcher random --evaluations 3"),
     "search-bayes": _one(f"{POINTS} --searcher bayes --evaluations 2 --iterations 4"),
     "search-bayes-joint": _one(f"{POINTS} --searcher bayes --joint --evaluations 1 --iterations 4"),
-    "search-evolution": _one(f"{POINTS} --searcher evolution --population 3 --tournament 2 --iterations 4 --walks 2"),
+    "search-evolution": _one(
+        f"{POINTS} --searcher evolution --population 3 --tournament 2 --iterations 4 --walks 2"
+    ),
     "search-paper": _one(
         f"search --recipe paper {LOCAL} --limit 240 --final-channels 8 --batch-size 32 --depth 3"
         " --iterations 4 --rank-epochs 2 --evaluation-epochs 1 --evaluations 2 --retrain-epochs 1"
@@ -127,7 +129,9 @@ CELL_SEARCHES: dict[str, Case] = {
     # a run in which nothing is trained has no best search to end with
     "cells-random-s5": _one(f"{SMALL} --recipes random darts-1st --spaces s5 --seeds 0 1"),
     "cells-random-nasbench201": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201"),
-    "cells-forward": _one(f"{SMALL} --recipes darts-2nd amended --spaces s5 --difference forward --eta 0.3"),
+    "cells-forward": _one(
+        f"{SMALL} --recipes darts-2nd amended --spaces s5 --difference forward --eta 0.3"
+    ),
     "cells-regularised": _one(
         f"{SMALL} --recipes darts-1st pc-darts --spaces s2 --channels 8 --drop-path 0.3"
         " --cutout 3 --label-smoothing 0.1 --ema 0.9 --nesterov"
@@ -146,8 +150,12 @@ CELL_SEARCHES: dict[str, Case] = {
         " --architecture-warm-up 0.5 --architecture-learning-rate 0.01 --held-out 0.3 --clip 0"
     ),
     "cells-seeds": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201 --seeds 1 2"),
-    "cells-colour": _one(f"{SMALL} --recipes darts-1st --spaces s5 --data {{images}} --limit 150 --crop 2 --flip True"),
-    "cells-table": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201 --table {{nb201}}"),
+    "cells-colour": _one(
+        f"{SMALL} --recipes darts-1st --spaces s5 --data {{images}} --limit 150 --crop 2 --flip True"
+    ),
+    "cells-table": _one(
+        f"{SMALL} --recipes darts-1st random --spaces nasbench201 --table {{nb201}}"
+    ),
     "cells-retrained": Case(
         (
             f"{SMALL} --recipes gdas random --spaces nasbench201",
@@ -175,7 +183,9 @@ COMPARISONS: dict[str, Case] = {
         f"{COMPARE},fade-paper,fade-elites,fade-repeats,fade-least-squares,fade-distinct,fade-normalised,fade-momentum"
     ),
     "compare-populations": _one(f"{COMPARE},fade-population,fade-wide --budget 3000"),
-    "compare-trainings": _one(f"{COMPARE},fade-cold,fade-weight-paths,fade-exact,fade-split,fade-marginal,fade-blind"),
+    "compare-trainings": _one(
+        f"{COMPARE},fade-cold,fade-weight-paths,fade-exact,fade-split,fade-marginal,fade-blind"
+    ),
     "compare-sampled": _one(f"{COMPARE},fade-sampled --norm none"),
 }
 
@@ -203,10 +213,14 @@ WALKS = (
 REPLAYS: dict[str, Case] = {
     "replay-macro": _one(REPLAY + WALKS),
     "replay-macro-bayes": _one(REPLAY + ",bayes,bayes-median,bayes-joint"),
-    "replay-macro-signal": _one(REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.5 --temperature 2 --rank-cost 0.5"),
+    "replay-macro-signal": _one(
+        REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.5 --temperature 2 --rank-cost 0.5"
+    ),
     "replay-macro-ranks": _one(REPLAY + ",fade,fade-blind,fade-wide --ranks {ranks}"),
     "replay-nb201": _one(REPLAY.replace("{macro}", "{nb201}") + WALKS),
-    "replay-nb201-trained": _one(REPLAY.replace("{macro}", "{nb201}") + ",fade,bayes --valid c10_valid_200"),
+    "replay-nb201-trained": _one(
+        REPLAY.replace("{macro}", "{nb201}") + ",fade,bayes --valid c10_valid_200"
+    ),
 }
 
 RETRAIN = "--device cpu --limit 240 --channels 4 --cells 6 --batch-size 32 --out run"
@@ -220,7 +234,9 @@ RETRAININGS: dict[str, Case] = {
     "retrain-schedule": _one(
         f"retrain DARTS_V1 {RETRAIN} --epochs 7 --schedule linear-slow-end --warm-up-epochs 1 --export best --cells 3"
     ),
-    "retrain-exponential": _one(f"retrain all-skip {RETRAIN} --epochs 2 --schedule exponential --cells 3 --seed 5"),
+    "retrain-exponential": _one(
+        f"retrain all-skip {RETRAIN} --epochs 2 --schedule exponential --cells 3 --seed 5"
+    ),
     "retrain-darts": _one(
         f"retrain DARTS_V2 --recipe darts-cifar10 {RETRAIN} --data {{images}} --limit 150"
         " --epochs 2 --drop-path 0.2 --crop 2 --flip True --image-side 32 --cells 3"
@@ -255,8 +271,12 @@ STUDIES: dict[str, Case] = {
 
 # On Ray, one trial at a time, and two workers that share every batch
 RAY: dict[str, Case] = {
-    "ray-search": _one(SEARCH.replace("--engine local", "--engine ray --address local --concurrency 1")),
+    "ray-search": _one(
+        SEARCH.replace("--engine local", "--engine ray --address local --concurrency 1")
+    ),
     "ray-retrain": _one(f"retrain DARTS_V2 {RETRAIN} --epochs 2 --workers 2 --address local"),
 }
 
-CASES: dict[str, Case] = SEARCHES | CELL_SEARCHES | COMPARISONS | RANK_STUDIES | REPLAYS | RETRAININGS | STUDIES | RAY
+CASES: dict[str, Case] = (
+    SEARCHES | CELL_SEARCHES | COMPARISONS | RANK_STUDIES | REPLAYS | RETRAININGS | STUDIES | RAY
+)
