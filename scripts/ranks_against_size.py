@@ -48,16 +48,19 @@ class Options:
 
 
 def recorded_runs(studies: Sequence[Path], setting: str | None = None) -> list[RankRun]:
-    """The trainings in the ranks.json of several studies, by setting and seed; of one setting where
-    it is named.
-    """
-    runs = [
-        RankRun.from_dict(run)
-        for folder in studies
-        for run in read_json(folder / "ranks.json")["runs"]
-    ]
+    """The trainings of several studies, by setting and seed; of one setting where it is named."""
+    runs = [RankRun.from_dict(run) for folder in studies for run in _ranks(folder)["runs"]]
     chosen = [run for run in runs if setting in (None, run.setting)]
     return sorted(chosen, key=lambda run: (run.setting, run.seed))
+
+
+def _ranks(folder: Path) -> Mapping[str, Any]:
+    """The ranks of a run directory; of a packed study those of the last epochs."""
+    path = folder / "ranks.json"
+    ranks: Mapping[str, Any] = (
+        read_json(path) if path.exists() else read_json(folder / "summary.json")["ranks"]
+    )
+    return ranks
 
 
 def without_training(table: Path) -> dict[str, Array]:

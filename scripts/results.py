@@ -18,8 +18,9 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +40,13 @@ KEPT = ("config.json", "environment.json", "budget.json", "result.json", "study.
 """Copied as they are."""
 SUMMARISED = ("comparison.json", "ranks.json", "cells.json", "summary.json")
 """What a report writes for programs; of these the summary is made."""
-EPOCHS = "epochs.parquet"
-"""Of a study of cell searches: one row per epoch."""
-LONGEST = 64
-"""Items of a list in a summary."""
-DECIMALS = 2
-"""Of an SVG coordinate: a hundredth of a point is nothing that can be seen."""
-
+COLUMNS = pa.schema(
+    [("file", pa.string()), ("line", pa.string()), ("points", pa.list_(pa.string()))]
+)
+EXACT = ("weights",)
+"""Kept to the bit: replays are made with the ranks that were learned."""
+NUMBERS, ROWS = 40, 200
+"""The longest lists of a summary: of numbers, and of anything else."""
 Summary = dict[str, Any]
 
 
@@ -83,9 +84,9 @@ def pack(run: Path, study: Path, figures: tuple[str, ...]) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         made = Path(scratch) / run.name
         shutil.copytree(run, made)
-        make(made)
+        make(run.name, made)
         study.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, study / PACKED, compression="zstd", compression_level=22)
+        write_packed(table, study / PACKED)
         for name in KEPT:
             if (made / name).exists():
                 shutil.copyfile(made / name, study / name)
@@ -97,18 +98,57 @@ def pack(run: Path, study: Path, figures: tuple[str, ...]) -> None:
 
 
 def packed(run: Path) -> pa.Table:
-    """Columns `file` and `line`: each line of each record below `run`, in order."""
-    paths = sorted(path for name in RECORDS for path in run.glob(name))
+    """Columns `file`, `line` and `points`: each line of each record in `run`, in order."""
+    paths = [run / name for name in RECORDS if (run / name).exists()]
     if not paths:
         raise InvalidInput(
             f"`pack` needs the directory of a run, but {run} holds none of {', '.join(RECORDS)}."
         )
     rows = [
-        (path.name, line)
+        {"file": path.name, **without_points(line)}
         for path in paths
         for line in path.read_text(encoding="utf-8").split("\n")[:-1]
     ]
-    return pa.table({"file": [name for name, _ in rows], "line": [line for _, line in rows]})
+    return pa.Table.from_pylist(rows, schema=COLUMNS)
+
+
+def write_packed(table: pa.Table, path: Path) -> None:
+    whole = 1 << 28  # bytes: one page, so that repetitions are seen wherever they stand
+    limits = {"data_page_size": whole, "dictionary_pagesize_limit": whole}
+    pq.write_table(
+        table,
+        path,
+        compression="zstd",
+        compression_level=22,
+        use_dictionary=["points.list.element"],
+        **limits,
+    )
+
+
+def without_points(line: str) -> dict[str, Any]:
+    """A line as it is; that of a replayed search without its evaluations, which stand apart, each
+    as the text `score report`: a table's pairs come again and again and so cost little.
+    """
+    event = json.loads(line)
+    trace = event.get("trace")
+    if not trace:
+        return {"line": line, "points": None}
+    pairs = zip(trace["scores"], trace["reports"], strict=True)
+    points = [f"{score!r} {report!r}" for score, report in pairs]
+    trace |= {"scores": None, "reports": None}
+    row = {"line": json.dumps(event), "points": points}
+    require(with_points(row) == line, "a packed line is the line", "Mend `pack`.", line=line[:80])
+    return row
+
+
+def with_points(row: dict[str, Any]) -> str:
+    """The line that `without_points` was given."""
+    if row.get("points") is None:
+        return str(row["line"])
+    event = json.loads(row["line"])
+    numbers = [[float(part) for part in point.split()] for point in row["points"]]
+    event["trace"] |= {"scores": [n[0] for n in numbers], "reports": [n[1] for n in numbers]}
+    return json.dumps(event)
 
 
 def unpack(study: Path, out: Path) -> None:
@@ -119,7 +159,7 @@ def unpack(study: Path, out: Path) -> None:
     lines: dict[str, list[str]] = {}
     rows = pq.read_table(study / PACKED).to_pylist() if (study / PACKED).exists() else []
     for row in rows:
-        lines.setdefault(row["file"], []).append(row["line"] + "\n")
+        lines.setdefault(row["file"], []).append(with_points(row) + "\n")
     for name, text in lines.items():
         (out / name).write_text("".join(text), encoding="utf-8")
 
@@ -129,29 +169,27 @@ def remake(study: Path, out: Path) -> None:
     unpack(study, out)
     for path in (*out.glob("figures/*.svg"), *out.glob("*.svg"), out / "summary.json"):
         path.unlink(missing_ok=True)
-    make(out)
+    make(study.resolve().name, out)
     write_summary(out, out)
 
 
-def make(folder: Path) -> None:
-    """All figures, tables and results of an unpacked study, by what it was made with."""
-    script = next((MAKERS[name] for name in MAKERS if (folder / name).exists()), report)
-    script(folder)
+def make(name: str, folder: Path) -> None:
+    """All figures, tables and results of the unpacked study `name`, by what it was made with."""
+    MAKERS.get(name, report)(folder)
 
 
 def report(folder: Path) -> None:
+    """A run of the product."""
     _run(folder, "-m", "fade_ray.cli", "report", str(folder.resolve()))
 
 
 def estimators(folder: Path) -> None:
-    script = ROOT / "scripts" / "compare_estimators.py"
-    _run(folder, str(script), "show", "--out", str(folder.resolve()))
+    _script(folder, "compare_estimators.py", "show")
 
 
 def toys(folder: Path) -> None:
     seed = json.loads((folder / "toys.json").read_text())["settings"]["seed"]
-    script = ROOT / "scripts" / "draw_toys.py"
-    _run(folder, str(script), "--out", str(folder.resolve()), "--seed", str(seed))
+    _script(folder, "draw_toys.py", "--seed", str(seed))
 
 
 def cells(folder: Path) -> None:
@@ -161,7 +199,7 @@ def cells(folder: Path) -> None:
     from fade_ray.report import style
 
     searches, epochs = (
-        pq.read_table(folder / name).to_pylist() for name in ("searches.parquet", EPOCHS)
+        pq.read_table(folder / name).to_pylist() for name in ("searches.parquet", "epochs.parquet")
     )
     made = study_cells.summarise(searches, None)
     (folder / "summary.json").write_text(json.dumps({"groups": made["groups"]}))
@@ -170,8 +208,24 @@ def cells(folder: Path) -> None:
         style.save(study_cells.draw(epochs, tuple(study["panels"]), study["title"]), folder)
 
 
-MAKERS = {EPOCHS: cells, "toys.json": toys, "study.json": estimators}
-"""What makes a study again, by a file that tells it; any other is a run of the product."""
+def over_trainings(folder: Path, script: str) -> None:
+    """A script over the rank studies of NAS-Bench-Macro, which reads what they learned."""
+    studies = [str(RESULTS / name) for name in ("nasbench-macro", "nasbench-macro-again")]
+    _script(folder, script, "--table", "nasbench_macro.parquet", "--studies", *studies)
+
+
+MAKERS: dict[str, Callable[[Path], None]] = {
+    **dict.fromkeys(("cells-digits", "collapse", "nasbench201"), cells),
+    **dict.fromkeys(("estimators-cifar10", "estimators-digits"), estimators),
+    "ranks-against-size": partial(over_trainings, script="ranks_against_size.py"),
+    "replay-learned": partial(over_trainings, script="replay_learned_ranks.py"),
+    "toys": toys,
+}
+"""What makes a study again, where that is not `fade-ray report`."""
+
+
+def _script(folder: Path, name: str, *arguments: str) -> None:
+    _run(folder, str(ROOT / "scripts" / name), *arguments, "--out", str(folder.resolve()))
 
 
 def _run(folder: Path, *arguments: str) -> None:
@@ -196,14 +250,26 @@ def figure(folder: Path, name: str) -> Path:
 
 
 def simplified(svg: str) -> str:
-    """An SVG of matplotlib with coordinates of two decimals and without its date and maker."""
+    """An SVG of matplotlib without its date and maker, places to a tenth of a point, one line per
+    path.
+    """
     plain = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
-    return re.sub(r"-?\d+\.\d{3,}", lambda number: f"{float(number[0]):.{DECIMALS}f}", plain)
+    return re.sub(r'(?<= )(?:d|x|y|transform|points)="[^"]*"', _rounded, plain)
+
+
+def _rounded(attribute: re.Match[str]) -> str:
+    shorter = re.sub(
+        r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), attribute[0]
+    )
+    return re.sub(r"\s*\n", " ", shorter).replace(' "', '"')
 
 
 def write_summary(made: Path, study: Path) -> None:
-    text = json.dumps(summary(made), indent=1)
-    (study / "summary.json").write_text(text + "\n")
+    """Numbers to ten digits; a line for what holds no further lists."""
+    if told := summary(made):
+        text = json.dumps(told, indent=1)
+        lines = re.sub(r"[{\[][^{}\[\]]*[}\]]", lambda part: " ".join(part[0].split()), text)
+        (study / "summary.json").write_text(lines + "\n")
 
 
 def summary(folder: Path) -> Summary:
@@ -218,13 +284,18 @@ def summary(folder: Path) -> Summary:
 def trimmed(value: Any) -> Any:
     """Without curves: of what is told per epoch the last one, of long lists how many they held."""
     if isinstance(value, dict):
-        return {key: trimmed(part) for key, part in value.items()}
+        return {key: part if key in EXACT else trimmed(part) for key, part in value.items()}
+    if isinstance(value, float):
+        return float(f"{value:.10g}")
     if not isinstance(value, list):
         return value
     if value and all(isinstance(item, dict) and "epoch" in item for item in value):
         last = max(item["epoch"] for item in value)
         value = [item for item in value if item["epoch"] == last]
-    return [trimmed(item) for item in value] if len(value) <= LONGEST else f"{len(value)} values"
+    curve = all(item is None or isinstance(item, int | float) for item in value)
+    if len(value) > (NUMBERS if curve else ROWS):
+        return f"{len(value)} values"
+    return [trimmed(item) for item in value]
 
 
 def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
@@ -236,7 +307,7 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
         for i, (mine, theirs) in enumerate(zip(one, other, strict=True)):
             yield from differences(mine, theirs, f"{place}/{i}")
     elif isinstance(one, int | float) and isinstance(other, int | float):
-        if not math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-12):
+        if not math.isclose(one, other, rel_tol=1e-8, abs_tol=1e-12):
             yield f"{place}: {one}, {other}"
     elif one != other:
         yield f"{place}: {one!r}, {other!r}"
