@@ -39,7 +39,7 @@ def test_make_targets_exist(target: str) -> None:
 
 @pytest.mark.parametrize("command", [command for command in WRITTEN if " ..." not in command])
 def test_commands_exist_with_their_flags(command: str) -> None:
-    _, name, *flags = command.replace("\\\n", " ").split("   ")[0].split()
+    _, name, *flags = command.replace("\\\n", " ").split()
     assert name in COMMANDS
     flags, _ = take_flag(flags, "--out")
     if name == "search":
