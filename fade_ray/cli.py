@@ -114,17 +114,26 @@ def parse(arguments: list[str]) -> Any:
     """
     from fade_ray.run.folder import SEARCH
     from fade_ray.search.search_config import RECIPES, Config
+    from searchers import Searcher
 
     rest, recipe = take_flag(arguments, "--recipe")
     if recipe is not None and recipe not in RECIPES:
         raise InvalidInput(f"`--recipe` must be one of {', '.join(RECIPES)}, but got {recipe!r}.")
     described = (
         "Search, retrain, test and report. `--recipe NAME` starts from a named setting "
-        f"({', '.join(RECIPES)}); `--out DIR` continues the unfinished run in DIR, with its flags."
+        f"({', '.join(RECIPES)}), `--searcher NAME` takes another searcher, with its options "
+        f"({', '.join(Searcher.table)}); `--out DIR` continues the unfinished run in DIR, with its flags."
     )
     given = RECIPES[recipe] if recipe is not None else None
+    rest, searcher = take_flag(rest, "--searcher")
     return _parsed(
-        rest, Config, SEARCH, given or RECIPES["default"], described, stored=given is None
+        rest,
+        Config,
+        SEARCH,
+        given or RECIPES["default"],
+        described,
+        stored=given is None,
+        searcher=searcher,
     )
 
 
@@ -136,17 +145,23 @@ def _parsed(
     described: str,
     *,
     stored: bool = True,
+    searcher: str | None = None,
 ) -> Any:
     """`arguments` over `default` (None: over the fields' own), or over the configuration of the run
-    that `--out` names.
+    that `--out` names; with the options of another `searcher` where one is named.
     """
+    from dataclasses import replace
+
     import tyro
 
     from fade_ray.run.folder import stored as stored_in
+    from searchers import Searcher
 
     out = take_flag(arguments, "--out")[1]
     before = stored_in(Path(out).expanduser(), kind) if out and stored else None
     start = before or default
+    if searcher is not None and searcher != start.searcher.name:
+        start = replace(start, searcher=Searcher.member(searcher)())
     return tyro.cli(
         Annotated[config, tyro.conf.OmitArgPrefixes],
         args=arguments,

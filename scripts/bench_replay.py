@@ -18,8 +18,9 @@ import tyro
 from _ratio import Ratio, print_ratio, write_json
 
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
-from fade_ray.replay.replay_searchers import SEARCHERS, SLOW
+from fade_ray.replay.replayed import searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
+from fade_ray.search.entrants import entrant, replayed
 
 TARGET = 10.0  # seconds for STEPS steps
 STEPS = 1000
@@ -30,7 +31,9 @@ class Bench:
     """Command line."""
 
     table: Path
-    searchers: tuple[str, ...] = tuple(name for name in SEARCHERS if name not in SLOW)
+    searchers: tuple[str, ...] = tuple(
+        name for name, each in replayed().items() if not each.searcher.slow
+    )
     steps: int = STEPS
     bayes_steps: int = 20
     repeats: int = 3
@@ -41,7 +44,7 @@ def seconds(benchmark: Benchmark, name: str, steps: int, seed: int) -> float:
     """Processor time of `steps` batches of a new searcher, the objective's answers included; one
     thread, so that a busy machine does not count.
     """
-    searcher = SEARCHERS[name].build(benchmark.space, benchmark.depth, seed)
+    searcher = searcher_of(benchmark, name, seed)
     objective = TableObjective(benchmark, seed, RankModel())
     started = time.process_time()
     while searcher.iteration <= steps and (proposal := searcher.ask()) is not None:
@@ -54,14 +57,14 @@ def main(bench: Bench) -> None:
     benchmark.space.boxes  # noqa: B018  # made once, whatever the number of seeds
     figures: dict[str, Ratio | float | str] = {"benchmark": benchmark.name}
     for name in bench.searchers:
-        steps = bench.bayes_steps if name in SLOW else bench.steps
+        steps = bench.bayes_steps if entrant(name).searcher.slow else bench.steps
         taken = [seconds(benchmark, name, steps, seed) for seed in range(bench.repeats)]
         each = statistics.median(taken) / steps
         figures[f"{name}, ms per step"] = 1000 * each
         print(
             f"{name}: {1000 * each:.2f} ms per step, {steps} steps, n={bench.repeats}", flush=True
         )
-        if name not in SLOW:
+        if not entrant(name).searcher.slow:
             ratios = [TARGET / STEPS * steps / one for one in taken]
             figures[name] = Ratio(
                 statistics.median(ratios), min(ratios), max(ratios), bench.repeats

@@ -8,12 +8,12 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
 from searchers.outcome import Outcome
+from searchers.plan import State
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
 Kind = Literal["ranks", "evaluation", "retraining"]
 Points = tuple[tuple[tuple[float, ...], ...], ...]  # [d][w][k]
-State = dict[str, Any]  # values that json writes and reads back unchanged
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,10 @@ class Proposal:
     architecture `hyper` (width one) and report its score on the architecture split;
     "retraining": train the found architecture from scratch. `index` counts first attempts in ask
     order over the whole search, `attempt` the retries of one of them; `id` is made of both.
-    `iteration` is the number of the batch, from 1. `points` [d][w][k] are the feature points
-    `hyper` was generated from, () where there are none. `parent` is the id of the proposal whose
-    final network weights initialise this one. `seed` in [0, 2**31), `epochs` >= 1.
+    `iteration` is the number of the batch, from 1; `walk` that of the walk it belongs to and
+    `repeat` that of the trial among several alike, both from 0. `points` [d][w][k] are the feature
+    points `hyper` was generated from, () where there are none. `parent` is the id of the proposal
+    whose final network weights initialise this one. `seed` in [0, 2**31), `epochs` >= 1.
     """
 
     id: str
@@ -41,6 +42,21 @@ class Proposal:
     seed: int
     epochs: int
     parent: str | None = None
+
+    @property
+    def ranks(self) -> bool:
+        """Whether log weights are asked for; they serve later batches only."""
+        return self.kind == "ranks"
+
+    @property
+    def scored(self) -> bool:
+        """Whether a score is asked for and fed back to the searcher."""
+        return self.kind == "evaluation"
+
+    @property
+    def final(self) -> bool:
+        """Whether what is measured is the result of the run, fed back to nobody."""
+        return self.kind == "retraining"
 
     def to_dict(self) -> State:
         """JSON-able; the hyper-architecture as its code."""
@@ -126,7 +142,7 @@ def checked(proposal: Proposal, outcome: Outcome) -> Outcome:
     """
     if outcome.failure is not None:
         return Outcome(failure=outcome.failure)
-    if proposal.kind == "ranks":
+    if proposal.ranks:
         return _checked_ranks(proposal, outcome.log_weights)
     return _checked_score(proposal, outcome.score)
 
@@ -150,7 +166,7 @@ def _checked_ranks(proposal: Proposal, rows: Sequence[Sequence[float]] | None) -
 
 def _checked_score(proposal: Proposal, score: float | None) -> Outcome:
     if score is None:
-        if proposal.kind == "retraining":  # what is measured there is fed back to nobody
+        if proposal.final:
             return Outcome()
         return Outcome.failed("bad input", "an evaluation must give a score, but it gave none")
     if not math.isfinite(score):

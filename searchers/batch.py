@@ -1,41 +1,30 @@
 """The batch machinery that all searchers share.
 
 A searcher proposes a batch (`ask`, one proposal at a time), waits until every proposal of it is
-told (`tell`, in any order), updates itself from the whole batch in the order of the proposals'
-indices, and goes on to the next batch: what it does depends neither on the order of completion nor
-on how many trials run at once.
+told (`tell`, in any order), learns from the whole batch in the order of the proposals' indices,
+and goes on to the next batch: what it does depends neither on the order of completion nor on how
+many trials run at once.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, fields, replace
-from typing import Any, cast
+from dataclasses import asdict, dataclass, replace
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import Kind, Points, Proposal, State, Told, at_least, checked
+from searchers.base import Kind, Points, Proposal, Told, at_least, checked
+from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
+from searchers.plan import State
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 
-
-def generate(
-    space: FeatureSpace, points: NDArray[np.float64], rng: np.random.Generator
-) -> HyperArchitecture:
-    """The hyper-architecture [d][w] of one graph drawn per point [d, w, k] by the space's generator
-    (FaDE 2.4).
-    """
-    return HyperArchitecture(
-        tuple(tuple(space.sample(point, rng) for point in row) for row in points)
-    )
-
-
-def as_points(points: NDArray[np.float64]) -> Points:
-    """[d, w, k] as plain tuples of floats."""
-    return tuple(tuple(tuple(float(x) for x in point) for point in row) for row in points)
+Array = NDArray[np.float64]
+Options = TypeVar("Options", bound=Searcher)
 
 
 @dataclass
@@ -46,58 +35,68 @@ class _Item:
     asked: bool = False
     outcome: Outcome | None = None
 
+    @property
+    def flying(self) -> bool:
+        return self.asked and self.outcome is None
+
 
 class BatchSearcher(ABC):
     """Batches, retries, seeds, the best architecture and the saved state of a searcher.
 
-    A subclass is a dataclass of its arguments. Its `__post_init__` calls `_setup`, then `_propose`
-    for the first batch; `_update` gets each finished batch and calls `_propose` for the next one: a
-    searcher that proposes nothing is done. A failed proposal is asked again with a new seed at most
-    `max_retries` times, then given up; either way the batch gets smaller with each tell, so that it
-    always ends.
+    A subclass calls `propose` for its first batch in `begin`, and for the next one in `learn`,
+    which gets each finished batch: a searcher that proposes nothing is done. It draws from `rng`
+    alone. A failed proposal is asked again with a new seed at most `max_retries` times, then given
+    up; either way the batch gets smaller with each tell, so that it always ends.
     """
 
-    seed: int
-    max_retries: int
-
-    def _setup(self) -> None:
-        at_least(0, seed=self.seed, max_retries=self.max_retries)
-        self._rng = np.random.Generator(np.random.PCG64(self.seed))
-        self._next_index = 0
-        self._completed = 0  # batches
+    def __init__(self, seed: int, max_retries: int) -> None:
+        at_least(0, seed=seed, max_retries=max_retries)
+        self.seed, self.max_retries = seed, max_retries
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.completed = 0  # batches
+        self.proposed = 0  # trials, retries not counted
         self._batch: list[_Item] = []
         self._failures: list[tuple[str, str]] = []
-        # index, architecture, accuracy
+        # index, architecture, score
         self._best: tuple[int, HyperArchitecture, float] | None = None
+        self.begin()
 
     @abstractmethod
-    def _update(self, told: Told) -> None:
-        """Learn from the successful trials of batch number `_completed` and propose the next batch."""
+    def begin(self) -> None:
+        """Propose the first batch."""
 
     @abstractmethod
-    def _own_state(self) -> State:
-        """What the subclass has to save."""
+    def learn(self, told: Told) -> None:
+        """Learn from the successful trials of batch number `completed` and propose the next batch."""
 
-    @abstractmethod
-    def _load_own_state(self, state: State) -> None:
-        """Inverse of `_own_state`."""
+    def own_state(self) -> State:
+        """What the subclass has to save, JSON-able."""
+        return {}
 
-    def _propose(
+    def load_own_state(self, state: State) -> None:  # noqa: B027 - not all have one
+        """Inverse of `own_state`."""
+
+    def propose(
         self,
         kind: Kind,
         hyper: HyperArchitecture,
         epochs: int,
+        *,
         walk: int = 0,
         repeat: int = 0,
-        points: Points = (),
+        points: Array | None = None,
         parent: str | None = None,
     ) -> None:
-        iteration = self._completed + 1
+        """Add a trial to the next batch; `points` [d, w, k] are those `hyper` was drawn from."""
+        nested: Points = ()
+        if points is not None:
+            nested = tuple(tuple(tuple(point) for point in row) for row in points.tolist())
+        iteration, index = self.completed + 1, self.proposed
         proposal = Proposal(
-            "", self._next_index, 0, kind, iteration, walk, repeat, points, hyper, 0, epochs, parent
+            "", index, 0, kind, iteration, walk, repeat, nested, hyper, 0, epochs, parent
         )
         self._batch.append(_Item(self._attempt(proposal, 0)))
-        self._next_index += 1
+        self.proposed += 1
 
     def _attempt(self, proposal: Proposal, attempt: int) -> Proposal:
         # From the place in the search alone, never from the walking generator: a retry does not
@@ -115,9 +114,7 @@ class BatchSearcher(ABC):
         return None
 
     def tell(self, id: str, outcome: Outcome) -> None:
-        flying = {
-            item.proposal.id: item for item in self._batch if item.asked and item.outcome is None
-        }
+        flying = {item.proposal.id: item for item in self._batch if item.flying}
         remedy = "Answer each proposal of `ask` once."
         require(id in flying, "id in flight", remedy, id=id, in_flight=sorted(flying))
         item = flying[id]
@@ -132,7 +129,7 @@ class BatchSearcher(ABC):
             self._finish()
 
     def _note(self, proposal: Proposal, outcome: Outcome) -> None:
-        if proposal.kind != "evaluation" or outcome.score is None:
+        if not proposal.scored or outcome.score is None:
             return
         best = self._best
         # ties: lower index
@@ -142,13 +139,13 @@ class BatchSearcher(ABC):
     def _finish(self) -> None:
         self._failures = self.failures
         told = [
-            (i.proposal, i.outcome)
-            for i in self._batch
-            if i.outcome is not None and i.outcome.failure is None
+            (item.proposal, item.outcome)
+            for item in self._batch
+            if item.outcome is not None and item.outcome.failure is None
         ]
         self._batch = []
-        self._completed += 1
-        self._update(told)
+        self.completed += 1
+        self.learn(told)
 
     def spare(self) -> None:  # noqa: B027 - nothing to offer unless a subclass has something
         """As `AskTell.spare`."""
@@ -159,7 +156,7 @@ class BatchSearcher(ABC):
 
     @property
     def iteration(self) -> int:
-        return self._completed + (1 if self._batch else 0)
+        return self.completed + (1 if self._batch else 0)
 
     @property
     def anchors(self) -> list[list[list[float]]]:
@@ -178,45 +175,35 @@ class BatchSearcher(ABC):
 
     @property
     def in_flight(self) -> list[Proposal]:
-        return [item.proposal for item in self._batch if item.asked and item.outcome is None]
+        return [item.proposal for item in self._batch if item.flying]
 
     def arguments(self) -> State:
         """What this searcher was built from, JSON-able: a state may be loaded only where it is the
         same.
         """
-        values = {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
-        plain = {
-            name: value for name, value in values.items() if isinstance(value, int | float | str)
+        return {
+            "searcher": type(self).__name__,
+            "seed": self.seed,
+            "max_retries": self.max_retries,
         }
-        spaces = [value for value in values.values() if isinstance(value, FeatureSpace)]
-        described = [
-            [len(space.cells), list(space.feature_map.names), list(space.bins)] for space in spaces
-        ]
-        return {"searcher": type(self).__name__, "space": described} | plain
 
     def state_dict(self) -> State:
         """All that a searcher of the same arguments needs to go on alike, JSON-able; the
         generator's state included.
         """
-        batch = [
-            [
-                item.proposal.to_dict(),
-                item.asked,
-                None if item.outcome is None else item.outcome.to_dict(),
-            ]
-            for item in self._batch
-        ]
+        best = self._best
         return {
             "arguments": self.arguments(),
-            "generator": self._rng.bit_generator.state,
-            "next_index": self._next_index,
-            "completed": self._completed,
-            "batch": batch,
+            "generator": self.rng.bit_generator.state,
+            "next_index": self.proposed,
+            "completed": self.completed,
+            "batch": [
+                [i.proposal.to_dict(), i.asked, i.outcome and i.outcome.to_dict()]
+                for i in self._batch
+            ],
             "failures": [list(failure) for failure in self._failures],
-            "best": None
-            if self._best is None
-            else [self._best[0], self._best[1].code(), self._best[2]],
-            "own": self._own_state(),
+            "best": best and [best[0], best[1].code(), best[2]],
+            "own": self.own_state(),
         }
 
     def load_state_dict(self, state: State) -> None:
@@ -224,27 +211,68 @@ class BatchSearcher(ABC):
         mine, theirs = self.arguments(), state["arguments"]
         differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
         here, saved = ({name: values.get(name) for name in differing} for values in (mine, theirs))
-        require(
-            not differing,
-            "same arguments",
-            "Build the searcher as the saved one was.",
-            here=here,
-            saved=saved,
-        )
+        remedy = "Build the searcher as the saved one was."
+        require(not differing, "same arguments", remedy, here=here, saved=saved)
         # first: where a searcher inside this one refuses, nothing has changed
-        self._load_own_state(state["own"])
-        self._rng.bit_generator.state = state["generator"]
-        self._next_index, self._completed = state["next_index"], state["completed"]
+        self.load_own_state(state["own"])
+        self.rng.bit_generator.state = state["generator"]
+        self.proposed, self.completed = state["next_index"], state["completed"]
         self._batch = [
-            _Item(
-                Proposal.from_dict(proposal),
-                asked,
-                None if outcome is None else Outcome.from_dict(outcome),
-            )
+            _Item(Proposal.from_dict(proposal), asked, outcome and Outcome.from_dict(outcome))
             for proposal, asked, outcome in state["batch"]
         ]
         self._failures = [(id, reason) for id, reason in state["failures"]]
         best = state["best"]
-        self._best = (
-            None if best is None else (best[0], HyperArchitecture.from_code(best[1]), best[2])
+        self._best = best and (best[0], HyperArchitecture.from_code(best[1]), best[2])
+
+
+class SpaceSearcher(BatchSearcher, Generic[Options]):
+    """A search of chains of `depth` rows with cells of `space`, as `options` say."""
+
+    def __init__(
+        self, options: Options, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int
+    ) -> None:
+        at_least(1, depth=depth)
+        self.options, self.space, self.depth, self.lengths = options, space, depth, lengths
+        super().__init__(seed, lengths.max_retries)
+
+    def arguments(self) -> State:
+        space = self.space
+        described = [len(space.cells), list(space.feature_map.names), list(space.bins)]
+        own = asdict(self.options) | asdict(self.lengths) | {"depth": self.depth}
+        return super().arguments() | own | {"space": described}
+
+    def uniform_points(self) -> Array:
+        """A point per row, drawn uniformly from the feature space, [d, k]."""
+        return np.asarray([self.space.uniform_point(self.rng) for _ in range(self.depth)])
+
+    def generate(self, points: Array) -> HyperArchitecture:
+        """The hyper-architecture [d][w] of one cell drawn per point [d, w, k] by the space's
+        generator (FaDE 2.4).
+        """
+        return HyperArchitecture(
+            tuple(tuple(self.space.sample(point, self.rng) for point in row) for row in points)
+        )
+
+    def propose_at(self, points: Array, *, walk: int = 0, repeat: int = 0) -> None:
+        """The evaluation of an architecture generated from one point per row, [d, k]."""
+        stacked = points[:, None, :]  # [d, 1, k]
+        self.propose_architecture(self.generate(stacked), points=stacked, walk=walk, repeat=repeat)
+
+    def propose_architecture(
+        self,
+        architecture: HyperArchitecture,
+        *,
+        points: Array | None = None,
+        walk: int = 0,
+        repeat: int = 0,
+    ) -> None:
+        """The evaluation of an architecture, of window 1."""
+        self.propose(
+            "evaluation",
+            architecture,
+            self.lengths.evaluation_epochs,
+            points=points,
+            walk=walk,
+            repeat=repeat,
         )

@@ -14,9 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import at_least
-from searchers.points import Point, PointSearch
+from searchers.base import AskTell, at_least
+from searchers.batch import Array
+from searchers.options import TrialLengths
+from searchers.points import PointOptions, PointSearch
 from spaces.errors import require
+from spaces.feature_space import FeatureSpace
 
 Coordinates = tuple[float, ...]
 
@@ -101,51 +104,67 @@ def best_of_line(
     )
 
 
-@dataclass(eq=False)
-class BayesSearch(PointSearch):
-    """Points of the joint box [0, 1]^(d x k) of largest upper confidence bound, scored as in random
-    search (FaDE 3.2).
-
-    One independent Gaussian process per row over its feature point [k], all of them fed the same
-    score, the median accuracy of `evaluations` architectures: the paper argues that its few points
-    are too few for a model of all rows. With `joint` one process over all d * k coordinates. The
-    paper: kappa = 2.5, 50 `iterations` of one point. (Its xi is no parameter of upper confidence
-    bounds.) The batches that begin within the first `n_initial` points are uniform, as is any as
-    long as no point has a score; the paper says nothing of it.
-
-    The processes are fitted anew for each batch, from the scored points and a seed made of `seed`,
-    the batch and the row: there is no other state. InvalidInput for a depth or count of zero, a
-    kappa that is negative or not finite.
-    """
+@dataclass(frozen=True)
+class BayesModel:
+    """What Bayesian search models, and how it goes by it."""
 
     kappa: float = 2.5
+    """Weight of the uncertainty in the upper confidence bound (FaDE 3.2)."""
     joint: bool = False
+    """One Gaussian process over all rows instead of one per row."""
     n_initial: int = 5
+    """Batches that begin within that many points are uniform, as is any without a scored point."""
 
-    def _check(self) -> None:
-        super()._check()
+    def __post_init__(self) -> None:
         at_least(1, n_initial=self.n_initial)
         holds = math.isfinite(self.kappa) and self.kappa >= 0
         require(holds, "0 <= kappa < inf", "The paper's value is 2.5.", kappa=self.kappa)
 
-    def _next_points(self) -> Iterator[Point]:
-        if self._completed * self.batch < self.n_initial or not self.points_scored:
-            return (self._uniform_point() for _ in range(self.batch))
+
+@dataclass(frozen=True)
+class BayesPoints(BayesModel, PointOptions, name="bayes"):
+    """Points of the joint box [0, 1]^(d x k) of largest upper confidence bound, scored as in random
+    search (FaDE 3.2).
+
+    One independent Gaussian process per row over its feature point [k], all of them fed the same
+    score: the paper argues that its few points are too few for a model of all rows. (Its xi is no
+    parameter of upper confidence bounds; of the first points it says nothing.)
+    """
+
+    slow = True
+
+    def __post_init__(self) -> None:
+        PointOptions.__post_init__(self)
+        BayesModel.__post_init__(self)
+
+    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+        return BayesSearch(self, space, depth, lengths, seed)
+
+
+class BayesSearch(PointSearch[BayesPoints]):
+    """The search of `BayesPoints`. The processes are fitted anew for each batch, from the scored
+    points and a seed made of `seed`, the batch and the row: there is no other state.
+    """
+
+    def next_points(self) -> Iterator[Array]:
+        options = self.options
+        if self.completed * options.batch < options.n_initial or not self.points_scored:
+            return (self.uniform_points() for _ in range(options.batch))
         return iter(self._suggested())
 
-    def _suggested(self) -> list[Point]:
-        rows = range(self.depth)
-        models = [list(rows)] if self.joint else [[row] for row in rows]
-        batch: list[Point] = [np.empty((self.depth, self.space.dim)) for _ in range(self.batch)]
+    def _suggested(self) -> list[Array]:
+        count, rows = self.options.batch, range(self.depth)
+        models = [list(rows)] if self.options.joint else [[row] for row in rows]
+        batch: list[Array] = [np.empty((self.depth, self.space.dim)) for _ in range(count)]
         scores = tuple(scored.median for scored in self.points_scored)
         for number, model in enumerate(models):
-            sequence = np.random.SeedSequence(self.seed, spawn_key=(self._completed, number))
+            sequence = np.random.SeedSequence(self.seed, spawn_key=(self.completed, number))
             seed = int(sequence.generate_state(1)[0])
             points = tuple(
                 tuple(x for row in model for x in scored.point[row])
                 for scored in self.points_scored
             )
-            suggested = suggest(points, scores, self.batch, self.kappa, seed)
+            suggested = suggest(points, scores, count, self.options.kappa, seed)
             for point, coordinates in zip(batch, suggested, strict=True):
                 point[model] = np.reshape(coordinates, (len(model), self.space.dim))
         return batch

@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from searchers.base import AskTell, Kind, Proposal, State
+from searchers.base import AskTell, Kind, Proposal
 from searchers.outcome import Outcome
+from searchers.plan import State
 from spaces.errors import require
 
 
@@ -164,7 +165,7 @@ class Contest:
             entry.waiting = batch
             return
         entry.last = True
-        offered = [proposal for proposal in batch if proposal.kind != "ranks"]
+        offered = [proposal for proposal in batch if not proposal.ranks]
         room = self._take(entry, offered, room)
         before = -1
         while len(entry.waiting) > before:
@@ -176,10 +177,10 @@ class Contest:
         """What it takes to act on the ranks of a batch: the price of an evaluation, 0 where there
         are no ranks or no evaluation is known.
         """
-        if all(proposal.kind != "ranks" for proposal in batch):
+        if not any(proposal.ranks for proposal in batch):
             return 0.0
         known = next(
-            (self._price(entry, proposal) for proposal in batch if proposal.kind == "evaluation"),
+            (self._price(entry, proposal) for proposal in batch if proposal.scored),
             None,
         )
         return (entry.mean("evaluation") if known is None else known) or 0.0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
+import tyro
 
-from searchers.base import State, Told, at_least
-from searchers.batch import BatchSearcher, as_points, generate
+from searchers.base import AskTell, Told, at_least
+from searchers.batch import SpaceSearcher
+from searchers.options import Searcher, TrialLengths
+from searchers.plan import State
 from spaces.candidates import Candidate
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
@@ -70,94 +74,99 @@ def mutated(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> C
     return cell
 
 
-@dataclass(eq=False)
-class EvolutionSearch(BatchSearcher):
-    """Regularised evolution (Real et al. 2019, algorithm 1): the youngest survive, and the best of
-    a tournament breeds.
+@dataclass(frozen=True)
+class Breeding:
+    """Who lives and who breeds in an evolution.
 
-    The first batch holds `population` random architectures, each generated from a uniform point as
-    in random search. The following ones hold `batch` children each, until `trials` architectures
-    have been proposed. A child is the most accurate of `tournament` members of the population,
-    drawn with replacement as in the paper, with the cell of one row mutated. The population is made
-    of the latest `population` architectures that were evaluated with success (`population_scored`,
-    oldest first); all children of a batch have their parents in the population before it. As long
-    as nothing has succeeded, further architectures are random too.
-
-    The paper's population of 100 with tournaments of 25 is for 20,000 trials; the defaults are for
-    20 to 100. InvalidInput for counts of zero, a population larger than `trials`, a tournament
-    larger than the population.
+    Real et al.'s population of 100 with tournaments of 25 is for 20,000 trials; the defaults are
+    for 20 to 100.
     """
 
-    space: FeatureSpace = field(repr=False)
-    depth: int
-    trials: int
     population: int = 10
+    """Architectures alive: the latest that were evaluated with success."""
     tournament: int = 5
-    batch: int = 1
-    evaluation_epochs: int = 30
-    seed: int = 0
-    max_retries: int = 2
+    """Architectures among which the parent of the next one is the best."""
 
     def __post_init__(self) -> None:
-        at_least(
-            1,
-            depth=self.depth,
-            trials=self.trials,
-            population=self.population,
+        at_least(1, population=self.population, tournament=self.tournament)
+        require(
+            self.tournament <= self.population,
+            "tournament <= population",
+            "A tournament is held among that many.",
             tournament=self.tournament,
+            population=self.population,
         )
-        at_least(1, batch=self.batch, evaluation_epochs=self.evaluation_epochs)
-        fits = self.tournament <= self.population <= self.trials
-        remedy = "The first `population` trials are random, and a tournament is held among as many."
-        sizes = {
-            "tournament": self.tournament,
-            "population": self.population,
-            "trials": self.trials,
-        }
-        require(fits, "tournament <= population <= trials", remedy, **sizes)
-        self._setup()
-        self.population_scored: list[tuple[HyperArchitecture, float]] = []
-        for number in range(self.population):
-            self._propose_random(number)
 
-    def _update(self, told: Told) -> None:
+
+@dataclass(frozen=True)
+class Evolution(Breeding, Searcher, name="evolution"):
+    """Regularised evolution (Real et al. 2019, algorithm 1) of the graphs: the youngest survive,
+    and the best of a tournament breeds. `iterations` times `batch` architectures in all.
+    """
+
+    batch: Annotated[int, tyro.conf.arg(aliases=["--walks"])] = 2
+    """Architectures per iteration."""
+
+    def __post_init__(self) -> None:
+        Searcher.__post_init__(self)
+        Breeding.__post_init__(self)
+        at_least(1, batch=self.batch)
+        require(
+            self.population <= self.trials,
+            "population <= iterations * batch",
+            "The first `population` architectures are random.",
+            population=self.population,
+            iterations=self.iterations,
+            batch=self.batch,
+        )
+
+    @property
+    def trials(self) -> int:
+        """Architectures in all."""
+        return self.iterations * self.batch
+
+    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+        return EvolutionSearch(self, space, depth, lengths, seed)
+
+
+class EvolutionSearch(SpaceSearcher[Evolution]):
+    """The search of `Evolution`.
+
+    The first batch holds `population` random architectures, each generated from a uniform point as
+    in random search; the following ones hold `batch` children each. A child is the best of
+    `tournament` members of the population, drawn with replacement as in the paper, with the cell of
+    one row mutated; all children of a batch have their parents in the population before it
+    (`population_scored`, oldest first). As long as nothing has succeeded, further architectures are
+    random too.
+    """
+
+    def begin(self) -> None:
+        self.population_scored: list[tuple[HyperArchitecture, float]] = []
+        for _ in range(self.options.population):
+            self.propose_at(self.uniform_points())
+
+    def learn(self, told: Told) -> None:
         scored = [(p.hyper, o.score) for p, o in told if o.score is not None]
         # the oldest die
-        self.population_scored = (self.population_scored + scored)[-self.population :]
-        for number in range(min(self.batch, self.trials - self._next_index)):
+        self.population_scored = (self.population_scored + scored)[-self.options.population :]
+        for _ in range(min(self.options.batch, self.options.trials - self.proposed)):
             if self.population_scored:
-                self._propose("evaluation", self._child(), self.evaluation_epochs, repeat=number)
+                self.propose_architecture(self._child())
             else:
-                self._propose_random(number)
-
-    def _propose_random(self, number: int) -> None:
-        # [d, 1, k]
-        points = np.asarray([[self.space.uniform_point(self._rng)] for _ in range(self.depth)])
-        architecture = generate(self.space, points, self._rng)
-        self._propose(
-            "evaluation",
-            architecture,
-            self.evaluation_epochs,
-            repeat=number,
-            points=as_points(points),
-        )
+                self.propose_at(self.uniform_points())
 
     def _child(self) -> HyperArchitecture:
-        drawn = self._rng.integers(len(self.population_scored), size=self.tournament)
+        drawn = self.rng.integers(len(self.population_scored), size=self.options.tournament)
         # Ties: the one drawn first, so that neither age nor place in the population counts.
         parent = max((self.population_scored[i] for i in drawn), key=lambda member: member[1])[0]
-        row = int(self._rng.integers(self.depth))
-        cell = mutated(self.space, parent.rows[row][0], self._rng)
+        row = int(self.rng.integers(self.depth))
+        cell = mutated(self.space, parent.rows[row][0], self.rng)
         return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))
 
-    def _own_state(self) -> State:
-        return {
-            "population": [
-                [architecture.code(), accuracy] for architecture, accuracy in self.population_scored
-            ]
-        }
+    def own_state(self) -> State:
+        return {"population": [[hyper.code(), score] for hyper, score in self.population_scored]}
 
-    def _load_own_state(self, state: State) -> None:
+    def load_own_state(self, state: State) -> None:
         self.population_scored = [
-            (HyperArchitecture.from_code(code), value) for code, value in state["population"]
+            (HyperArchitecture.from_code(code), score) for code, score in state["population"]
         ]

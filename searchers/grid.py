@@ -1,6 +1,4 @@
-"""A fixed list of trials, asked and told like a search, and what every engine needs of the things
-it runs.
-"""
+"""A fixed list of trials, asked and told like a search."""
 
 from __future__ import annotations
 
@@ -8,50 +6,12 @@ import json
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic
 
-from searchers.base import State, at_least
+from searchers.base import at_least
 from searchers.outcome import Outcome
+from searchers.plan import P, State
 from spaces.errors import require
-
-
-class Plan(Protocol):
-    """What an engine and the record of a run need of a trial to run; a `Proposal` is one.
-
-    `id` is unique in the run, other attempts at the same trial included; `attempt` counts from 0;
-    `epochs` >= 1.
-    """
-
-    @property
-    def id(self) -> str: ...
-
-    @property
-    def attempt(self) -> int: ...
-
-    @property
-    def epochs(self) -> int: ...
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, with "id"; all that the trial depends on."""
-
-
-P = TypeVar("P", bound=Plan)
-P_co = TypeVar("P_co", bound=Plan, covariant=True)
-
-
-class Asks(Protocol[P_co]):
-    """What an engine needs of a searcher of any kind, or of something that stands before one."""
-
-    def ask(self) -> P_co | None: ...
-
-    def tell(self, id: str, outcome: Outcome) -> None: ...
-
-    @property
-    def done(self) -> bool: ...
-
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
 
 
 @dataclass

@@ -4,19 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Annotated
 
-from searchers.points import Point, PointSearch
+import tyro
+
+from searchers.base import AskTell
+from searchers.batch import Array
+from searchers.options import TrialLengths
+from searchers.points import PointOptions, PointSearch
+from spaces.feature_space import FeatureSpace
 
 
-@dataclass(eq=False)
-class RandomSearch(PointSearch):
-    """Points drawn uniformly from the joint box [0, 1]^(d x k) and scored by evaluations (FaDE
-    3.2).
+@dataclass(frozen=True)
+class RandomPoints(PointOptions, name="random"):
+    """Points drawn uniformly from the joint box [0, 1]^(d x k) and scored by evaluations.
 
-    A point's score is the median accuracy of `evaluations` architectures generated from it. The
-    paper: 50 `iterations` of one point (`batch`), the median of five, 30 `evaluation_epochs`.
-    `best` is the best single architecture. InvalidInput for a depth or count of zero.
+    FaDE 3.2: 50 `iterations` of one point, the median of five, 30 epochs each.
     """
 
-    def _next_points(self) -> Iterator[Point]:
-        return (self._uniform_point() for _ in range(self.batch))
+    batch: Annotated[int, tyro.conf.arg(aliases=["--walks"])] = 2
+    """Points per iteration."""
+
+    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+        return RandomSearch(self, space, depth, lengths, seed)
+
+
+class RandomSearch(PointSearch[RandomPoints]):
+    """The search of `RandomPoints`; `best` is the best single architecture."""
+
+    def next_points(self) -> Iterator[Array]:
+        return (self.uniform_points() for _ in range(self.options.batch))

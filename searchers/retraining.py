@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
-from searchers.base import AskTell, Proposal, State, Told, at_least
+from searchers.base import AskTell, Proposal, Told, at_least
 from searchers.batch import BatchSearcher
 from searchers.outcome import Outcome
+from searchers.plan import State
 from spaces.hyper import HyperArchitecture
 
 
-@dataclass(eq=False)
 class WithRetraining(BatchSearcher):
     """Any searcher, then `repeats` retrainings (kind "retraining", `epochs` each, different seeds)
     of its best evaluated architecture.
@@ -20,36 +18,38 @@ class WithRetraining(BatchSearcher):
     retrain: done, with a failure recorded under the id "retraining".
     """
 
-    inner: AskTell = field(repr=False)
-    epochs: int
-    repeats: int = 1
-    seed: int = 0
-    max_retries: int = 2
-
-    def __post_init__(self) -> None:
-        at_least(1, epochs=self.epochs, repeats=self.repeats)
-        self._setup()
+    def __init__(
+        self, inner: AskTell, epochs: int, repeats: int = 1, seed: int = 0, max_retries: int = 2
+    ) -> None:
+        at_least(1, epochs=epochs, repeats=repeats)
+        self.inner, self.epochs, self.repeats = inner, epochs, repeats
         self._begun = False
+        super().__init__(seed, max_retries)
+
+    def arguments(self) -> State:
+        return super().arguments() | {"epochs": self.epochs, "repeats": self.repeats}
+
+    def begin(self) -> None:
         self._begin_if_searched()
 
     def _begin_if_searched(self) -> None:
         if self._begun or not self.inner.done:
             return
         self._begun = True
-        self._completed = self.inner.iteration
+        self.completed = self.inner.iteration
         if self.inner.best is None:
             reason = "the best evaluated architecture is retrained, but no evaluation has succeeded"
             self._failures.append(("retraining", reason))
             return
         for repeat in range(self.repeats):
-            self._propose("retraining", self.inner.best[0], self.epochs, repeat=repeat)
+            self.propose("retraining", self.inner.best[0], self.epochs, repeat=repeat)
 
     def ask(self) -> Proposal | None:
         if self._begun:
             return super().ask()
         proposal = self.inner.ask()
         if proposal is not None:
-            self._next_index = max(self._next_index, proposal.index + 1)
+            self.proposed = max(self.proposed, proposal.index + 1)
         return proposal
 
     def tell(self, id: str, outcome: Outcome) -> None:
@@ -59,7 +59,7 @@ class WithRetraining(BatchSearcher):
         self.inner.tell(id, outcome)
         self._begin_if_searched()
 
-    def _update(self, told: Told) -> None:
+    def learn(self, told: Told) -> None:
         """Nothing is learned from a retraining and nothing follows it."""
 
     @property
@@ -86,9 +86,9 @@ class WithRetraining(BatchSearcher):
     def in_flight(self) -> list[Proposal]:
         return self.inner.in_flight + super().in_flight
 
-    def _own_state(self) -> State:
+    def own_state(self) -> State:
         return {"inner": self.inner.state_dict(), "begun": self._begun}
 
-    def _load_own_state(self, state: State) -> None:
+    def load_own_state(self, state: State) -> None:
         self.inner.load_state_dict(state["inner"])
         self._begun = state["begun"]

@@ -1,13 +1,11 @@
 """A list of trials and then another one that depends on what the first has found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic, TypeVar
+from typing import Generic
 
-from searchers.base import State
-from searchers.grid import GridSearch, Plan
+from searchers.grid import GridSearch
 from searchers.outcome import Outcome
-
-P = TypeVar("P", bound=Plan)
+from searchers.plan import P, State
 
 
 class StagedSearch(Generic[P]):

@@ -7,8 +7,8 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from searchers.grid import Asks, Plan
 from searchers.outcome import Outcome
+from searchers.plan import Asks, Plan
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]

@@ -1,6 +1,5 @@
 """The configuration of a comparison of searchers."""
 
-import dataclasses
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -8,12 +7,13 @@ from typing import Any, Literal
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import build, plain
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
-from fade_ray.search.entrants import ENTRANTS, UNLIMITED, WALK
-from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
+from fade_ray.search.entrants import WALK, entrant, names
+from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig, options_in
 from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
-from spaces.errors import require, require_known
+from searchers import AnchorWalk, BayesModel, Breeding
+from spaces.errors import require
 
 
 @dataclass(frozen=True)
@@ -21,13 +21,11 @@ class ContestConfig:
     """Who takes part, and what each may spend."""
 
     searchers: tuple[str, ...] = ("fade", "random", "bayes", "evolution")
-    """Searchers by name: fade, random, bayes, evolution; random-median, bayes-median, bayes-joint;
-    fade-paper (the paper's walk; its training, by default a score function with uniform draws, is
-    ours) and parts of FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares,
-    fade-distinct, fade-normalised, fade-momentum, fade-population, fade-wide, fade-cold,
-    fade-weight-paths, fade-split, fade-marginal, fade-exact, fade-sampled (these two draw by the
-    weights, too, and fade-sampled needs --norm none); fade-blind (a control: its
-    hyper-architectures learn nothing, at the same price).
+    """Searchers by name: fade, random, bayes, evolution; any other registered one; and the other
+    entrants: random-median, bayes-median, bayes-joint; fade-paper (the paper's walk; its training,
+    by default a score function with uniform draws, is ours) and parts of FaDE, each alone over it
+    (fade-exact and fade-sampled draw by the weights, too, and fade-sampled needs --norm none);
+    fade-blind (a control: its hyper-architectures learn nothing, at the same price).
     """
     seeds: tuple[int, ...] = (0, 1, 2, 3, 4)
     """Seeds of each searcher."""
@@ -43,43 +41,27 @@ class ContestConfig:
     """
 
     def __post_init__(self) -> None:
-        # "fade,random" is two
-        names = tuple(name for given in self.searchers for name in given.split(",") if name)
-        object.__setattr__(self, "searchers", names)
+        object.__setattr__(self, "searchers", names(self.searchers))
         for name in (*self.searchers, self.baseline):
-            require_known("A searcher", name, ENTRANTS)
-        require(
-            len(self.searchers) > 0,
-            "len(searchers) >= 1",
-            "Name a searcher.",
-            searchers=self.searchers,
-        )
-        require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
-        remedy = "Name each once."
-        require(
-            len(set(self.searchers)) == len(self.searchers),
-            "searchers differ",
-            remedy,
-            searchers=self.searchers,
-        )
-        require(len(set(self.seeds)) == len(self.seeds), "seeds differ", remedy, seeds=self.seeds)
+            entrant(name)
+        for name, values in {"searchers": self.searchers, "seeds": self.seeds}.items():
+            require(len(values) > 0, f"len({name}) >= 1", "Name at least one.", **{name: values})
+            differ = len(set(values)) == len(values)
+            require(differ, f"{name} differ", "Name each once.", **{name: values})
         require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
         remedy = f"Choose one of {', '.join(self.searchers)}, or add it to --searchers."
-        require(
-            self.baseline in self.searchers, "baseline takes part", remedy, baseline=self.baseline
-        )
+        takes_part = self.baseline in self.searchers
+        require(takes_part, "baseline takes part", remedy, baseline=self.baseline)
+        remedy = "Give each search something to spend that ends."
         holds = self.budget is None or 0 < self.budget < math.inf
-        require(
-            holds,
-            "0 < budget < inf",
-            "Give each search something to spend that ends.",
-            budget=self.budget,
-        )
+        require(holds, "0 < budget < inf", remedy, budget=self.budget)
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """A whole comparison: `Config`, but for the searchers and seeds that take the place of one."""
+    """A whole comparison: `Config`, but for the searchers and seeds that take the place of one, and
+    the options of all searchers of a kind in place of those of one.
+    """
 
     contest: ContestConfig = field(default_factory=ContestConfig)
     data: DataConfig = field(default_factory=DataConfig)
@@ -87,7 +69,10 @@ class CompareConfig:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
-    outer: OuterConfig = field(default_factory=lambda: OuterConfig(**WALK))
+    anchor: AnchorWalk = WALK
+    bayes: BayesModel = field(default_factory=BayesModel)
+    evolution: Breeding = field(default_factory=Breeding)
+    outer: OuterConfig = field(default_factory=OuterConfig)
     run: RunConfig = field(default_factory=RunConfig)
     out: str | None = None
     """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
@@ -101,23 +86,40 @@ class CompareConfig:
         """(name of the search, its configuration): "fade-0" for the searcher fade with the seed 0;
         seed by seed.
         """
-        outer = replace(self.outer, iterations=UNLIMITED, test_evaluations=True)
-        parts = {
-            name: getattr(self, name)
-            for name in ("data", "space", "network", "train", "architecture", "run")
-        }
-        base = Config(outer=outer, **parts)
+        parts = ("data", "space", "network", "train", "architecture", "run")
+        outer = replace(self.outer, test_evaluations=True)
+        base = Config(outer=outer, **{name: getattr(self, name) for name in parts})
+        bases = (self.anchor, self.bayes, self.evolution)
         for seed in self.contest.seeds:
             for name in self.contest.searchers:
-                yield f"{name}-{seed}", ENTRANTS[name].config(base, seed)
+                yield f"{name}-{seed}", entrant(name).config(base, bases, seed)
+
+    def check_ranks(self) -> None:
+        """InvalidInput for an entrant that learns nothing: see `Config.check_ranks`."""
+        for _, config in self.configs():
+            config.check_ranks()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""
-        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        values: dict[str, Any] = as_json(self)
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CompareConfig":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: CompareConfig = build(cls, values, "")
-        return config
+        """The inverse of `to_dict`, of configurations before version 2 too. Raises InvalidInput for
+        unknown names.
+        """
+        return from_json(cls, upgrade(values))
+
+
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration in its present form: formerly "outer" held the options of all
+    searchers side by side.
+    """
+    outer = values.get("outer", {})
+    if "searcher" not in outer:
+        return dict(values)
+    parts = {"anchor": AnchorWalk, "bayes": BayesModel, "evolution": Breeding, "outer": OuterConfig}
+    held = {name: options_in(outer, cls) for name, cls in parts.items()}
+    held["anchor"]["name"] = AnchorWalk.name
+    return {**values, **held}

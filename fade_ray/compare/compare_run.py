@@ -34,7 +34,6 @@ from fade_ray.run.folder import (
 )
 from fade_ray.run.session import Watcher
 from fade_ray.run.tensorboard import TensorBoard
-from fade_ray.search.entrants import SEARCHERS
 from fade_ray.search.search_config import Config
 from fade_ray.training import place
 from fade_ray.trials.chain_trial import augmentation
@@ -101,8 +100,9 @@ def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
     if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
         place(config.run.device, config.train.precision)
     space = GraphSpace.create(**vars(config.space))
+    config.check_ranks()
     configs = dict(config.configs())
-    searches = {name: SEARCHERS[one.outer.searcher](space, one) for name, one in configs.items()}
+    searches = {name: one.search(space) for name, one in configs.items()}
     splits = load_images(config.data)
     network = config.network
     chain_layout(
@@ -114,7 +114,7 @@ def prepare_compare(config: CompareConfig) -> tuple[Splits, Contest]:
     if unit == "images":
         _check_budget(
             budget,
-            {n: (SEARCHERS[c.outer.searcher](space, c), c) for n, c in configs.items()},
+            {name: (one.search(space), one) for name, one in configs.items()},
             splits,
         )
     return splits, Contest(

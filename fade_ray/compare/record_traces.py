@@ -60,7 +60,7 @@ def _trace(
     found = [
         (cost, outcome.score, history.metrics[id].get("test_accuracy"))
         for id, cost in zip(ended, spent, strict=True)
-        if (outcome := history.outcomes[id]).accuracy is not None and cost <= budget * (1 + 1e-9)
+        if (outcome := history.outcomes[id]).score is not None and cost <= budget * (1 + 1e-9)
     ]
     reported = [(cost, score, report) for cost, score, report in found if report is not None]
     costs, scores, reports = zip(*reported, strict=True) if reported else ((), (), ())

@@ -150,8 +150,6 @@ class RankStudyConfig:
     """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
-        if self.study.cells == "nasbench-macro":
-            self._check_blocks()
         trainings = {name: self._training(name) for name in self.study.settings}
         for training in trainings.values():
             alike = [name for name, other in trainings.items() if other == training]
@@ -161,12 +159,16 @@ class RankStudyConfig:
                     f"{len(alike)} times. Leave all but one of them out."
                 )
 
-    def _check_blocks(self) -> None:
-        """InvalidInput for a setting whose gradient the blocks' own BatchNorm undoes, whatever
-        `network.norm` is.
+    def check_ranks(self) -> None:
+        """InvalidInput for a setting in which nothing is learned: see `Config.check_ranks`. The
+        blocks of NAS-Bench-Macro have BatchNorms of their own, whatever `network.norm` is.
         """
         for name in self.study.settings:
-            estimator = SETTINGS[name].architecture.get("estimator", self.architecture.estimator)
+            config = self.config(name)
+            if self.study.cells == "graphs":
+                config.check_ranks()
+                continue
+            estimator = config.architecture.estimator
             require(
                 estimator not in SCALE_ESTIMATORS,
                 f"no {estimator} with nasbench-macro",

@@ -77,7 +77,7 @@ def truth_part(history: EnteredHistory) -> str:
 def _accuracies(history: EnteredHistory, id: str) -> dict[str, float | None]:
     return {
         "test": history.metrics[id].get("test_accuracy"),
-        "architecture": history.outcomes[id].accuracy,
+        "architecture": history.outcomes[id].score,
     }
 
 

@@ -117,6 +117,7 @@ def prepare_rank_study(config: RankStudyConfig) -> Splits:
     """The data; every rule that can be checked before work starts is checked here."""
     if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
         place(config.run.device, config.train.precision)
+    config.check_ranks()
     study, network = config.study, config.network
     hyper = hyper_architecture(study, network.depth)
     if study.table is None:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Generic, Self, TypeVar
 
 from fade_ray.records.journal import Event, read_events
-from searchers.grid import Plan
 from searchers.outcome import Outcome
+from searchers.plan import Plan
 from spaces.errors import InvalidInput
 
 P = TypeVar("P", bound=Plan)

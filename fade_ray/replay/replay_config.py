@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from fade_ray.ranks.rank_records import Rows
 from fade_ray.records.json_form import build, plain
-from fade_ray.replay.replay_searchers import SEARCHERS, SLOW
 from fade_ray.replay.replayed import Prices
 from fade_ray.replay.table_objective import RankModel
+from fade_ray.search.entrants import entrant, names, replayed
+from searchers.base import at_least
 from spaces.errors import InvalidInput, require, require_known
 
 
@@ -26,13 +27,11 @@ class ReplayConfig:
     table: str
     """Parquet table of NAS-Bench-Macro or NAS-Bench-201, told apart by its columns."""
     searchers: tuple[str, ...] = ("fade", "random", "evolution")
-    """By name, separated by blanks or commas: fade, random, bayes, evolution; random-median,
-    bayes-median, bayes-joint; fade-paper (the paper's walk, on this replay's ranks) and parts of
-    FaDE, each alone over it: fade-elites, fade-repeats, fade-least-squares, fade-distinct,
-    fade-normalised, fade-momentum, fade-population, fade-wide; fade-blind (a control: fade, with
-    its weights exchanged at random); by-size (a control without any search: the largest
-    architectures first, by the sum of their blocks' sizes or, on NAS-Bench-201, by the weights of
-    their convolutions).
+    """By name, separated by blanks or commas: those of `fade-ray compare` that differ in more than
+    training: fade, random, bayes, evolution; by-size (a control without any search: the largest
+    architectures first) and any other registered one; fade-paper (the paper's walk, on this
+    replay's ranks) and parts of FaDE, each alone over it; fade-blind (a control: fade, with its
+    weights exchanged at random).
     """
     seeds: int = 100
     """Seeds 0, 1, ... of each searcher."""
@@ -75,25 +74,17 @@ class ReplayConfig:
 
     def __post_init__(self) -> None:
         for name in ("searchers", "baseline"):
-            split = tuple(
-                part for given in getattr(self, name) for part in given.split(",") if part
-            )
-            object.__setattr__(self, name, split)
-            require(len(split) > 0, f"len({name}) >= 1", "Name at least one.", **{name: split})
-            for one in split:
-                require_known("A searcher", one, SEARCHERS)
+            given = names(getattr(self, name))
+            object.__setattr__(self, name, given)
+            require(len(given) > 0, f"len({name}) >= 1", "Name at least one.", **{name: given})
+            for each in given:
+                require_known("A searcher", each, replayed())
         repeated = sorted({name for name in self.searchers if self.searchers.count(name) > 1})
         require(not repeated, "each searcher once", "Name it once.", repeated=repeated)
         absent = [name for name in self.baseline if name not in self.searchers]
         remedy = f"Choose of {', '.join(self.searchers)}, or add it to --searchers."
         require(not absent, "the baseline takes part", remedy, baseline=absent)
-        for name in ("seeds", "bayes_seeds", "workers"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} >= 1",
-                "Use 1 or more.",
-                **{name: getattr(self, name)},
-            )
+        at_least(1, seeds=self.seeds, bayes_seeds=self.bayes_seeds, workers=self.workers)
         holds = 1 <= self.budget < math.inf
         require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)
         self.prices, self.model(None)  # check what belongs to them
@@ -130,7 +121,7 @@ class ReplayConfig:
     def jobs(self) -> list[tuple[str, int]]:
         """(searcher, seed), searcher by searcher."""
         counts = {
-            name: min(self.seeds, self.bayes_seeds) if name in SLOW else self.seeds
+            name: min(self.seeds, self.bayes_seeds) if entrant(name).searcher.slow else self.seeds
             for name in self.searchers
         }
         return [(name, seed) for name, count in counts.items() for seed in range(count)]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -18,9 +18,9 @@ import numpy as np
 from fade_ray.ranks.rank_correlation import rank_against_table
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_searchers import SEARCHERS
-from fade_ray.replay.replayed import Replayed, replay
+from fade_ray.replay.replayed import Replayed, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
+from fade_ray.search.entrants import entrant
 from spaces.errors import InvalidInput, require
 from spaces.hyper import HyperArchitecture
 
@@ -41,9 +41,9 @@ class Study:
     def run(self, job: Job) -> Replayed:
         """One search. What it raises is told in its `failure`."""
         name, seed = job
-        replayer = SEARCHERS[name]
-        build = partial(replayer.build, self.benchmark.space, self.benchmark.depth, seed)
-        objective = TableObjective(self.benchmark, seed, replayer.model(self.model))
+        build = partial(searcher_of, self.benchmark, name, seed)
+        model = replace(self.model, **entrant(name).ranks)
+        objective = TableObjective(self.benchmark, seed, model)
         return replay(name, build, objective, self.config.budget, self.config.prices)
 
 
@@ -79,11 +79,11 @@ def _first_evaluation(study: Study, name: str) -> float:
     """What a searcher spends until its first evaluation has ended; all searchers here have one in
     their first batch.
     """
-    searcher = SEARCHERS[name].build(study.benchmark.space, study.benchmark.depth, 0)
+    searcher = searcher_of(study.benchmark, name, 0)
     spent = 0.0
     while (proposal := searcher.ask()) is not None:
-        spent += study.config.prices.of(proposal.kind)
-        if proposal.kind == "evaluation":
+        spent += study.config.prices.of(proposal)
+        if proposal.scored:
             break
     return spent
 

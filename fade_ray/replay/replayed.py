@@ -1,18 +1,28 @@
 """A searcher against a table, from its first question to the end of its budget."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from fade_ray.compare.trace import Trace
+from fade_ray.replay.benchmarks import Benchmark
 from fade_ray.replay.table_objective import TableObjective
-from searchers import AskTell
-from searchers.base import Kind
+from fade_ray.search.entrants import WALK, entrant
+from searchers import AskTell, Proposal, TrialLengths
 from searchers.contest import Contest
 from spaces.errors import require
 
 UNIT = "evaluations"
 """Of budgets."""
+
+
+def searcher_of(benchmark: Benchmark, name: str, seed: int) -> AskTell:
+    """The entrant `name` against a benchmark. The half width of its stencil is a box of the
+    coarsest axis, so that M and both sides lie in three boxes; at most half the cube.
+    """
+    walk = replace(WALK, gamma=min(0.5, 1 / min(benchmark.space.bins)))
+    options = entrant(name).build([walk])
+    return options.build(benchmark.space, benchmark.depth, TrialLengths(), seed)
 
 
 @dataclass(frozen=True)
@@ -29,8 +39,8 @@ class Prices:
             0 <= self.ranks < float("inf"), "0 <= rank cost < inf", "Use 1.0.", rank_cost=self.ranks
         )
 
-    def of(self, kind: Kind) -> float:
-        return self.ranks if kind == "ranks" else 1.0
+    def of(self, proposal: Proposal) -> float:
+        return self.ranks if proposal.ranks else 1.0
 
 
 @dataclass(frozen=True)
@@ -76,10 +86,10 @@ def replay(
     spent = on_ranks = 0.0
     complete = False
     try:
-        contest = Contest({name: build()}, budget, lambda _, proposal: prices.of(proposal.kind))
+        contest = Contest({name: build()}, budget, lambda _, proposal: prices.of(proposal))
         while (entered := contest.ask()) is not None:
             proposal = entered.proposal
-            outcome, price = objective(proposal), prices.of(proposal.kind)
+            outcome, price = objective(proposal), prices.of(proposal)
             spent += price
             if outcome.score is None:
                 on_ranks += price

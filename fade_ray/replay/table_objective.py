@@ -104,7 +104,7 @@ class TableObjective:
         )
 
     def __call__(self, proposal: Proposal) -> Outcome:
-        if proposal.kind == "ranks":
+        if proposal.ranks:
             return Outcome(log_weights=self.log_weights(proposal.hyper, proposal.seed))
         return Outcome(score=float(self.view.scores[self.benchmark.choice(proposal.hyper)]))
 

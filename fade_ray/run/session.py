@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
 from searchers import Outcome
-from searchers.grid import Asks, Plan
+from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
 
 COSTS = ("images", "multiply_adds", "seconds")

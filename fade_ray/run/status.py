@@ -13,6 +13,7 @@ from fade_ray.records.journal import read_events, wording
 from fade_ray.replay.replay_run import REPLAY, recorded
 from fade_ray.run.folder import SEARCH, read_json, read_result, stored, stored_kind
 from fade_ray.run.progress import clock
+from fade_ray.search.search_config import upgrade
 from fade_ray.search.search_history import History
 from spaces.errors import InvalidInput
 
@@ -30,11 +31,12 @@ class Standing(NamedTuple):
 
 def _search(folder: Path, config: Mapping[str, Any]) -> Standing:
     history = History.read(folder / "records.jsonl")
-    outer = config["outer"]
-    reached = min(outer["iterations"], max(history.anchors, default=0))
+    searcher = upgrade(config)["searcher"]
+    reached = min(searcher["iterations"], max(history.anchors, default=0))
     return Standing(
         history,
-        f"iteration {reached} of {outer['iterations']}, {outer['searcher']} search on {config['data']['data']}",
+        f"iteration {reached} of {searcher['iterations']}, {searcher['name']} search on "
+        f"{config['data']['data']}",
         "-"
         if history.best is None
         else f"{history.best.accuracy:.4f} (evaluation {history.best.id})",

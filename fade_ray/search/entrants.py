@@ -1,182 +1,142 @@
-"""The outer searchers by name, built from a configuration."""
+"""The entrants of comparisons and replays: searchers under a name, with what makes them that."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fade_ray.search.search_config import Config
-from searchers import AnchorSearch, AskTell, BayesSearch, EvolutionSearch, RandomSearch
-from spaces import GraphSpace
-
-Builder = Callable[[GraphSpace, Config], AskTell]
-
-
-def _anchor(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return AnchorSearch(
-        space,
-        config.network.depth,
-        outer.iterations,
-        walks=outer.walks,
-        repeats=outer.repeats,
-        gamma=outer.gamma,
-        gamma_rule=outer.gamma_rule,
-        step_size=outer.step_size,
-        step_rule=outer.step_rule,
-        gradient=outer.gradient,
-        momentum=outer.momentum,
-        wide=outer.wide,
-        evaluate_every=outer.evaluate_every,
-        evaluations=1 if outer.evaluations is None else outer.evaluations,
-        elites=outer.elites,
-        finalists=outer.finalists,
-        evolve=outer.evolve,
-        mutation=outer.mutation,
-        rank_epochs=outer.rank_epochs,
-        evaluation_epochs=outer.evaluation_epochs,
-        carry=outer.carry_weights,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-def _random(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return RandomSearch(
-        space,
-        config.network.depth,
-        outer.iterations,
-        batch=outer.walks,
-        evaluations=5 if outer.evaluations is None else outer.evaluations,  # FaDE 3.2
-        evaluation_epochs=outer.evaluation_epochs,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-def _bayes(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return BayesSearch(
-        space,
-        config.network.depth,
-        outer.iterations,
-        evaluations=5 if outer.evaluations is None else outer.evaluations,  # FaDE 3.2
-        kappa=outer.kappa,
-        joint=outer.joint,
-        evaluation_epochs=outer.evaluation_epochs,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-def _evolution(space: GraphSpace, config: Config) -> AskTell:
-    outer = config.outer
-    return EvolutionSearch(
-        space,
-        config.network.depth,
-        trials=outer.iterations * outer.walks,
-        population=outer.population,
-        tournament=outer.tournament,
-        batch=outer.walks,
-        evaluation_epochs=outer.evaluation_epochs,
-        seed=config.seed,
-        max_retries=outer.max_retries,
-    )
-
-
-SEARCHERS: dict[str, Builder] = {
-    "anchor": _anchor,
-    "random": _random,
-    "bayes": _bayes,
-    "evolution": _evolution,
-}
-"""By `--searcher`."""
+from searchers import AnchorWalk, BayesPoints, Evolution, RandomPoints, Searcher
+from searchers.options import UNLIMITED
+from spaces.errors import require_known
 
 
 @dataclass(frozen=True)
 class Entrant:
-    """A searcher with the options that make it what its name says, over those of the comparison's
-    configuration.
+    """A searcher with the options that make it what its name says, over those that a comparison or
+    replay has for all of its kind. Add your own to `ENTRANTS`.
     """
 
-    searcher: str
-    outer: Mapping[str, Any] = field(default_factory=dict)
+    searcher: type[Searcher]
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Of the searcher."""
     architecture: Mapping[str, Any] = field(default_factory=dict)
+    """Of how hyper-architectures learn their ranks."""
+    outer: Mapping[str, Any] = field(default_factory=dict)
+    ranks: Mapping[str, Any] = field(default_factory=dict)
+    """Of a replay's `RankModel`: what stands for `architecture` there."""
 
-    def config(self, config: Config, seed: int) -> Config:
-        """`config` with these options."""
-        outer = replace(config.outer, **{"searcher": self.searcher, **self.outer})
+    @property
+    def replayed(self) -> bool:
+        """Whether a table, on which nothing is trained, can tell it from others."""
+        return bool(self.ranks) or not (self.architecture or self.outer)
+
+    def build(self, bases: Sequence[Any]) -> Searcher:
+        """The options in full, without an end of their own: those of the first of `bases` whose
+        fields are the searcher's, then what makes the entrant.
+        """
+        values: dict[str, Any] = {}
+        for base in bases:
+            if issubclass(self.searcher, type(base)):
+                values |= {option.name: getattr(base, option.name) for option in fields(base)}
+        return self.searcher(**{**values, "iterations": UNLIMITED, **self.options})
+
+    def config(self, config: Config, bases: Sequence[Any], seed: int) -> Config:
+        """`config` as that of this entrant."""
         return replace(
             config,
-            outer=outer,
+            searcher=self.build(bases),
+            outer=replace(config.outer, **self.outer),
             architecture=replace(config.architecture, **self.architecture),
             seed=seed,
         )
 
 
-UNLIMITED = 1_000_000
-"""Iterations, or trials, of a search that its budget ends, and nothing else."""
-WALK: dict[str, Any] = {"walks": 1, "evaluate_every": 1, "elites": 1}
+WALK = AnchorWalk(walks=1, evaluate_every=1, elites=1)
 """`fade` where the budget may end at any time: after each step the anchors and what the ranks
 prefer are evaluated.
 """
 PAPER: dict[str, Any] = {
-    **{"walks": 1, "evolve": False, "elites": 0, "repeats": 1},
-    **{
-        "gradient": "difference",
-        "gamma_rule": "fixed",
-        "step_rule": "plain",
-        "momentum": 0.0,
-        "wide": False,
-    },
+    "walks": 1,
+    "evolve": False,
+    "elites": 0,
+    "repeats": 1,
+    "gradient": "difference",
+    "gamma_rule": "fixed",
+    "step_rule": "plain",
+    "momentum": 0.0,
+    "wide": False,
 }
 """The walk of FaDE 2.4: one anchor per row, eq. 5. The walk alone is the paper's: how its
 hyper-architectures are trained is the configuration's, by default ours (score function, uniform
 draws).
 """
-PARTS: dict[str, dict[str, Any]] = {
-    "fade-paper": PAPER,
-    "fade-elites": PAPER | {"elites": 2},
-    "fade-repeats": PAPER | {"repeats": 2},
-    "fade-least-squares": PAPER | {"gradient": "least-squares"},
-    "fade-distinct": PAPER | {"gamma_rule": "distinct"},
-    "fade-normalised": PAPER | {"step_rule": "normalised"},
-    "fade-momentum": PAPER | {"momentum": 0.5},
-    "fade-population": PAPER | {"walks": 2, "evolve": True},
-    "fade-wide": PAPER | {"walks": 3, "evolve": True, "wide": True},
-}
-"""The paper's walk, and parts of FaDE, each alone over it: options of `AnchorSearch`, of
-comparisons and replays alike.
-"""
+
+
+def _part(**options: Any) -> Entrant:
+    return Entrant(AnchorWalk, PAPER | options)
+
+
+def _trained(outer: Mapping[str, Any] | None = None, **architecture: Any) -> Entrant:
+    return Entrant(AnchorWalk, PAPER, architecture, outer or {})
+
 
 ENTRANTS: dict[str, Entrant] = {
-    "fade": Entrant("anchor"),
-    "random": Entrant("random", {"evaluations": 1, "walks": 1}),
-    "bayes": Entrant("bayes", {"evaluations": 1}),
-    "evolution": Entrant("evolution", {"walks": 1}),
+    "fade": Entrant(AnchorWalk),
+    "random": Entrant(RandomPoints, {"evaluations": 1, "batch": 1}),
+    "bayes": Entrant(BayesPoints, {"evaluations": 1}),
+    "evolution": Entrant(Evolution, {"batch": 1}),
     # as in FaDE 3.2: points scored by the median of five architectures
-    "random-median": Entrant("random", {"evaluations": 5, "walks": 1}),
-    "bayes-median": Entrant("bayes", {"evaluations": 5}),
-    "bayes-joint": Entrant("bayes", {"evaluations": 1, "joint": True}),
-    **{name: Entrant("anchor", options) for name, options in PARTS.items()},
+    "random-median": Entrant(RandomPoints, {"evaluations": 5, "batch": 1}),
+    "bayes-median": Entrant(BayesPoints, {"evaluations": 5}),
+    "bayes-joint": Entrant(BayesPoints, {"evaluations": 1, "joint": True}),
+    # the paper's walk, and parts of FaDE, each alone over it
+    "fade-paper": _part(),
+    "fade-elites": _part(elites=2),
+    "fade-repeats": _part(repeats=2),
+    "fade-least-squares": _part(gradient="least-squares"),
+    "fade-distinct": _part(gamma_rule="distinct"),
+    "fade-normalised": _part(step_rule="normalised"),
+    "fade-momentum": _part(momentum=0.5),
+    "fade-population": _part(walks=2, evolve=True),
+    "fade-wide": _part(walks=3, evolve=True, wide=True),
     # parts of the training, each alone over the paper's walk
-    "fade-cold": Entrant("anchor", PAPER | {"carry_weights": False}),
-    "fade-weight-paths": Entrant("anchor", PAPER, {"weight_paths": 4}),
+    "fade-cold": _trained({"carry_weights": False}),
+    "fade-weight-paths": _trained(weight_paths=4),
     # two parts at once: the straight-through estimators of the paper draw by the weights, where
     # ours draw uniformly
-    "fade-exact": Entrant(
-        "anchor", PAPER, {"estimator": "straight-through-exact", "draw": "weighted"}
-    ),
-    "fade-sampled": Entrant(
-        "anchor", PAPER, {"estimator": "straight-through-sampled", "draw": "weighted"}
-    ),
+    "fade-exact": _trained(estimator="straight-through-exact", draw="weighted"),
+    "fade-sampled": _trained(estimator="straight-through-sampled", draw="weighted"),
     # other estimators
-    "fade-split": Entrant("anchor", PAPER, {"estimator": "score-function-split"}),
-    "fade-marginal": Entrant("anchor", PAPER, {"estimator": "marginal"}),
+    "fade-split": _trained(estimator="score-function-split"),
+    "fade-marginal": _trained(estimator="marginal"),
     # a control: what is left of FaDE where its ranks say nothing
-    "fade-blind": Entrant("anchor", {}, {"estimator": "permuted"}),
+    "fade-blind": Entrant(
+        AnchorWalk, architecture={"estimator": "permuted"}, ranks={"permuted": True}
+    ),
 }
-"""By the names of `fade-ray compare --searchers`. Random, Bayesian and evolutionary search evaluate
-each point or architecture once; the paper's median of five (-median) spends four fifths of a budget
-on repetition and is there to be compared.
+"""By the names of `--searchers`; every other searcher takes part by its own name. Random, Bayesian
+and evolutionary search evaluate each point or architecture once; the paper's median of five
+(-median) spends four fifths of a budget on repetition and is there to be compared.
 """
+
+
+def entrants() -> dict[str, Entrant]:
+    """`ENTRANTS`, and every registered searcher that has no entrant of its name."""
+    own = {name: Entrant(searcher) for name, searcher in Searcher.table.items()}
+    return ENTRANTS | {name: entrant for name, entrant in own.items() if name not in ENTRANTS}
+
+
+def replayed() -> dict[str, Entrant]:
+    """The entrants that replays know."""
+    return {name: entrant for name, entrant in entrants().items() if entrant.replayed}
+
+
+def entrant(name: str) -> Entrant:
+    """The entrant of that name. Raises InvalidInput, with the nearest one, for an unknown one."""
+    require_known("A searcher", name, entrants())
+    return entrants()[name]
+
+
+def names(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Names given apart, or with commas: "fade,random" is two."""
+    return tuple(name for each in given for name in each.split(",") if name)

@@ -2,17 +2,18 @@
 the run directory.
 """
 
-import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from dataclasses import dataclass, field, fields
+from typing import Any
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import build, plain
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from searchers import AnchorWalk, AskTell, Searcher, TrialLengths
 from spaces.errors import require
+from spaces.feature_space import FeatureSpace
 
 
 @dataclass(frozen=True)
@@ -30,84 +31,13 @@ class SpaceConfig:
 
 
 @dataclass(frozen=True)
-class OuterConfig:
-    """The outer search."""
+class OuterConfig(TrialLengths):
+    """What all searchers share: how their trials train, and what is measured there."""
 
-    searcher: Literal["anchor", "random", "bayes", "evolution"] = "anchor"
-    """anchor: walk along the FaDE-ranks; random: uniform points; bayes: a Gaussian process per row;
-    both by the median of a point's evaluations; evolution: regularised evolution of the graphs.
-    """
-    iterations: int = 6
-    walks: int = 2
-    """Anchor walks at once; random search and evolution: points or architectures per iteration."""
-    repeats: int = 1
-    """Trainings of one hyper-architecture, their log ranks averaged."""
-    gamma: float = 0.17
-    """Half width of the stencil, in units of the scaled features; at least half a box."""
-    gamma_rule: Literal["fixed", "distinct"] = "fixed"
-    """distinct: widen gamma, per row and axis, until both sides of the stencil draw from different
-    graphs.
-    """
-    step_size: float = 1.0
-    """lambda of eq. 5."""
-    step_rule: Literal["plain", "normalised"] = "plain"
-    """plain: eq. 5; normalised: every step is step_size * gamma long."""
-    gradient: Literal["difference", "least-squares"] = "difference"
-    """difference: eq. 5; least-squares: slope of the weights over the features of the graphs that
-    were drawn.
-    """
-    momentum: float = 0.0
-    """Share of an anchor's last step that is added to its next one."""
-    wide: bool = False
-    """All walks in one wide hyper-architecture, so that their ranks are comparable and the worst
-    anchors are replaced by ranks alone.
-    """
-    evaluate_every: int = 2
-    """Iterations between evaluations of the anchors."""
-    evaluations: int | None = None
-    """Architectures that are generated and trained per evaluated point; by default 1, in random and
-    Bayesian search 5.
-    """
-    elites: int = 0
-    """Architectures of largest psi of each walk's hyper-architecture that are evaluated after each
-    evaluation of the anchors.
-    """
-    finalists: int = 2
-    """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the
-    end.
-    """
-    evolve: bool = True
-    """The walk evaluated worst restarts near the best one."""
-    mutation: float = 0.1
-    """Standard deviation of that restart, in units of the scaled features."""
-    kappa: float = 2.5
-    """Bayesian search: weight of the uncertainty in the upper confidence bound."""
-    joint: bool = False
-    """Bayesian search: one Gaussian process over all rows instead of one per row."""
-    population: int = 10
-    """Evolution: architectures alive."""
-    tournament: int = 5
-    """Evolution: architectures among which the parent of the next one is the best."""
-    carry_weights: bool = True
-    """Start each hyper-architecture from the network weights of the one before (needs --share)."""
-    rank_epochs: int = 6
-    """Epochs of a hyper-architecture."""
-    evaluation_epochs: int = 8
-    """Epochs of an evaluated architecture."""
-    retrain_epochs: int = 30
-    """Epochs of the found architecture, trained from scratch on the weights and architecture parts.
-    """
-    max_retries: int = 2
-    """How often a failed trial is proposed again, with a new seed."""
     test_evaluations: bool = False
     """Measure evaluated architectures on the test part too, for the record alone: no searcher sees
     it.
     """
-
-    def __post_init__(self) -> None:
-        for name in ("rank_epochs", "evaluation_epochs", "retrain_epochs"):
-            epochs = getattr(self, name)
-            require(epochs >= 1, f"{name} >= 1", "Train for at least one epoch.", **{name: epochs})
 
 
 SCALE_ESTIMATORS = ("straight-through-sampled",)
@@ -123,6 +53,7 @@ class Config:
     network: NetworkConfig = field(default_factory=NetworkConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    searcher: Searcher = field(default_factory=AnchorWalk)
     outer: OuterConfig = field(default_factory=OuterConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 0
@@ -140,16 +71,6 @@ class Config:
             "Only shared hyper-cells have weights to carry over: add --share, or --no-carry-weights.",
             carry_weights=self.outer.carry_weights,
             share=self.network.share,
-        )
-        norm, estimator = self.network.norm, self.architecture.estimator
-        require(
-            norm == "none" or estimator not in SCALE_ESTIMATORS,
-            f"norm == none with {estimator}",
-            "This estimator knows of a row only <dL/d out, out>, how the loss changes with the scale of the row's output, and "
-            "a BatchNorm behind it undoes any scale: the gradient is 0 up to rounding, and the ranks are those of the start. "
-            "(With norm == operation nearly so in all rows but the last.) Use --norm none, or another --estimator.",
-            norm=norm,
-            estimator=estimator,
         )
         warm_up, epochs = self.architecture.warm_up, self.outer.rank_epochs
         require(
@@ -170,16 +91,56 @@ class Config:
             )
             require(parts <= size, rule, remedy, **{name: parts, "batch_size": size})
 
+    def check_ranks(self) -> None:
+        """InvalidInput where nothing is learned of ranks. No rule for configurations as such: there
+        are records of before it.
+        """
+        norm, estimator = self.network.norm, self.architecture.estimator
+        require(
+            norm == "none" or estimator not in SCALE_ESTIMATORS,
+            f"norm == none with {estimator}",
+            "This estimator knows of a row only <dL/d out, out>, how the loss changes with the "
+            "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient is "
+            "0 up to rounding, and the ranks are those of the start. (With norm == operation nearly "
+            "so in all rows but the last.) Use --norm none, or another --estimator.",
+            norm=norm,
+            estimator=estimator,
+        )
+
+    def search(self, space: FeatureSpace) -> AskTell:
+        """The searcher in `space`, at its beginning."""
+        return self.searcher.build(space, self.network.depth, self.outer, self.seed)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""
-        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        values: dict[str, Any] = as_json(self)
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: Config = build(cls, values, "")
-        return config
+        """The inverse of `to_dict`, of older configurations too. Raises InvalidInput for unknown
+        names.
+        """
+        return from_json(cls, upgrade(values))
+
+
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration in its present form: formerly "outer" held the options of all
+    searchers side by side, and the name of the one that was meant.
+    """
+    outer = values.get("outer", {})
+    if "searcher" not in outer:
+        return dict(values)
+    name, walks = outer["searcher"], outer.get("walks")
+    batch = {"random": walks, "evolution": walks}.get(name)
+    own = options_in({**outer, "batch": batch}, Searcher.member(name))
+    return {**values, "searcher": {"name": name} | own, "outer": options_in(outer, OuterConfig)}
+
+
+def options_in(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
+    """Those of `values` that are fields of `cls`; what is None there stood for the default."""
+    known = {option.name for option in fields(cls)}
+    return {name: value for name, value in values.items() if name in known and value is not None}
 
 
 # Named settings; flags given beside a recipe override it.
@@ -200,17 +161,9 @@ RECIPES: dict[str, Config] = {
             architecture_learning_rate=1e-3,
             penalty="max-norm-by-cell",
         ),
-        outer=OuterConfig(
-            iterations=100,
-            walks=1,
-            evaluate_every=4,
-            evaluations=5,
-            finalists=0,
-            evolve=False,
-            carry_weights=True,
-            rank_epochs=5,
-            evaluation_epochs=30,
-            retrain_epochs=30,
+        searcher=AnchorWalk(
+            iterations=100, walks=1, evaluate_every=4, evaluations=5, finalists=0, evolve=False
         ),
+        outer=OuterConfig(rank_epochs=5, evaluation_epochs=30, retrain_epochs=30),
     ),
 }

@@ -19,7 +19,6 @@ from fade_ray.run.folder import (
 )
 from fade_ray.run.session import Watcher
 from fade_ray.run.tensorboard import TensorBoard
-from fade_ray.search.entrants import SEARCHERS
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from fade_ray.search.search_progress import Progress
@@ -77,13 +76,13 @@ def _carry_out(
     splits, searcher = prepare(config)
     with recording(folder, config, SEARCH, History, command) as (journal, history):
         shown = (
-            [Progress(config.outer.iterations, history.best)]
+            [Progress(config.searcher.iterations, history.best)]
             if watchers is None
             else list(watchers)
         )
         everyone = [*shown, TensorBoard(folder / "tensorboard")]
         session = SearchSession(
-            searcher, journal, history, everyone, iterations=config.outer.iterations
+            searcher, journal, history, everyone, iterations=config.searcher.iterations
         )
         share = carry_out(session, SearchJob(config), splits, config.run, folder)
         write_result(folder, splits, config, searcher, share)
@@ -97,7 +96,8 @@ def prepare(config: Config) -> tuple[Splits, AskTell]:
         # on a cluster the driver need not have the trials' GPU
         place(config.run.device, config.train.precision)
     space = GraphSpace.create(**vars(config.space))
-    inner = SEARCHERS[config.outer.searcher](space, config)
+    config.check_ranks()
+    inner = config.search(space)
     searcher = WithRetraining(
         inner, config.outer.retrain_epochs, seed=config.seed, max_retries=config.outer.max_retries
     )

@@ -2,9 +2,11 @@
 
 from itertools import permutations
 
+from searches import random_search
+
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.record_traces import complete, traces, unspent
-from searchers import Outcome, RandomSearch
+from searchers import Outcome
 from searchers.contest import Entered
 from spaces import GraphSpace
 
@@ -16,7 +18,7 @@ def record(order: tuple[int, ...]) -> EnteredHistory:
     """Three evaluations of one batch, equally good on the architecture split, that end in this
     order.
     """
-    search = RandomSearch(GraphSpace.create(2, 4), 2, 1, evaluations=3)
+    search = random_search(GraphSpace.create(2, 4), 2, 1, evaluations=3)
     batch = [Entered.of("random-0", proposal) for proposal in iter(search.ask, None)]
     asked = [
         {"event": "proposed", "time": TIME, "proposal": entered.to_dict()} for entered in batch

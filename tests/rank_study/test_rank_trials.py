@@ -107,15 +107,14 @@ def test_every_setting_is_a_configuration(name):
 
 def test_a_gradient_that_a_norm_undoes_is_refused_before_any_work():
     with pytest.raises(InvalidInput, match="Use --norm none"):
-        RankStudyConfig(StudyConfig(settings=("default", "sampled")))
+        RankStudyConfig(StudyConfig(settings=("default", "sampled"))).check_ranks()
     macro = StudyConfig(settings=("sampled",), cells="nasbench-macro", table="t.parquet")
     with pytest.raises(InvalidInput, match="behind the last row of each stage"):
-        RankStudyConfig(macro, network=NetworkConfig(share=False, norm="none"))
+        RankStudyConfig(macro, network=NetworkConfig(share=False, norm="none")).check_ranks()
     with pytest.raises(InvalidInput, match="Use --norm none"):
-        CompareConfig(ContestConfig(searchers=("fade-sampled", "random")))
-    CompareConfig(
-        ContestConfig(searchers=("fade-sampled", "random")), network=NetworkConfig(norm="none")
-    )
+        CompareConfig(ContestConfig(searchers=("fade-sampled", "random"))).check_ranks()
+    contest = ContestConfig(searchers=("fade-sampled", "random"))
+    CompareConfig(contest, network=NetworkConfig(norm="none")).check_ranks()
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_an_evaluation_sees_the_score_and_not_the_report(toy: Benchmark) -> None
     for choice in [(0, 0, 0, 0), (2, 1, 0, 2)]:
         architecture = hyper([[i] for i in choice])
         assert (
-            objective(proposal("evaluation", architecture)).accuracy
+            objective(proposal("evaluation", architecture)).score
             == benchmark.view(0).scores[choice]
         )
         assert (

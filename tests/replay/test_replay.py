@@ -9,6 +9,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from dataclasses import replace as changed
 from functools import partial
 from pathlib import Path
@@ -22,23 +23,23 @@ from rich.console import Console
 from fade_ray.analysis.paired_tests import signed_rank
 from fade_ray.cli import main
 from fade_ray.compare.anytime import final
-from fade_ray.compare.compare_config import CompareConfig
+from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.comparison_page import read_traces
 from fade_ray.compare.trace import Trace
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_run import RECORD, recorded, replay_run
-from fade_ray.replay.replay_searchers import SEARCHERS, SLOW, Replayer
 from fade_ray.replay.replay_study import DRAWS, agreement, prepare, run_study
-from fade_ray.replay.replayed import Prices, Replayed, replay
+from fade_ray.replay.replayed import Prices, Replayed, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
-from fade_ray.search.entrants import ENTRANTS, PARTS
-from fade_ray.search.search_config import Config
-from searchers import AnchorSearch, AskTell, Outcome, RandomSearch
+from fade_ray.search.entrants import entrant, replayed
+from searchers import AnchorSearch, AskTell, Outcome, RandomPoints, RandomSearch, TrialLengths
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace
 
-FAST = [name for name in SEARCHERS if name not in SLOW]
+SEARCHERS = list(replayed())
+FAST = [name for name in SEARCHERS if not entrant(name).searcher.slow]
+WALKS = [name for name in SEARCHERS if name.startswith("fade")]
 
 
 def run(
@@ -49,14 +50,15 @@ def run(
     ranks: float = 1.0,
     noise: float = 0.5,
 ) -> Replayed:
-    objective = TableObjective(benchmark, seed, SEARCHERS[name].model(RankModel(noise)))
-    build = partial(SEARCHERS[name].build, benchmark.space, benchmark.depth, seed)
+    model = replace(RankModel(noise), **entrant(name).ranks)
+    objective = TableObjective(benchmark, seed, model)
+    build = partial(searcher_of, benchmark, name, seed)
     return replay(name, build, objective, budget, Prices(ranks))
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_every_searcher_uses_its_budget_and_is_the_same_by_seed(name: str, toy: Benchmark) -> None:
-    budget = 6.0 if name in SLOW else 20.0  # the first five points of Bayesian search are random
+    budget = 20.0 if name in FAST else 6.0  # the first five points of Bayesian search are random
     found = run(toy, name, 3, budget)
     trace = found.trace
     assert trace.complete
@@ -65,7 +67,7 @@ def test_every_searcher_uses_its_budget_and_is_the_same_by_seed(name: str, toy: 
     assert list(trace.costs) == sorted(set(trace.costs))
     assert trace.costs[-1] <= budget
     assert run(toy, name, 3, budget) == found
-    if name not in SLOW:
+    if name in FAST:
         assert run(toy, name, 4, budget).trace.scores != trace.scores
 
 
@@ -102,34 +104,15 @@ def test_hyper_architectures_cost_what_they_are_said_to(toy: Benchmark) -> None:
     )
 
 
-@pytest.mark.parametrize("name", PARTS)
-def test_the_parts_of_fade_are_the_same_searcher_here_and_in_comparisons(
-    name: str, toy: Benchmark
-) -> None:
-    here = SEARCHERS[name].build(toy.space, toy.depth, 0)
-    there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
+@pytest.mark.parametrize("name", WALKS)
+def test_walks_are_the_same_here_and_in_comparisons(name: str, toy: Benchmark) -> None:
+    """But for gamma, which goes by the boxes of the space."""
+    here = searcher_of(toy, name, 0)
+    contest = ContestConfig((name,), seeds=(0,), baseline=name)
+    there = dict(CompareConfig(contest).configs())[f"{name}-0"].searcher
     assert isinstance(here, AnchorSearch)
-    for option in {"evaluate_every", *PARTS[name]}:
-        assert getattr(here, option) == getattr(there, option), option
-
-
-@pytest.mark.parametrize("name", ["fade", "fade-blind"])
-def test_fade_is_the_same_walk_here_and_in_comparisons(name: str, toy: Benchmark) -> None:
-    here = SEARCHERS[name].build(toy.space, toy.depth, 0)
-    there = ENTRANTS[name].config(Config(outer=CompareConfig().outer), 0).outer
-    assert isinstance(here, AnchorSearch)
-    for option in (
-        "walks",
-        "repeats",
-        "evaluate_every",
-        "elites",
-        "gamma_rule",
-        "gradient",
-        "step_size",
-        "step_rule",
-    ):
-        assert getattr(here, option) == getattr(there, option), option
-    assert here.elites == 1
+    assert here.options == replace(there, gamma=here.options.gamma)
+    assert here.options.gamma == min(0.5, 1 / min(toy.space.bins))
 
 
 def test_less_noise_makes_ranks_that_agree_better(toy: Benchmark) -> None:
@@ -184,45 +167,47 @@ class Breaking(RandomSearch):
             raise ValueError("the fourth\nis too much")
 
 
-def breaking(space: FeatureSpace, depth: int, seed: int) -> AskTell:
+@dataclass(frozen=True)
+class BreakingPoints(RandomPoints, name="breaking"):
     """A random search that breaks with seed 2 in the midst of its budget, and with seed 4 before
     its first question.
     """
-    if seed == 4:
-        raise RuntimeError("no start")
-    return (Breaking if seed == 2 else RandomSearch)(space, depth, 1000, evaluations=1, seed=seed)
+
+    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+        if seed == 4:
+            raise RuntimeError("no start")
+        search = Breaking if seed == 2 else RandomSearch
+        return search(RandomPoints(1000, 1, 1), space, depth, lengths, seed)
 
 
 def test_a_search_that_fails_is_partial_and_ends_no_other(
     tmp_path: Path,
     real_data: Path,
     capsys: pytest.CaptureFixture[str],
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SEARCHERS, "evolution", Replayer(breaking))
     out = tmp_path / "out"
-    config = small(real_data, out, searchers=("evolution", "random"))
+    config = small(real_data, out, searchers=("breaking", "random"))
     replay_run(config, Console(width=300))
     text = capsys.readouterr().out
     assert (
-        "evolution, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n"
+        "breaking, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n"
         in text
     )
-    assert "evolution, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
+    assert "breaking, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
     assert "4 (+ 2 partial)" in text
     traces = read_traces(out)
     assert traces is not None
     assert [(t.searcher, t.seed) for t in traces if not t.complete] == [
-        ("evolution", 2),
-        ("evolution", 4),
+        ("breaking", 2),
+        ("breaking", 4),
     ]
     assert [len(trace.costs) for trace in traces] == [12, 12, 4, 12, 0, 12] + [12] * 6
-    assert recorded(out)["evolution", 2].failure == "ValueError: the fourth is too much"
+    assert recorded(out)["breaking", 2].failure == "ValueError: the fourth is too much"
     assert [one.failure for one in recorded(out).values()].count(None) == 10
     failures = json.loads((out / "result.json").read_text())["failures"]
     assert [(one["searcher"], one["seed"]) for one in failures] == [
-        ("evolution", 2),
-        ("evolution", 4),
+        ("breaking", 2),
+        ("breaking", 4),
     ]
     assert "(+ 2 partial)" in (out / "report.html").read_text()
     before = (out / RECORD).read_text()
@@ -234,14 +219,14 @@ def test_a_search_that_fails_is_partial_and_ends_no_other(
     )
 
 
-def test_a_searcher_that_fails_in_its_first_seed_stops_nothing(
-    real_data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def never(space: FeatureSpace, depth: int, seed: int) -> AskTell:
+@dataclass(frozen=True)
+class NeverPoints(RandomPoints, name="never"):
+    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         raise RuntimeError("no start")
 
-    monkeypatch.setitem(SEARCHERS, "evolution", Replayer(never))
-    found = run_study(prepare(small(real_data, Path(), searchers=("evolution", "random"), seeds=2)))
+
+def test_a_searcher_that_fails_in_its_first_seed_stops_nothing(real_data: Path) -> None:
+    found = run_study(prepare(small(real_data, Path(), searchers=("never", "random"), seeds=2)))
     assert [one.failure for one in found] == ["RuntimeError: no start"] * 2 + [None] * 2
 
 

@@ -21,6 +21,7 @@ from fade_ray.run.session import Session, Watcher
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from fade_ray.trials.job import Event, Job
+from searchers import AnchorWalk
 from searchers.grid import GridSearch
 
 TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib"}
@@ -39,17 +40,10 @@ def small() -> Callable[..., Config]:
             network=NetworkConfig(depth=2, final_channels=4, kernel=3),
             train=TrainConfig(batch_size=64),
             architecture=ArchitectureConfig(paths=2),
-            outer=OuterConfig(
-                iterations=iterations,
-                walks=2,
-                gamma=0.26,
-                evaluate_every=1,
-                evaluations=1,
-                finalists=1,
-                rank_epochs=epochs,
-                evaluation_epochs=1,
-                retrain_epochs=2,
+            searcher=AnchorWalk(
+                iterations=iterations, walks=2, gamma=0.26, evaluate_every=1, finalists=1
             ),
+            outer=OuterConfig(rank_epochs=epochs, evaluation_epochs=1, retrain_epochs=2),
             run=RunConfig(**({"engine": "local"} | run)),  # type: ignore[arg-type]
             out=str(out),
         )

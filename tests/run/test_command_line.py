@@ -76,7 +76,7 @@ def test_flags_override_a_recipe() -> None:
     config = parse(["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"])
     paper = RECIPES["paper"]
     assert config.architecture == paper.architecture
-    assert config.outer.iterations == 10
+    assert config.searcher.iterations == 10
     assert not config.network.share
     assert parse([]) == Config()
 
@@ -93,7 +93,7 @@ def test_the_paper_recipe_is_what_the_paper_states() -> None:
     assert (paper.train.epsilon, paper.train.clip) == (1e-8, 10)
     assert (paper.architecture.temperature, paper.architecture.logit_std) == (10, 0.5)
     assert paper.architecture.estimator == "straight-through-exact"
-    assert (paper.outer.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (
+    assert (paper.searcher.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (
         100,
         5,
         30,

@@ -7,16 +7,17 @@ from typing import Any
 
 import pytest
 from ray.tune.search import Searcher
+from searches import anchor_search, random_search
 
-from searchers import AnchorSearch, AskTell, Outcome, Proposal, RandomSearch, WithRetraining
+from searchers import AskTell, Outcome, Proposal, WithRetraining
 from searchers.tune import TuneSearcher
 from spaces import GraphSpace
 
 SPACE = GraphSpace.create(min_vertices=2, max_vertices=4)
 SEARCHERS: dict[str, Callable[[], AskTell]] = {
-    "anchor": lambda: AnchorSearch(SPACE, 2, 3, walks=2, gamma=0.26, evaluate_every=1),
-    "random": lambda: RandomSearch(SPACE, 2, 3, batch=2, evaluations=2),
-    "retraining": lambda: WithRetraining(RandomSearch(SPACE, 2, 2, evaluations=2), 3),
+    "anchor": lambda: anchor_search(SPACE, 2, 3, walks=2, gamma=0.26, evaluate_every=1),
+    "random": lambda: random_search(SPACE, 2, 3, batch=2, evaluations=2),
+    "retraining": lambda: WithRetraining(random_search(SPACE, 2, 2, evaluations=2), 3),
 }
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searches import anchor_search
 
 from searchers import AnchorSearch, Outcome, Proposal, pseudo_gradient, stencil, step
 from searchers.row_weights import pooled
@@ -43,11 +44,11 @@ def drive(searcher: AnchorSearch, result: Any) -> list[Proposal]:
 
 
 def flat(proposal: Proposal) -> Outcome:
-    """Uniform ranks, and an accuracy of a half."""
+    """Uniform ranks, and a score of a half."""
     if proposal.kind != "ranks":
         return Outcome(score=0.5)
     return Outcome(
-        tuples(
+        log_weights=tuples(
             [np.full(proposal.hyper.width, -np.log(len(row))) for row in proposal.hyper.distinct()]
         )
     )
@@ -173,7 +174,7 @@ def planted(optima: np.ndarray, sharpness: float = 10.0) -> Any:
 def planted_walk(seed: int, direction: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(optima, first anchors, last anchors), each [d, k]."""
     optima = np.random.default_rng(1000 + seed).uniform(GAMMA, 1 - GAMMA, (2, 3))
-    searcher = AnchorSearch(space(), 2, 30, seed=seed, gamma=GAMMA, direction=direction)
+    searcher = anchor_search(space(), 2, 30, seed=seed, gamma=GAMMA, direction=direction)
     start = np.array(searcher.anchors[0])
     drive(searcher, planted(optima))
     return optima, start, np.array(searcher.anchors[0])
@@ -195,7 +196,7 @@ def test_the_printed_minus_of_equation_5_runs_away_from_the_optimum(seed: int) -
 
 def test_an_optimum_in_a_corner_is_reached() -> None:
     corner = np.array([[0.0, 1.0, 1.0]])
-    searcher = AnchorSearch(space(), 1, 30, gamma=GAMMA, seed=5)
+    searcher = anchor_search(space(), 1, 30, gamma=GAMMA, seed=5)
     drive(searcher, planted(corner))
     assert np.array(searcher.anchors[0]) == pytest.approx(corner)
 
@@ -219,7 +220,7 @@ def test_ranks_planted_on_the_graphs_themselves_lead_to_the_larger_ones() -> Non
     ends = {}
     for direction in (+1, -1):
         searchers = [
-            AnchorSearch(space(), 1, 25, seed=seed, direction=direction) for seed in range(10)
+            anchor_search(space(), 1, 25, seed=seed, direction=direction) for seed in range(10)
         ]
         for searcher in searchers:
             drive(searcher, result)
@@ -238,7 +239,7 @@ def test_both_sides_of_a_pair_in_one_graph_do_not_move_the_anchor() -> None:
     """
     whole = space()
     single = GraphSpace((complete_dag(5),), whole.feature_map, whole.bins)
-    searcher = AnchorSearch(single, 2, 3, seed=1)
+    searcher = anchor_search(single, 2, 3, seed=1)
     start = searcher.anchors
     drive(searcher, flat)
     assert searcher.anchors == start
@@ -248,7 +249,7 @@ def test_rows_are_independent() -> None:
     """Other ranks in row 0 change row 1's next anchor by nothing."""
     ends = []
     for sharpness in (1.0, 20.0):
-        searcher = AnchorSearch(space(), 2, 1, seed=2)
+        searcher = anchor_search(space(), 2, 1, seed=2)
         near, far = planted(np.full((2, 3), 0.5), 5.0), planted(np.full((2, 3), 0.9), sharpness)
 
         def result(proposal: Proposal, near: Any = near, far: Any = far) -> Outcome:
@@ -265,7 +266,7 @@ def test_rows_are_independent() -> None:
 
 
 def test_repeats_share_the_hyper_architecture_and_their_log_weights_are_averaged() -> None:
-    searcher = AnchorSearch(space(), 1, 1, repeats=3, evaluations=0, seed=4)
+    searcher = anchor_search(space(), 1, 1, repeats=3, evaluations=0, seed=4)
     start = np.array(searcher.anchors[0][0])
     proposals = list(iter(searcher.ask, None))
     assert len({p.hyper for p in proposals}) == 1
@@ -287,8 +288,8 @@ def test_a_repeat_given_up_is_left_out_of_the_average() -> None:
         return planted(np.full((2, 3), 0.5))(proposal)
 
     one, two = (
-        AnchorSearch(space(), 2, 1, seed=4),
-        AnchorSearch(space(), 2, 1, repeats=2, seed=4, max_retries=0),
+        anchor_search(space(), 2, 1, seed=4),
+        anchor_search(space(), 2, 1, repeats=2, seed=4, max_retries=0),
     )
     drive(one, planted(np.full((2, 3), 0.5)))
     drive(two, broken)
@@ -297,7 +298,7 @@ def test_a_repeat_given_up_is_left_out_of_the_average() -> None:
 
 
 def test_the_anchor_stays_where_all_repeats_failed_and_only_there() -> None:
-    searcher = AnchorSearch(space(), 2, 1, walks=2, repeats=2, evolve=False, seed=6, max_retries=1)
+    searcher = anchor_search(space(), 2, 1, walks=2, repeats=2, evolve=False, seed=6, max_retries=1)
     start = searcher.anchors
 
     def result(proposal: Proposal) -> Outcome:
@@ -311,7 +312,7 @@ def test_the_anchor_stays_where_all_repeats_failed_and_only_there() -> None:
 
 
 def test_evaluations_come_every_so_often_and_at_the_end_from_the_anchors_themselves() -> None:
-    searcher = AnchorSearch(
+    searcher = anchor_search(
         space(), 2, 7, walks=2, evaluate_every=3, evaluations=2, evolve=False, seed=1
     )
     anchors: dict[int, Any] = {}
@@ -336,7 +337,7 @@ def evolve(accuracies: list[float | None], **arguments: Any) -> tuple[AnchorSear
     flat ranks.
     """
     walks = len(accuracies)
-    searcher = AnchorSearch(
+    searcher = anchor_search(
         space(), 2, 2, walks=walks, evaluate_every=1, seed=8, max_retries=0, **arguments
     )
     start = np.array(searcher.anchors)
@@ -375,7 +376,7 @@ def test_no_walk_restarts_without_evolve() -> None:
 def test_the_restart_goes_by_the_median() -> None:
     # walk 0: higher mean and maximum, lower median
     accuracies = {0: [0.9, 0.1, 0.2], 1: [0.3, 0.3, 0.3]}
-    searcher = AnchorSearch(
+    searcher = anchor_search(
         space(), 1, 2, walks=2, evaluations=3, evaluate_every=1, mutation=0.0, seed=8
     )
     start = searcher.anchors
@@ -403,7 +404,7 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
         weights[proposal.walk] = proposal.hyper, tuples(rows)
         return Outcome(log_weights=tuples(rows))
 
-    searcher = AnchorSearch(space(), 2, 3, walks=2, finalists=5, seed=3)
+    searcher = anchor_search(space(), 2, 3, walks=2, finalists=5, seed=3)
     finalists = [p for p in drive(searcher, result) if p.iteration == 4]
     for walk, (hyper, rows) in weights.items():
         psi = {
@@ -429,8 +430,8 @@ def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repea
             else flat(proposal)
         )
 
-    searcher = AnchorSearch(
-        space(), 1, 4, walks=2, repeats=2, carry=True, evaluations=0, seed=1, max_retries=1
+    searcher = anchor_search(
+        space(), 1, 4, walks=2, repeats=2, carry_weights=True, evaluations=0, seed=1, max_retries=1
     )
     asked = drive(searcher, result)
     parents = [
@@ -443,12 +444,12 @@ def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repea
         ["00008", "00009", None, None],
     ]
     assert all(
-        p.parent is None for p in drive(AnchorSearch(space(), 1, 3, walks=2, repeats=2), flat)
+        p.parent is None for p in drive(anchor_search(space(), 1, 3, walks=2, repeats=2), flat)
     )
 
 
 def test_anchors_are_plain_numbers() -> None:
-    anchors = AnchorSearch(space(), 2, 1, walks=3).anchors
+    anchors = anchor_search(space(), 2, 1, walks=3).anchors
     assert np.array(anchors).shape == (3, 2, 3)
     assert json.loads(json.dumps(anchors)) == anchors
     assert type(anchors[0][0][0]) is float
@@ -474,4 +475,4 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        AnchorSearch(space(), **({"depth": 2, "iterations": 3} | wrong))
+        anchor_search(space(), **({"depth": 2, "iterations": 3} | wrong))

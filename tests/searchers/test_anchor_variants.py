@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from searches import anchor_search
 
 from searchers import AnchorSearch, Outcome, Proposal, best_paths, stencil
 from searchers.stencils import distinct
@@ -113,7 +114,9 @@ def test_every_variant_ends_closer_to_a_planted_optimum_than_it_started(name: st
     optimum = np.array([0.3, 0.6, 0.9])
     starts, ends = [], []
     for seed in range(8):
-        searcher = AnchorSearch(graphs(), 2, 20, seed=seed, **({"evaluations": 0} | VARIANTS[name]))
+        searcher = anchor_search(
+            graphs(), 2, 20, seed=seed, **({"evaluations": 0} | VARIANTS[name])
+        )
         result = by_cells(graphs(), lambda x: -10 * ((x - optimum) ** 2).sum())
         walked = np.array(list(anchors_of(searcher, result).values()))  # [iteration, walk, d, k]
         distances = np.linalg.norm(walked - optimum, axis=-1).mean(axis=2)
@@ -129,7 +132,7 @@ def test_every_variant_finds_the_better_blocks_of_a_chain(name: str) -> None:
     """
     ends = []
     for seed in range(4):
-        searcher = AnchorSearch(macro(), 8, 20, seed=seed, **({"evaluations": 0} | VARIANTS[name]))
+        searcher = anchor_search(macro(), 8, 20, seed=seed, **({"evaluations": 0} | VARIANTS[name]))
         drive(searcher, by_cells(macro(), lambda x: 2 * x[0]))
         ends.append(np.array(searcher.anchors).mean(axis=(1, 2)).max())
     assert np.mean(ends) > 0.8
@@ -142,7 +145,7 @@ def test_least_squares_and_distinct_widths_reach_the_search() -> None:
     """The first move of each, by hand from what was drawn."""
     result = by_cells(graphs(), lambda x: 3 * x.sum())
     for rule in ("fixed", "distinct"):
-        searcher = AnchorSearch(
+        searcher = anchor_search(
             graphs(), 1, 1, gamma_rule=rule, gradient="least-squares", evaluations=0, seed=3
         )
         anchor = np.array(searcher.anchors[0][0])
@@ -160,7 +163,7 @@ def test_least_squares_and_distinct_widths_reach_the_search() -> None:
 
 def test_a_normalised_walk_takes_steps_of_one_length_however_flat_the_ranks() -> None:
     for sharpness in (1e-3, 10.0):
-        searcher = AnchorSearch(
+        searcher = anchor_search(
             graphs(), 2, 1, step_rule="normalised", step_size=0.5, evaluations=0, seed=11
         )
         start = np.array(searcher.anchors[0])
@@ -171,12 +174,12 @@ def test_a_normalised_walk_takes_steps_of_one_length_however_flat_the_ranks() ->
 
 def test_momentum_adds_up_to_a_geometric_series() -> None:
     """Under a constant gradient g the n-th displacement is lambda g (1 - mu^n) / (1 - mu)."""
-    searcher = AnchorSearch(macro(), 1, 8, step_size=0.1, momentum=0.5, evaluations=0, seed=2)
+    searcher = anchor_search(macro(), 1, 8, step_size=0.1, momentum=0.5, evaluations=0, seed=2)
     places = []
 
     def result(proposal: Proposal) -> Outcome:
         places.append(searcher.anchors[0][0][0])
-        return Outcome((tuple(float(x) for x in np.log([0.4, 0.35, 0.25])),))
+        return Outcome(log_weights=(tuple(float(x) for x in np.log([0.4, 0.35, 0.25])),))
 
     drive(searcher, result)
     expected = [0.1 * 0.1 * (1 - 0.5**n) / 0.5 for n in range(1, 8)]
@@ -185,13 +188,13 @@ def test_momentum_adds_up_to_a_geometric_series() -> None:
 
 
 def test_momentum_is_not_pressed_against_the_border() -> None:
-    searcher = AnchorSearch(macro(), 1, 12, step_size=1.0, momentum=0.9, evaluations=0, seed=2)
+    searcher = anchor_search(macro(), 1, 12, step_size=1.0, momentum=0.9, evaluations=0, seed=2)
     places = []
 
     def result(proposal: Proposal) -> Outcome:
         places.append(searcher.anchors[0][0][0])
         weights = [0.4, 0.45, 0.15] if proposal.iteration < 10 else [0.4, 0.15, 0.45]
-        return Outcome((tuple(float(x) for x in np.log(weights)),))
+        return Outcome(log_weights=(tuple(float(x) for x in np.log(weights)),))
 
     drive(searcher, result)
     assert places[8] == places[9] == 1.0
@@ -199,7 +202,7 @@ def test_momentum_is_not_pressed_against_the_border() -> None:
 
 
 def test_a_walk_that_restarts_has_no_velocity() -> None:
-    searcher = AnchorSearch(graphs(), 2, 2, walks=2, evaluate_every=1, momentum=0.5, seed=3)
+    searcher = anchor_search(graphs(), 2, 2, walks=2, evaluate_every=1, momentum=0.5, seed=3)
     for proposal in list(iter(searcher.ask, None)):
         ranks = by_points(lambda p: -10 * ((p - 0.5) ** 2).sum(-1))(proposal)
         searcher.tell(
@@ -215,7 +218,7 @@ def test_a_walk_that_restarts_has_no_velocity() -> None:
 
 
 def test_a_wide_hyper_architecture_holds_the_stencils_of_all_walks_side_by_side() -> None:
-    searcher = AnchorSearch(graphs(), 2, 1, walks=3, repeats=2, wide=True, seed=3)
+    searcher = anchor_search(graphs(), 2, 1, walks=3, repeats=2, wide=True, seed=3)
     anchors = np.array(searcher.anchors)
     asked = list(iter(searcher.ask, None))
     ranks = [p for p in asked if p.kind == "ranks"]
@@ -236,7 +239,7 @@ def test_a_walk_in_a_wide_hyper_architecture_moves_as_it_would_alone() -> None:
     """
     ends = []
     for wide in (False, True):
-        searcher = AnchorSearch(
+        searcher = anchor_search(
             graphs(), 1, 6, walks=3, wide=wide, evolve=False, evaluations=0, seed=4
         )
         start = np.array(searcher.anchors)
@@ -249,7 +252,7 @@ def test_a_walk_in_a_wide_hyper_architecture_moves_as_it_would_alone() -> None:
 def test_wide_walks_evolve_by_ranks_alone() -> None:
     optimum = np.full(3, 0.6)
     result = by_points(lambda p: -10 * ((p - optimum) ** 2).sum(-1))
-    searcher = AnchorSearch(
+    searcher = anchor_search(
         graphs(),
         2,
         5,
@@ -294,7 +297,7 @@ def test_wide_walks_do_not_evolve_without_ranks_or_when_told_not_to() -> None:
         "max_retries": 0,
     }
     for evolve, result in ((True, broken), (False, by_points(lambda p: p.sum(-1)))):
-        searcher = AnchorSearch(graphs(), 2, 3, evolve=evolve, seed=4, **arguments)
+        searcher = anchor_search(graphs(), 2, 3, evolve=evolve, seed=4, **arguments)
         start = searcher.anchors
         drive(searcher, result)
         assert searcher.anchors == start
@@ -322,7 +325,7 @@ def test_elites_are_the_architectures_of_largest_psi_of_the_latest_hyper_archite
             )
         return Outcome(log_weights=tuple(rows))
 
-    searcher = AnchorSearch(
+    searcher = anchor_search(
         graphs(), 2, 5, walks=2, wide=wide, evaluate_every=2, elites=2, finalists=3, seed=5
     )
     asked = drive(searcher, result)
@@ -347,7 +350,7 @@ def test_elites_tell_nothing_of_where_a_walk_stands() -> None:
     """
     ends = []
     for elites in (0, 3):
-        searcher = AnchorSearch(
+        searcher = anchor_search(
             graphs(), 2, 3, walks=2, evaluate_every=1, elites=elites, step_size=0.0, seed=5
         )
         result = by_points(lambda p: p.sum(-1))
@@ -378,7 +381,7 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        AnchorSearch(graphs(), **({"depth": 2, "iterations": 3} | wrong))
+        anchor_search(graphs(), **({"depth": 2, "iterations": 3} | wrong))
 
 
 @pytest.mark.parametrize(
@@ -391,6 +394,6 @@ def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     ],
 )
 def test_a_state_of_another_variant_is_refused(other: dict[str, Any]) -> None:
-    saved = AnchorSearch(graphs(), 2, 3, **other).state_dict()
+    saved = anchor_search(graphs(), 2, 3, **other).state_dict()
     with pytest.raises(InvalidInput, match=next(iter(other))):
-        AnchorSearch(graphs(), 2, 3).load_state_dict(saved)
+        anchor_search(graphs(), 2, 3).load_state_dict(saved)

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from searches import bayes_search, random_search
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import Matern
 
 import searchers.bayes
-from searchers import BayesSearch, Outcome, Proposal, RandomSearch
+from searchers import Outcome, Proposal
 from searchers.bayes import best_of_line, suggest
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace
@@ -145,8 +146,8 @@ def test_it_finds_better_points_than_random_search_on_a_known_function() -> None
 
     means = []
     for searches in (
-        [BayesSearch(space(), 1, 10, evaluations=1, kappa=1.0, seed=seed) for seed in range(2)],
-        [RandomSearch(space(), 1, 10, evaluations=1, seed=seed) for seed in range(2)],
+        [bayes_search(space(), 1, 10, evaluations=1, kappa=1.0, seed=seed) for seed in range(2)],
+        [random_search(space(), 1, 10, evaluations=1, seed=seed) for seed in range(2)],
     ):
         for searcher in searches:
             drive(searcher, accuracy)
@@ -163,7 +164,7 @@ def test_every_row_has_a_model_of_its_own_that_is_fed_the_same_scores(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls = recorded(monkeypatch)
-    searcher = BayesSearch(space(), 3, 4, batch=2, evaluations=3, kappa=1.5, n_initial=5, seed=3)
+    searcher = bayes_search(space(), 3, 4, batch=2, evaluations=3, kappa=1.5, n_initial=5, seed=3)
     drive(searcher, larger)
     scored = searcher.points_scored
     assert len(scored) == 8
@@ -181,7 +182,7 @@ def test_every_row_has_a_model_of_its_own_that_is_fed_the_same_scores(
 
 def test_joint_has_one_model_of_all_coordinates(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(monkeypatch)
-    searcher = BayesSearch(space(), 3, 2, evaluations=1, joint=True, n_initial=1, seed=3)
+    searcher = bayes_search(space(), 3, 2, evaluations=1, joint=True, n_initial=1, seed=3)
     drive(searcher, larger)
     ((points, scores, _, _, _),) = calls
     first, second = searcher.points_scored
@@ -195,13 +196,13 @@ def test_joint_has_one_model_of_all_coordinates(monkeypatch: pytest.MonkeyPatch)
 def test_seeds_differ_between_batches_and_searches(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(monkeypatch)
     for seed in (3, 4):
-        drive(BayesSearch(space(), 2, 4, evaluations=1, n_initial=1, seed=seed), larger)
+        drive(bayes_search(space(), 2, 4, evaluations=1, n_initial=1, seed=seed), larger)
     assert len({seed for *_, seed in calls}) == len(calls) == 2 * 3 * 2
 
 
 def test_a_point_without_a_score_is_not_told_to_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
     calls = recorded(monkeypatch)
-    searcher = BayesSearch(space(), 1, 4, evaluations=2, n_initial=1, max_retries=0, seed=3)
+    searcher = bayes_search(space(), 1, 4, evaluations=2, n_initial=1, max_retries=0, seed=3)
     asked = drive(searcher, larger, broken=(0, 1, 2, 4, 5))
     assert len(searcher.points_scored) == 2
     assert [len(scores) for _, scores, *_ in calls] == [1, 1], (
@@ -229,4 +230,4 @@ WRONG: list[dict[str, Any]] = [
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        BayesSearch(space(), **({"depth": 2, "iterations": 2} | wrong))
+        bayes_search(space(), **({"depth": 2, "iterations": 2} | wrong))

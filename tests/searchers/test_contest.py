@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searches import anchor_search, lengths, random_search
 
-from searchers import AnchorSearch, Outcome, RandomSearch
+from searchers import Failure, Outcome, RandomPoints, RandomSearch
 from searchers.contest import Contest, Entered
 from spaces import GraphSpace
 from spaces.errors import InvalidInput
@@ -24,10 +25,10 @@ def space():
 
 def searches(seed=0):
     return {
-        "walk": AnchorSearch(space(), 2, 1000, walks=2, evaluate_every=2, seed=seed),
-        "random": RandomSearch(space(), 2, 1000, evaluations=1, seed=seed),
-        "few": RandomSearch(space(), 2, 2, evaluations=1, seed=seed),
-        "elites": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1, seed=seed),
+        "walk": anchor_search(space(), 2, 1000, walks=2, evaluate_every=2, seed=seed),
+        "random": random_search(space(), 2, 1000, evaluations=1, seed=seed),
+        "few": random_search(space(), 2, 2, evaluations=1, seed=seed),
+        "elites": anchor_search(space(), 2, 1000, evaluate_every=1, elites=1, seed=seed),
     }
 
 
@@ -96,7 +97,7 @@ def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_onc
     def result(entered):  # a cost that only the trial can tell
         cost = 1.0 + entered.proposal.seed % 7 / 4
         return (
-            Outcome.failed("crashed", "broken", cost=cost)
+            Outcome(failure=Failure("crashed", "broken"), cost=cost)
             if failing and entered.proposal.seed % 3
             else found(entered, cost)
         )
@@ -112,7 +113,7 @@ def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_onc
 def test_ranks_that_no_evaluation_can_act_on_are_not_bought():
     # every batch: two hyper-architectures at 3 and two evaluations at 2; after two batches 5 of 25
     # are left
-    walk = {"walk": AnchorSearch(space(), 2, 1000, walks=2, evaluate_every=1)}
+    walk = {"walk": anchor_search(space(), 2, 1000, walks=2, evaluate_every=1)}
     one = contest(entries=walk, budget=25)
     kinds = [entered.proposal.kind for entered in drive(one, 0, 1).values()]
     assert kinds == ["ranks", "ranks", "evaluation", "evaluation"] * 2 + [
@@ -125,7 +126,7 @@ def test_ranks_that_no_evaluation_can_act_on_are_not_bought():
 
 def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
     one = contest(
-        entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)},
+        entries={"walk": anchor_search(space(), 2, 1000, evaluate_every=1, elites=1)},
         budget=5 + 3 + 4 + 2,
     )
     # 5 for the first batch, 9 are left: the second takes 7 and leaves one evaluation to act on its
@@ -142,7 +143,7 @@ def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
         return Outcome(log_weights=rows) if entered.kind == "ranks" else found(entered)
 
     one = contest(
-        entries={"walk": AnchorSearch(space(), 2, 1000, evaluate_every=1, elites=1)}, budget=13
+        entries={"walk": anchor_search(space(), 2, 1000, evaluate_every=1, elites=1)}, budget=13
     )
     first, *rest = drive(one, 0, 1, ranked).values()
     # the anchor, then the new anchor, the elite and two more
@@ -169,7 +170,7 @@ def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
 def test_all_ranks_are_acted_on_and_less_than_an_evaluation_is_left(
     budget, walks, every, elites, wide
 ):
-    walk = AnchorSearch(
+    walk = anchor_search(
         space(), 2, 1000, walks=walks, evaluate_every=every, elites=elites, wide=wide
     )
     one = contest(entries={"walk": walk}, budget=budget)
@@ -183,7 +184,7 @@ def test_all_ranks_are_acted_on_and_less_than_an_evaluation_is_left(
 
 
 def test_where_only_trials_tell_their_cost_the_first_of_a_kind_runs_alone():
-    points = {"points": RandomSearch(space(), 2, 1000, evaluations=5)}
+    points = {"points": random_search(space(), 2, 1000, evaluations=5)}
     one = contest(entries=points, budget=40, price=lambda entry, proposal: None)
     entered = one.ask()
     assert one.ask() is None
@@ -214,7 +215,7 @@ def test_a_search_alone_asks_what_it_asks_in_a_contest():
 
 
 def test_parents_are_those_of_the_same_search():
-    walk = {"a": AnchorSearch(space(), 2, 1000, evaluate_every=50, carry=True)}
+    walk = {"a": anchor_search(space(), 2, 1000, evaluate_every=50, carry_weights=True)}
     asked = drive(contest(entries=walk, budget=20), 0, 1)
     parents = [entered.proposal.parent for entered in asked.values()]
     assert parents[0] is None
@@ -230,7 +231,8 @@ def test_a_search_that_breaks_leaves_the_others_alone():
         def tell(self, id, outcome):
             raise RuntimeError("no more")
 
-    one = contest(entries={"broken": Broken(space(), 2, 5), **searches()})
+    broken = Broken(RandomPoints(5), space(), 2, lengths(), 0)
+    one = contest(entries={"broken": broken, **searches()})
     asked = drive(one, 0, 1)
     assert one.failures == {"broken": "RuntimeError: no more"}
     assert not one.over("broken")

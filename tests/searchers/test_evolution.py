@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from searches import evolution_search
 
 from searchers import EvolutionSearch, Outcome, Proposal
 from searchers.evolution import edited, moved_box, mutated
@@ -120,9 +121,9 @@ def test_both_mutations_are_used_alike() -> None:
 
 
 def test_random_trials_first_then_children_of_the_population_that_differ_in_one_row() -> None:
-    searcher = EvolutionSearch(graphs(), 3, 30, population=6, tournament=2, batch=4, seed=1)
+    searcher = evolution_search(graphs(), 3, 7, population=6, tournament=2, batch=4, seed=1)
     asked = drive(searcher)
-    assert [p.iteration for p in asked] == [1] * 6 + [2 + i // 4 for i in range(24)]
+    assert [p.iteration for p in asked] == [1] * 6 + [2 + i // 4 for i in range(22)]
     assert all(p.points for p in asked[:6])
     for child in asked[6:]:
         before = [p for p in asked if p.iteration < child.iteration][-6:]
@@ -131,7 +132,7 @@ def test_random_trials_first_then_children_of_the_population_that_differ_in_one_
 
 
 def test_the_oldest_die_however_good_they_are() -> None:
-    searcher = EvolutionSearch(graphs(), 2, 20, population=4, tournament=4, seed=1)
+    searcher = evolution_search(graphs(), 2, 20, population=4, tournament=4, seed=1)
     asked = drive(searcher, lambda p: 1.0 if p.index == 0 else 0.5)
     assert [hyper for hyper, _ in searcher.population_scored] == [p.hyper for p in asked[-4:]]
     assert searcher.best == (asked[0].hyper, 1.0)
@@ -143,7 +144,7 @@ def test_the_best_of_a_tournament_breeds() -> None:
     """
     shares = []
     for seed in range(300):
-        searcher = EvolutionSearch(graphs(), 6, 9, population=8, tournament=3, seed=seed)
+        searcher = evolution_search(graphs(), 6, 9, population=8, tournament=3, seed=seed)
         asked = drive(searcher, lambda p: 1.0 if p.index == 3 else 0.5)
         shares.append(changed(asked[3], asked[8]) == 1)
     p = 1 - (1 - 1 / 8) ** 3
@@ -151,7 +152,7 @@ def test_the_best_of_a_tournament_breeds() -> None:
 
 
 def test_what_failed_has_no_children_and_without_a_success_it_goes_on_at_random() -> None:
-    searcher = EvolutionSearch(graphs(), 3, 12, population=3, tournament=1, max_retries=0, seed=5)
+    searcher = evolution_search(graphs(), 3, 12, population=3, tournament=1, max_retries=0, seed=5)
     asked = drive(searcher, broken=(0, 1, 2, 3, 5))
     assert [bool(p.points) for p in asked] == [True] * 5 + [False] * 7
     assert changed(asked[4], asked[5]) == changed(asked[4], asked[6]) == 1
@@ -181,20 +182,20 @@ def test_it_ends_better_than_it_began() -> None:
 
     for seed in range(5):
         scores = [
-            closeness(p) for p in drive(EvolutionSearch(graphs(), 4, 60, seed=seed), accuracy)
+            closeness(p) for p in drive(evolution_search(graphs(), 4, 60, seed=seed), accuracy)
         ]
         assert np.mean(scores[-10:]) > np.mean(scores[:10]) + 0.15
 
 
 def test_all_of_nasbench_macro_can_be_reached_by_children() -> None:
-    asked = drive(EvolutionSearch(blocks(), 2, 200, seed=0), lambda p: 0.5)
+    asked = drive(evolution_search(blocks(), 2, 200, seed=0), lambda p: 0.5)
     assert len({p.hyper for p in asked}) == 9
 
 
 def test_the_population_is_saved() -> None:
-    searcher = EvolutionSearch(graphs(), 2, 12, population=3, tournament=2, seed=2)
+    searcher = evolution_search(graphs(), 2, 12, population=3, tournament=2, seed=2)
     drive(searcher)
-    copy = EvolutionSearch(graphs(), 2, 12, population=3, tournament=2, seed=2)
+    copy = evolution_search(graphs(), 2, 12, population=3, tournament=2, seed=2)
     copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
     assert copy.population_scored == searcher.population_scored
 
@@ -202,15 +203,22 @@ def test_the_population_is_saved() -> None:
 WRONG: list[dict[str, Any]] = [
     *(
         {name: 0}
-        for name in ("depth", "trials", "population", "tournament", "batch", "evaluation_epochs")
+        for name in (
+            "depth",
+            "iterations",
+            "population",
+            "tournament",
+            "batch",
+            "evaluation_epochs",
+        )
     ),
     {"population": 21},
     {"tournament": 11},
-    {"trials": 9},
+    {"iterations": 9},
 ]
 
 
 @pytest.mark.parametrize("wrong", WRONG, ids=str)
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
-        EvolutionSearch(graphs(), **({"depth": 2, "trials": 20} | wrong))
+        evolution_search(graphs(), **({"depth": 2, "iterations": 20} | wrong))

@@ -79,7 +79,7 @@ def courses(draw: st.DrawFn) -> tuple[int, int, Verdict, int, Callable[[int], in
 
     def verdict(plan: Dish) -> Outcome:
         if (plan.number, plan.attempt) in failing:
-            return Outcome(failure=f"{plan.id} burnt")
+            return Outcome.failed("crashed", f"{plan.id} burnt")
         return Outcome(score=1 / (1 + plan.number))
 
     return count, retries, verdict, draw(st.integers(1, 4)), order.randrange

@@ -3,6 +3,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from searches import random_search
 
 from searchers import Outcome, Proposal, RandomSearch
 from spaces.errors import InvalidInput
@@ -32,42 +33,42 @@ def drive(searcher: RandomSearch, broken: tuple[int, ...] = ()) -> list[Proposal
 
 
 def test_points_are_scored_by_the_median_of_architectures_generated_from_them() -> None:
-    searcher = RandomSearch(space(), depth=4, iterations=3, batch=2, evaluations=5, seed=1)
+    searcher = random_search(space(), depth=4, iterations=3, batch=2, evaluations=5, seed=1)
     asked = drive(searcher)
     assert len(asked) == 3 * 2 * 5
     assert len(searcher.points_scored) == 6
     for i, scored in enumerate(searcher.points_scored):
         proposals = asked[5 * i : 5 * i + 5]
         assert {p.points for p in proposals} == {tuple((row,) for row in scored.point)}
-        assert {(p.iteration, p.walk) for p in proposals} == {(i // 2 + 1, i % 2)}
+        assert {(p.iteration, p.walk) for p in proposals} == {(i // 2 + 1, 0)}
         assert [p.repeat for p in proposals] == list(range(5))
-        assert scored.accuracies == tuple(accuracy(p) for p in proposals)
-        assert scored.median == sorted(scored.accuracies)[2]
+        assert scored.scores == tuple(accuracy(p) for p in proposals)
+        assert scored.median == sorted(scored.scores)[2]
     assert searcher.anchors == []
     assert len({p.hyper for p in asked}) > 6, "the architectures of a point are drawn anew"
 
 
 def test_best_is_the_best_of_what_was_evaluated() -> None:
-    searcher = RandomSearch(space(), depth=2, iterations=10, evaluations=3, seed=2)
+    searcher = random_search(space(), depth=2, iterations=10, evaluations=3, seed=2)
     asked = drive(searcher)
     best = max(asked, key=accuracy)
     assert searcher.best == (best.hyper, accuracy(best))
 
 
 def test_a_point_is_scored_by_the_evaluations_that_succeeded() -> None:
-    searcher = RandomSearch(space(), depth=2, iterations=3, evaluations=3, seed=2, max_retries=0)
+    searcher = random_search(space(), depth=2, iterations=3, evaluations=3, seed=2, max_retries=0)
     asked = drive(searcher, broken=(1, 3, 4, 5))
     first, last = searcher.points_scored
-    assert first.accuracies == (accuracy(asked[0]), accuracy(asked[2]))
-    assert first.median == pytest.approx(np.mean(first.accuracies))
+    assert first.scores == (accuracy(asked[0]), accuracy(asked[2]))
+    assert first.median == pytest.approx(np.mean(first.scores))
     assert last.point == tuple(row[0] for row in asked[6].points)
     assert [id for id, _ in searcher.failures] == ["00001", "00003", "00004", "00005"]
 
 
 def test_scored_points_are_saved() -> None:
-    searcher = RandomSearch(space(), depth=2, iterations=2, evaluations=2, seed=2)
+    searcher = random_search(space(), depth=2, iterations=2, evaluations=2, seed=2)
     drive(searcher)
-    copy = RandomSearch(space(), depth=2, iterations=2, evaluations=2, seed=2)
+    copy = random_search(space(), depth=2, iterations=2, evaluations=2, seed=2)
     copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
     assert copy.points_scored == searcher.points_scored
 
@@ -76,7 +77,7 @@ def test_points_are_uniform_in_the_box() -> None:
     """Kolmogorov-Smirnov against U[0, 1] for each of 2 x 3 coordinates, 400 points: 1.95/sqrt(n)
     has alpha = 0.001.
     """
-    searcher = RandomSearch(space(), depth=2, iterations=1, batch=400, evaluations=1, seed=3)
+    searcher = random_search(space(), depth=2, iterations=1, batch=400, evaluations=1, seed=3)
     points = np.array([p.points for p in drive(searcher)]).reshape(400, 6)
     ordered = np.sort(points, axis=0)
     steps = np.arange(401)[:, None] / 400
@@ -89,4 +90,4 @@ def test_points_are_uniform_in_the_box() -> None:
 )
 def test_wrong_arguments_are_named(wrong: str) -> None:
     with pytest.raises(InvalidInput, match=f"{wrong} >= 1"):
-        RandomSearch(space(), **({"depth": 2, "iterations": 2} | {wrong: 0}))
+        random_search(space(), **({"depth": 2, "iterations": 2} | {wrong: 0}))

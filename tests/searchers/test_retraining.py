@@ -1,8 +1,9 @@
 from functools import cache
 
 import pytest
+from searches import random_search
 
-from searchers import Outcome, Proposal, RandomSearch, WithRetraining
+from searchers import Outcome, Proposal, WithRetraining
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace
 
@@ -13,7 +14,7 @@ def space() -> GraphSpace:
 
 
 def search(**arguments: int) -> WithRetraining:
-    inner = RandomSearch(space(), depth=2, iterations=2, evaluations=2, seed=1, max_retries=0)
+    inner = random_search(space(), depth=2, iterations=2, evaluations=2, seed=1, max_retries=0)
     return WithRetraining(inner, **({"epochs": 9, "repeats": 2, "seed": 1} | arguments))  # type: ignore[arg-type]
 
 
@@ -72,7 +73,7 @@ def test_nothing_found_ends_with_a_recorded_failure() -> None:
 
 
 def test_a_search_that_is_done_already_is_retrained_at_once() -> None:
-    inner = RandomSearch(space(), depth=2, iterations=1, evaluations=1)
+    inner = random_search(space(), depth=2, iterations=1, evaluations=1)
     while (proposal := inner.ask()) is not None:
         inner.tell(proposal.id, Outcome(score=0.5))
     retraining = WithRetraining(inner, epochs=1).ask()

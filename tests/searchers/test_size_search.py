@@ -5,8 +5,9 @@ from itertools import product
 
 import numpy as np
 import pytest
+from searches import size_search
 
-from searchers import Outcome, SizeSearch
+from searchers import Outcome
 from spaces import nasbench_cell, nasbench_macro
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
@@ -18,7 +19,7 @@ def order(
     space: FeatureSpace, depth: int, seed: int = 0, trials: int = 1000, accuracy: float = 0.5
 ) -> list[str]:
     """The codes of all architectures that are asked for, in that order."""
-    search = SizeSearch(space, depth, trials, seed=seed)
+    search = size_search(space, depth, trials, seed=seed)
     codes = []
     while (proposal := search.ask()) is not None:
         codes.append(proposal.hyper.code())
@@ -60,12 +61,12 @@ def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
 
 def test_what_cannot_be_put_into_order_is_refused() -> None:
     with pytest.raises(InvalidInput, match="architectures <= 1,000,000"):
-        SizeSearch(GraphSpace.create(), depth=3, trials=5)
+        size_search(GraphSpace.create(), depth=3, iterations=5)
     cells = [Unsized(number) for number in range(3)]
     feature = {"number": Feature(lambda cell: cell.number, True, "its number")}
     space = FeatureSpace.over(cells, ["number"], feature)
     with pytest.raises(InvalidInput, match="Unsized has none"):
-        SizeSearch(space, depth=1, trials=3)
+        size_search(space, depth=1, iterations=3)
 
 
 @dataclass(frozen=True)
