@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from fade_ray.describe.describe_command import MACROS, Options, describe, describe_command, find
+from fade_ray.describe.describe_command import describe, describe_command, find
+from fade_ray.describe.subjects import MACROS, Options
 from fade_ray.export import export_module
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig

@@ -1,75 +1,78 @@
-"""What `describe` tells, for people."""
+"""What `describe` says, for people."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 
-def as_text(told: Mapping[str, Any]) -> str:
-    """`told`, of `describe`: the graphs as trees, then the figures, then the outputs of the stages."""
-    lines = [f"{told['kind']}{' ' + told['name'] if told.get('name') else ''}"]
-    if "genotype" in told:
-        lines += [told["genotype"], ""]
-    for kind, graph in told.get("graph", {}).items():
+def as_text(description: Mapping[str, Any]) -> str:
+    """The graphs as trees, then the figures, then the stages."""
+    name = description.get("name")
+    lines = [description["kind"] + (f" {name}" if name else "")]
+    if "genotype" in description:
+        lines += [description["genotype"], ""]
+    for kind, graph in description.get("graph", {}).items():
         lines += _tree(kind, graph)
-    for kinds, space in _alike(told.get("spaces", {})):
+    for kinds, space in _alike(description.get("spaces", {})):
         keep = f"keeps {space['keep']} into each node" if space["keep"] else "keeps all"
-        lines.append(
-            f"{kinds}: {space['edges']} edges, {keep}; {space['size']:,} cells; {', '.join(space['ops'])}"
-        )
-    rows = (
-        [("size of the space", _large(told["size"])), ("logits", f"{told['logits']:,}")]
-        if "size" in told
-        else []
-    )
-    if "parameters" in told:
-        shape = " x ".join(map(str, told["input_shape"]))
-        rows.append(
-            (
-                "network",
-                f"{told['macro']}: {told['cells']} cells, {told['channels']} channels, input {shape}",
-            )
-        )
-        rows.append(("parameters", f"{told['parameters']:,}"))
-        if told.get("parameters_with_auxiliary"):
-            rows.append(("  with auxiliary head", f"{told['parameters_with_auxiliary']:,}"))
-        for name, count in told["multiply_adds"].items():
-            rows.append((f"multiply-adds, {name}", f"{count:,} ({count / 1e6:,.2f} M)"))
-    if told.get("drawing"):
-        rows.append(("drawing", told["drawing"]))
-    width = max(len(label) for label, _ in rows)
-    lines += ["", *(f"{label:<{width}}  {value}" for label, value in rows)]
-    if "stages" in told:
-        stages = [
-            (stage["stage"], " x ".join(map(str, stage["shape"]))) for stage in told["stages"]
-        ]
-        width = max(len(stage) for stage, _ in stages)
-        lines += [
-            "",
-            "output of each stage",
-            *(f"  {stage:<{width}}  {shape}" for stage, shape in stages),
-        ]
+        size, ops = f"{space['size']:,} cells", ", ".join(space["ops"])
+        lines.append(f"{kinds}: {space['edges']} edges, {keep}; {size}; {ops}")
+    lines += ["", *_table(list(_figures(description)))]
+    if "stages" in description:
+        rows = [("output of each stage", "", "parameters", "multiply-adds")]
+        rows += [_stage(stage) for stage in description["stages"]]
+        lines += ["", *_table(rows)]
     return "\n".join(lines)
+
+
+def _figures(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    if "size" in description:
+        yield "size of the space", _large(description["size"])
+        yield "logits", f"{description['logits']:,}"
+    if "parameters" in description:
+        shape = " x ".join(map(str, description["input_shape"]))
+        sizes = f"{description['cells']} cells, {description['channels']} channels"
+        yield "network", f"{description['macro']}: {sizes}, input {shape}"
+        yield "parameters", f"{description['parameters']:,}"
+        if description.get("parameters_with_auxiliary"):
+            yield "  with auxiliary head", f"{description['parameters_with_auxiliary']:,}"
+        for name, count in description["multiply_adds"].items():
+            yield f"multiply-adds, {name}", f"{count:,} ({count / 1e6:,.2f} M)"
+    if description.get("drawing"):
+        yield "drawing", description["drawing"]
+
+
+def _stage(stage: Mapping[str, Any]) -> tuple[str, ...]:
+    counts = (stage.get("parameters"), stage.get("multiply_adds"))
+    shape = " x ".join(map(str, stage["shape"]))
+    return (f"  {stage['stage']}", shape, *("" if n is None else f"{n:,}" for n in counts))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    """Columns side by side; those of counts, from the third on, end together."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    sides = ["<" if number < 2 else ">" for number in range(len(widths))]
+    return [
+        "  ".join(
+            f"{cell:{side}{width}}" for cell, side, width in zip(row, sides, widths, strict=True)
+        ).rstrip()
+        for row in rows
+    ]
 
 
 def _tree(kind: str, graph: Mapping[str, Any]) -> list[str]:
     """A cell as a tree: each node with its operations and what they read."""
     lines = [kind]
     if "vertices" in graph:
-        lines += [
-            f"├─ {vertex} <- {', '.join(sources)}" for vertex, sources in graph["vertices"].items()
-        ]
+        vertices = graph["vertices"].items()
+        lines += [f"├─ {vertex} <- {', '.join(sources)}" for vertex, sources in vertices]
         return [*lines, f"└─ OUTPUT <- {', '.join(graph['outputs'])}"]
     inputs = graph["inputs"]
 
     def name(node: int) -> str:
-        return (
-            str(node)
-            if inputs == 1
-            else f"c_{{k-{inputs - node}}}"
-            if node < inputs
-            else str(node - inputs)
-        )
+        if inputs == 1:
+            return str(node)
+        return f"c_{{k-{inputs - node}}}" if node < inputs else str(node - inputs)
 
     for node, terms in graph["nodes"].items():
         lines.append(f"├─ {name(int(node))}")
@@ -90,10 +93,6 @@ def _alike(spaces: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def _large(number: int) -> str:
-    return (
-        f"{number:,}"
-        if number < 10**30
-        else f"{number:.3e}"
-        if number < 10**300
-        else f"10^{len(str(number)) - 1}"
-    )
+    if number < 10**30:
+        return f"{number:,}"
+    return f"{number:.3e}" if number < 10**300 else f"10^{len(str(number)) - 1}"

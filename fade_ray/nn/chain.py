@@ -180,7 +180,7 @@ class GraphRow(Row):
         choices = [_cost(dag, channels, inside, config) for dag in candidates]
         super().__init__(entry, mixed, choices, layout.out)
         self.pool = F.max_pool2d if config.pool == "max" else F.avg_pool2d
-        self.stride = layout.stride
+        self.stride = self.reduction = layout.stride
         self.norm = Norm(channels) if config.norm == "row" else None
         norms = 0 if self.norm is None else self.out.entries
         self.cost = Cost(entry.weight.numel() * inside, norms)

@@ -28,6 +28,12 @@ class Place(nn.Module):
     out: Map
     cost: Cost
     choices: tuple[Cost, ...] = ()
+    reduction: int = 1
+    """What the side of the map is divided by."""
+
+    def along(self, candidate: int) -> Cost:
+        """The cost with one of the candidates, where there are any."""
+        return self.cost + self.choices[candidate] if self.choices else self.cost
 
     def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
         raise NotImplementedError
@@ -133,9 +139,7 @@ class Network(nn.Module):
         """
         total = self.stem.cost + self.head.cost
         for index, place in enumerate(self.places):
-            total += place.cost
-            if place.choices:
-                total += place.choices[path[index] if path else 0]
+            total += place.along(path[index] if path else 0)
         return total
 
     def multiply_adds(self, path: Path = (), convention: str = "conv+fc") -> int:

@@ -60,7 +60,7 @@ class ResidualBlock(Place):
     with a 1x1 convolution.
     """
 
-    kind = RESIDUAL
+    kind, reduction = RESIDUAL, 2
 
     def __init__(self, build: Build, before: Map) -> None:
         super().__init__()

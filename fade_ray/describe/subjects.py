@@ -1,0 +1,263 @@
+"""What can be described: cells and spaces of cells, and chains of graphs, each as a network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import torch
+import tyro
+
+from fade_ray.nn import CellNetwork, CellNetworkConfig, ChainNetwork, Network, NetworkConfig
+from spaces import Dag, HyperArchitecture
+from spaces.cell import CellSpace, Macro
+from spaces.darts import PublishedSpace
+from spaces.errors import InvalidInput, require, require_known
+from spaces.stackings import RESIDUAL
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Images, and the size of the networks that are retrained on them (algorithms B.4)."""
+
+    name: str
+    side: int
+    classes: int
+    cells: int
+    channels: int
+    stem: str = "cifar"
+    auxiliary_norm: bool = True
+
+
+MACROS: dict[str, Setting] = {
+    "cifar10": Setting("cifar10", 32, 10, 20, 36),
+    "cifar100": Setting("cifar100", 32, 100, 20, 36),
+    # the head of DARTS: algorithms F.1
+    "imagenet": Setting("imagenet", 224, 1000, 14, 48, "imagenet", auxiliary_norm=False),
+}
+"""What `--macro` names."""
+DEFAULT = "cifar10"
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of `fade-ray describe`."""
+
+    what: tyro.conf.Positional[str | None] = None
+    """A file of cells, an exported architecture (.json), the name of a published genotype, a
+    genotype or a code.
+    """
+    macro: str | None = None
+    """cifar10 (the default), cifar100 or imagenet: images, stem, and the usual size of the network.
+    """
+    cells: int | None = None
+    """Cells in the network; by default 20, on imagenet 14, in NAS-Bench-201 15, in a search network
+    as published.
+    """
+    channels: int | None = None
+    """Initial channels; by default 36, on imagenet 48, in NAS-Bench-201 16, in a search network as
+    published.
+    """
+    space: str | None = None
+    """A published space instead of a genotype."""
+    search: bool = False
+    """The search network of the space (or of a file with choices left)."""
+    json: bool = False
+    """The same as JSON."""
+    draw: str | None = None
+    """Draw the cells to this file, .svg or .png."""
+
+    @property
+    def setting(self) -> Setting:
+        """Images and usual options. Raises InvalidInput for an unknown `macro`."""
+        require_known("`--macro`", self.macro or DEFAULT, MACROS)
+        return MACROS[self.macro or DEFAULT]
+
+
+class Subject(Protocol):
+    """Something to describe."""
+
+    def facts(self) -> dict[str, Any]:
+        """JSON-able: its kind and what is known without a network."""
+
+    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+        """Its network, with "macro", "cells" and "channels"; None where it has none. Raises
+        InvalidInput.
+        """
+
+    def picture(self) -> Any:
+        """Its cells, drawn. Raises InvalidInput where a choice is left."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Cells: a genotype."""
+
+    macro: Macro
+
+    def facts(self) -> dict[str, Any]:
+        macro = self.macro
+        require(
+            macro.is_discrete,
+            "one operation per edge, or --search",
+            "Add `--search` for the search network of these cells.",
+            choices=macro.size,
+        )
+        graph = {kind: _graph(cell) for kind, cell in macro.cells.items()}
+        return {"kind": "genotype", "genotype": macro.notation, "graph": graph}
+
+    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+        stack, setting = self.macro.stack, options.setting
+        usual = (setting.cells if stack.shared else self.macro.depth, setting.channels)
+        cells, channels = stack.retrained or usual
+        norm = setting.auxiliary_norm
+        config = CellNetworkConfig(channels, auxiliary=stack.auxiliary, auxiliary_norm=norm)
+        return self._built(options, cells, config)
+
+    def _built(
+        self, options: Options, cells: int, config: CellNetworkConfig, search: bool = False
+    ) -> tuple[Network, dict[str, Any]]:
+        """`cells` and the channels of `config` where `size` names none."""
+        setting, stems = options.setting, self.macro.stack.stems
+        macro = self.macro.at_depth(cells if options.cells is None else options.cells)
+        stem = setting.stem + "-search" * (search and setting.stem == "imagenet")
+        channels = config.channels if options.channels is None else options.channels
+        config = replace(config, channels=channels, stem=stem if stem in stems else stems[0])
+        network = CellNetwork(
+            macro,
+            config.for_search(macro.stack) if search else config,
+            side=setting.side,
+            classes=setting.classes,
+            generator=torch.Generator().manual_seed(0),
+        )
+        return network, {"macro": setting.name, "cells": macro.depth, "channels": channels}
+
+    def picture(self) -> Any:
+        from fade_ray.report.genotype_drawing import draw_genotype  # matplotlib takes a second
+
+        return draw_genotype(self.macro, "Cells")
+
+
+@dataclass(frozen=True)
+class Space(Cells):
+    """Cells with choices left. `published`: the space that they are, where they are one."""
+
+    published: PublishedSpace | None = None
+
+    def facts(self) -> dict[str, Any]:
+        macro = self.macro
+        kinds = {place.kind for place in macro.layout} - {RESIDUAL}
+        cells = {kind: cell for kind, cell in macro.cells.items() if kind in kinds}
+        names = ("keep", "size")
+        return {
+            "kind": "space",
+            "size": macro.with_cells(cells).size,
+            "logits": sum(int(cell.mask.sum()) for cell in cells.values()),
+            "spaces": {
+                kind: {
+                    "edges": len(cell.edges),
+                    "ops": [*cell.ops],
+                    **{name: getattr(cell, name) for name in names},
+                }
+                for kind, cell in cells.items()
+            },
+        }
+
+    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+        return None
+
+
+@dataclass(frozen=True)
+class SearchNetwork(Space):
+    """The search network of cells."""
+
+    def facts(self) -> dict[str, Any]:
+        return super().facts() | {"kind": "search network"}
+
+    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+        channels = 16 if self.published is None else self.published.channels
+        return self._built(options, self.macro.depth, CellNetworkConfig(channels), search=True)
+
+
+def _graph(cell: CellSpace) -> dict[str, Any]:
+    nodes = {
+        str(node): [
+            {"op": gene.op, "source": gene.source} for gene in cell.genes if gene.target == node
+        ]
+        for node in range(cell.inputs, cell.nodes)
+    }
+    return {"inputs": cell.inputs, "nodes": nodes, "outputs": list(cell.outputs)}
+
+
+@dataclass(frozen=True)
+class Chain:
+    """The architecture of an outer search; where an export told, its network and images too."""
+
+    hyper: HyperArchitecture
+    config: NetworkConfig | None = None
+    shape: tuple[int, int, int] | None = None
+    """Channels and side of the images, classes."""
+
+    @classmethod
+    def exported(cls, data: Mapping[str, Any]) -> Chain:
+        """From the `.json` of `export_module`. Raises InvalidInput where it is none."""
+        try:
+            hyper = HyperArchitecture.from_code(str(data["code"]))
+            values = {**data["network"], "strides": tuple(data["network"]["strides"])}
+            channels, side, _ = map(int, data["input_shape"])
+            return cls(hyper, NetworkConfig(**values), (channels, side, len(data["classes"])))
+        except (KeyError, TypeError, ValueError) as error:
+            if isinstance(error, InvalidInput):
+                raise
+            raise InvalidInput(
+                "An exported architecture needs code, network, input_shape and classes, but: "
+                f"{error!r}."
+            ) from error
+
+    def facts(self) -> dict[str, Any]:
+        rule, remedy = "width == 1", "Describe one architecture: one graph per row."
+        require(self.hyper.is_architecture, rule, remedy, width=self.hyper.width)
+        graphs = enumerate(self.hyper.graphs(), start=1)
+        graph = {f"row {number}": _dag_graph(dag) for number, (dag,) in graphs}
+        return {"kind": "chain", "genotype": self.hyper.code(), "graph": graph}
+
+    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+        hyper, setting = self.hyper, options.setting
+        require(
+            options.cells in (None, hyper.depth),
+            "--cells is the number of rows of the code",
+            "Leave it out: a chain has one cell per row.",
+            cells=options.cells,
+            rows=hyper.depth,
+        )
+        as_exported = options.macro is None and self.shape is not None
+        image_channels = 3 if self.shape is None else self.shape[0]
+        shape = (image_channels, setting.side, setting.classes)
+        channels, side, classes = self.shape if as_exported and self.shape else shape
+        config = replace(self.config or NetworkConfig(depth=hyper.depth), share=False)
+        config = replace(
+            config,
+            final_channels=config.final_channels if options.channels is None else options.channels,
+            strides=config.strides if as_exported else (),
+        )
+        generator = torch.Generator().manual_seed(0)
+        network = ChainNetwork(
+            hyper, config, side=side, channels=channels, classes=classes, generator=generator
+        )
+        macro = "as exported" if as_exported else setting.name
+        return network, {
+            "macro": macro,
+            "cells": hyper.depth,
+            "channels": config.final_channels,
+        }
+
+    def picture(self) -> Any:
+        from fade_ray.report.graph_drawing import draw_cells  # matplotlib takes a second
+
+        return draw_cells([dag for (dag,) in self.hyper.graphs()], "Cells")
+
+
+def _dag_graph(dag: Dag) -> dict[str, Any]:
+    into = {str(v): [str(u) for u, w in dag.edges if w == v] or ["INPUT"] for v in range(dag.n)}
+    return {"vertices": into, "outputs": [str(v) for v in dag.sinks]}
