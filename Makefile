@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv search test slow lint bench clean
+.PHONY: help venv search test slow lint docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ venv: $(STAMP)  ## create .venv and install fade_ray with everything needed to w
 $(STAMP): pyproject.toml
 	$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "fade_ray needs Python 3.11 or newer: make PYTHON=python3.11 venv"'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev]'
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[dev,docs]'
 	touch $@
 
 search: $(STAMP)  ## the main job on the embedded digits: search, retrain, test, report (a few minutes)
@@ -31,6 +31,9 @@ lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(STAMP)  ## the documentation as a site, in build/site
+	PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP)  ## the speed ratios: hyper-architecture step, input pipeline, steps of the cell searches
 	$(BIN)/python scripts/bench_data.py

@@ -17,9 +17,9 @@ from fade_ray.replay.replay_run import REPLAY
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
-COMMAND = re.compile(r"^ {4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
+COMMAND = re.compile(r"^ {0,4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
 COMMANDS_IN_README = COMMAND.findall(TEXT)
-RESULTS = sorted((ROOT / "docs" / "results").glob("*.md"))
+RESULTS = sorted((ROOT / "docs").rglob("*.md"))
 WRITTEN = [
     *COMMANDS_IN_README,
     *(command for page in RESULTS for command in COMMAND.findall(page.read_text())),

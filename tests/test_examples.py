@@ -1,0 +1,69 @@
+"""The examples that the guide shows do what it says, from an empty directory."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+EXAMPLES = ROOT / "examples"
+LONGEST = 60
+"""Lines: an example is short."""
+
+pytestmark = pytest.mark.slow
+
+
+def run(folder: Path, *command: str) -> str:
+    """What the command prints, run in `folder` with this source tree."""
+    answer = subprocess.run(
+        [sys.executable, *command],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+@pytest.fixture(scope="module")
+def searched(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a search by `search_digits.py`."""
+    folder = tmp_path_factory.mktemp("searched")
+    assert "test accuracy" in run(folder, str(EXAMPLES / "search_digits.py"))
+    return folder / "runs" / "digits"
+
+
+@pytest.mark.parametrize("name", ["own_folder.py", "own_parquet.py"])
+def test_an_example_that_stands_alone_ends_well(name: str, tmp_path: Path) -> None:
+    assert "test accuracy" in run(tmp_path, str(EXAMPLES / name))
+
+
+def test_a_search_that_is_run_again_reads_what_was_found(searched: Path) -> None:
+    before = (searched / "records.jsonl").read_bytes()
+    run(searched.parent.parent, str(EXAMPLES / "search_digits.py"))
+    assert (searched / "records.jsonl").read_bytes() == before
+
+
+def test_the_exported_network_needs_nothing_of_this_project(searched: Path, tmp_path: Path) -> None:
+    blocked = "import sys; sys.modules['fade_ray'] = None; import runpy; sys.argv = sys.argv[1:]; "
+    code = blocked + "runpy.run_path(sys.argv[0])"
+    exported = str(searched / "architectures")
+    told = run(tmp_path, "-c", code, str(EXAMPLES / "use_exported.py"), exported)
+    assert len(eval(told)) == 5
+
+
+def test_records_are_read_as_tables_and_lines(searched: Path, tmp_path: Path) -> None:
+    told = run(tmp_path, str(EXAMPLES / "read_records.py"), str(searched))
+    assert "retraining" in told
+    assert "'end': 1" in told
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_is_short_and_says_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith('"""')
+    assert len(text.splitlines()) <= LONGEST
