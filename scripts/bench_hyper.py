@@ -23,8 +23,9 @@ from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork, Draw, NetworkConfig, gumbel_softmax
 from fade_ray.nn.relaxations import draw_path
-from fade_ray.training.estimators import DRAWS, ESTIMATORS
-from fade_ray.training.train_config import ArchitectureConfig
+from fade_ray.training.estimators import DRAWS, ESTIMATORS, RowProblem
+from fade_ray.training.objectives import Classification
+from fade_ray.training.row_architecture import ArchitectureConfig
 from spaces import HyperArchitecture, enumerate_dags
 
 CANDIDATES = [dag for dag in enumerate_dags(5) if dag.operations == 7]
@@ -110,17 +111,18 @@ def our_step(
     logit_optimizer = torch.optim.Adam([logits])
     optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-4, fused=True)
     generator = torch.Generator().manual_seed(2)
+    problem = RowProblem(
+        model,
+        Classification(),
+        logits,
+        mask,
+        lambda weights: weights.new_zeros(()),
+        SETTING,
+        generator,
+    )
 
     def step() -> None:
-        estimate = ESTIMATORS[estimator](
-            model,
-            (images, labels),
-            logits,
-            mask,
-            lambda weights: weights.new_zeros(()),
-            SETTING,
-            generator,
-        )
+        estimate = ESTIMATORS[estimator].estimate(problem, (images, labels))
         logits.grad = estimate.grad
         logit_optimizer.step()
         path = draw_path(DRAWS[SETTING.draw](logits, mask), generator)

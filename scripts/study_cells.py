@@ -69,7 +69,7 @@ def read(runs: tuple[Path, ...]) -> tuple[list[dict[str, Any]], list[dict[str, A
         history = CellHistory.read(run / "records.jsonl")
         shared = {
             "run": run.name,
-            "learning_rate": config.train.learning_rate,
+            "learning_rate": config.train.optimiser.learning_rate,
             "optimizer": config.architecture.architecture_optimizer,
         }
         for row in cell_rows(run):

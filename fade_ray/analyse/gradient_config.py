@@ -4,9 +4,11 @@ import difflib
 import itertools
 from dataclasses import dataclass, field
 
-from fade_ray.cells.cells_config import ArchitectureOptions, CellData, CellsConfig, GridConfig
+from fade_ray.cells.cells_config import ArchitectureOptions, CellsConfig, GridConfig
+from fade_ray.data.data_config import DataConfig
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training.optimisers import SGD
+from fade_ray.training.train_config import TrainConfig
 from spaces.errors import InvalidInput, require
 
 SPACE = "nasbench201"
@@ -33,7 +35,7 @@ class GradientStudy:
     """Directory of the study. One that was interrupted is continued; more seeds, updates,
     relaxations and learning rates may be added later.
     """
-    data: CellData = field(default_factory=CellData)
+    data: DataConfig = field(default_factory=DataConfig)
     update: tuple[str, ...] = ("first-order", "joint")
     """first-order: bilevel, the logits learn from held-out images; joint: single-level, both learn
     from one batch.
@@ -97,6 +99,7 @@ class GradientStudy:
                 recipes=(setting.recipe,),
                 spaces=(SPACE,),
                 seeds=self.seeds,
+                epochs=self.epochs,
                 cells=self.cells,
                 channels=self.channels,
                 lower_rate=False,
@@ -106,11 +109,10 @@ class GradientStudy:
             architecture=ArchitectureOptions(
                 architecture_optimizer="sgd", architecture_weight_decay=0.0
             ),
-            train=CellTrainConfig(
-                epochs=self.epochs,
+            train=TrainConfig(
                 batch_size=self.batch_size,
-                learning_rate=setting.learning_rate,
-                final_learning_rate=0.0,  # not stated
+                # the end of the schedule is not stated
+                optimiser=SGD(learning_rate=setting.learning_rate, final_learning_rate=0.0),
             ),
             run=RunConfig(engine="local", device=self.device, cpus_per_trial=self.threads),
         )

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from fade_ray.cells.discretise import DISCRETISERS, Learned
-from fade_ray.training.cell_architecture import CellArchitectureConfig, EdgeRelaxationName
+from fade_ray.training.edge_architecture import CellArchitectureConfig
 from spaces.cell import CellSpace, Macro
 from spaces.errors import InvalidInput, require, require_known
 
@@ -20,7 +20,7 @@ class Stage:
     """
 
     discretise: str
-    edges: EdgeRelaxationName = "none"
+    edges: str = "none"
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,9 @@ from fade_ray.cells.watch import indicators, learned, misgivings, narrowed, shar
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
 from fade_ray.data.splits import apportion
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.nn.draw import EdgeWeights
-from fade_ray.training import Placement, place
-from fade_ray.training.cell_architecture import CellArchitecture
-from fade_ray.training.cell_loop import CellTraining, evaluate_cells
+from fade_ray.nn.draw import Draw, EdgeWeights
+from fade_ray.training import Placement, Training, evaluate, place
+from fade_ray.training.edge_architecture import EdgeArchitecture
 from fade_ray.training.hessian import dominant_eigenvalue
 from fade_ray.training.states import state_bytes
 from fade_ray.training.step_memory import step_memory
@@ -88,7 +87,7 @@ class CellSearch:
         self.finished = not self.recipe.trains
         self.training = self._begin()
 
-    def _begin(self) -> CellTraining:
+    def _begin(self) -> Training:
         """The training of the current stage, at epoch 0."""
         config, entropy = self.config, [self.plan.seed, self.searches, self.stage]
         seeds = [int(s) for s in np.random.SeedSequence(entropy).generate_state(3) >> 1]
@@ -104,21 +103,23 @@ class CellSearch:
             config.architecture.apply(self.recipe.architecture),
             edges=self.recipe.stages[self.stage].edges,
         )
-        architecture = CellArchitecture(
-            self.macro, options, torch.Generator().manual_seed(seeds[1]), self.placement.device
+        valid = self.batches(self.valid_images, augmented=True) if options.held_out else None
+        generator = torch.Generator().manual_seed(seeds[1])
+        architecture = EdgeArchitecture(
+            self.macro, options, generator, self.placement.device, valid
         )
-        rate = LOWER**self.searches
-        train = replace(
-            config.train,
-            learning_rate=config.train.learning_rate / rate,
-            final_learning_rate=config.train.final_learning_rate / rate,
+        optimiser, rate = config.train.optimiser, LOWER**self.searches
+        lowered = replace(
+            optimiser,
+            learning_rate=optimiser.learning_rate / rate,
+            final_learning_rate=optimiser.final_learning_rate / rate,
         )
-        valid = (
-            None if options.update == "joint" else self.batches(self.valid_images, augmented=True)
-        )
+        train = replace(config.train, optimiser=lowered)
         ours = self.batches(self.train_images, augmented=True)
-        return CellTraining(
-            self.network, ours, train, self.placement, seeds[2], architecture, valid
+        # three streams, three seeds
+        seed = 3 * seeds[2]
+        return Training(
+            self.network, ours, train, config.grid.epochs, self.placement, seed, architecture
         )
 
     def batches(self, part: LabelledImages, *, augmented: bool = False) -> Batches:
@@ -129,7 +130,7 @@ class CellSearch:
         given: dict[str, Any] = {
             "crop": config.data.crop,
             "flip": config.data.flip,
-            "cutout": config.train.cutout,
+            "cutout": config.data.cutout,
         }
         chosen = replace(
             self.splits.augment,
@@ -146,8 +147,8 @@ class CellSearch:
         )
 
     @property
-    def architecture(self) -> CellArchitecture:
-        assert self.training.architecture is not None
+    def architecture(self) -> EdgeArchitecture:
+        assert isinstance(self.training.architecture, EdgeArchitecture)
         return self.training.architecture
 
     def first_event(self) -> Event:
@@ -223,12 +224,12 @@ class CellSearch:
         """Accuracy on the held-out images, not augmented: of the mixture, and of the genotype alone
         with the same network weights.
         """
-        held_out = self.batches(self.valid_images)
-        _, mixture = evaluate_cells(
-            self.network, held_out, self.placement, self.architecture.expected()
+        held_out, objective = self.batches(self.valid_images), self.config.train.objective
+        mixture, alone = (
+            evaluate(self.network, held_out, objective, self.placement, Draw(edges=weights))
+            for weights in (self.architecture.expected(), self._alone(genotype))
         )
-        _, alone = evaluate_cells(self.network, held_out, self.placement, self._alone(genotype))
-        return mixture, alone
+        return objective.score(mixture), objective.score(alone)
 
     def _alone(self, genotype: Macro) -> dict[str, EdgeWeights]:
         """The weights that leave only the operations of `genotype`, each with weight 1."""
@@ -292,7 +293,7 @@ def search_network(
     network = CellNetworkConfig(
         channels=config.channels(space),
         stem=config.stem(space),
-        auxiliary=config.train.auxiliary_weight > 0,
+        auxiliary=config.train.auxiliary,
         partial=partial,
     ).for_search(macro.stack)
     return CellNetwork(

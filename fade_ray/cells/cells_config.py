@@ -4,27 +4,19 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
-
-import tyro
+from typing import Any, Literal
 
 from fade_ray.cells.cell_recipes import check_pair, overridden, recipe
 from fade_ray.data.data_config import DataConfig
-from fade_ray.records.json_form import build, plain
+from fade_ray.records.json_form import as_json, build
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training.cell_architecture import CellArchitectureConfig
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training.edge_architecture import CellArchitectureConfig
+from fade_ray.training.old_configs import upgraded_training
+from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
 from spaces.errors import InvalidInput, require
 from spaces.stackings import TrueAccuracies
-
-
-@dataclass(frozen=True)
-class CellData(DataConfig):
-    """The images of a run."""
-
-    cutout: Annotated[int | None, tyro.conf.Suppress] = None  # the training has it
 
 
 @dataclass(frozen=True)
@@ -76,6 +68,8 @@ class GridConfig:
     """
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""
+    epochs: int = 50
+    """Epochs of each stage of a search."""
     cells: int | None = None
     """Cells in the search network; by default as published for the space."""
     channels: int | None = None
@@ -128,10 +122,10 @@ class GridConfig:
 class CellsConfig:
     """A whole run of `fade-ray cells`."""
 
-    data: CellData = field(default_factory=CellData)
+    data: DataConfig = field(default_factory=DataConfig)
     grid: GridConfig = field(default_factory=GridConfig)
     architecture: ArchitectureOptions = field(default_factory=ArchitectureOptions)
-    train: CellTrainConfig = field(default_factory=CellTrainConfig)
+    train: TrainConfig = CELL_TRAINING
     run: RunConfig = field(default_factory=RunConfig)
     out: str | None = None
     """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
@@ -143,10 +137,10 @@ class CellsConfig:
             for name in self.grid.recipes:
                 check_pair(name, space, self.macro(space), self.channels(space))
         require(
-            self.train.epochs >= 1,
+            self.grid.epochs >= 1,
             "epochs >= 1",
             "Train for at least one epoch.",
-            epochs=self.train.epochs,
+            epochs=self.grid.epochs,
         )
 
     def macro(self, space: str) -> Macro:
@@ -201,20 +195,30 @@ class CellsConfig:
 
     def planned_epochs(self, name: str) -> int:
         """Epochs of one search; one that is run again at a lower rate takes more."""
-        return len(recipe(name).stages) * self.train.epochs if recipe(name).trains else 0
+        return len(recipe(name).stages) * self.grid.epochs if recipe(name).trains else 0
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""
-        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        values: dict[str, Any] = as_json(self)
         return {"kind": "cells"} | values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "CellsConfig":
         """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: CellsConfig = build(
-            cls, {key: value for key, value in values.items() if key != "kind"}, ""
-        )
+        config: CellsConfig = build(cls, upgrade(values), "")
         return config
+
+
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A config.json of any age in its present form: "epochs" and "cutout" were of the training."""
+    train = values.get("train", {})
+    moved = {"grid": ("epochs",), "data": ("cutout",)}
+    parts = {
+        part: {**values.get(part, {}), **{name: train[name] for name in names if name in train}}
+        for part, names in moved.items()
+    }
+    kept = {key: value for key, value in values.items() if key != "kind"}
+    return kept | parts | {"train": upgraded_training(train)}
 
 
 @dataclass(frozen=True)

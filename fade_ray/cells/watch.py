@@ -7,7 +7,7 @@ import numpy as np
 
 from fade_ray.cells.cell_recipes import Stage
 from fade_ray.cells.discretise import DISCRETISERS, Learned
-from fade_ray.training.cell_architecture import CellArchitecture
+from fade_ray.training.edge_architecture import EdgeArchitecture
 from spaces.cell import NONE, CellSpace, Macro
 
 SKIP = "skip_connect"
@@ -19,7 +19,7 @@ def parameter_free(op: str) -> bool:
     return op in (NONE, SKIP) or "_pool_" in op
 
 
-def learned(architecture: CellArchitecture) -> dict[str, Learned]:
+def learned(architecture: EdgeArchitecture) -> dict[str, Learned]:
     """The weights of every kind of cell as they are now, without noise."""
     found = {}
     for kind, weights in architecture.expected().items():

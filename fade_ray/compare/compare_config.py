@@ -11,7 +11,9 @@ from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
 from fade_ray.search.entrants import WALK, entrant, names
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig, options_in
-from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from fade_ray.training.old_configs import upgraded_training
+from fade_ray.training.row_architecture import ArchitectureConfig
+from fade_ray.training.train_config import TrainConfig
 from searchers import AnchorWalk, BayesModel, Breeding
 from spaces.errors import require
 
@@ -116,6 +118,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """A stored configuration in its present form: formerly "outer" held the options of all
     searchers side by side.
     """
+    values = {**values, "train": upgraded_training(values.get("train", {}))}
     outer = values.get("outer", {})
     if "searcher" not in outer:
         return dict(values)

@@ -133,6 +133,11 @@ class Network(nn.Module):
         before, last = self.stem(_channels_last(x))
         return Source(_channels_last(before)), Source(_channels_last(last))
 
+    def compile_candidates(self) -> None:
+        """Compile what runs as a whole: here each place."""
+        for place in self.places:
+            place.compile()
+
     def cost(self, path: Path = ()) -> Cost:
         """Of one image's forward pass in evaluation mode along `path`, with all allowed operations
         of the cells.

@@ -7,10 +7,13 @@ from typing import Any, Literal
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import build, plain
+from fade_ray.records.json_form import as_json, build
 from fade_ray.run.run_config import RunConfig
-from fade_ray.search.search_config import RECIPES, SCALE_ESTIMATORS, Config, OuterConfig
-from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from fade_ray.search.search_config import RECIPES, Config, OuterConfig
+from fade_ray.training.estimators import ESTIMATORS
+from fade_ray.training.old_configs import upgraded_training
+from fade_ray.training.row_architecture import ArchitectureConfig
+from fade_ray.training.train_config import TrainConfig
 from spaces.errors import InvalidInput, require, require_known
 
 
@@ -170,7 +173,7 @@ class RankStudyConfig:
                 continue
             estimator = config.architecture.estimator
             require(
-                estimator not in SCALE_ESTIMATORS,
+                not ESTIMATORS[estimator].of_scale,
                 f"no {estimator} with nasbench-macro",
                 "It knows of a row only how the loss changes with the scale of its output, which the BatchNorm of the next "
                 "block undoes behind the last row of each stage. Leave the setting out, or choose another --estimator.",
@@ -207,11 +210,12 @@ class RankStudyConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, nested by the parts."""
-        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        values: dict[str, Any] = as_json(self)
         return values
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RankStudyConfig":
         """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: RankStudyConfig = build(cls, values, "")
+        train = upgraded_training(values.get("train", {}))
+        config: RankStudyConfig = build(cls, {**values, "train": train}, "")
         return config

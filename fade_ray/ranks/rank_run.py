@@ -160,7 +160,7 @@ def asked(folder: Path) -> tuple[StudyConfig, int]:
     """What the study in `folder` asked for, and its depth.
 
     Not its whole configuration: studies of before a rule about trainings (as that against
-    `SCALE_ESTIMATORS` with BatchNorm) still have results to show. Raises InvalidInput for a
+    an estimator `of_scale` with BatchNorm) still have results to show. Raises InvalidInput for a
     directory of something else.
     """
     check_kind(folder, RANK_STUDY)

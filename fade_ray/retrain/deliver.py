@@ -17,8 +17,8 @@ from fade_ray.export import export_module
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain.retrain_images import Images
 from fade_ray.retrain.retraining import Retraining, build_network, weights_path
-from fade_ray.training import Placement
-from fade_ray.training.cell_loop import Workers, evaluate_cells
+from fade_ray.training import Placement, evaluate
+from fade_ray.training.sums import Workers
 from spaces.errors import InvalidInput
 
 NAME = "architecture"
@@ -118,7 +118,8 @@ def measure(
         network = trained_network(job, images, folder, path.stem)
         network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
         test = images.test(placement, Workers(), job.config.train.batch_size)
-        _, accuracy = evaluate_cells(network, test, placement)
+        objective = job.config.train.objective
+        accuracy = evaluate(network, test, objective, placement)["accuracy"]
         recorded = recorded_accuracy(path)
         if abs(accuracy - recorded) > max(TOLERANCE, 2 / images.counts[1]) + 1e-9:
             raise InvalidInput(

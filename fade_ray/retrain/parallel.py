@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fade_ray.nn.sync_norm import Reduction, synchronised
-from fade_ray.training.cell_loop import Workers
+from fade_ray.training.sums import Workers
 
 
 def process_workers() -> Workers:

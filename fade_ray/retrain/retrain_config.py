@@ -2,7 +2,6 @@
 which images.
 """
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -11,9 +10,10 @@ import tyro
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.cell_network import CellNetworkConfig
-from fade_ray.records.json_form import build, plain
+from fade_ray.records.json_form import as_json, build
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training.old_configs import upgraded_training
+from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
 from spaces.errors import require
 
@@ -30,7 +30,6 @@ NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, 
 class RetrainData(DataConfig):
     """The images of a retraining."""
 
-    cutout: Annotated[int | None, tyro.conf.Suppress] = None  # the training has it
     loader: Literal["memory", "folder"] = "memory"
     """memory: decoded once and kept on the device; folder: `data` holds train/ and val/, decoded as
     they are needed (ImageNet).
@@ -122,7 +121,9 @@ class RetrainConfig:
 
     data: RetrainData = field(default_factory=RetrainData)
     network: NetworkOptions = field(default_factory=NetworkOptions)
-    train: CellTrainConfig = field(default_factory=CellTrainConfig)
+    train: TrainConfig = CELL_TRAINING
+    epochs: int = 50
+    """Passes over the training images."""
     workers: WorkersConfig = field(default_factory=WorkersConfig)
     recipe: Annotated[str, tyro.conf.Suppress] = "quick"
     """The recipe that the flags were over."""
@@ -141,9 +142,8 @@ class RetrainConfig:
     def __post_init__(self) -> None:
         train, size = self.train, self.workers.workers
         require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
-        require(
-            train.epochs >= 1, "epochs >= 1", "Train for at least one epoch.", epochs=train.epochs
-        )
+        remedy = "Train for at least one epoch."
+        require(self.epochs >= 1, "epochs >= 1", remedy, epochs=self.epochs)
         require(
             train.batch_size % size == 0,
             "batch_size is a multiple of workers",
@@ -158,10 +158,10 @@ class RetrainConfig:
             ema=train.ema,
         )
         require(
-            not train.cutout or self.data.loader == "memory",
+            not self.data.cutout or self.data.loader == "memory",
             "cutout == 0 with loader folder",
             "The folder loader has none: use --cutout 0.",
-            cutout=train.cutout,
+            cutout=self.data.cutout,
         )
 
     def network_config(self, macro: Macro) -> CellNetworkConfig:
@@ -171,7 +171,7 @@ class RetrainConfig:
             channels=options.channels,
             stem=macro.stack.stems[0] if options.stem == "auto" else options.stem,
             pool_norm=options.pool_norm,
-            auxiliary=self.train.auxiliary_weight > 0,
+            auxiliary=self.train.auxiliary,
             auxiliary_norm=options.auxiliary_norm,
         )
 
@@ -187,12 +187,16 @@ class RetrainConfig:
         """JSON-able, nested by the parts; `workers` as "run", which may change when a retraining is
         continued.
         """
-        values: dict[str, Any] = plain(dataclasses.asdict(self))
+        values: dict[str, Any] = as_json(self)
         return {("run" if key == "workers" else key): value for key, value in values.items()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RetrainConfig":
         """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        train, data = values.get("train", {}), dict(values.get("data", {}))
         named = {("workers" if key == "run" else key): value for key, value in values.items()}
+        named["train"] = upgraded_training(train)
+        if "epochs" in train:  # which were of the training once, as was the cutout
+            named |= {"epochs": train["epochs"], "data": data | {"cutout": train["cutout"]}}
         config: RetrainConfig = build(cls, named, "")
         return config

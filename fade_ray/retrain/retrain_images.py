@@ -18,7 +18,7 @@ from fade_ray.data.images import channel_statistics
 from fade_ray.data.shared import SharedBatches
 from fade_ray.retrain.retrain_config import NORMALISATIONS, RetrainConfig
 from fade_ray.training import Placement
-from fade_ray.training.cell_loop import Workers
+from fade_ray.training.sums import Workers
 from spaces.errors import require
 
 IMAGENET_SIDE = 224
@@ -82,7 +82,7 @@ def _in_memory(config: RetrainConfig) -> Images:
         *(np.concatenate([getattr(p, name) for p in parts]) for name in ("images", "labels"))
     )
     mean, std = _statistics(config, splits.channels, lambda: channel_statistics(training.images))
-    given: dict[str, Any] = {"crop": data.crop, "flip": data.flip, "cutout": config.train.cutout}
+    given: dict[str, Any] = {"crop": data.crop, "flip": data.flip, "cutout": data.cutout}
     augment = replace(
         splits.augment, **{name: value for name, value in given.items() if value is not None}
     )

@@ -3,31 +3,27 @@
 from dataclasses import replace
 
 from fade_ray.retrain.retrain_config import NetworkOptions, RetrainConfig, RetrainData
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training.objectives import Classification
+from fade_ray.training.optimisers import SGD
+from fade_ray.training.train_config import TrainConfig
 from spaces.errors import require_known
 
 # DARTS, CIFAR-10 (algorithms B.4): 20 cells, 36 channels; SGD 0.025, cosine to 0, momentum 0.9,
 # weight decay 3e-4, clip 5; cutout 16, drop path to 0.2, auxiliary head at 0.4. Crop 32 after
 # padding by 4 and flip are the data set's own augmentation.
-_CIFAR = CellTrainConfig(
-    epochs=600,
+_CIFAR = TrainConfig(
     batch_size=96,
-    learning_rate=0.025,
-    final_learning_rate=0.0,
-    schedule="cosine",
-    momentum=0.9,
-    weight_decay=3e-4,
-    clip=5.0,
+    optimiser=SGD(final_learning_rate=0.0),
+    objective=Classification(auxiliary_weight=0.4),
     drop_path=0.2,
-    auxiliary_weight=0.4,
-    cutout=16,
 )
 _DARTS_CIFAR10 = RetrainConfig(
-    data=RetrainData(data="cifar10", normalisation="cifar10"),
+    data=RetrainData(data="cifar10", normalisation="cifar10", cutout=16),
     network=NetworkOptions(cells=20, channels=36),
     train=_CIFAR,
+    epochs=600,
 )
-_CIFAR100 = RetrainData(data="cifar100", normalisation="cifar100")
+_CIFAR100 = replace(_DARTS_CIFAR10.data, data="cifar100", normalisation="cifar100")
 
 # DARTS, ImageNet mobile (algorithms B.4): 14 cells, 48 channels, 250 epochs, batch 128, SGD 0.1 *
 # 0.97^epoch, weight decay 3e-5, label smoothing 0.1, auxiliary head at 0.4 without its second
@@ -41,31 +37,27 @@ _DARTS_IMAGENET = RetrainConfig(
         jitter=(0.4, 0.4, 0.4, 0.2),
     ),
     network=NetworkOptions(cells=14, channels=48, stem="imagenet", auxiliary_norm=False),
-    train=CellTrainConfig(
-        epochs=250,
+    train=TrainConfig(
         batch_size=128,
-        learning_rate=0.1,
-        final_learning_rate=0.0,
-        schedule="exponential",
-        momentum=0.9,
-        weight_decay=3e-5,
-        clip=5.0,
-        label_smoothing=0.1,
-        auxiliary_weight=0.4,
+        optimiser=SGD(
+            learning_rate=0.1, final_learning_rate=0.0, schedule="exponential", weight_decay=3e-5
+        ),
+        objective=Classification(label_smoothing=0.1, auxiliary_weight=0.4),
     ),
+    epochs=250,
 )
 # P-DARTS and PC-DARTS (algorithms B.4): batch 1024, SGD 0.5, linear to 0 with smaller last steps,
 # five epochs of warm-up; the head has its second BatchNorm.
+_PDARTS_SGD = replace(
+    _DARTS_IMAGENET.train.optimiser,
+    learning_rate=0.5,
+    schedule="linear-slow-end",
+    warm_up_epochs=5,
+)
 _PDARTS_IMAGENET = replace(
     _DARTS_IMAGENET,
     network=replace(_DARTS_IMAGENET.network, auxiliary_norm=True),
-    train=replace(
-        _DARTS_IMAGENET.train,
-        batch_size=1024,
-        learning_rate=0.5,
-        schedule="linear-slow-end",
-        warm_up_epochs=5,
-    ),
+    train=replace(_DARTS_IMAGENET.train, batch_size=1024, optimiser=_PDARTS_SGD),
 )
 
 RETRAIN_RECIPES: dict[str, RetrainConfig] = {
@@ -74,9 +66,8 @@ RETRAIN_RECIPES: dict[str, RetrainConfig] = {
     "quick": RetrainConfig(
         # 6: a depth of DARTS's stack and of NAS-Bench-201's
         network=NetworkOptions(cells=6, channels=16),
-        train=CellTrainConfig(
-            epochs=20, batch_size=64, learning_rate=0.025, final_learning_rate=0.0
-        ),
+        train=TrainConfig(optimiser=SGD(final_learning_rate=0.0)),
+        epochs=20,
     ),
     "darts-cifar10": _DARTS_CIFAR10,
     # DARTS, CIFAR-100: the same with 100 classes (algorithms B.4)
@@ -96,7 +87,9 @@ RETRAIN_RECIPES: dict[str, RetrainConfig] = {
     "single-level-imagenet": replace(
         _PDARTS_IMAGENET,
         train=replace(
-            _PDARTS_IMAGENET.train, batch_size=768, learning_rate=0.375, schedule="linear"
+            _PDARTS_IMAGENET.train,
+            batch_size=768,
+            optimiser=replace(_PDARTS_SGD, learning_rate=0.375, schedule="linear"),
         ),
     ),
     # NAS-Bench-201 (Dong & Yang, 2020, section 2.2): 15 cells, 16 channels, 200 epochs, batch 256,
@@ -104,15 +97,17 @@ RETRAIN_RECIPES: dict[str, RetrainConfig] = {
     "nasbench201-cifar10": RetrainConfig(
         data=RetrainData(data="cifar10", normalisation="cifar10"),
         network=NetworkOptions(cells=15, channels=16),
-        train=CellTrainConfig(
-            epochs=200,
+        train=TrainConfig(
             batch_size=256,
-            learning_rate=0.1,
-            final_learning_rate=0.0,
-            nesterov=True,
-            weight_decay=5e-4,
-            clip=0.0,
+            optimiser=SGD(
+                learning_rate=0.1,
+                final_learning_rate=0.0,
+                nesterov=True,
+                weight_decay=5e-4,
+                clip=0.0,
+            ),
         ),
+        epochs=200,
     ),
 }
 

@@ -23,11 +23,16 @@ from fade_ray.retrain import (
     find_genotype,
     retrain_recipe,
 )
-from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.retrain_config import RetrainData
 from fade_ray.retrain.retrain_images import Images, open_images
-from fade_ray.retrain.retraining import BEST_NOTE, CHECKPOINT, build_network, weights_path
+from fade_ray.retrain.retraining import (
+    BEST_NOTE,
+    CHECKPOINT,
+    build_network,
+    retrain,
+    weights_path,
+)
 from fade_ray.run.engines import interruptible
 from fade_ray.run.folder import (
     RunKind,
@@ -277,7 +282,8 @@ def _base(origin: Origin, recipe: str) -> RetrainConfig:
     """
     config = retrain_recipe(recipe)
     if origin.data is not None and config.data == RetrainData():
-        config = replace(config, data=RetrainData(**vars(origin.data)))
+        data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
+        config = replace(config, data=data)
     if not origin.macro.stack.shared:
         config = replace(config, network=replace(config.network, cells=origin.macro.depth))
     return config
@@ -287,7 +293,7 @@ class EpochLines:
     """Shows each epoch as a line on stderr."""
 
     def __init__(self, job: Retraining, console: Console | None = None) -> None:
-        self.epochs = job.config.train.epochs
+        self.epochs = job.config.epochs
         self.console = console or Console(stderr=True, highlight=False)
 
     def __call__(self, event: Event) -> None:

@@ -18,10 +18,10 @@ from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain.retrain_config import RetrainConfig
 from fade_ray.retrain.retrain_images import Images
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training import Placement
-from fade_ray.training.cell_loop import CellTraining, Workers, evaluate_cells
+from fade_ray.training import Placement, Training, evaluate
 from fade_ray.training.states import state_bytes
 from fade_ray.training.step_memory import step_memory
+from fade_ray.training.sums import ALONE, Workers
 from fade_ray.trials.job import Event, write_output
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
@@ -107,7 +107,7 @@ def retrain(
     folder: Path,
     placement: Placement,
     *,
-    workers: Workers = Workers(),  # noqa: B008, frozen
+    workers: Workers = ALONE,
     wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
 ) -> Iterator[Event]:
     """Train `job`, yielding {"epoch", "metrics"} for epoch 0 (the memory of one step) and every
@@ -132,12 +132,13 @@ def retrain(
                 "metrics": {"step_memory_mib": _step_memory(job, images, placement, workers)},
             }
         )
-    training = CellTraining(
+    training = Training(
         build_network(job, images),
         images.train(placement, workers, config.train.batch_size),
         config.train,
+        config.epochs,
         placement,
-        _seeds(job)[1],
+        3 * _seeds(job)[1],
         wrap=wrap,
         workers=workers,
     )
@@ -162,16 +163,19 @@ def retrain(
         yield {"result": _result(job, images, training, told)}
 
 
-def _measured(training: CellTraining, test: Any) -> dict[str, float]:
+def _measured(training: Training, test: Any) -> dict[str, float]:
     """Loss and accuracy on the test part, of the weights and of their average."""
-    network, placement, workers = training.network, training.placement, training.workers
-    loss, accuracy = evaluate_cells(network, test, placement, workers=workers)
-    found = {"test_loss": loss, "test_accuracy": accuracy}
-    if training.average is not None:
-        with training.average.swapped():
-            loss, accuracy = evaluate_cells(network, test, placement, workers=workers)
-        found |= {"average_test_loss": loss, "average_test_accuracy": accuracy}
-    return found
+
+    def means(part: str) -> dict[str, float]:
+        objective, workers = training.config.objective, training.workers
+        told = evaluate(training.network, test, objective, training.placement, workers=workers)
+        return {f"{part}_{name}": value for name, value in told.items()}
+
+    measured, averaged = means("test"), training.averaged()
+    if averaged is not None:
+        with averaged:
+            measured |= means("average_test")
+    return measured
 
 
 def _step_memory(job: Retraining, images: Images, placement: Placement, workers: Workers) -> float:
@@ -179,10 +183,11 @@ def _step_memory(job: Retraining, images: Images, placement: Placement, workers:
     statistics move, no worker waits for another.
     """
     share = job.config.train.batch_size // workers.size
-    alone = CellTraining(
+    alone = Training(
         build_network(job, images),
         images.train(placement, Workers(), share),
         job.config.train,
+        job.config.epochs,
         placement,
         0,
     )
@@ -201,7 +206,7 @@ def weights_path(folder: Path, name: str) -> Path:
     return folder / "weights" / f"{name}.safetensors"
 
 
-def _keep(training: CellTraining, folder: Path, name: str, epoch: int, accuracy: float) -> None:
+def _keep(training: Training, folder: Path, name: str, epoch: int, accuracy: float) -> None:
     """Write the network's weights with the test accuracy they have."""
     # cloned: safetensors refuses channels-last strides
     weights = {
@@ -214,16 +219,17 @@ def _keep(training: CellTraining, folder: Path, name: str, epoch: int, accuracy:
     )
 
 
-def _keep_last(training: CellTraining, folder: Path, told: list[Event]) -> None:
+def _keep_last(training: Training, folder: Path, told: list[Event]) -> None:
     metrics = told[-1]["metrics"]
     _keep(training, folder, "last", training.epoch, metrics["test_accuracy"])
-    if training.average is not None:
-        with training.average.swapped():
+    averaged = training.averaged()
+    if averaged is not None:
+        with averaged:
             _keep(training, folder, "average", training.epoch, metrics["average_test_accuracy"])
 
 
 def _result(
-    job: Retraining, images: Images, training: CellTraining, told: list[Event]
+    job: Retraining, images: Images, training: Training, told: list[Event]
 ) -> dict[str, Any]:
     """What result.json says."""
     network, config, epochs = training.network, job.config, [event["metrics"] for event in told[1:]]
@@ -243,10 +249,9 @@ def _result(
         "best_note": BEST_NOTE,
         "average_test_accuracy_last": epochs[-1].get("average_test_accuracy"),
         "average_test_accuracy_best": max(
-            (m["average_test_accuracy"] for m in epochs), default=None
-        )
-        if training.average is not None
-        else None,
+            (m["average_test_accuracy"] for m in epochs if "average_test_accuracy" in m),
+            default=None,
+        ),
         "test_images": images.counts[1],
         "exported": config.export,
         "parameters": parameters - auxiliary,

@@ -12,9 +12,9 @@ import torch
 
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.retrain import Retraining
-from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.parallel import data_parallel, process_workers
 from fade_ray.retrain.retrain_images import open_images
+from fade_ray.retrain.retraining import retrain
 from fade_ray.run.folder import read_json
 from fade_ray.run.ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
 from fade_ray.training import TrainingFailed, place

@@ -10,7 +10,11 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from fade_ray.training.estimators import ESTIMATORS
+from fade_ray.training.old_configs import upgraded_training
+from fade_ray.training.optimisers import Adam
+from fade_ray.training.row_architecture import ArchitectureConfig
+from fade_ray.training.train_config import TrainConfig
 from searchers import AnchorWalk, AskTell, Searcher, TrialLengths
 from spaces.errors import require
 from spaces.feature_space import FeatureSpace
@@ -38,10 +42,6 @@ class OuterConfig(TrialLengths):
     """Measure evaluated architectures on the test part too, for the record alone: no searcher sees
     it.
     """
-
-
-SCALE_ESTIMATORS = ("straight-through-sampled",)
-"""Architecture gradients that are made of the scale of the drawn candidates' outputs alone."""
 
 
 @dataclass(frozen=True)
@@ -80,16 +80,8 @@ class Config:
             warm_up=warm_up,
             rank_epochs=epochs,
         )
-        size = self.train.batch_size
-        split = {"weight_paths": self.architecture.weight_paths}
-        if self.architecture.estimator == "score-function-split":
-            split["paths"] = self.architecture.paths
-        for name, parts in split.items():
-            rule, remedy = (
-                f"{name} <= batch_size",
-                "Each path needs an image of the batch: draw fewer paths.",
-            )
-            require(parts <= size, rule, remedy, **{name: parts, "batch_size": size})
+        self.architecture.check_batch(self.train.batch_size)
+        self.train.check_rows()
 
     def check_ranks(self) -> None:
         """InvalidInput where nothing is learned of ranks. No rule for configurations as such: there
@@ -97,7 +89,7 @@ class Config:
         """
         norm, estimator = self.network.norm, self.architecture.estimator
         require(
-            norm == "none" or estimator not in SCALE_ESTIMATORS,
+            norm == "none" or not ESTIMATORS[estimator].of_scale,
             f"norm == none with {estimator}",
             "This estimator knows of a row only <dL/d out, out>, how the loss changes with the "
             "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient is "
@@ -128,6 +120,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """A stored configuration in its present form: formerly "outer" held the options of all
     searchers side by side, and the name of the one that was meant.
     """
+    values = {**values, "train": upgraded_training(values.get("train", {}))}
     outer = values.get("outer", {})
     if "searcher" not in outer:
         return dict(values)
@@ -152,7 +145,9 @@ RECIPES: dict[str, Config] = {
         network=NetworkConfig(
             depth=4, final_channels=32, kernel=5, pool="max", norm="none", share=True
         ),
-        train=TrainConfig(batch_size=128, learning_rate=1e-3, weight_decay=1e-4, clip=10.0),
+        train=TrainConfig(
+            batch_size=128, optimiser=Adam(learning_rate=1e-3, weight_decay=1e-4, clip=10.0)
+        ),
         architecture=ArchitectureConfig(
             estimator="straight-through-exact",
             draw="weighted",

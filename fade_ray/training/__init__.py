@@ -1,15 +1,23 @@
 """Training of network weights and architecture logits."""
 
-from fade_ray.training.architecture import Architecture
 from fade_ray.training.device import Placement, place
 from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.loop import Training, evaluate
-from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from fade_ray.training.objectives import Classification, Objective
+from fade_ray.training.optimisers import ASGD, SGD, Adam, Optimiser
+from fade_ray.training.row_architecture import ArchitectureConfig, RowArchitecture
+from fade_ray.training.train_config import TrainConfig
 
 __all__ = [
-    "Architecture",
+    "ASGD",
+    "SGD",
+    "Adam",
     "ArchitectureConfig",
+    "Classification",
+    "Objective",
+    "Optimiser",
     "Placement",
+    "RowArchitecture",
     "TrainConfig",
     "Training",
     "TrainingFailed",

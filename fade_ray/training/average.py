@@ -1,18 +1,18 @@
-"""An exponential moving average of a network, trained on without being touched by it."""
+"""Averages of a network's weights, kept without touching the training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 
 class Average:
-    """Average over the steps of all weights and BatchNorm statistics of `network`: value <- d value
-    + (1 - d) network.
+    """Exponential average over the steps of all weights and BatchNorm statistics of `network`:
+    value <- d value + (1 - d) network.
 
     d is `decay`, but at step t at most (1 + t) / (10 + t), so that the random start is forgotten
     soon (as TensorFlow's average does).
@@ -32,22 +32,6 @@ class Average:
         decay = min(self.decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self.values, self.tensors, 1 - decay)
 
-    @contextmanager
-    def swapped(self) -> Iterator[None]:
-        """The network holds the average inside, its own values again afterwards."""
-        self._swap()
-        try:
-            yield
-        finally:
-            self._swap()
-
-    @torch.no_grad()
-    def _swap(self) -> None:
-        for mine, theirs in zip(self.values, self.tensors, strict=True):
-            kept = theirs.clone()
-            theirs.copy_(mine)
-            mine.copy_(kept)
-
     def state_dict(self) -> dict[str, Any]:
         return {"steps": self.steps, "values": self.values}
 
@@ -56,3 +40,21 @@ class Average:
         self.steps = state["steps"]
         for mine, saved in zip(self.values, state["values"], strict=True):
             mine.copy_(saved)
+
+
+@contextmanager
+def swapped(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
+    """Within, `tensors` hold `values` and these what was in them; afterwards each its own again."""
+    _swap(tensors, values)
+    try:
+        yield
+    finally:
+        _swap(tensors, values)
+
+
+@torch.no_grad()
+def _swap(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        kept = tensor.clone()
+        tensor.copy_(value)
+        value.copy_(kept)

@@ -5,62 +5,64 @@ An estimator maps one architecture batch to a gradient [d, w] and leaves the net
 was.
 """
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fade_ray.nn import Chain, Draw, Path, architecture_weights, gumbel_softmax, still
+from fade_ray.nn import (
+    Chain,
+    Draw,
+    Path,
+    Scores,
+    architecture_weights,
+    gumbel_softmax,
+    still,
+)
 from fade_ray.nn.relaxations import draw_path
-from fade_ray.training.train_config import ArchitectureConfig
+from fade_ray.training.objectives import Batch, Objective
 from spaces.errors import require
+
+if TYPE_CHECKING:
+    from fade_ray.training.row_architecture import ArchitectureConfig
+
+
+@dataclass(frozen=True)
+class RowProblem:
+    """What an estimator looks at: a network of rows, what its held-out images are judged by, the
+    logits [d, w] with the places in use `mask` [d, w], on the host, and what all of them draw from.
+    """
+
+    network: Chain
+    objective: Objective
+    logits: Tensor
+    mask: Tensor
+    penalty: Callable[[Tensor], Tensor]
+    config: ArchitectureConfig
+    generator: torch.Generator
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """`grad` [d, w] on the host; `loss` and `correct` (images classified right, per drawn path) on
-    the device, not yet synchronised.
+    """`grad` [d, w] on the host; `loss`, and `measures` (the objective's, summed over the images of
+    each drawn path), on the device, not yet synchronised.
 
     `multiply_adds` of all passes that were run, over all images of the batch.
     """
 
     grad: Tensor
     loss: Tensor
-    correct: Tensor
+    measures: Mapping[str, Tensor]
     multiply_adds: int
 
 
-Batch = tuple[Tensor, Tensor]
-"""Images [batch, channels, side, side] and labels [batch]."""
-
-Estimator = Callable[
-    [
-        Chain,
-        Batch,
-        Tensor,
-        Tensor,
-        Callable[[Tensor], Tensor],
-        ArchitectureConfig,
-        torch.Generator,
-    ],
-    Estimate,
-]
-
-
-def straight_through(
-    network: Chain,
-    batch: Batch,
-    logits: Tensor,
-    mask: Tensor,
-    penalty: Callable[[Tensor], Tensor],
-    config: ArchitectureConfig,
-    generator: torch.Generator,
-    *,
-    others: bool,
-) -> Estimate:
+def straight_through(problem: RowProblem, batch: Batch, *, others: bool) -> Estimate:
     """Straight-through gradient of one hard Gumbel-softmax draw (FaDE eq. 3 and 4).
 
     dL/dz_j = <dL/d out, y_j>, then through z to the logits. With `others` for every candidate j:
@@ -73,21 +75,19 @@ def straight_through(
     The penalty sees the soft draw y: its largest entry is the drawn one, and the hard draw's would
     be 1 in value whatever the logits.
     """
-    images, labels = batch
-    leaf = logits.detach().requires_grad_(True)
-    sample = gumbel_softmax(leaf, mask, config.temperature, generator)
+    network, mask = problem.network, problem.mask
+    leaf = problem.logits.detach().requires_grad_(True)
+    sample = gumbel_softmax(leaf, mask, problem.config.temperature, problem.generator)
     with still(network):
-        path = sample.path
-        draw = Draw(path, sample.hard.to(images.device), others)
-        scores = network(images, draw).main
-        loss = F.cross_entropy(scores, labels)
-        extra = penalty(sample.soft)
+        gates = sample.hard.to(batch[0].device)
+        scores = network(batch[0], Draw(sample.path, gates, others))
+        loss = problem.objective.loss(scores, batch, training=False)
+        extra = problem.penalty(sample.soft)
         (grad,) = torch.autograd.grad(loss + extra.to(loss.device), leaf, allow_unused=True)
-    beside = network.multiply_adds_beside(path) if others else 0
-    cost = 2 * network.multiply_adds(path) + beside
-    return Estimate(
-        grad.masked_fill(~mask, 0.0), loss.detach(), _correct(scores, labels), cost * len(labels)
-    )
+    beside = network.multiply_adds_beside(sample.path) if others else 0
+    cost = (2 * network.multiply_adds(sample.path) + beside) * problem.objective.count(batch)
+    measures = problem.objective.measured(scores, batch)
+    return Estimate(grad.masked_fill(~mask, 0.0), loss.detach(), measures, cost)
 
 
 @dataclass(frozen=True)
@@ -99,53 +99,49 @@ class PathLosses:
     losses: Tensor
     images: Tensor
     loss: Tensor
-    correct: Tensor
+    measures: Mapping[str, Tensor]
     multiply_adds: int
 
 
-def on_the_same_images(network: Chain, batch: Batch, paths: Sequence[Path]) -> PathLosses:
+def on_the_same_images(problem: RowProblem, batch: Batch, paths: Sequence[Path]) -> PathLosses:
     """Every path sees the whole batch: m forward passes, less what the paths have in common at
     their beginning.
     """
-    images, labels = batch
-    scores = network.forward_paths(images, paths)
-    losses = torch.stack([F.cross_entropy(score, labels) for score in scores])
-    correct = torch.stack([_correct(score, labels) for score in scores]).float().mean()
-    counts = torch.full((len(paths),), len(labels))
-    return PathLosses(
-        losses, counts, losses.mean(), correct, network.multiply_adds_paths(paths) * len(labels)
-    )
+    network, objective, images = problem.network, problem.objective, problem.objective.count(batch)
+    scores = [Scores(main) for main in network.forward_paths(batch[0], paths)]
+    losses = torch.stack([objective.loss(score, batch, training=False) for score in scores])
+    each = [objective.measured(score, batch) for score in scores]
+    measures = {name: torch.stack([m[name] for m in each]).float().mean() for name in each[0]}
+    counts = torch.full((len(paths),), images)
+    cost = network.multiply_adds_paths(paths) * images
+    return PathLosses(losses, counts, losses.mean(), measures, cost)
 
 
-def on_parts(network: Chain, batch: Batch, paths: Sequence[Path]) -> PathLosses:
+def on_parts(problem: RowProblem, batch: Batch, paths: Sequence[Path]) -> PathLosses:
     """Each path sees its own part of the batch: the cost of one forward pass. BatchNorm takes the
     statistics of the part.
     """
-    losses, hits, counts, cost = [], [], [], 0
-    for path, (images, labels) in zip(paths, split_batch(batch, len(paths)), strict=True):
-        scores = network(images, Draw(path)).main
-        losses.append(F.cross_entropy(scores, labels))
-        hits.append(_correct(scores, labels))
-        counts.append(len(labels))
-        cost += network.multiply_adds(path) * len(labels)
-    loss = torch.stack(
-        [loss * (count / sum(counts)) for loss, count in zip(losses, counts, strict=True)]
-    ).sum()
+    network, objective = problem.network, problem.objective
+    losses, each, counts, cost = [], [], [], 0
+    for path, part in zip(paths, split_batch(batch, len(paths)), strict=True):
+        scores = network(part[0], Draw(path))
+        losses.append(objective.loss(scores, part, training=False))
+        each.append(objective.measured(scores, part))
+        counts.append(objective.count(part))
+        cost += network.multiply_adds(path) * counts[-1]
+    total = sum(counts)
+    shares = [loss * (count / total) for loss, count in zip(losses, counts, strict=True)]
+    measures = {name: torch.stack([m[name] for m in each]).sum() for name in each[0]}
     return PathLosses(
-        torch.stack(losses), torch.tensor(counts), loss, torch.stack(hits).sum(), cost
+        torch.stack(losses), torch.tensor(counts), torch.stack(shares).sum(), measures, cost
     )
 
 
 def score_function(
-    network: Chain,
+    problem: RowProblem,
     batch: Batch,
-    logits: Tensor,
-    mask: Tensor,
-    penalty: Callable[[Tensor], Tensor],
-    config: ArchitectureConfig,
-    generator: torch.Generator,
     *,
-    measure: Callable[[Chain, Batch, Sequence[Path]], PathLosses],
+    measure: Callable[[RowProblem, Batch, Sequence[Path]], PathLosses],
     draw: Callable[[Tensor, Tensor], Tensor] = architecture_weights,
     permuted: bool = False,
 ) -> Estimate:
@@ -168,21 +164,21 @@ def score_function(
     too: as unbiased, noisier per drawn path, and m times cheaper, so that at equal cost m times as
     many batches are seen (or the step costs less).
     """
-    leaf = logits.detach().requires_grad_(True)
+    mask, generator = problem.mask, problem.generator
+    leaf = problem.logits.detach().requires_grad_(True)
     probabilities = draw(leaf.detach(), mask).to(leaf.dtype)
-    paths = [draw_path(probabilities, generator) for _ in range(config.paths)]
-    with still(network), torch.no_grad():
-        measured = measure(network, batch, paths)
+    paths = [draw_path(probabilities, generator) for _ in range(problem.config.paths)]
+    with still(problem.network), torch.no_grad():
+        measured = measure(problem, batch, paths)
     losses = measured.losses.to("cpu", leaf.dtype)
     if permuted:
         losses = losses[torch.randperm(len(losses), generator=generator)]
     grad = leave_one_out(losses, measured.images, paths, probabilities)
-    extra = penalty(architecture_weights(leaf, mask))
+    extra = problem.penalty(architecture_weights(leaf, mask))
     if extra.requires_grad:
         grad = grad + torch.autograd.grad(extra, leaf)[0]
-    return Estimate(
-        grad.masked_fill(~mask, 0.0), measured.loss, measured.correct, measured.multiply_adds
-    )
+    grad = grad.masked_fill(~mask, 0.0)
+    return Estimate(grad, measured.loss, measured.measures, measured.multiply_adds)
 
 
 def leave_one_out(losses: Tensor, images: Tensor, paths: Sequence[Path], weights: Tensor) -> Tensor:
@@ -215,35 +211,46 @@ def split_batch(batch: Batch, parts: int) -> list[Batch]:
     return list(zip(images.tensor_split(parts), labels.tensor_split(parts), strict=True))
 
 
-def _correct(scores: Tensor, labels: Tensor) -> Tensor:
-    return (scores.detach().argmax(dim=1) == labels).sum()
-
-
 def uniform(logits: Tensor, mask: Tensor) -> Tensor:
     """The same probability for all candidates of a row, whatever their logits [d, w]."""
     return mask / mask.sum(dim=1, keepdim=True)
 
 
-ESTIMATORS: dict[str, Estimator] = {
-    "straight-through-exact": partial(straight_through, others=True),
-    "straight-through-sampled": partial(straight_through, others=False),
-    "score-function": partial(score_function, measure=on_the_same_images),
-    "score-function-split": partial(score_function, measure=on_parts),
-    "marginal": partial(score_function, measure=on_the_same_images, draw=uniform),
-    "permuted": partial(score_function, measure=on_the_same_images, permuted=True),
-}
+@dataclass(frozen=True)
+class Estimator:
+    """An entry of ESTIMATORS. `passes`: what an architecture batch costs, in forward passes of a
+    whole path over all its images, from the configuration and the candidates per row.
 
-PASSES: dict[str, Callable[[ArchitectureConfig, int], float]] = {
-    "straight-through-exact": lambda config, width: 2 + (width - 1),
-    "straight-through-sampled": lambda config, width: 2,
-    "score-function": lambda config, width: config.paths,
-    "score-function-split": lambda config, width: 1,
-    "marginal": lambda config, width: config.paths,
-    "permuted": lambda config, width: config.paths,
+    `splits`: each path sees a part of the batch. `of_scale`: the gradient is made of the scale of
+    the drawn candidates' outputs alone, which a BatchNorm behind the row undoes.
+    """
+
+    estimate: Callable[[RowProblem, Batch], Estimate]
+    passes: Callable[[ArchitectureConfig, int], float]
+    splits: bool = False
+    of_scale: bool = False
+
+
+def _each_path(config: ArchitectureConfig, width: int) -> float:
+    return config.paths
+
+
+_SAME = partial(score_function, measure=on_the_same_images)
+
+ESTIMATORS: dict[str, Estimator] = {
+    "straight-through-exact": Estimator(
+        partial(straight_through, others=True), lambda config, width: 2 + (width - 1)
+    ),
+    "straight-through-sampled": Estimator(
+        partial(straight_through, others=False), lambda config, width: 2, of_scale=True
+    ),
+    "score-function": Estimator(_SAME, _each_path),
+    "score-function-split": Estimator(
+        partial(score_function, measure=on_parts), lambda config, width: 1, splits=True
+    ),
+    "marginal": Estimator(partial(_SAME, draw=uniform), _each_path),
+    "permuted": Estimator(partial(_SAME, permuted=True), _each_path),
 }
-"""Forward passes of a whole path per image of an architecture batch, from the configuration and the
-candidates per row; see `forward_passes`.
-"""
 
 
 def forward_passes(config: ArchitectureConfig, width: int) -> float:
@@ -253,11 +260,11 @@ def forward_passes(config: ArchitectureConfig, width: int) -> float:
     An upper bound to charge budgets with: equally expensive candidates, nothing shared between
     paths, and a backward pass into activations alone for one forward pass.
     """
-    return PASSES[config.estimator](config, width)
+    return ESTIMATORS[config.estimator].passes(config, width)
 
 
-# how the weight step draws its path: probabilities [d, w] from logits and mask
 DRAWS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "weighted": architecture_weights,
     "uniform": uniform,
 }
+"""How the weight step draws its path: probabilities [d, w] from logits and mask."""

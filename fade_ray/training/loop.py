@@ -1,198 +1,220 @@
-"""The one training of this project: a hyper-architecture with its logits, or an architecture alone
-(width one, no logits).
+"""The one training of this project: network weights, and logits beside them where something is
+searched for.
 """
 
 import math
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from itertools import islice
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.nn import functional as F
+from torch import nn
 
 from fade_ray.data import Batches
-from fade_ray.nn import Chain, Draw, Path, entropy, still
-from fade_ray.training.architecture import Architecture
+from fade_ray.nn import Draw, DropPath, Network, still
+from fade_ray.training.architecture import Architecture, Step
+from fade_ray.training.average import Average, swapped
 from fade_ray.training.device import Placement
-from fade_ray.training.estimators import Batch, split_batch
 from fade_ray.training.failures import TrainingFailed
+from fade_ray.training.network_problem import NetworkProblem
+from fade_ray.training.objectives import Batch, Objective
+from fade_ray.training.sums import ALONE, Sums, Workers
 from fade_ray.training.train_config import TrainConfig
+from fade_ray.training.updates import Unroll
+
+STREAMS = ("weights", "architecture", "drop_path")
+"""What is drawn from generators of the training's own, in the order of their seeds."""
 
 
-@dataclass
-class _Sums:
-    """Sums over an epoch, kept on the device; one synchronisation reads them."""
-
-    loss: Tensor
-    correct: Tensor
-    images: int = 0
-
-    def add(self, loss: Tensor, correct: Tensor, images: int) -> None:
-        self.loss += loss.detach() * images
-        self.correct += correct
-        self.images += images
-
-    def read(self) -> tuple[float, float]:
-        """Mean loss and accuracy."""
-        count = max(1, self.images)
-        return float(self.loss) / count, float(self.correct) / count
-
-
-@dataclass
 class Training:
-    """Trains `network` on the weights split, epoch by epoch; with `architecture`, bilevel and
-    first-order (FaDE 2.2).
+    """Trains `network` on `batches`, epoch by epoch; with `architecture` its logits too.
 
-    Per step one batch of the architecture split updates the logits, then one batch of the weights
-    split the network weights, along one drawn candidate per row, or split among several such paths
-    (`weight_paths`). Only the drawn candidates have a gradient and are stepped: their gradient is
-    that of the dense form, but where the dense form lets Adam's momentum and weight decay move the
-    others too, here they rest.
+    Each step: first the logits, on held-out images where the architecture has some, then the
+    weights, on one part of the batch for each of the architecture's draws; an architecture that has
+    the gradients of the weights already saves their pass. What no draw ran has no gradient and is
+    not stepped: where a dense form would let the optimiser's momentum and decay move it, it rests.
 
-    All randomness comes from generators seeded by `seed` and saved by `state_dict`; a training
-    restored after an epoch goes on with the same bits on the CPU.
+    All randomness comes from generators kept in the state, those of STREAMS seeded by `seed` and
+    the numbers behind it: a training restored after an epoch goes on with the same bits on the CPU.
+    `wrap`: what is called instead of the network (data parallel). `workers`: this process among
+    those that share every batch; `batches` then gives its share alone, and `batch_size` is that of
+    the whole.
     """
 
-    network: Chain
-    batches: Batches
-    config: TrainConfig
-    epochs: int
-    placement: Placement
-    seed: int
-    architecture: Architecture | None = None
-    epoch: int = field(default=0, init=False)
-
-    def __post_init__(self) -> None:
+    def __init__(
+        self,
+        network: Network,
+        batches: Batches,
+        config: TrainConfig,
+        epochs: int,
+        placement: Placement,
+        seed: int,
+        architecture: Architecture | None = None,
+        *,
+        wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+        workers: Workers = ALONE,
+    ) -> None:
+        self.network, self.batches, self.config, self.epochs = network, batches, config, epochs
+        self.placement, self.architecture, self.workers = placement, architecture, workers
+        self.epoch = 0
         self.generators = {
-            name: torch.Generator().manual_seed(self.seed * 4 + index)
-            for index, name in enumerate(("weights", "architecture"))
+            name: torch.Generator().manual_seed(seed + index) for index, name in enumerate(STREAMS)
         }
-        if self.architecture is not None:
-            self.generators["paths"] = self.architecture.generator
-        self.network.to(self.placement.device, memory_format=self.placement.memory_format)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(),
-            lr=self.config.learning_rate,
-            betas=(self.config.beta1, self.config.beta2),
-            eps=self.config.epsilon,
-            weight_decay=self.config.weight_decay,
-            fused=self.placement.device.type in ("cpu", "cuda"),
+        network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
+        self.problem = NetworkProblem(
+            network,
+            wrap(network),
+            config.objective,
+            placement,
+            architecture,
+            self.generators["drop_path"],
+            self.drop_path,
         )
-        if self.config.compile:
-            self.network.compile_candidates()
+        self.optimizer = config.optimiser.build(self.problem.weights)
+        self.average = Average(network, config.ema) if config.ema else None
+        if config.compile:
+            network.compile_candidates()
 
     @property
     def finished(self) -> bool:
         return self.epoch >= self.epochs
 
-    def run_epoch(self) -> dict[str, Any]:
-        """Train one epoch (one pass over the larger split) and return its metrics.
+    @property
+    def learning_rate(self) -> float:
+        """Of the weights, in the current epoch."""
+        return self.config.optimiser.rate(self.epoch, self.epochs)
 
-        Keys: loss, accuracy (on the training batches), seconds, images, images_per_second,
-        multiply_adds, peak_memory_mib; with logits also architecture_loss, architecture_accuracy,
-        weights [d][distinct], entropy [d]. Raises TrainingFailed when the loss is not finite.
+    def drop_path(self) -> DropPath | None:
+        """The masks of one forward pass in the current epoch."""
+        rate = self.config.dropped(self.epoch, self.epochs)
+        if not rate:
+            return None
+        whole = self.workers.slice(self.batches.batch_size) if self.workers.size > 1 else None
+        return DropPath(rate, self.generators["drop_path"], whole)
+
+    def run_epoch(self) -> dict[str, Any]:
+        """Train one epoch and return its metrics: loss and the objective's measures on the training
+        batches, learning_rate, seconds, images, images_per_second, multiply_adds, peak_memory_mib;
+        of an architecture what its `metrics` says, and the means of its steps (architecture_loss).
+
+        multiply_adds counts every forward pass three times, for its backward passes, but for those
+        of estimators, which say what they took. Raises TrainingFailed when a loss is not finite.
         """
         start = time.perf_counter()
-        self._set_learning_rate()
-        self.network.train()
-        weights, architecture = self._sums(), self._sums()
+        self._begin()
+        device, names = self.placement.device, self.config.objective.higher_is_better
+        sums, learned = Sums(names, device, self.workers), None
         images = multiply_adds = 0
-        for ours, theirs in self._steps():
-            if theirs is not None and self.architecture is not None:
-                with self.placement.precision():
-                    estimate = self.architecture.step(self.network, theirs, self.epoch)
-                architecture.add(estimate.loss, estimate.correct, len(theirs[1]))
-                images += len(theirs[1])
-                multiply_adds += estimate.multiply_adds
-            paths = self.architecture.draw_paths() if self.architecture is not None else [()]
-            weights.add(*self.weight_step(ours, *paths), len(ours[1]))
-            images += len(ours[1])
-            for path, (_, labels) in zip(paths, split_batch(ours, len(paths)), strict=True):
-                # forward, and backward twice
-                multiply_adds += 3 * self.network.multiply_adds(path) * len(labels)
-        metrics = self._read(weights, architecture)
-        # after the reading above, which waited for the device
-        seconds = time.perf_counter() - start
+        for train, held_out in self._steps():
+            self.problem.begin(train, held_out)
+            step = self._architecture_step(train, held_out)
+            if step is not None:
+                learned = learned or Sums(step.measures, device)
+                learned.add(step.loss, step.measures, step.count)
+                images, multiply_adds = images + step.images, multiply_adds + step.multiply_adds
+            if step is None or step.weights is None:
+                self.weight_gradients(train)
+                images += self.config.objective.count(train)
+            # joint; or a forward difference, whose last pass over the training images was a small
+            # step aside
+            else:
+                for weight, gradient in zip(self.problem.weights, step.weights, strict=True):
+                    weight.grad = gradient
+            self._add_passes(sums, train)
+            self.weight_step()
+        metrics = self._read(sums, learned)
+        seconds = time.perf_counter() - start  # after the reading, which waited for the device
         self.epoch += 1
+        images, workers = images * self.workers.size, self.workers.size
         return metrics | {
             "seconds": seconds,
             "images": images,
             "images_per_second": images / seconds,
-            "multiply_adds": multiply_adds,
+            "multiply_adds": (multiply_adds + self.problem.multiply_adds) * workers,
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
-    def weight_step(self, batch: Batch, *paths: Path) -> tuple[Tensor, Tensor]:
-        """One Adam step of the weights on `paths`, each on its part of the batch, their gradients
-        averaged over the images.
+    def weight_gradients(self, batch: Batch) -> None:
+        """The gradients of the weights, of the parts of `batch` averaged over its examples.
 
-        Returns the loss and the number of images classified right, on the device. BatchNorm takes
-        the statistics of each part.
+        BatchNorm takes the statistics of each part.
         """
-        self.optimizer.zero_grad(set_to_none=True)
-        losses, correct = [], []
-        for path, (images, labels) in zip(paths, split_batch(batch, len(paths)), strict=True):
-            with self.placement.precision():
-                scores = self.network(images, Draw(path)).main
-                loss = F.cross_entropy(scores, labels) * (len(labels) / len(batch[1]))
-            loss.backward()  # type: ignore[no-untyped-call]
-            losses.append(loss.detach())
-            correct.append((scores.detach().argmax(dim=1) == labels).sum())
-        if self.config.clip:
-            used = [p for p in self.network.parameters() if p.grad is not None]
-            torch.nn.utils.clip_grad_value_(used, self.config.clip)
+        for part in self.problem.parts(batch):
+            part.loss.backward()  # type: ignore[no-untyped-call]
+
+    def weight_step(self) -> None:
+        """One step of the weights along their gradients, which are gone afterwards."""
+        self.config.optimiser.clipped(self.problem.weights)
         self.optimizer.step()
-        return torch.stack(losses).sum(), torch.stack(correct).sum()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.average is not None:
+            self.average.update()
 
-    def _steps(self) -> Iterator[tuple[Batch, Batch | None]]:
-        ours = self.batches.epoch(self.generators["weights"])
-        if self.architecture is None or not self.architecture.moves(self.epoch):
-            return ((batch, None) for batch in ours)
-        theirs = self.architecture.stream(self.generators["architecture"])
-        # the larger split sets the epoch (FaDE's code)
-        if len(self.architecture.batches) > len(self.batches):
-            ours = (
-                batch
-                for batch, _ in zip(
-                    self.batches.cycle(self.generators["weights"]),
-                    range(len(self.architecture.batches)),
-                    strict=False,
-                )
-            )
-        return zip(ours, theirs, strict=False)
+    def averaged(self) -> AbstractContextManager[None] | None:
+        """The network with the average of its weights within; None where none is kept."""
+        if self.average is not None:
+            return swapped(self.average.tensors, self.average.values)
+        weights = self.problem.weights
+        values = self.config.optimiser.averages(self.optimizer, weights)
+        return swapped(weights, values) if values else None
 
-    def _sums(self) -> _Sums:
-        zero = torch.zeros((), device=self.placement.device)
-        return _Sums(zero, zero.clone())
-
-    def _read(self, weights: _Sums, architecture: _Sums) -> dict[str, Any]:
-        loss, accuracy = weights.read()
-        metrics: dict[str, Any] = {"loss": loss, "accuracy": accuracy}
-        if self.architecture is not None:
-            current = self.architecture.weights
-            metrics["weights"] = self.architecture.rows(current)
-            metrics["entropy"] = entropy(current).tolist()
-            if architecture.images:
-                metrics["architecture_loss"], metrics["architecture_accuracy"] = architecture.read()
-        if not math.isfinite(loss):
-            raise TrainingFailed(
-                f"the loss became {loss} in epoch {self.epoch + 1} of {self.epochs} at learning rate {self.learning_rate:g}; "
-                "lower it, or turn a norm on"
-            )
-        return metrics
-
-    @property
-    def learning_rate(self) -> float:
-        """Adam's learning rate in the current epoch."""
-        if self.config.schedule == "constant":
-            return self.config.learning_rate
-        return self.config.learning_rate * (1 + math.cos(math.pi * self.epoch / self.epochs)) / 2
-
-    def _set_learning_rate(self) -> None:
+    def _begin(self) -> None:
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
+        if self.architecture is not None:
+            self.architecture.begin(self.epoch, self.epochs, self.learning_rate)
+        self.problem.restart()
+        self.network.train()
+
+    def _moving(self) -> Architecture | None:
+        """The architecture, where its logits are trained in this epoch."""
+        moving = self.architecture is not None and self.architecture.moves(self.epoch, self.epochs)
+        return self.architecture if moving else None
+
+    def _steps(self) -> Iterator[tuple[Batch, Batch | None]]:
+        architecture, generator = self._moving(), self.generators["weights"]
+        if architecture is None or architecture.batches is None:
+            return ((batch, None) for batch in self.batches.epoch(generator))
+        count, held_out = architecture.steps(len(self.batches)), architecture.batches
+        longer = count > len(self.batches)
+        train = self.batches.cycle(generator) if longer else self.batches.epoch(generator)
+        cycled = held_out.cycle(self.generators["architecture"])
+        return zip(islice(train, count), cycled, strict=False)
+
+    def _architecture_step(self, train: Batch, held_out: Batch | None) -> Step | None:
+        architecture = self._moving()
+        if architecture is None:
+            return None
+        step = architecture.estimate(self.problem, train, held_out, self.unroll)
+        architecture.move(step)
+        return step
+
+    def unroll(self) -> Unroll:
+        """The next step of the weights as a second-order update looks ahead to it."""
+        return self.config.optimiser.unroll(self.optimizer, self.problem.weights)
+
+    def _add_passes(self, sums: Sums, batch: Batch) -> None:
+        objective, passes = self.config.objective, self.problem.train.passes
+        each = [objective.measured(part.scores, part.batch) for part in passes]
+        loss = torch.stack([part.loss for part in passes]).sum()
+        measures = {name: torch.stack([m[name] for m in each]).sum() for name in each[0]}
+        sums.add(loss, measures, objective.count(batch))
+
+    def _read(self, sums: Sums, learned: Sums | None) -> dict[str, Any]:
+        means = sums.read()
+        if learned is not None:
+            means |= {f"architecture_{name}": value for name, value in learned.read().items()}
+        for name, value in means.items():
+            if not math.isfinite(value):
+                raise TrainingFailed(
+                    f"the {name.replace('_', ' ')} became {value} in epoch {self.epoch + 1} of "
+                    f"{self.epochs} at learning rate {self.learning_rate:g}; lower it, or turn a "
+                    "norm on"
+                )
+        known = {} if self.architecture is None else self.architecture.metrics()
+        return means | known | {"learning_rate": self.learning_rate}
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on; loads with `weights_only=True`."""
@@ -200,9 +222,8 @@ class Training:
             "epoch": self.epoch,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "generators": {
-                name: generator.get_state() for name, generator in self.generators.items()
-            },
+            "average": None if self.average is None else self.average.state_dict(),
+            "generators": {name: made.get_state() for name, made in self.generators.items()},
             "architecture": None if self.architecture is None else self.architecture.state_dict(),
         }
 
@@ -210,6 +231,8 @@ class Training:
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
         for name, generator_state in state["generators"].items():
             self.generators[name].set_state(generator_state)
         if self.architecture is not None:
@@ -217,33 +240,37 @@ class Training:
 
 
 def evaluate(
-    network: Chain,
+    network: Network,
     batches: Batches,
+    objective: Objective,
     placement: Placement,
-    path: Path = (),
+    draw: Draw = Draw(),  # noqa: B008, frozen
     *,
     batch_statistics: bool = False,
-) -> tuple[float, float]:
-    """Mean loss and accuracy on all of `batches`, in order and without augmentation.
+    workers: Workers = ALONE,
+) -> dict[str, float]:
+    """Mean loss and measures on all of `batches`, in order and without augmentation; the network's
+    mode and buffers are left as they were.
 
     `batch_statistics` normalises by the statistics of each batch: a row's running ones mix all its
-    candidates. The network's training mode and buffers are left as they were. Raises TrainingFailed
+    candidates. `workers`: those that share the images, each calling this. Raises TrainingFailed
     when the loss is not finite.
     """
-    mode = network.training
+    mode, state = network.training, None
     network.train(batch_statistics)
-    zero = torch.zeros((), device=placement.device)
-    sums = _Sums(zero, zero.clone())
-    with still(network), torch.inference_mode(), placement.precision():
-        for images, labels in batches.ordered():
-            scores = network(images, Draw(path)).main
-            sums.add(
-                F.cross_entropy(scores, labels), (scores.argmax(dim=1) == labels).sum(), len(labels)
-            )
+    sums = Sums(objective.higher_is_better, placement.device, workers)
+    kept = still(network) if batch_statistics else nullcontext()
+    with kept, torch.inference_mode(), placement.precision():
+        for batch in batches.ordered():
+            state = objective.first_state(batch) if state is None else state
+            scores, state = objective.forward(network, batch, draw, state)
+            loss = objective.loss(scores, batch, training=False)
+            sums.add(loss, objective.measured(scores, batch), objective.count(batch))
     network.train(mode)
-    loss, accuracy = sums.read()
-    if not math.isfinite(loss):
+    means = sums.read()
+    if not math.isfinite(means["loss"]):
         raise TrainingFailed(
-            f"the loss on held-out images became {loss}; lower the learning rate, or turn a norm on"
+            f"the loss on held-out images became {means['loss']}; lower the learning rate, or turn "
+            "a norm on"
         )
-    return loss, accuracy
+    return means

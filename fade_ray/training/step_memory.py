@@ -3,13 +3,13 @@
 import torch
 
 from fade_ray.data import Batches
-from fade_ray.training.cell_loop import CellTraining
 from fade_ray.training.failures import out_of_memory
-from fade_ray.training.updates import UPDATES
+from fade_ray.training.loop import Training
+from fade_ray.training.objectives import Batch
 from spaces.errors import InvalidInput
 
 
-def step_memory(training: CellTraining) -> float:
+def step_memory(training: Training) -> float:
     """Run one step of `training` without taking it; returns the peak of memory in MiB (see
     `Placement.peak_memory`).
 
@@ -32,7 +32,7 @@ def step_memory(training: CellTraining) -> float:
     )
 
 
-def _fits(training: CellTraining, size: int) -> bool:
+def _fits(training: Training, size: int) -> bool:
     generators = [*training.problem.generators]
     states = [generator.get_state() for generator in generators]
     training.network.train()
@@ -52,16 +52,13 @@ def _fits(training: CellTraining, size: int) -> bool:
     return True
 
 
-def _step(training: CellTraining, size: int) -> None:
-    def first(batches: Batches) -> tuple[torch.Tensor, torch.Tensor]:
+def _step(training: Training, size: int) -> None:
+    def first(batches: Batches) -> Batch:
         return next(batches.ordered(size))
 
-    train = first(training.batches)
-    if training.architecture is not None:
-        config = training.architecture.config
-        valid = None if training.valid is None else first(training.valid)
-        update = UPDATES[config.update]
-        found = update(training.problem, train, valid, training.unroll(), config.update_config)
-        if found.weights is not None:
+    problem, architecture, train = training.problem, training.architecture, first(training.batches)
+    if architecture is not None:
+        held_out = None if architecture.batches is None else first(architecture.batches)
+        if architecture.estimate(problem, train, held_out, training.unroll).weights is not None:
             return
-    training.problem.loss(train).backward()  # type: ignore[no-untyped-call]
+    training.weight_gradients(train)

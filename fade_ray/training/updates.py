@@ -218,6 +218,9 @@ UPDATES: dict[str, Update] = {
     "amended": amended,
 }
 
+WITHOUT_HELD_OUT = {"joint"}
+"""The updates that learn from the batches of the weights, and get None for the other one."""
+
 
 def gradients(
     problem: Problem, batch: Any, wanted: Sequence[Tensor]

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save
 
 from fade_ray.data import Augment, Batches, LabelledImages, Splits
 from fade_ray.nn import Chain, ChainNetwork, MacroNetwork, architecture_weights
+from fade_ray.nn.draw import Draw
 from fade_ray.search.search_config import Config
-from fade_ray.training import Architecture, Placement, Training, evaluate, place
+from fade_ray.training import Placement, RowArchitecture, Training, evaluate, place
 from fade_ray.training.states import state_bytes
 from fade_ray.trials.fade_ranks import FadeRanks, misgivings
 from fade_ray.trials.job import Event, checkpoint_path, write_output
@@ -97,15 +98,14 @@ def build_training(
     batches = _batches(kind.part(splits), splits, config, placement, augmented=True)
     architecture = None
     if kind.ranks:
-        architecture = Architecture(
+        architecture = RowArchitecture(
             network,
             _batches(splits.architecture, splits, config, placement, augmented=True),
             config.architecture,
-            proposal.epochs,
             torch.Generator().manual_seed(seeds[1]),
         )
     return Training(
-        network, batches, config.train, proposal.epochs, placement, seeds[2], architecture
+        network, batches, config.train, proposal.epochs, placement, 4 * seeds[2], architecture
     )
 
 
@@ -176,40 +176,51 @@ Finish = Callable[[Training, Splits, Config], tuple[Outcome, dict[str, Any], lis
 def _ranks(
     training: Training, splits: Splits, config: Config
 ) -> tuple[Outcome, dict[str, Any], list[str]]:
-    assert training.architecture is not None
-    architecture, placement = training.architecture, training.placement
-    rows = tuple(tuple(row) for row in architecture.rows(architecture.weights))
-    ranks = FadeRanks(training.network.hyper, rows)
-    held_out = _batches(splits.architecture, splits, config, placement)
-    _, accuracy = evaluate(
-        training.network, held_out, placement, architecture.best_path(), batch_statistics=True
-    )
+    architecture, network = training.architecture, training.network
+    assert isinstance(architecture, RowArchitecture)
+    assert isinstance(network, Chain)
+    weights = architecture.rows(architecture.weights)
+    ranks = FadeRanks(network.hyper, tuple(tuple(row) for row in weights))
+    best = Draw(architecture.best_path())
+    means = _measured(training, splits.architecture, splits, config, best, batch_statistics=True)
     first = architecture.rows(architecture_weights(architecture.start, architecture.mask))
-    start = FadeRanks(training.network.hyper, tuple(tuple(row) for row in first))
-    warnings = misgivings(ranks, start, accuracy, splits.num_classes)
-    return Outcome(log_weights=ranks.credited()), {"hyper_accuracy": accuracy}, warnings
+    start = FadeRanks(network.hyper, tuple(tuple(row) for row in first))
+    warnings = misgivings(ranks, start, means.get("accuracy"), splits.num_classes)
+    return Outcome(log_weights=ranks.credited()), _named("hyper", means), warnings
 
 
 def _evaluation(
     training: Training, splits: Splits, config: Config
 ) -> tuple[Outcome, dict[str, Any], list[str]]:
-    held_out = _batches(splits.architecture, splits, config, training.placement)
-    loss, accuracy = evaluate(training.network, held_out, training.placement)
-    found: dict[str, Any] = {}
+    means = _measured(training, splits.architecture, splits, config)
+    metrics: dict[str, Any] = {}
     if config.outer.test_evaluations:
-        test = _batches(splits.test, splits, config, training.placement)
-        found["test_accuracy"] = evaluate(training.network, test, training.placement)[1]
-    measures = {"accuracy": accuracy, "loss": loss}
-    return Outcome(score=accuracy, measures=measures), found, []
+        metrics = _named("test", _measured(training, splits.test, splits, config))
+    return Outcome(score=config.train.objective.score(means), measures=means), metrics, []
 
 
 def _retraining(
     training: Training, splits: Splits, config: Config
 ) -> tuple[Outcome, dict[str, Any], list[str]]:
-    test = _batches(splits.test, splits, config, training.placement)
-    loss, accuracy = evaluate(training.network, test, training.placement)
     # the outcome that a searcher sees holds no test accuracy
-    return Outcome(), {"test_accuracy": accuracy, "test_loss": loss}, []
+    return Outcome(), _named("test", _measured(training, splits.test, splits, config)), []
+
+
+def _measured(
+    training: Training,
+    part: LabelledImages,
+    splits: Splits,
+    config: Config,
+    draw: Draw = Draw(),  # noqa: B008, frozen
+    **options: Any,
+) -> dict[str, float]:
+    batches = _batches(part, splits, config, training.placement)
+    objective = config.train.objective
+    return evaluate(training.network, batches, objective, training.placement, draw, **options)
+
+
+def _named(part: str, means: Mapping[str, float]) -> dict[str, Any]:
+    return {f"{part}_{name}": value for name, value in means.items()}
 
 
 def _all_but_test(splits: Splits) -> LabelledImages:

@@ -64,15 +64,17 @@ NEAR_UNIFORM = 0.02  # largest |log(weight / uniform)| of a row that has not mov
 SATURATED = 0.95  # weight of one candidate that leaves no order among the others
 
 
-def misgivings(ranks: FadeRanks, start: FadeRanks, accuracy: float, classes: int) -> list[str]:
+def misgivings(
+    ranks: FadeRanks, start: FadeRanks, accuracy: float | None, classes: int
+) -> list[str]:
     """Why these ranks should be read with care, in words; [] if nothing speaks against them.
 
     `start`: the ranks of the initial logits; `accuracy`: of the best path of the
-    hyper-architecture, on the architecture split.
+    hyper-architecture, on the architecture split, where the objective measures one.
     """
     found = []
     chance = 1 / classes
-    if accuracy < chance + NEAR_CHANCE * (1 - chance):
+    if accuracy is not None and accuracy < chance + NEAR_CHANCE * (1 - chance):
         found.append(
             f"the hyper-architecture's accuracy {accuracy:.3f} is near chance ({chance:.3f}), so its ranks say little: "
             "train longer (--rank-epochs), raise --learning-rate or turn a norm on (--norm row)"

@@ -19,7 +19,7 @@ from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
 from fade_ray.cells.watch import misgivings, parameter_free, share
 from fade_ray.data import Splits, load
 from fade_ray.run.run_config import RunConfig
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training import SGD, TrainConfig
 from fade_ray.training.hessian import dominant_eigenvalue
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.updates import asking
@@ -28,6 +28,7 @@ from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
 
+PLAIN = TrainConfig(batch_size=24, optimiser=SGD())
 TIMES = {"seconds", "images_per_second", "peak_memory_mib", "step_memory_mib"}
 PAIRS = [(name, "amended-s2-fixed" if name == "amended-fixed" else "s5") for name in RECIPES]
 
@@ -39,8 +40,13 @@ def splits() -> Splits:
 
 def small(*recipes: str, space: str = "s5", epochs: int = 2, **grid: Any) -> CellsConfig:
     return CellsConfig(
-        grid=GridConfig(recipes=recipes, spaces=(space,), **{"cells": 2, "channels": 4, **grid}),
-        train=CellTrainConfig(epochs=epochs, batch_size=24),
+        grid=GridConfig(
+            recipes=recipes,
+            spaces=(space,),
+            epochs=epochs,
+            **{"cells": 2, "channels": 4, **grid},
+        ),
+        train=PLAIN,
         run=RunConfig(device="cpu"),
     )
 
@@ -102,7 +108,7 @@ def undisturbed(
 
 def resumable(name: str) -> CellsConfig:
     config = small(name, space=RESUMED[name], cells=3, channels=2)
-    return replace(config, train=CellTrainConfig(epochs=2, batch_size=24, drop_path=0.2))
+    return replace(config, train=replace(PLAIN, drop_path=0.2))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +165,7 @@ def test_the_halves_are_disjoint_and_stratified(splits: Splits) -> None:
 
 
 def test_a_step_for_memory_changes_nothing(splits: Splits) -> None:
-    config = replace(small("gdas"), train=CellTrainConfig(epochs=1, batch_size=24, drop_path=0.3))
+    config = replace(small("gdas"), train=replace(PLAIN, drop_path=0.3))
     search = CellSearch(config.plans()[0], splits, config)
     before = {key: value.clone() for key, value in search.network.state_dict().items()}
     states = [generator.get_state() for generator in search.training.problem.generators]
@@ -192,12 +198,13 @@ def test_a_loss_that_is_not_finite_ends_the_search_with_a_reason(
 ) -> None:
     config = replace(
         small("darts-1st"),
-        train=CellTrainConfig(epochs=2, batch_size=24, learning_rate=1e30, clip=0),
+        train=replace(PLAIN, optimiser=SGD(learning_rate=1e30, clip=0)),
     )
     *_, last = run(config, splits, tmp_path)
-    assert last["outcome"]["failure"].startswith("the loss")
-    assert "lower" in last["outcome"]["failure"]
-    assert last["outcome"]["accuracy"] is None
+    assert last["outcome"].keys() == {"failure"}
+    assert last["outcome"]["failure"]["kind"] == "diverged"
+    assert last["outcome"]["failure"]["reason"].startswith("the loss")
+    assert "lower" in last["outcome"]["failure"]["reason"]
 
 
 def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:

@@ -14,8 +14,10 @@ from fade_ray.nn import ChainNetwork, MacroNetwork, NetworkConfig
 from fade_ray.run.run_config import RunConfig
 from fade_ray.search.search_config import Config, OuterConfig
 from fade_ray.training import (
-    Architecture,
+    Adam,
     ArchitectureConfig,
+    Classification,
+    RowArchitecture,
     TrainConfig,
     Training,
     evaluate,
@@ -56,15 +58,14 @@ def training(epochs: int = 2, seed: int = 0, estimator: str = "score-function") 
     network = MacroNetwork(ALL, 2, side=8, channels=1, classes=10, generator=generator)
     config = ArchitectureConfig(estimator=estimator, paths=2)  # type: ignore[arg-type]
     held_out, weights = batches("architecture", digits()), batches("weights", digits())
-    architecture = Architecture(
-        network, held_out, config, epochs, torch.Generator().manual_seed(seed + 1)
-    )
+    generator = torch.Generator().manual_seed(seed + 1)
+    architecture = RowArchitecture(network, held_out, config, generator)
     return Training(network, weights, TrainConfig(batch_size=32), epochs, CPU, seed, architecture)
 
 
 def weights_of(trained: Training) -> list[torch.Tensor]:
     assert trained.architecture is not None
-    return [*trained.network.state_dict().values(), trained.architecture.logits]
+    return [*trained.network.state_dict().values(), trained.architecture.logits]  # type: ignore[attr-defined]
 
 
 def equal(first: Training, second: Training) -> bool:
@@ -99,15 +100,14 @@ def test_an_architecture_learns_and_evaluating_changes_nothing() -> None:
     network = MacroNetwork(
         alone, 4, side=8, channels=1, classes=10, generator=torch.Generator().manual_seed(0)
     )
-    config = TrainConfig(batch_size=32, learning_rate=1e-2)
+    config = TrainConfig(batch_size=32, optimiser=Adam(learning_rate=1e-2))
     trained = Training(network, batches("weights", digits(300)), config, 8, CPU, 0)
     losses = [trained.run_epoch()["loss"] for _ in range(8)]
     assert losses[-1] < losses[0] / 2
     before = {key: value.clone() for key, value in network.state_dict().items()}
-    _, accuracy = evaluate(
-        network, batches("architecture", digits(300)), CPU, batch_statistics=True
-    )
-    assert accuracy > 0.4  # ten classes
+    held_out = batches("architecture", digits(300))
+    means = evaluate(network, held_out, Classification(), CPU, batch_statistics=True)
+    assert means["accuracy"] > 0.4  # ten classes
     assert all(torch.equal(value, before[key]) for key, value in network.state_dict().items())
 
 

@@ -10,7 +10,7 @@ from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.ranks.rank_config import SETTINGS, RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_trials import ALONE, graphs, hyper_architecture, search, stratified
-from fade_ray.training.train_config import ArchitectureConfig, TrainConfig
+from fade_ray.training import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
 

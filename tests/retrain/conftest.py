@@ -13,7 +13,7 @@ from safetensors import safe_open
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import RetrainConfig, Retraining
 from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training import SGD, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import DARTS_OPS, darts_cell
 
@@ -63,20 +63,19 @@ def tiny(genotype: Macro, pictures: Path) -> Callable[..., Retraining]:
         workers: int = 1,
         macro: Macro | None = None,
         data: dict[str, Any] | None = None,
+        epochs: int = 3,
+        sgd: dict[str, Any] | None = None,
         **train: Any,
     ) -> Retraining:
-        options = {
-            "epochs": 3,
-            "batch_size": 16,
-            "final_learning_rate": 0.0,
-            "drop_path": 0.3,
-            "cutout": 3,
-            "ema": 0.9,
-        }
+        options = {"batch_size": 16, "drop_path": 0.3, "ema": 0.9} | train
+        chosen = SGD(**({"final_learning_rate": 0.0} | (sgd or {})))
         config = RetrainConfig(
-            data=replace(RetrainData(data=str(pictures), crop=1, flip=True), **(data or {})),
+            data=replace(
+                RetrainData(data=str(pictures), crop=1, flip=True, cutout=3), **(data or {})
+            ),
             network=NetworkOptions(cells=3, channels=4),
-            train=CellTrainConfig(**(options | train)),
+            train=TrainConfig(optimiser=chosen, **options),
+            epochs=epochs,
             workers=WorkersConfig(device="cpu", workers=workers, address="local"),
         )
         return Retraining.of(genotype if macro is None else macro, config)

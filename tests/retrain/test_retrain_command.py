@@ -98,7 +98,7 @@ def test_a_search_space_is_no_genotype(tiny: Tiny) -> None:
 def test_flags_are_over_a_recipe_and_the_data_of_the_search(searched: Path) -> None:
     job, folder = parse_retraining(["--epochs", "7", "--cutout", "2"], str(searched))
     assert folder == searched / "retrain" / "001"
-    assert (job.config.train.epochs, job.config.train.cutout, job.macro.depth) == (7, 2, 6)
+    assert (job.config.epochs, job.config.data.cutout, job.macro.depth) == (7, 2, 6)
     assert (job.config.data.data, job.config.data.limit, job.config.data.split_seed) == (
         "digits",
         99,
@@ -167,7 +167,7 @@ def test_flags_that_make_no_sense(
         ({"data": {"data": "nowhere"}}, "no file or folder of that name"),
         ({"data": {"normalisation": "imagenet", "data": "digits"}}, "--normalisation own"),
         ({"auxiliary_weight": 0.4}, "no auxiliary head"),
-        ({"data": {"loader": "folder"}, "cutout": 0}, "crop with loader memory"),
+        ({"data": {"loader": "folder", "cutout": 0}}, "crop with loader memory"),
     ],
 )
 def test_what_cannot_work_leaves_no_directory(
@@ -180,7 +180,7 @@ def test_what_cannot_work_leaves_no_directory(
 
 def test_a_loss_that_explodes_is_one_clear_message(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(InvalidInput, match=r"must stay finite.*lower"):
-        run_retraining(tiny(learning_rate=1e30, clip=0.0), tmp_path)
+        run_retraining(tiny(sgd={"learning_rate": 1e30, "clip": 0.0}), tmp_path)
     # nothing was trained yet, so that the remedy works in the same directory
     run_retraining(tiny(epochs=1), tmp_path)
 

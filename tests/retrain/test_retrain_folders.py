@@ -15,7 +15,7 @@ from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.retrain import RetrainConfig, Retraining
 from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
 from fade_ray.retrain.retrain_run import check_accuracy, run_retraining
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training import SGD, Classification, TrainConfig
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 
@@ -148,7 +148,12 @@ def test_a_network_with_the_imagenet_stem_is_trained_on_folders(
             jitter=(0.4, 0.4, 0.4, 0.2),
         ),
         network=NetworkOptions(cells=3, channels=4, stem="imagenet"),
-        train=CellTrainConfig(epochs=1, batch_size=6, final_learning_rate=0.0, label_smoothing=0.1),
+        train=TrainConfig(
+            batch_size=6,
+            optimiser=SGD(final_learning_rate=0.0),
+            objective=Classification(label_smoothing=0.1),
+        ),
+        epochs=1,
         workers=WorkersConfig(device="cpu", loader_workers=1),
     )
     job = Retraining.of(GENOTYPES["DARTS_V2"], config)

@@ -64,20 +64,21 @@ def test_imagenet_of_darts_decays_exponentially() -> None:
     ("recipe", "top"), [("pdarts-imagenet", 0.5), ("single-level-imagenet", 0.375)]
 )
 def test_imagenet_of_pdarts_warms_up_and_falls_linearly(recipe: str, top: float) -> None:
-    train = retrain_recipe(recipe).train
-    rates = [train.rate(epoch) for epoch in range(train.epochs)]
+    config = retrain_recipe(recipe)
+    optimiser = config.train.optimiser
+    rates = [optimiser.rate(epoch, config.epochs) for epoch in range(config.epochs)]
     assert rates[:5] == pytest.approx([top * k / 5 for k in range(1, 6)])
     steps = [before - after for before, after in pairwise(rates[6:245])]
     assert steps == pytest.approx([steps[0]] * len(steps))
     assert rates[5] == pytest.approx(top, rel=0.03)
     assert 0 < rates[-1] <= steps[0] * 1.0001
     # learning rate per image: 1024 at 0.5 is 768 at 0.375
-    assert train.learning_rate / train.batch_size == pytest.approx(0.5 / 1024)
+    assert optimiser.learning_rate / config.train.batch_size == pytest.approx(0.5 / 1024)
 
 
 def test_the_last_five_epochs_of_pdarts_are_slower() -> None:
-    train = retrain_recipe("pdarts-imagenet").train
-    rates = [train.rate(epoch) for epoch in range(245, 251)]
+    optimiser = retrain_recipe("pdarts-imagenet").train.optimiser
+    rates = [optimiser.rate(epoch, 250) for epoch in range(245, 251)]
     assert rates[0] == pytest.approx(0.5 / 245)
     assert rates[-1] == 0
     assert rates[0] - rates[1] == pytest.approx(0.5 / 245 / 5)
@@ -86,9 +87,10 @@ def test_the_last_five_epochs_of_pdarts_are_slower() -> None:
 @given(st.sampled_from(sorted(RETRAIN_RECIPES)))
 def test_rates_are_positive_and_survive_a_file(name: str) -> None:
     recipe = retrain_recipe(name)
+    optimiser = recipe.train.optimiser
     assert all(
-        0 < recipe.train.rate(epoch) <= recipe.train.learning_rate * (1 + 1e-12)
-        for epoch in range(recipe.train.epochs)
+        0 < optimiser.rate(epoch, recipe.epochs) <= optimiser.learning_rate * (1 + 1e-12)
+        for epoch in range(recipe.epochs)
     )
     assert RetrainConfig.from_dict(recipe.to_dict()) == recipe
     assert recipe.recipe == name

@@ -177,8 +177,8 @@ def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(
                 os.kill(pid, signal.SIGKILL)
 
     two, one = tmp_path / "two", tmp_path / "one"
-    run_retraining(tiny(workers=2, learning_rate=0.005, epochs=40), two, tell=tell)
-    run_retraining(tiny(learning_rate=0.005, epochs=40), one)
+    run_retraining(tiny(workers=2, sgd={"learning_rate": 0.005}, epochs=40), two, tell=tell)
+    run_retraining(tiny(sgd={"learning_rate": 0.005}, epochs=40), one)
     assert len(killed) == 1
     assert shown == list(range(41))
     ours, theirs = told(two)["epochs"], told(one)["epochs"]
@@ -186,14 +186,14 @@ def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(
         [m["loss"] for m in theirs[1:4]], rel=1e-3
     )
     # finished: the number of workers is no part of it
-    assert run_retraining(tiny(learning_rate=0.005, epochs=40), two)["epochs"] == 40
+    assert run_retraining(tiny(sgd={"learning_rate": 0.005}, epochs=40), two)["epochs"] == 40
     assert not list(two.rglob("*.pkl"))
 
 
 @pytest.mark.slow
 def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(InvalidInput, match="learning rate 1e\\+30; lower it"):
-        run_retraining(tiny(workers=2, learning_rate=1e30, clip=0.0), tmp_path)
+        run_retraining(tiny(workers=2, sgd={"learning_rate": 1e30, "clip": 0.0}), tmp_path)
     assert all(event["event"] != "end" for event in read_events(tmp_path / "records.jsonl"))
     with pytest.raises(InvalidInput, match="must fit into the Ray cluster"):
         run_retraining(tiny(workers=8, batch_size=16), tmp_path / "many")

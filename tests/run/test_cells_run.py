@@ -12,13 +12,14 @@ import pytest
 from processes import children_of, end_by_id, wait_for
 from stopper import Stopper
 
-from fade_ray.cells.cells_config import CellData, CellsConfig, GridConfig
+from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.cells_run import best_row, cell_rows, run_cells
 from fade_ray.cli import main
+from fade_ray.data.data_config import DataConfig
 from fade_ray.run.engines import Interrupted
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.status import status
-from fade_ray.training.cell_train_config import CellTrainConfig
+from fade_ray.training import SGD, TrainConfig
 from spaces.errors import InvalidInput
 
 Story = Callable[[Path], dict[str, Any]]
@@ -50,16 +51,17 @@ SMALL = [
 
 def grid(out: Path, **run: Any) -> CellsConfig:
     return CellsConfig(
-        data=CellData(limit=120),
+        data=DataConfig(limit=120),
         grid=GridConfig(
             recipes=("darts-1st", "single-level", "random"),
             spaces=("nasbench201",),
             seeds=(0, 1),
+            epochs=2,
             cells=3,
             channels=2,
             lower_rate=False,
         ),
-        train=CellTrainConfig(epochs=2, batch_size=24),
+        train=TrainConfig(batch_size=24, optimiser=SGD()),
         run=RunConfig(**({"engine": "local"} | run)),
         out=str(out),
     )

@@ -13,6 +13,7 @@ from fade_ray.records.journal import read_events
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
 from fade_ray.search.search_config import RECIPES, Config
 from fade_ray.search.search_run import search
+from fade_ray.training import Adam
 from spaces.errors import InvalidInput
 
 SEARCH = ["search", "--engine", "local", "--limit", "240", "--out"]
@@ -85,12 +86,8 @@ def test_the_paper_recipe_is_what_the_paper_states() -> None:
     paper = RECIPES["paper"]
     assert (paper.network.depth, paper.network.kernel, paper.network.final_channels) == (4, 5, 32)
     assert (paper.network.norm, paper.network.pool) == ("none", "max")
-    assert (paper.train.batch_size, paper.train.learning_rate, paper.train.weight_decay) == (
-        128,
-        1e-3,
-        1e-4,
-    )
-    assert (paper.train.epsilon, paper.train.clip) == (1e-8, 10)
+    adam = Adam(learning_rate=1e-3, weight_decay=1e-4, epsilon=1e-8, clip=10, clip_by="value")
+    assert (paper.train.batch_size, paper.train.optimiser) == (128, adam)
     assert (paper.architecture.temperature, paper.architecture.logit_std) == (10, 0.5)
     assert paper.architecture.estimator == "straight-through-exact"
     assert (paper.searcher.iterations, paper.outer.rank_epochs, paper.outer.evaluation_epochs) == (

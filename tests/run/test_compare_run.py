@@ -23,7 +23,7 @@ from fade_ray.run.session import Watcher
 from fade_ray.run.status import status
 from fade_ray.search.entrants import WALK
 from fade_ray.search.search_config import OuterConfig, SpaceConfig
-from fade_ray.training import ArchitectureConfig, TrainConfig
+from fade_ray.training import Adam, ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
 
@@ -195,7 +195,7 @@ def test_trials_that_fail_are_paid_for_in_the_record_too(
         tmp_path / "run", unit=unit, budget=budget, searchers=("random", "evolution"), seeds=(0,)
     )
     folder = compare(
-        replace(config, train=TrainConfig(batch_size=64, learning_rate=1e30)),
+        replace(config, train=TrainConfig(batch_size=64, optimiser=Adam(learning_rate=1e30))),
         watchers=[Impatient()],
     )
     history = EnteredHistory.read(folder / "records.jsonl")

@@ -15,6 +15,7 @@ from fade_ray.run.folder import opened
 from fade_ray.run.status import status
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_run import Interrupted, search
+from fade_ray.training import Adam
 from searchers import RandomPoints
 from spaces.errors import InvalidInput
 
@@ -177,7 +178,7 @@ def test_trials_that_fail_are_tried_again_and_then_reported(
     tmp_path: Path, small: Small, story: Story
 ) -> None:
     config = small(tmp_path / "run")
-    hopeless = replace(config, train=replace(config.train, learning_rate=1e30))
+    hopeless = replace(config, train=replace(config.train, optimiser=Adam(learning_rate=1e30)))
     with pytest.raises(InvalidInput, match=r"epoch 1 of .* at learning rate 1e\+30"):
         search(hopeless, watchers=())
     told = story(tmp_path / "run")

@@ -3,6 +3,7 @@
 import itertools
 import math
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fade_ray.nn import (
+    Chain,
     ChainNetwork,
     Draw,
     NetworkConfig,
@@ -27,14 +29,15 @@ from fade_ray.search.search_config import Config
 from fade_ray.training.estimators import (
     DRAWS,
     ESTIMATORS,
-    PASSES,
+    Estimate,
+    RowProblem,
     forward_passes,
     leave_one_out,
-    on_parts,
     split_batch,
 )
+from fade_ray.training.objectives import Batch, Classification
 from fade_ray.training.penalties import PENALTIES, factors, scaled
-from fade_ray.training.train_config import ArchitectureConfig
+from fade_ray.training.row_architecture import ArchitectureConfig
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
 
@@ -45,6 +48,12 @@ HYPER = HyperArchitecture(
     ((DAGS[3], DAGS[7], DAGS[30]), (DAGS[20], DAGS[20], DAGS[1]), (DAGS[2], DAGS[9], DAGS[12]))
 )
 MASK = torch.tensor([[True, True, True], [True, True, False], [True, True, True]])
+
+
+def estimated(name: str, network: Chain, batch: Batch, *of_rows: Any) -> Estimate:
+    """`of_rows`: logits, mask, penalty, configuration and generator."""
+    problem = RowProblem(network, Classification(), *of_rows)
+    return ESTIMATORS[name].estimate(problem, batch)
 
 
 def no_penalty(weights: Tensor) -> Tensor:
@@ -94,7 +103,8 @@ def through_softmax(gate_grad: Tensor, soft: Tensor, temperature: float) -> Tens
 def test_exact_straight_through_is_the_dense_form(norm: str, seed: int) -> None:
     net, data, alpha = network(norm), batch(), logits()
     gate_grad, soft, expected = dense_gradient(net, data, alpha, seed)
-    estimate = ESTIMATORS["straight-through-exact"](
+    estimate = estimated(
+        "straight-through-exact",
         net,
         data,
         alpha,
@@ -116,7 +126,8 @@ def test_sampled_straight_through_leaves_the_other_terms_out(seed: int) -> None:
     gate_grad, soft, dense = dense_gradient(net, data, alpha, seed)
     drawn = F.one_hot(soft.argmax(dim=1), 3)
     expected = through_softmax(gate_grad * drawn, soft, 10.0)
-    estimate = ESTIMATORS["straight-through-sampled"](
+    estimate = estimated(
+        "straight-through-sampled",
         net,
         data,
         alpha,
@@ -245,7 +256,7 @@ def test_score_functions_are_unbiased(name: str, norm: str) -> None:
     generator = torch.Generator().manual_seed(5)
     config = ArchitectureConfig(paths=3)
     arguments = (net, data, alpha, MASK, no_penalty, config, generator)
-    estimates = torch.stack([ESTIMATORS[name](*arguments).grad for _ in range(400)])
+    estimates = torch.stack([estimated(name, *arguments).grad for _ in range(400)])
     error = (estimates.mean(dim=0) - expected)[MASK]
     spread = (estimates.std(dim=0) / len(estimates) ** 0.5)[MASK]
     limit = stats.norm.ppf(1 - 1e-3 / 2 / int(MASK.sum()))
@@ -293,14 +304,14 @@ def test_the_split_estimate_sees_each_image_on_one_path(size: int) -> None:
         onehot = F.one_hot(torch.tensor(path), 3)
         expected += (parts[p] - others).sum() / size * (onehot - weights)
     generator.manual_seed(4)
-    estimate = ESTIMATORS["score-function-split"](
-        net, data, alpha, MASK, no_penalty, config, generator
+    estimate = estimated(
+        "score-function-split", net, data, alpha, MASK, no_penalty, config, generator
     )
     torch.testing.assert_close(
         estimate.grad, expected.masked_fill(~MASK, 0.0), rtol=1e-8, atol=1e-12
     )
     torch.testing.assert_close(estimate.loss, losses.mean())
-    assert int(estimate.correct) == int((scores.argmax(dim=1) == data[1]).sum())
+    assert int(estimate.measures["accuracy"]) == int((scores.argmax(dim=1) == data[1]).sum())
     cost = sum(net.multiply_adds(path) * len(part) for path, part in zip(drawn, parts, strict=True))
     assert estimate.multiply_adds == cost
 
@@ -310,7 +321,8 @@ def test_on_equal_images_the_score_functions_agree() -> None:
     images, labels = batch(size=1)
     data = images.expand(8, -1, -1, -1), labels.expand(8)
     first, second = (
-        ESTIMATORS[name](
+        estimated(
+            name,
             net,
             data,
             alpha,
@@ -329,15 +341,16 @@ def test_on_equal_images_the_score_functions_agree() -> None:
 def test_multiply_adds_of_the_score_functions_count_what_runs(name: str) -> None:
     config, generator = ArchitectureConfig(paths=5), torch.Generator().manual_seed(1)
     with FlopCounterMode(display=False) as counter:
-        estimate = ESTIMATORS[name](
-            network(), batch(size=11), logits(), MASK, no_penalty, config, generator
+        estimate = estimated(
+            name, network(), batch(size=11), logits(), MASK, no_penalty, config, generator
         )
     assert counter.get_total_flops() == 2 * estimate.multiply_adds
 
 
 def test_more_paths_than_images_cannot_be_split() -> None:
+    rows = logits(), MASK, no_penalty, ArchitectureConfig(paths=7), torch.Generator()
     with pytest.raises(InvalidInput, match="paths=7, images=6"):
-        on_parts(network(), batch(), [(0, 0, 0)] * 7)
+        estimated("score-function-split", network(), batch(), *rows)
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
@@ -345,7 +358,6 @@ def test_forward_passes_bound_what_is_counted(name: str) -> None:
     """With candidates of equal cost the bound is reached, but for what several paths or candidates
     share: the entry of a row.
     """
-    assert PASSES.keys() == ESTIMATORS.keys()
     equal = [dag for dag in DAGS if dag.operations == 5][:3]
     config = ArchitectureConfig(estimator=name, paths=4)  # type: ignore[arg-type]
     layers = NetworkConfig(depth=1, final_channels=4, kernel=3, share=False)
@@ -353,8 +365,8 @@ def test_forward_passes_bound_what_is_counted(name: str) -> None:
     net = ChainNetwork(hyper, layers, side=8, channels=1, classes=5, generator=torch.Generator())
     images, labels = torch.zeros(8, 1, 8, 8), torch.zeros(8, dtype=torch.long)
     alpha, mask = torch.zeros(1, 3), torch.ones(1, 3, dtype=torch.bool)
-    estimate = ESTIMATORS[name](
-        net, (images, labels), alpha, mask, no_penalty, config, torch.Generator()
+    estimate = estimated(
+        name, net, (images, labels), alpha, mask, no_penalty, config, torch.Generator()
     )
     passes = estimate.multiply_adds / (8 * net.multiply_adds([0]))
     bound = forward_passes(config, width=3)
@@ -370,8 +382,8 @@ def test_estimating_leaves_the_network_bitwise_as_it_was(name: str, norm: str) -
     before = {key: value.clone() for key, value in net.state_dict().items()}
     kept = alpha.clone()
     generator = torch.Generator().manual_seed(0)
-    estimate = ESTIMATORS[name](
-        net, batch(), alpha, MASK, no_penalty, ArchitectureConfig(), generator
+    estimate = estimated(
+        name, net, batch(), alpha, MASK, no_penalty, ArchitectureConfig(), generator
     )
     assert all(torch.equal(value, before[key]) for key, value in net.state_dict().items())
     assert torch.equal(alpha, kept)
@@ -386,7 +398,7 @@ def test_the_penalty_adds_its_gradient(name: str, penalty: str) -> None:
 
     def grad(extra: Callable[[Tensor], Tensor]) -> Tensor:
         generator = torch.Generator().manual_seed(3)
-        return ESTIMATORS[name](net, data, alpha, MASK, extra, ArchitectureConfig(), generator).grad
+        return estimated(name, net, data, alpha, MASK, extra, ArchitectureConfig(), generator).grad
 
     difference = grad(scaled(PENALTIES[penalty], 1.0, 0.0)) - grad(no_penalty)
     leaf = alpha.clone().requires_grad_(True)

@@ -1,21 +1,21 @@
-"""The logits of cells: which operation on which edge, trained beside the network weights."""
+"""Edges of cells: the logits of which operation stands on which edge, and what is learned of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from fade_ray.nn.draw import EdgeWeights
+from fade_ray.data import Batches
+from fade_ray.nn.draw import Draw, EdgeWeights
 from fade_ray.nn.edge_relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
-from fade_ray.training.updates import UPDATES, UpdateConfig
+from fade_ray.training.architecture import Step
+from fade_ray.training.network_problem import NetworkProblem
+from fade_ray.training.objectives import Batch
+from fade_ray.training.updates import UPDATES, WITHOUT_HELD_OUT, Unroll, UpdateConfig
 from spaces.cell import Macro
-from spaces.errors import require
-
-RelaxationName = Literal["softmax", "sigmoid", "gumbel-softmax", "gumbel-softmax-sampled"]
-EdgeRelaxationName = Literal["none", "softmax", "pairs"]
-UpdateName = Literal["joint", "first-order", "second-order", "amended"]
+from spaces.errors import require, require_known
 
 
 @dataclass(frozen=True)
@@ -24,13 +24,13 @@ class CellArchitectureConfig:
     stages.
     """
 
-    relaxation: RelaxationName = "softmax"
+    relaxation: str = "softmax"
     """Weights of the operations on an edge."""
-    edges: EdgeRelaxationName = "none"
+    edges: str = "none"
     """Weights of the edges into a node: none, softmax over the edges (PC-DARTS), or over pairs of
     them (Amended-DARTS eq. 16).
     """
-    update: UpdateName = "first-order"
+    update: str = "first-order"
     """Gradient of the logits: joint (single-level), or bilevel in three forms."""
     logit_std: float = 1e-3
     """Standard deviation of the initial logits; sigmoid starts at -ln(n - 1) instead."""
@@ -61,30 +61,23 @@ class CellArchitectureConfig:
     """
 
     def __post_init__(self) -> None:
-        for name, table in (
-            ("relaxation", RELAXATIONS),
-            ("edges", EDGE_RELAXATIONS),
-            ("update", UPDATES),
-        ):
-            value = getattr(self, name)
-            require(value in table, f"{name} is one of {', '.join(table)}", "", **{name: value})
-        require(
-            self.learning_rate > 0,
-            "learning_rate > 0",
-            "Use 3e-4.",
-            learning_rate=self.learning_rate,
-        )
+        require_known("A relaxation", self.relaxation, RELAXATIONS)
+        require_known("A relaxation of edges", self.edges, EDGE_RELAXATIONS)
+        require_known("An update", self.update, UPDATES)
+        rate = self.learning_rate
+        require(rate > 0, "learning_rate > 0", "Use 3e-4.", learning_rate=rate)
         for name in ("logit_std", "weight_decay"):
             value = getattr(self, name)
             require(value >= 0, f"{name} >= 0", "Use 0 to turn it off.", **{name: value})
-        require(
-            0 <= self.warm_up < 1,
-            "0 <= warm_up < 1",
-            "Else no logit is ever trained.",
-            warm_up=self.warm_up,
-        )
+        remedy = "Else no logit is ever trained."
+        require(0 <= self.warm_up < 1, "0 <= warm_up < 1", remedy, warm_up=self.warm_up)
         low = min(self.temperature, self.final_temperature)
         require(low > 0, "temperature > 0", "Use 0.1 or more.", temperature=low)
+
+    @property
+    def held_out(self) -> bool:
+        """Whether the logits learn from images of their own."""
+        return self.update not in WITHOUT_HELD_OUT
 
     @property
     def update_config(self) -> UpdateConfig:
@@ -93,7 +86,7 @@ class CellArchitectureConfig:
         )
 
 
-class CellArchitecture:
+class EdgeArchitecture:
     """The logits of every kind of cell in `macro`, their optimiser, and the weights made of them.
 
     `logits`: kind -> [E, O], `edge_logits`: kind -> [E], [pairs] or [0]; float32 on the device.
@@ -106,8 +99,10 @@ class CellArchitecture:
         config: CellArchitectureConfig,
         generator: torch.Generator,
         device: torch.device,
+        batches: Batches | None = None,
     ) -> None:
         self.macro, self.config, self.generator = macro, config, generator
+        self.batches = batches
         self.relaxation, self.edge_relaxation = (
             RELAXATIONS[config.relaxation],
             EDGE_RELAXATIONS[config.edges],
@@ -180,10 +175,8 @@ class CellArchitecture:
             )
         return found
 
-    def set_time(self, epoch: int, epochs: int, learning_rate: float) -> None:
-        """Temperature and, for SGD, the learning rate of `epoch`, counted from 0; `learning_rate`
-        is that of the network weights.
-        """
+    def begin(self, epoch: int, epochs: int, learning_rate: float) -> None:
+        """Temperature and, for SGD, the learning rate."""
         first, last = self.config.temperature, self.config.final_temperature
         self.temperature = first + (last - first) * min(1.0, epoch / max(1, epochs - 1))
         if self.config.optimizer == "sgd":
@@ -191,16 +184,38 @@ class CellArchitecture:
                 group["lr"] = learning_rate
 
     def moves(self, epoch: int, epochs: int) -> bool:
-        """Whether the logits are trained in `epoch`, counted from 0."""
         return epoch >= round(self.config.warm_up * epochs)
 
-    def step(self, gradients: tuple[Tensor, ...]) -> None:
-        """One step of the optimiser. Logits of what the space does not allow stay 0: their gradient
-        is 0.
-        """
-        for leaf, gradient in zip(self.leaves, gradients, strict=True):
+    def steps(self, batches: int) -> int:
+        """The weights' images set the epoch (DARTS's code)."""
+        return batches
+
+    def draws(self) -> list[Draw]:
+        """One draw of the weights of every kind, differentiable in the logits."""
+        return [Draw(edges=self.weights())]
+
+    def estimate(
+        self,
+        problem: NetworkProblem,
+        train: Batch,
+        held_out: Batch | None,
+        unroll: Callable[[], Unroll],
+    ) -> Step:
+        """By the configuration's update. A step counts once in the mean loss, whatever it saw."""
+        update = UPDATES[self.config.update]
+        made = update(problem, train, held_out, unroll(), self.config.update_config)
+        images = problem.objective.count(train if held_out is None else held_out)
+        return Step(made.architecture, made.loss, 1, images, weights=made.weights)
+
+    def move(self, step: Step) -> None:
+        """Logits of what the space does not allow stay 0: their gradient is 0."""
+        for leaf, gradient in zip(self.leaves, step.logits, strict=True):
             leaf.grad = gradient
         self.optimizer.step()
+
+    def metrics(self) -> dict[str, Any]:
+        """Nothing: what is watched is said by the search (`fade_ray.cells.watch`)."""
+        return {}
 
     def state_dict(self) -> dict[str, Any]:
         return {

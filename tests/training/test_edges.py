@@ -10,10 +10,18 @@ from torch.nn import functional as F
 
 from fade_ray.data import Batches, load
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
-from fade_ray.training import TrainingFailed, place
-from fade_ray.training.cell_architecture import CellArchitecture, CellArchitectureConfig
-from fade_ray.training.cell_loop import CellTraining, Workers, evaluate_cells
-from fade_ray.training.cell_train_config import SCHEDULES, CellTrainConfig
+from fade_ray.training import (
+    SGD,
+    Classification,
+    TrainConfig,
+    Training,
+    TrainingFailed,
+    evaluate,
+    place,
+)
+from fade_ray.training.edge_architecture import CellArchitectureConfig, EdgeArchitecture
+from fade_ray.training.optimisers import SCHEDULES
+from fade_ray.training.sums import Workers
 from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
@@ -53,47 +61,51 @@ def network(macro: Macro, seed: int = 0) -> CellNetwork:
     )
 
 
-def training(macro: Macro = GENOTYPE, architecture: Any = None, **config: Any) -> CellTraining:
+def training(
+    macro: Macro = GENOTYPE,
+    architecture: Any = None,
+    epochs: int = 3,
+    sgd: SGD = SGD(),  # noqa: B008, frozen
+    **config: Any,
+) -> Training:
     built = None
     if architecture is not None:
-        built = CellArchitecture(
-            macro, architecture, torch.Generator().manual_seed(1), PLACEMENT.device
-        )
-    valid = None if architecture is None or architecture.update == "joint" else batches()
-    values = {"epochs": 3, "batch_size": 24} | config
-    return CellTraining(
-        network(macro), batches(), CellTrainConfig(**values), PLACEMENT, 5, built, valid
-    )
+        held_out = batches() if architecture.held_out else None
+        generator = torch.Generator().manual_seed(1)
+        built = EdgeArchitecture(macro, architecture, generator, PLACEMENT.device, held_out)
+    chosen = TrainConfig(**({"batch_size": 24, "optimiser": sgd} | config))
+    return Training(network(macro), batches(), chosen, epochs, PLACEMENT, 15, built)
 
 
 def test_the_schedules_at_their_ends() -> None:
     """DARTS: lr(e) = min + (max - min) / 2 (1 + cos(pi e / E)), e from 0 (algorithms B.2)."""
-    cosine = CellTrainConfig(epochs=50)
-    assert cosine.rate(0) == 0.025
-    assert cosine.rate(25) == pytest.approx((0.025 + 0.001) / 2)
-    assert cosine.rate(49) == pytest.approx(0.001 + 0.012 * (1 + math.cos(math.pi * 49 / 50)))
-    linear = CellTrainConfig(
-        epochs=250, schedule="linear-slow-end", final_learning_rate=0, warm_up_epochs=5
-    )
-    assert [linear.rate(e) / 0.025 for e in (0, 4)] == pytest.approx([1 / 5, 1])
-    assert linear.rate(244) == pytest.approx(0.025 / 245)
-    assert [linear.rate(e) for e in (245, 249)] == pytest.approx([0.025 / 245, 0.025 / 245 / 5])
-    exponential = CellTrainConfig(schedule="exponential", learning_rate=0.1, final_learning_rate=0)
-    assert exponential.rate(2) == pytest.approx(0.1 * 0.97**2)
-    assert CellTrainConfig(epochs=600, drop_path=0.2).dropped(300) == pytest.approx(0.1)
+    cosine = SGD()
+    assert cosine.rate(0, 50) == 0.025
+    assert cosine.rate(25, 50) == pytest.approx((0.025 + 0.001) / 2)
+    assert cosine.rate(49, 50) == pytest.approx(0.001 + 0.012 * (1 + math.cos(math.pi * 49 / 50)))
+    linear = SGD(schedule="linear-slow-end", final_learning_rate=0, warm_up_epochs=5)
+    assert [linear.rate(e, 250) / 0.025 for e in (0, 4)] == pytest.approx([1 / 5, 1])
+    assert linear.rate(244, 250) == pytest.approx(0.025 / 245)
+    ends = [linear.rate(e, 250) for e in (245, 249)]
+    assert ends == pytest.approx([0.025 / 245, 0.025 / 245 / 5])
+    exponential = SGD(schedule="exponential", learning_rate=0.1, final_learning_rate=0)
+    assert exponential.rate(2, 600) == pytest.approx(0.1 * 0.97**2)
+    assert TrainConfig(drop_path=0.2).dropped(300, 600) == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_every_schedule_falls_or_stays(name: str) -> None:
-    config = CellTrainConfig(epochs=30, schedule=name, final_learning_rate=0)  # type: ignore[arg-type]
-    rates = [config.rate(epoch) for epoch in range(30)]
+    rates = [SGD(schedule=name, final_learning_rate=0).rate(epoch, 30) for epoch in range(30)]
     assert rates == sorted(rates, reverse=True)
     assert rates[0] == 0.025
     assert rates[-1] > 0
 
 
 def test_an_epoch_is_that_of_plain_sgd() -> None:
-    ours = training(clip=0.5, momentum=0.9, weight_decay=1e-2, label_smoothing=0.1)
+    ours = training(
+        sgd=SGD(clip=0.5, momentum=0.9, weight_decay=1e-2),
+        objective=Classification(label_smoothing=0.1),
+    )
     theirs = network(GENOTYPE).train()
     theirs.load_state_dict(ours.network.state_dict())
     theirs.to(memory_format=torch.channels_last)
@@ -146,7 +158,7 @@ def test_plain_sgd_moves_the_logits_at_the_rate_of_the_weights() -> None:
     searching.run_epoch()
     searching.run_epoch()
     assert searching.architecture is not None
-    assert searching.architecture.optimizer.param_groups[0]["lr"] == searching.config.rate(1)
+    assert searching.architecture.optimizer.param_groups[0]["lr"] == SGD().rate(1, 3)
 
 
 def test_a_restored_training_goes_on_with_the_same_bits() -> None:
@@ -172,7 +184,7 @@ def test_a_restored_training_goes_on_with_the_same_bits() -> None:
 
 def test_a_loss_that_is_not_finite_is_told_with_the_learning_rate() -> None:
     with pytest.raises(TrainingFailed, match=r"in epoch 1 of 3 at learning rate 1e\+25"):
-        training(learning_rate=1e25, clip=0).run_epoch()
+        training(sgd=SGD(learning_rate=1e25, clip=0)).run_epoch()
 
 
 def test_workers_share_a_batch_in_equal_parts() -> None:
@@ -184,15 +196,15 @@ def test_evaluation_leaves_the_network_as_it_was() -> None:
     one = training()
     before = {name: value.clone() for name, value in one.network.state_dict().items()}
     one.network.train()
-    evaluate_cells(one.network, batches(), PLACEMENT)
+    evaluate(one.network, batches(), Classification(), PLACEMENT)
     assert one.network.training
     assert all(torch.equal(before[name], value) for name, value in one.network.state_dict().items())
 
 
 def test_values_out_of_range_are_refused_with_the_remedy() -> None:
     with pytest.raises(InvalidInput, match="final_learning_rate <= learning_rate"):
-        CellTrainConfig(learning_rate=0.0001)
+        SGD(learning_rate=0.0001)
     with pytest.raises(InvalidInput, match="0 <= drop_path < 1"):
-        CellTrainConfig(drop_path=1.0)
+        TrainConfig(drop_path=1.0)
     with pytest.raises(InvalidInput, match="0 <= warm_up < 1"):
         CellArchitectureConfig(warm_up=1.0)

@@ -1,0 +1,55 @@
+"""What is added up over an epoch, on the device, and over the workers that share it."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _alone(values: Tensor) -> None:
+    """The sum over one worker."""
+
+
+@dataclass(frozen=True)
+class Workers:
+    """This process among those that train one network: each takes its slice of every batch. `total`
+    adds a tensor up over all, in place.
+    """
+
+    rank: int = 0
+    size: int = 1
+    total: Callable[[Tensor], None] = _alone
+
+    def slice(self, batch_size: int) -> slice:
+        """Which images of a batch are this worker's; all workers' slices have the same length."""
+        share = batch_size // self.size
+        return slice(self.rank * share, (self.rank + 1) * share)
+
+
+ALONE = Workers()
+
+
+class Sums:
+    """The loss and the measures `names` over an epoch; one synchronisation reads them."""
+
+    def __init__(
+        self, names: Iterable[str], device: torch.device, workers: Workers = ALONE
+    ) -> None:
+        self.names, self.workers = ("loss", *names), workers
+        self.values = torch.zeros(len(self.names) + 1, device=device)  # and at last the count
+
+    @torch.no_grad()
+    def add(self, loss: Tensor, measures: Mapping[str, Tensor], count: int) -> None:
+        """The mean `loss` of `count` examples, and the sums of their measures."""
+        each = [measures[name].float() for name in self.names[1:]]
+        summed = [loss.detach().float() * count, *each]
+        self.values[:-1] += torch.stack(summed)
+        self.values[-1] += count
+
+    def read(self) -> dict[str, float]:
+        """The means over all workers, to be called once; NaN where there was no example."""
+        self.workers.total(self.values)
+        *sums, count = self.values.tolist()
+        means = (value / count if count else float("nan") for value in sums)
+        return dict(zip(self.names, means, strict=True))
