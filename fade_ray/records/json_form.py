@@ -41,15 +41,16 @@ def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]
     """Where two configurations in their JSON form describe another run: "part.name: theirs ->
     ours", the parts that may change left out.
     """
-    changed = []
-    for part in sorted((set(ours) | set(theirs)) - {"run", "out", "name"}):
-        a, b = ours.get(part), theirs.get(part)
-        if isinstance(a, Mapping) and isinstance(b, Mapping):
-            keys = sorted(k for k in set(a) | set(b) if a.get(k) != b.get(k))
-            changed += [f"{part}.{key}: {b.get(key)!r} -> {a.get(key)!r}" for key in keys]
-        elif a != b:
-            changed.append(f"{part}: {b!r} -> {a!r}")
-    return changed
+    parts = sorted((set(ours) | set(theirs)) - {"run", "out", "name"})
+    return [line for part in parts for line in _differences(part, ours.get(part), theirs.get(part))]
+
+
+def _differences(name: str, ours: Any, theirs: Any) -> list[str]:
+    if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+        keys = sorted(set(ours) | set(theirs))
+        pairs = ((f"{name}.{key}", ours.get(key), theirs.get(key)) for key in keys)
+        return [line for pair in pairs for line in _differences(*pair)]
+    return [] if ours == theirs else [f"{name}: {theirs!r} -> {ours!r}"]
 
 
 def _leaves(error: BaseException) -> list[BaseException]:

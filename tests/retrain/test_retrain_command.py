@@ -19,6 +19,7 @@ from fade_ray.retrain.retrain_run import (
     retrain_command,
     run_retraining,
 )
+from fade_ray.training import Classification
 from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.darts import published
@@ -166,7 +167,7 @@ def test_flags_that_make_no_sense(
     [
         ({"data": {"data": "nowhere"}}, "no file or folder of that name"),
         ({"data": {"normalisation": "imagenet", "data": "digits"}}, "--normalisation own"),
-        ({"auxiliary_weight": 0.4}, "no auxiliary head"),
+        ({"objective": Classification(auxiliary_weight=0.4)}, "no auxiliary head"),
         ({"data": {"loader": "folder", "cutout": 0}}, "crop with loader memory"),
     ],
 )
@@ -215,7 +216,7 @@ def test_the_command_trains_continues_and_checks(
     assert (out / "records.jsonl").read_bytes() == before
     retrain_command(["--check", str(out)])
     assert "last" in capsys.readouterr().out
-    with pytest.raises(InvalidInput, match=r"train\.epochs: 2 -> 3"):
+    with pytest.raises(InvalidInput, match=r"epochs: 2 -> 3"):
         retrain_command([str(path), "--out", str(out), "--epochs", "3"])
     with pytest.raises(InvalidInput, match="needs a genotype"):
         retrain_command(["--epochs", "3"])

@@ -46,18 +46,18 @@ def test_recipes_build_the_published_networks(
 
 def test_cosine_ends_at_zero() -> None:
     train = retrain_recipe("darts-cifar10").train
-    assert train.rate(0) == 0.025
-    assert train.rate(300) == pytest.approx(0.0125)
-    assert train.rate(600) == pytest.approx(0, abs=1e-12)
-    assert train.dropped(0) == 0
-    assert train.dropped(599) == pytest.approx(0.2 * 599 / 600)
+    assert train.optimiser.rate(0, 600) == 0.025
+    assert train.optimiser.rate(300, 600) == pytest.approx(0.0125)
+    assert train.optimiser.rate(600, 600) == pytest.approx(0, abs=1e-12)
+    assert train.dropped(0, 600) == 0
+    assert train.dropped(599, 600) == pytest.approx(0.2 * 599 / 600)
 
 
 def test_imagenet_of_darts_decays_exponentially() -> None:
     train = retrain_recipe("darts-imagenet").train
-    assert train.rate(0) == 0.1
-    assert train.rate(249) == pytest.approx(0.1 * 0.97**249)
-    assert train.dropped(249) == 0
+    assert train.optimiser.rate(0, 250) == 0.1
+    assert train.optimiser.rate(249, 250) == pytest.approx(0.1 * 0.97**249)
+    assert train.dropped(249, 250) == 0
 
 
 @pytest.mark.parametrize(

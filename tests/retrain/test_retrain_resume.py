@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import Retraining
-from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.deliver import recorded_accuracy
 from fade_ray.retrain.retrain_images import open_images
 from fade_ray.retrain.retrain_run import check_accuracy, run_retraining
+from fade_ray.retrain.retraining import retrain
 from fade_ray.training import place
 from fade_ray.trials.job import Event
 from spaces.errors import InvalidInput
@@ -75,7 +75,7 @@ def test_a_finished_one_is_not_run_again(whole: Path, tiny: Tiny) -> None:
 
 
 def test_another_configuration_or_genotype_is_refused_by_name(whole: Path, tiny: Tiny) -> None:
-    with pytest.raises(InvalidInput, match=r"train.epochs: 3 -> 5"):
+    with pytest.raises(InvalidInput, match=r"epochs: 3 -> 5"):
         run_retraining(tiny(epochs=5), whole)
     with pytest.raises(InvalidInput, match=r"data.limit: None -> 40"):
         run_retraining(tiny(data={"limit": 40}), whole)

@@ -20,10 +20,10 @@ from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.data.shared import SharedBatches
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import Retraining
-from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.retrain_images import open_images
 from fade_ray.retrain.retrain_run import run_retraining
-from fade_ray.training import place
+from fade_ray.retrain.retraining import retrain
+from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
 
 Tiny = Callable[..., Retraining]
@@ -69,7 +69,9 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one(
 ) -> None:
     # an auxiliary head, drop path, cutout, crop and flip: everything that must be drawn for the
     # whole batch
-    job = tiny(auxiliary_weight=0.4, batch_size=24, data={"image_side": 32})
+    job = tiny(
+        objective=Classification(auxiliary_weight=0.4), batch_size=24, data={"image_side": 32}
+    )
     one, two = tmp_path / "one", tmp_path / "two"
     started = [start(rank, 2, two, job) for rank in range(2)]
     monkeypatch.setattr(Batches, "_normalised", doubled)

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from fade_ray.data import Batches
 from fade_ray.retrain import Retraining
-from fade_ray.retrain import retraining as retrain
 from fade_ray.retrain.parallel import data_parallel, process_workers
 from fade_ray.retrain.retrain_images import open_images
+from fade_ray.retrain.retraining import retrain
 from fade_ray.training import place
 
 BROKEN_OFF = 3  # events: the memory of a step, two epochs
