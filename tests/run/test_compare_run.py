@@ -102,7 +102,8 @@ def test_no_searcher_sees_a_test_accuracy(whole: Path) -> None:
     for line in (whole / "records.jsonl").read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "finished":
-            assert set(event["outcome"]) <= {"log_weights", "score", "failure", "cost"}
+            assert set(event["outcome"]) <= {"log_weights", "score", "failure", "cost", "measures"}
+            assert "test_accuracy" not in event["outcome"].get("measures", {})
             if "score" in event["outcome"]:
                 assert event["metrics"]["test_accuracy"] is not None
 
