@@ -1,4 +1,4 @@
-"""Pages of the site that are made from the code: the reference, from the names that are exported."""
+"""Pages of the site that are made from the code: the reference, from the exported names."""
 
 import importlib
 from typing import Any
