@@ -16,7 +16,7 @@ from sklearn.datasets import load_digits
 ROOT = Path(__file__).resolve().parent.parent
 GUIDE = ("install", "data", "search", "cells", "comparing", "cluster")
 """Pages with commands, in the order of reading: later ones go on with the runs of earlier ones."""
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {0,4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
 WIDTH = 100
 
@@ -50,6 +50,11 @@ def commands(page: Path) -> list[list[str]]:
 def test_prose_fits_a_screen(page: Path) -> None:
     long = [line for line in page.read_text().splitlines() if len(line) > WIDTH]
     assert [line for line in long if not line.startswith("|")] == []
+
+
+def test_the_readme_is_a_door() -> None:
+    assert (ROOT / "README.md").stat().st_size <= 6 * 1024
+    assert (ROOT / "docs" / "images" / "report-top.png").stat().st_size < 200_000
 
 
 def test_the_reference_has_every_exported_name() -> None:
