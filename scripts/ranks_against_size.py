@@ -25,8 +25,9 @@ from fade_ray.analysis.rank_measures import (
     top_overlap,
 )
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.comparison import jsonable
 from fade_ray.ranks.rank_records import RankRun
+from fade_ray.records.journal import plain
+from fade_ray.records.json_form import from_json
 from fade_ray.run.folder import command_line, environment, read_json, write_json
 from spaces.nasbench_macro import DEPTH, MacroTable, codes
 from spaces.parquet import read_columns
@@ -49,7 +50,7 @@ class Options:
 
 def recorded_runs(studies: Sequence[Path], setting: str | None = None) -> list[RankRun]:
     """The trainings of several studies, by setting and seed; of one setting where it is named."""
-    runs = [RankRun.from_dict(run) for folder in studies for run in _ranks(folder)["runs"]]
+    runs = [from_json(RankRun, run) for folder in studies for run in _ranks(folder)["runs"]]
     chosen = [run for run in runs if setting in (None, run.setting)]
     return sorted(chosen, key=lambda run: (run.setting, run.seed))
 
@@ -122,7 +123,7 @@ def summary(options: Options) -> dict[str, Any]:
 
 
 def main(options: Options) -> None:
-    found = jsonable(summary(options))
+    found = plain(summary(options))
     options.out.mkdir(parents=True, exist_ok=True)
     write_json(options.out / "summary.json", found)
     for part in ("over_trainings", "minus_size"):

@@ -27,9 +27,9 @@ from scipy.stats import ttest_1samp
 from fade_ray.analysis.paired_tests import LEVEL, holm
 from fade_ray.analysis.resampling import NOTHING, shown, t_interval
 from fade_ray.compare.anytime import area, final
-from fade_ray.compare.comparison import jsonable
 from fade_ray.ranks.rank_records import RankRun
 from fade_ray.records.atomic import write_atomically
+from fade_ray.records.journal import plain
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_study import Study, agreement, run_study
@@ -235,7 +235,7 @@ def main(options: Options) -> None:
         (r.setting, r.seed): agreement(benchmark, RankModel(weights=r.epochs[-1].weights))
         for r in runs
     }
-    found = jsonable(summary(rows, runs, rho))
+    found = plain(summary(rows, runs, rho))
     options.out.mkdir(parents=True, exist_ok=True)
     write(rows, record)
     write_json(options.out / "summary.json", found)

@@ -1,14 +1,14 @@
-"""The numbers behind the figures: a linear regression with its confidence band, and densities of
-weights.
+"""The numbers behind the figures: a regression with its confidence band, densities of weights, an
+interval for a share.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import stdtrit
+from scipy.stats import binomtest, gaussian_kde, linregress
 
 Array = npt.NDArray[np.float64]
 
@@ -17,55 +17,42 @@ Array = npt.NDArray[np.float64]
 class Regression:
     """A least-squares line through n >= 3 points (x, y), with Pearson's r and its two-sided p.
 
-    `r` and `p` are None where all y are equal, since the correlation is then undefined.
+    `r` and `p` are None where all y are equal, since the correlation is then undefined. `p` is of
+    Student's t with n - 2 degrees of freedom: x and y independent and normal.
     """
 
     slope: float
     intercept: float
     r: float | None
     p: float | None
-    """Of Student's t with n - 2 degrees of freedom, under the hypothesis that x and y are
-    independent and normal.
-    """
     n: int
     mean: float
     """Mean of x."""
     spread: float
     """Sum of squared distances of x from its mean."""
-    residual: float
-    """Standard deviation of the residuals, with n - 2 degrees of freedom."""
+    error: float
+    """Standard error of the slope."""
 
     def line(self, x: Array) -> Array:
         return self.intercept + self.slope * x
 
     def band(self, x: Array, confidence: float = 0.95) -> Array:
-        """Half the width of the confidence band of the line at `x`: t s sqrt(1/n + (x - mean)^2 /
-        spread).
-        """
+        """Half the width of the line's confidence band: t s sqrt(1/n + (x - mean)^2 / spread)."""
         t = float(stdtrit(self.n - 2, (1 + confidence) / 2))
-        return np.asarray(
-            t * self.residual * np.sqrt(1 / self.n + np.square(x - self.mean) / self.spread)
-        )
+        squares = self.spread / self.n + np.square(x - self.mean)  # s^2 = error^2 spread
+        return np.asarray(t * self.error * np.sqrt(squares))
 
 
 def regress(x: Sequence[float], y: Sequence[float]) -> Regression | None:
-    """The regression of y on x; None for fewer than 3 points or where all x are equal: there is no
-    band or no line.
-    """
+    """The regression of y on x; None for fewer than 3 points or equal x: no band, or no line."""
     xs, ys = np.asarray(x, float), np.asarray(y, float)
-    n = len(xs)
-    if n < 3 or np.ptp(xs) == 0:
+    if len(xs) < 3 or np.ptp(xs) == 0:
         return None
+    fit, flat = linregress(xs, ys), np.ptp(ys) == 0
+    r, p = (None, None) if flat else (float(fit.rvalue), float(fit.pvalue))
     mean, spread = float(xs.mean()), float(np.square(xs - xs.mean()).sum())
-    slope = float(((xs - mean) * (ys - ys.mean())).sum()) / spread
-    intercept = float(ys.mean()) - slope * mean
-    residual = float(np.sqrt(np.square(ys - intercept - slope * xs).sum() / (n - 2)))
-    r = p = None
-    if np.ptp(ys) > 0:
-        r = min(max(slope * math.sqrt(spread / float(np.square(ys - ys.mean()).sum())), -1.0), 1.0)
-        t = math.inf if abs(r) == 1 else abs(r) * math.sqrt((n - 2) / (1 - r * r))
-        p = 2 * float(stdtr(n - 2, -t))
-    return Regression(slope, intercept, r, p, n, mean, spread, residual)
+    slope, intercept = float(fit.slope), float(fit.intercept)
+    return Regression(slope, intercept, r, p, len(xs), mean, spread, float(fit.stderr))
 
 
 def density(
@@ -79,19 +66,14 @@ def density(
     data = np.asarray(values, float)
     if len(data) < 3 or np.ptp(data) < 1e-9 * max(high - low, 1e-9):
         return None
-    width = float(data.std(ddof=1)) * len(data) ** -0.2  # Scott's rule in one dimension
-    x = np.linspace(
-        max(low, float(data.min()) - 4 * width), min(high, float(data.max()) + 4 * width), points
-    )
-    shifted = (x[:, None] - np.concatenate([data, 2 * low - data, 2 * high - data])) / width
-    return x, np.exp(-np.square(shifted) / 2).sum(axis=1) / (
-        len(data) * width * math.sqrt(2 * math.pi)
-    )
+    kernel = gaussian_kde(data)
+    reach = 4 * float(np.sqrt(kernel.covariance[0, 0]))
+    ends = max(low, float(data.min()) - reach), min(high, float(data.max()) + reach)
+    x = np.linspace(*ends, points)
+    return x, kernel(x) + kernel(2 * low - x) + kernel(2 * high - x)
 
 
 def wilson(share: float, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for a probability of which `share` was observed in `n` independent draws."""
-    z = float(ndtri((1 + confidence) / 2))
-    centre = share + z * z / (2 * n)
-    half = z * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max((centre - half) / (1 + z * z / n), 0.0), min((centre + half) / (1 + z * z / n), 1.0)
+    """Wilson's interval for a probability: `share` was observed in `n` independent draws."""
+    low, high = binomtest(round(share * n), n).proportion_ci(confidence, method="wilson")
+    return float(low), float(high)

@@ -9,38 +9,38 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from fade_ray.cells.cell_facts import Trial
+from fade_ray.cells.cell_trials import Trial
+from fade_ray.cells.watch import ENOUGH
 from fade_ray.report.genotype_drawing import edge_name, printed
 from fade_ray.report.style import (
     GRID,
     INK,
     LINES,
-    MARKERS,
     MUTED,
     SERIES,
     WIDTH,
     Picture,
     count_axis,
     grid_axes,
+    look,
+    mean_and_range,
     new_figure,
-    series,
 )
 from fade_ray.report.words import count, listed, percent
 from spaces.cell import CellSpace
 
 Array = npt.NDArray[np.float64]
+Box = tuple[float, float, float, float]
+"""Left, bottom, width, height in inches."""
 
 MARGIN, ROW, SPACE, LINE = 1.06, 0.135, 0.14, 0.3
 """Inches: room for the names of operations, height of one operation, gap between panels, room for
 the name of an edge.
 """
 COMPACT_ROW = 0.075
-ENOUGH = 0.3
-"""Share of parameter-free operations above which single-level DARTS searches again (its section
-3.3).
-"""
 
 
 class Course(NamedTuple):
@@ -59,27 +59,26 @@ def courses(trial: Trial) -> dict[str, Course]:
     """The weights that were told, by kind of cell; {} where there are none, or none of a known
     shape.
     """
-    found: dict[str, Course] = {}
     told = {
         epoch: metrics["weights"]
         for epoch, metrics in sorted(trial.epochs.items())
         if metrics.get("weights")
     }
     kinds = list(next(iter(told.values()), {}))
-    for kind, cell in ((name, known) for name in kinds for known in trial.cells(name)):
-        arrays = {
-            epoch: np.array(weights.get(kind), dtype=float) for epoch, weights in told.items()
-        }
-        known = {
-            epoch: np.nan_to_num(array)
-            for epoch, array in arrays.items()
-            if array.shape == cell.mask.shape
-        }
-        if known and kind not in found:
+    by_kind = ((kind, _course(trial, kind, told)) for kind in kinds)
+    return {kind: course for kind, course in by_kind if course is not None}
+
+
+def _course(trial: Trial, kind: str, told: Mapping[int, Mapping[str, Any]]) -> Course | None:
+    """Of the first of the known cells whose shape the weights have."""
+    arrays = {epoch: np.array(weights.get(kind), dtype=float) for epoch, weights in told.items()}
+    for cell in trial.cells(kind):
+        fits = {e: np.nan_to_num(a) for e, a in arrays.items() if a.shape == cell.mask.shape}
+        if fits:
+            stages = [list(fits).index(epoch) for epoch in trial.stages if epoch in fits]
             chosen = cell.mask & cell.is_discrete
-            stages = [list(known).index(epoch) for epoch in trial.stages if epoch in known]
-            found[kind] = Course(cell, list(known), np.stack(list(known.values())), chosen, stages)
-    return found
+            return Course(cell, list(fits), np.stack(list(fits.values())), chosen, stages)
+    return None
 
 
 def weight_maps(trial: Trial) -> list[Picture]:
@@ -104,9 +103,7 @@ def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
     sources = sorted({source for source, _ in cell.edges})
     tall, wide = ROW * len(cell.ops), (WIDTH - MARGIN - 0.25) / max(3, len(sources)) - SPACE
     height = len(targets) * (tall + LINE) + 0.35
-    figure = new_figure(height)
-    figure.set_layout_engine("none")
-    axis = _canvas(figure.add_axes((0, 0, 1, 1)), height)
+    figure, axis = _canvas(height)
     for number, (source, target) in enumerate(cell.edges):
         left = MARGIN + sources.index(source) * (wide + SPACE)
         top = height - targets.index(target) * (tall + LINE) - LINE
@@ -115,20 +112,18 @@ def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
         _panel(axis, (left, top - tall, wide, tall), course, [number], high)
         if source == min(s for s, t in cell.edges if t == target):
             for line, op in enumerate(cell.ops):
-                axis.text(
-                    left - 0.05, top - (line + 0.5) * ROW, op, fontsize=7.5, ha="right", va="center"
-                )
+                _beside(axis, left - 0.05, top - (line + 0.5) * ROW, op, 7.5)
         if target == targets[-1]:
             _epoch_labels(axis, left, top - tall, wide, course.epochs)
     _colour_bar(axis, WIDTH - 2.35, height - LINE - 0.1, high)
-    alt = f"Weights of the {kind} cell over {count(len(course.epochs), 'record')}. {_heaviest(course)}"
+    records = count(len(course.epochs), "record")
+    alt = f"Weights of the {kind} cell over {records}. {_heaviest(course)}"
     caption = (
-        f"{trial.name}, {kind} cell: weight of each operation on each edge over the epochs, from left to right{_from_zero(course)}; the rows "
-        f"of panels are the nodes.{_marks(course)}"
+        f"{trial.name}, {kind} cell: weight of each operation on each edge over the epochs, from "
+        f"left to right{_from_zero(course)}; the rows of panels are the nodes.{_marks(course)}"
     )
-    return Picture(
-        f"weights-{trial.plan.id}-{kind}", f"Architecture weights, {kind}", figure, alt, caption
-    )
+    name, title = f"weights-{trial.plan.id}-{kind}", f"Architecture weights, {kind}"
+    return Picture(name, title, figure, alt, caption)
 
 
 def _kinds_map(trial: Trial, found: Mapping[str, Course], high: float) -> Picture:
@@ -138,81 +133,68 @@ def _kinds_map(trial: Trial, found: Mapping[str, Course], high: float) -> Pictur
     tall, wide = COMPACT_ROW * lines, (WIDTH - 0.25) / columns - SPACE - 0.5
     rows = -(-len(found) // columns)
     height = rows * (tall + LINE) + 0.6
-    figure = new_figure(height)
-    figure.set_layout_engine("none")
-    axis = _canvas(figure.add_axes((0, 0, 1, 1)), height)
+    figure, axis = _canvas(height)
     for place, (kind, course) in enumerate(found.items()):
         left = 0.55 + place % columns * (wide + SPACE + 0.5)
         top = height - place // columns * (tall + LINE) - LINE - 0.25
         axis.text(left, top + 0.04, kind, fontsize=8.5, fontweight="bold", va="bottom")
-        _panel(
-            axis, (left, top - tall, wide, tall), course, list(range(len(course.cell.edges))), high
-        )
-        each = COMPACT_ROW * len(course.cell.ops)
-        for number, edge in enumerate(course.cell.edges):
+        edges, each = course.cell.edges, COMPACT_ROW * len(course.cell.ops)
+        _panel(axis, (left, top - tall, wide, tall), course, list(range(len(edges))), high)
+        for number, edge in enumerate(edges):
             name = printed(edge_name(course.cell, edge))
-            axis.text(
-                left - 0.04, top - (number + 0.5) * each, name, fontsize=6, ha="right", va="center"
-            )
+            _beside(axis, left - 0.04, top - (number + 0.5) * each, name, 6)
         if place // columns == rows - 1:
             _epoch_labels(axis, left, top - tall, wide, course.epochs)
     _colour_bar(axis, WIDTH - 2.35, height - 0.12, high)
     caption = (
-        f"{trial.name}: weights over the epochs, from left to right{_from_zero(first)}; on each edge, from above: "
-        f"{', '.join(first.cell.ops)}.{_marks(first)}"
+        f"{trial.name}: weights over the epochs, from left to right{_from_zero(first)}; on each "
+        f"edge, from above: {', '.join(first.cell.ops)}.{_marks(first)}"
     )
-    alt = (
-        f"Weights of {count(len(found), 'kind')} of cell over {count(len(first.epochs), 'record')}."
-    )
+    kinds, records = count(len(found), "kind"), count(len(first.epochs), "record")
+    alt = f"Weights of {kinds} of cell over {records}."
     return Picture(f"weights-{trial.plan.id}", "Architecture weights", figure, alt, caption)
 
 
-def _canvas(axis: Axes, height: float) -> Axes:
-    """An axis measured in inches."""
+def _canvas(height: float) -> tuple[Figure, Axes]:
+    """A figure that is one axis, measured in inches."""
+    figure = new_figure(height)
+    figure.set_layout_engine("none")
+    axis = figure.add_axes((0, 0, 1, 1))
     axis.set(xlim=(0, WIDTH), ylim=(0, height))
     axis.axis("off")
-    return axis
+    return figure, axis
 
 
-def _panel(
-    axis: Axes,
-    box: tuple[float, float, float, float],
-    course: Course,
-    edges: list[int],
-    high: float,
-) -> None:
-    """An image of the weights of `edges`, [left, bottom, width, height] in inches: the darker, the
-    heavier, on any paper.
-    """
+def _beside(axis: Axes, x: float, y: float, text: str, size: float) -> None:
+    axis.text(x, y, text, fontsize=size, ha="right", va="center")
+
+
+def _image(axis: Axes, box: Box, values: Array) -> None:
+    """Opacities [rows, columns]: the darker, the heavier, on any paper."""
     left, bottom, wide, tall = box
-    values = course.weights[:, edges].reshape(len(course.epochs), -1).T  # [edges * ops, T]
     picture = np.empty((*values.shape, 4))
-    picture[..., :3], picture[..., 3] = to_rgb(SERIES[0]), np.clip(values / high, 0, 1)
-    axis.imshow(
-        picture,
-        extent=(left, left + wide, bottom, bottom + tall),
-        aspect="auto",
-        interpolation="none",
-        zorder=2,
-    )
+    picture[..., :3], picture[..., 3] = to_rgb(SERIES[0]), values
+    extent = (left, left + wide, bottom, bottom + tall)
+    axis.imshow(picture, extent=extent, aspect="auto", interpolation="none", zorder=2)
     axis.set(xlim=(0, WIDTH), autoscale_on=False)
     axis.add_patch(Rectangle((left, bottom), wide, tall, fc="none", ec=MUTED, lw=0.6, zorder=3))
+
+
+def _panel(axis: Axes, box: Box, course: Course, edges: list[int], high: float) -> None:
+    """An image of the weights of `edges`."""
+    left, bottom, wide, tall = box
+    values = course.weights[:, edges].reshape(len(course.epochs), -1).T  # [edges * ops, T]
+    _image(axis, box, np.clip(values / high, 0, 1))
     for line in range(len(course.cell.ops), len(values), len(course.cell.ops)):
         height = bottom + tall * (1 - line / len(values))
         axis.plot([left, left + wide], [height, height], color=GRID, lw=0.5, zorder=2)
     for stage in course.stages:
         x = left + wide * stage / len(course.epochs)
         axis.plot([x, x], [bottom, bottom + tall], color=INK, lw=0.8, ls=LINES[1], zorder=3)
+    size = min(4.0, 400 * tall / len(values) / 10)
     for line in np.flatnonzero(course.chosen[edges].ravel()).tolist():
         height = bottom + tall * (1 - (line + 0.5) / len(values))
-        axis.plot(
-            left + wide + 0.05,
-            height,
-            marker="<",
-            ms=min(4.0, 400 * tall / len(values) / 10),
-            color=SERIES[1],
-            mew=0,
-        )
+        axis.plot(left + wide + 0.05, height, marker="<", ms=size, color=SERIES[1], mew=0)
 
 
 def _epoch_labels(
@@ -226,17 +208,8 @@ def _epoch_labels(
 
 
 def _colour_bar(axis: Axes, left: float, top: float, high: float) -> None:
-    steps = np.empty((1, 64, 4))
-    steps[..., :3], steps[..., 3] = to_rgb(SERIES[0]), np.linspace(0, 1, 64)
-    axis.imshow(
-        steps,
-        extent=(left + 0.45, left + 1.75, top - 0.1, top + 0.06),
-        aspect="auto",
-        interpolation="none",
-    )
-    axis.add_patch(Rectangle((left + 0.45, top - 0.1), 1.3, 0.16, fc="none", ec=MUTED, lw=0.6))
-    axis.set(xlim=(0, WIDTH), autoscale_on=False)
-    axis.text(left + 0.4, top - 0.02, "weight 0", fontsize=7.5, ha="right", va="center")
+    _image(axis, (left + 0.45, top - 0.1, 1.3, 0.16), np.linspace(0, 1, 64)[None])
+    _beside(axis, left + 0.4, top - 0.02, "weight 0", 7.5)
     axis.text(left + 1.8, top - 0.02, f"{high:.2f}", fontsize=7.5, ha="left", va="center")
 
 
@@ -253,14 +226,9 @@ def _heaviest(course: Course) -> str:
     """In words: the operations that weigh most at the end, by how many edges they do so on."""
     best = course.weights[-1][course.weights[-1].max(axis=1) > 0].argmax(axis=1)
     counts = {op: int((best == number).sum()) for number, op in enumerate(course.cell.ops)}
-    ranked = sorted(
-        ((edges, op) for op, edges in counts.items() if edges), key=lambda pair: -pair[0]
-    )
-    return (
-        "Heaviest at the end: "
-        + listed([f"{op} on {count(edges, 'edge')}" for edges, op in ranked])
-        + "."
-    )
+    ranked = sorted(counts.items(), key=lambda pair: -pair[1])
+    told = [f"{op} on {count(edges, 'edge')}" for op, edges in ranked if edges]
+    return f"Heaviest at the end: {listed(told)}."
 
 
 PANELS: tuple[tuple[str, dict[str, str], float | None], ...] = (
@@ -280,13 +248,9 @@ PANELS: tuple[tuple[str, dict[str, str], float | None], ...] = (
 
 def indicators_over_epochs(trial: Trial) -> Picture | None:
     """Losses, accuracy and the signs of a collapse over the epochs; a panel that nothing was told
-    for is left out.
+    of is left out. None before the end of the first epoch.
     """
-    shown = [
-        (title, names, line)
-        for title, names, line in PANELS
-        if any(len(trial.series(n)[0]) > 0 for n in names)
-    ]
+    shown = [panel for panel in PANELS if any(trial.series(name)[0] for name in panel[1])]
     if not shown or max(trial.epochs, default=0) == 0:
         return None
     figure = new_figure(0.4 + 2.1 * -(-len(shown) // 3))
@@ -295,15 +259,7 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
         for index, (name, label) in enumerate(names.items()):
             epochs, values = trial.series(name)
             if epochs:
-                axis.plot(
-                    epochs,
-                    values,
-                    color=series(index),
-                    ls=LINES[index],
-                    marker=MARKERS[index],
-                    ms=2.5,
-                    label=label,
-                )
+                axis.plot(epochs, values, **look(index, ms=2.5, label=label))
                 told.append(f"{label} {values[0]:.3g} to {values[-1]:.3g}")
         for stage in trial.stages:
             axis.axvline(stage - 0.5, color=MUTED, lw=0.8, ls=LINES[1])
@@ -315,8 +271,9 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
         axis.legend(fontsize=8, loc="best")
         count_axis(axis, "epoch")
     caption = (
-        f"{trial.name}. Shares are of the genotype that the weights of that epoch would give; above the dotted line, 0.3, single-level DARTS "
-        "searches again." + (" Dashed: a new stage or search begins." if trial.stages else "")
+        f"{trial.name}. Shares are of the genotype that the weights of that epoch would give; "
+        f"above the dotted line, {ENOUGH}, single-level DARTS searches again."
+        f"{' Dashed: a new stage or search begins.' if trial.stages else ''}"
     )
     alt = f"Over {count(max(trial.epochs), 'epoch')}, first to last: {listed(told)}."
     return Picture(f"indicators-{trial.plan.id}", "Indicators", figure, alt, caption)
@@ -342,58 +299,35 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
     for row, (space, group) in zip(axes, groups.items(), strict=True):
         for axis, (name, label) in zip(row, SHARES.items(), strict=True):
             for method, same in group.items():
-                index = methods.index(method)
-                end = _band(axis, [trial.series(name) for trial in same], index, method)
+                epochs, values = _common(same, name)
+                mean_and_range(axis, epochs, values, methods.index(method), label=method)
+                end = percent(float(values[:, -1].mean()), 0)
                 if name == "skip_share":
-                    told.append(
-                        f"{method} on {space} {percent(end, 0)} ({count(len(same), 'seed')})"
-                    )
+                    told.append(f"{method} on {space} {end} ({count(len(same), 'seed')})")
             axis.set(ylim=(-0.04, 1.04), title=f"{space}: {label}")
             count_axis(axis, "epoch")
         row[0].set_ylabel("share of the genotype")
-    handles: dict[str, Any] = {}
-    for axis in axes.ravel():
-        handles |= {
-            label: handle for handle, label in zip(*axis.get_legend_handles_labels(), strict=True)
-        }
+    drawn = (axis.get_legend_handles_labels() for axis in axes.ravel())
+    handles = {label: line for pairs in drawn for line, label in zip(*pairs, strict=True)}
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=5)
     caption = (
-        "Of the genotype that the weights of each epoch would give: lines are means over the seeds, bands reach from the lowest to the highest "
-        f"of them. {_seed_words(groups)}"
+        "Of the genotype that the weights of each epoch would give: lines are means over the "
+        f"seeds, bands reach from the lowest to the highest of them. {_seed_words(groups)}"
     )
     alt = f"Share of skip-connects at the end, mean over seeds: {listed(told)}."
     return Picture("methods", "Methods over seeds", figure, alt, caption)
 
 
-def _band(
-    axis: Axes, courses: Sequence[tuple[list[int], list[float]]], index: int, label: str
-) -> float:
-    """Draw mean and range over the courses at every epoch that all of them told; the last mean."""
-    by_epoch = [dict(zip(epochs, values, strict=True)) for epochs, values in courses]
-    epochs = sorted(set.intersection(*(set(one) for one in by_epoch)))
-    values = np.array([[one[epoch] for epoch in epochs] for one in by_epoch])
-    if len(by_epoch) > 1:
-        axis.fill_between(
-            epochs, values.min(axis=0), values.max(axis=0), color=series(index), alpha=0.15, lw=0
-        )
-    every = max(1, len(epochs) // 10)
-    axis.plot(
-        epochs,
-        values.mean(axis=0),
-        color=series(index),
-        ls=LINES[index % len(LINES)],
-        marker=MARKERS[index % len(MARKERS)],
-        ms=4,
-        markevery=every,
-        label=label,
-    )
-    return float(values[:, -1].mean())
+def _common(trials: Sequence[Trial], name: str) -> tuple[list[int], Array]:
+    """The epochs [T] that all trials told, and their values [S, T]."""
+    by_epoch = [dict(zip(*trial.series(name), strict=True)) for trial in trials]
+    epochs = sorted(set.intersection(*(set(told) for told in by_epoch)))
+    return epochs, np.array([[told[epoch] for epoch in epochs] for told in by_epoch])
 
 
 def _seed_words(groups: Mapping[str, Mapping[str, Sequence[Trial]]]) -> str:
     sizes = sorted({len(same) for group in groups.values() for same in group.values()})
     if sizes == [1]:
         return "One seed each: nothing is known of the spread."
-    return (
-        f"{sizes[0]} seeds each." if len(sizes) == 1 else f"{sizes[0]} to {sizes[-1]} seeds each."
-    )
+    several = " to ".join(str(size) for size in dict.fromkeys((sizes[0], sizes[-1])))
+    return f"{several} seeds each."

@@ -1,51 +1,65 @@
-"""`report.html` of a run of cell searches: one self-contained page from the files of its directory."""
+"""`report.html` of a run of cell searches: what its sections say."""
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from markupsafe import Markup
-
-from fade_ray.cells import cell_facts
-from fade_ray.cells.cell_facts import CellRun, Trial
 from fade_ray.cells.cell_figures import indicators_over_epochs, methods_over_seeds, weight_maps
+from fade_ray.cells.cell_trials import CellRun, Trial, trials_of
 from fade_ray.report.genotype_drawing import draw_genotype
-from fade_ray.report.page import element, environment
-from fade_ray.report.style import Picture, dark_colours, house_style, inline, replace_file, save
-from fade_ray.search import search_facts as facts
-from spaces.errors import InvalidInput
+from fade_ray.report.page import Block, Column, Numbers, Page, Section, Table, Words, figure
+from fade_ray.report.style import Picture
+from fade_ray.report.trials import measure_of, origin, spent, state, warnings
+from fade_ray.report.words import DASH, Measure, count, number, share
+
+FILES = (
+    "the files of the run alone: records.jsonl, genotypes/, retrain/, config.json and "
+    "environment.json"
+)
 
 
-def write_cell_report(folder: Path) -> Path:
-    """Write `figures/*.svg`, `figures/*.png` and `report.html` into the directory of a `fade-ray
-    cells` run, finished or not.
+def cells_page(run: CellRun, trials: Sequence[Trial] | None = None) -> Page:
+    """The report of a run of cell searches, finished or not; `trials`: where they are known."""
+    trials = trials_of(run) if trials is None else trials
+    done = sum(trial.done for trial in trials)
+    share = f"{done} of {count(len(trials), 'search', 'searches')} done."
+    reached = state(run.history, run.folder, "cells", share, grid_text(trials))
+    return Page("Cell search report", run.name, reached, _sections(run, trials))
 
-    Returns the page's path. Raises InvalidInput if the directory holds no readable run, or cannot
-    be written.
-    """
-    folder = Path(folder)
-    run = CellRun.read(folder)
-    try:
-        with house_style():
-            methods = methods_over_seeds(run.trials)
-            drawn = {
-                trial.plan.id: [_drawn(p, folder) for p in _pictures(trial)] for trial in run.trials
-            }
-            page = _page(run, None if methods is None else _drawn(methods, folder), drawn)
-        path = folder / "report.html"
-        replace_file(path, page.encode())
-    except OSError as error:
-        raise InvalidInput(
-            f"A report is written into its run directory, but {error.filename or folder} could not be written: "
-            f"{error.strerror or error}. Free space or set the permissions and write the report again."
-        ) from error
-    return path
+
+def grid_text(trials: Sequence[Trial]) -> str:
+    """ "Methods darts-1st, gdas; spaces s3; seeds 0, 1."; nothing where there is no trial."""
+    words = {"recipe": "method", "space": "space", "seed": "seed"}
+    parts = []
+    for name, word in words.items():
+        values = dict.fromkeys(str(getattr(trial.plan, name)) for trial in trials)
+        parts.append(f"{word}{'s' if len(values) > 1 else ''} {', '.join(values)}")
+    told = "; ".join(parts)
+    return f"{told[0].upper()}{told[1:]}." if trials else ""
+
+
+def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
+    score = measure_of(run.config)
+    yield Section("", [warnings(run.history)])
+    methods = methods_over_seeds(trials)
+    compared: list[Block] = [] if methods is None else [figure(methods)]
+    tables: list[Block] = [trial_table(trials, score), genotype_table(trials)]
+    yield Section("Searches", [*tables, *compared])
+    for trial in trials:
+        nothing = Words(f"Nothing to draw yet: {trial.state}.", "card nothing")
+        drawn: list[Block] = [figure(picture) for picture in _pictures(trial)]
+        yield Section(
+            f"{trial.plan.id}: {trial.name}", drawn or [nothing], f"trial-{trial.plan.id}"
+        )
+    yield Section("How it was made", origin(run, FILES))
 
 
 def _pictures(trial: Trial) -> Iterator[Picture]:
     """What there is to see of one search."""
     if trial.macro is not None:
-        caption = f"What {trial.name} found. Each box is an operation; a node adds up what reaches it, and the output joins the nodes."
+        caption = (
+            f"What {trial.name} found. Each box is an operation; a node adds up what reaches it, "
+            "and the output joins the nodes."
+        )
         yield draw_genotype(trial.macro, "Genotype", caption, f"cells-{trial.plan.id}")
     indicators = indicators_over_epochs(trial)
     if indicators is not None:
@@ -53,37 +67,51 @@ def _pictures(trial: Trial) -> Iterator[Picture]:
     yield from weight_maps(trial)
 
 
-def _drawn(picture: Picture, folder: Path) -> dict[str, Any]:
-    """A picture as the template shows it."""
-    svg = inline(save(picture, folder / "figures"), picture.name, picture.alt)
-    return {"name": picture.name, "title": picture.title, "content": element(picture, svg)}
+TRUE = ("c10_test_200", "c100_test_200", "in16_test_200")
+"""Columns of the NAS-Bench-201 table that the page shows, in percent: CIFAR-10, CIFAR-100,
+ImageNet16-120.
+"""
 
 
-def _page(
-    run: CellRun, methods: dict[str, Any] | None, drawn: dict[str, list[dict[str, Any]]]
-) -> str:
-    word, sentence = cell_facts.state(run)
-    history = run.history
-    template = environment().get_template("cells.html.j2")
-    return template.render(
-        name=run.folder.resolve().name,
-        state=word,
-        sentence=f"{sentence} {cell_facts.grid_text(run.trials)}",
-        continuation=cell_facts.continuation(run),
-        warnings=facts.warnings(history),
-        head=cell_facts.HEAD,
-        numbers=cell_facts.NUMBERS,
-        table_rows=cell_facts.trial_table(run.trials),
-        genotypes=cell_facts.genotype_table(run.trials),
-        methods=methods,
-        trials=[
-            {"id": t.plan.id, "name": t.name, "state": t.state, "pictures": drawn[t.plan.id]}
-            for t in run.trials
-        ],
-        config=facts.config_table(run.config),
-        environment=facts.config_table(
-            {name: v for name, v in run.environment.items() if name != "command"}
-        ),
-        command=run.environment.get("command"),
-        dark=Markup(dark_colours()),
+def _true(values: Mapping[str, Any] | None) -> str:
+    return " / ".join(number(values.get(column)) for column in TRUE) if values else DASH
+
+
+def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
+    """One line per search."""
+    columns = (
+        Column("trial", lambda row: row["id"]),
+        Column("method", lambda row: row["method"]),
+        Column("space", lambda row: row["space"]),
+        Numbers("seed", lambda row: str(row["seed"])),
+        Column("state", lambda row: row["told"]),
+        Numbers("free of parameters", lambda row: share(row["parameter_free_share"], 0)),
+        Numbers(f"proxy {score.name}", lambda row: score.text(row["proxy_accuracy"])),
+        Numbers("as genotype", lambda row: score.text(row["discrete_accuracy"])),
+        Numbers("retrained", lambda row: score.text(row["retrained_accuracy"])),
+        Numbers("device time", lambda row: spent(row["device_seconds"])),
+        Numbers("peak MiB", lambda row: _mib(row["peak_memory_mib"])),
+        Column("true: C10 / C100 / IN16 (%)", lambda row: _true(row["true"])),
     )
+    rows = [trial.row | {"told": trial.state} for trial in trials]
+    note = (
+        f"Proxy {score.name}: of the mixture with its own weights, on images that the logits "
+        "learned from; as genotype: of the found operations alone, with the same weights. "
+        "Retrained: test images, last epoch."
+    )
+    missing = "No search has begun yet."
+    return Table.of("All searches", columns, rows, note=note, missing=missing, label="searches")
+
+
+def _mib(value: float | None) -> str:
+    return DASH if value is None else f"{value:,.0f}"
+
+
+def genotype_table(trials: Sequence[Trial]) -> Table:
+    """The genotypes of the finished searches, each on one line."""
+    known = [trial for trial in trials if trial.metrics.get("genotype")]
+    columns = (
+        Column("trial", lambda trial: trial.plan.id),
+        Column("genotype", lambda trial: str(trial.metrics["genotype"])),
+    )
+    return Table.of("Genotypes", columns, known, label="genotypes", look="codes")

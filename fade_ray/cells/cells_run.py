@@ -11,16 +11,17 @@ from rich.table import Table as TextTable
 from fade_ray.cells.cell_history import CELLS, CellHistory
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
+from fade_ray.cells.cell_trials import trials_of
 from fade_ray.cells.cell_watchers import CellProgress, CellTensorBoard
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
+from fade_ray.records.run_files import Run
 from fade_ray.run.engines import carry_out, interruptible, recording
 from fade_ray.run.folder import (
     check_kind,
     check_same_run,
     command_line,
-    read_json,
     run_folder,
     write_json,
 )
@@ -89,53 +90,19 @@ def cell_rows(folder: Path) -> list[dict[str, Any]]:
     """One row per search of the run in `folder`, with what is known of it by now; retrained
     accuracies where there are any.
     """
-    history = CellHistory.read(folder / "records.jsonl")
-    rows = []
-    for id, plan in history.proposals.items():
-        metrics, outcome = history.metrics.get(id, {}), history.outcomes.get(id)
-        last = max(history.epochs.get(id, {}), default=0)
-        now = history.epochs.get(id, {}).get(last, {})
-        retrained = folder / "retrain" / id / "result.json"
-        rows.append(
-            {
-                "id": id,
-                "method": plan.recipe,
-                "space": plan.space,
-                "seed": plan.seed,
-                "state": _state(outcome, last, plan.epochs),
-                "genotype": metrics.get("genotype"),
-                "parameter_free_share": metrics.get(
-                    "parameter_free_share", now.get("parameter_free_share")
-                ),
-                "skip_share": metrics.get("skip_share", now.get("skip_share")),
-                "proxy_accuracy": metrics.get("proxy_accuracy"),
-                "discrete_accuracy": metrics.get("discrete_accuracy"),
-                "retrained_accuracy": read_json(retrained).get("test_accuracy_last")
-                if retrained.exists()
-                else None,
-                "true": metrics.get("true"),
-                "device": metrics.get("device"),
-                "device_seconds": metrics.get("seconds"),
-                "peak_memory_mib": metrics.get("peak_memory_mib"),
-                "searches": metrics.get("searches"),
-            }
-        )
-    return rows
-
-
-def _state(outcome: Any, epoch: int, epochs: int) -> str:
-    if outcome is None:
-        return f"epoch {epoch} of {epochs}"
-    return "done" if outcome.failure is None else f"failed: {outcome.failure}"
+    return [trial.row for trial in trials_of(Run.read(folder, CellHistory))]
 
 
 def finish_cells(folder: Path) -> None:
     """Everything that is made from the records alone: cells.json and the report."""
-    from fade_ray.cells.cell_page import write_cell_report
+    from fade_ray.cells.cell_page import cells_page
+    from fade_ray.report.page import write_page
 
     check_kind(folder, CELLS)
-    write_json(folder / "cells.json", {"trials": cell_rows(folder)})
-    write_cell_report(folder)
+    run = Run.read(folder, CellHistory)
+    trials = trials_of(run)
+    write_json(folder / "cells.json", {"trials": [trial.row for trial in trials]})
+    write_page(cells_page(run, trials), folder)
 
 
 def best_row(folder: Path) -> dict[str, Any]:

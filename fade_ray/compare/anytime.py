@@ -3,6 +3,7 @@ what that one is reported with.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,32 +24,27 @@ class Anytime:
     """At each budget of a grid [G]; NaN (or the floor) where nothing has been evaluated."""
 
     reports: Array
-    """[G], accuracy reported of the architecture of best score so far."""
+    """[G], reported of the architecture of best score so far."""
     scores: Array
     """[G], that best score."""
 
 
 def incumbents(trace: Trace) -> npt.NDArray[np.intp]:
-    """[N]: after each evaluation the number of the one of best score so far, the earlier of equal
-    ones.
-    """
-    best, found = -1, []
+    """[N]: after each evaluation the number of the best one so far, the earlier of equal ones."""
+    numbers: list[int] = []
     for i, score in enumerate(trace.scores):
-        if best < 0 or score > trace.scores[best]:
-            best = i
-        found.append(best)
-    return np.asarray(found, dtype=np.intp)
+        best = numbers[-1] if numbers else i
+        numbers.append(i if score > trace.scores[best] else best)
+    return np.asarray(numbers, dtype=np.intp)
 
 
 def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan) -> Anytime:
-    """The curve of a trace at the budgets `grid` [G], any order, in the trace's unit; an evaluation
-    counts from the cost it ended at.
+    """The curve at the budgets `grid` [G], any order, in the trace's unit.
 
-    `floor` stands before the first evaluation.
+    An evaluation counts from the cost it ended at; `floor` stands before the first.
     """
-    ended = np.searchsorted(
-        trace.costs, np.asarray(grid, float) * ROUNDING, side="right"
-    )  # evaluations, at each budget
+    budgets = np.asarray(grid, float) * ROUNDING
+    ended = np.searchsorted(trace.costs, budgets, side="right")  # evaluations, at each budget
     best = np.concatenate([[-1], incumbents(trace)])[ended]
     reports = np.append(np.asarray(trace.reports, float), floor)  # the last is where -1 points to
     scores = np.append(np.asarray(trace.scores, float), floor)
@@ -56,15 +52,12 @@ def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan
 
 
 def final(trace: Trace, floor: float = math.nan) -> float:
-    """The report of the best-scored architecture when the budget is spent; later evaluations do not
-    count.
-    """
+    """The report of the best-scored architecture at the end of the budget; what is later is not."""
     return float(anytime(trace, [trace.budget], floor).reports[0])
 
 
 def area(trace: Trace, floor: float) -> float:
-    """Mean of the reported curve over the budget axis from 0 to the budget, exactly (it is a step
-    function); in [0, 1].
+    """Mean of the reported curve over the budget axis, exactly: it is a step function.
 
     Before the first evaluation the curve lies at `floor`, such as the accuracy of a guess. What
     ended after the budget does not count.
@@ -74,9 +67,7 @@ def area(trace: Trace, floor: float) -> float:
 
 
 def top_reports(trace: Trace, k: int) -> tuple[tuple[float, float], ...]:
-    """(score, report) of the k evaluations of best score within the budget, best first, earlier
-    first among equal ones.
-    """
+    """(score, report) of the k best-scored within the budget, best first, earlier first of equal."""
     within = [
         (score, report)
         for cost, score, report in zip(trace.costs, trace.scores, trace.reports, strict=True)
@@ -93,30 +84,22 @@ def check_traces(traces: Sequence[Trace]) -> None:
     allowed = sorted({(trace.budget, trace.unit) for trace in traces})
     remedy = "Compare searchers that may spend the same."
     require(len(allowed) == 1, "one budget and unit for all traces", remedy, budgets=allowed)
-    require(
-        allowed[0][0] > 0,
-        "budget > 0",
-        "Allow at least the cost of one evaluation.",
-        budget=allowed[0][0],
+    budget, remedy = allowed[0][0], "Allow at least the cost of one evaluation."
+    require(budget > 0, "budget > 0", remedy, budget=budget)
+    names = Counter((trace.searcher, trace.seed) for trace in traces)
+    twice, remedy = (
+        sorted(name for name in names if names[name] > 1),
+        "Leave the repeated ones out.",
     )
-    names = [(trace.searcher, trace.seed) for trace in traces]
-    twice = (
-        sorted({name for name in names if names.count(name) > 1})
-        if len(set(names)) < len(names)
-        else []
-    )
-    require(
-        not twice, "one trace per searcher and seed", "Leave the repeated ones out.", repeated=twice
-    )
+    require(not twice, "one trace per searcher and seed", remedy, repeated=twice)
     for trace in traces:
         _check_trace(trace)
 
 
 def _check_trace(trace: Trace) -> None:
     name = f"The trace of {trace.searcher} with seed {trace.seed}"
-    costs, scores, reports = (
-        np.asarray(values, float) for values in (trace.costs, trace.scores, trace.reports)
-    )
+    sequences = (trace.costs, trace.scores, trace.reports)
+    costs, scores, reports = (np.asarray(values, float) for values in sequences)
     if not len(costs) == len(scores) == len(reports):
         lengths = f"{len(costs)} costs, {len(scores)} scores and {len(reports)} reports"
         raise InvalidInput(
@@ -124,10 +107,11 @@ def _check_trace(trace: Trace) -> None:
         )
     if not (np.isfinite(costs).all() and (costs >= 0).all() and (np.diff(costs) >= 0).all()):
         raise InvalidInput(
-            f"{name} must have finite ascending costs of 0 or more, but has {trace.costs}. Sort them."
+            f"{name} must have finite ascending costs of 0 or more, but has {trace.costs}. "
+            "Sort them."
         )
-    shares = np.concatenate([scores, reports])
-    if not ((shares >= 0) & (shares <= 1)).all():  # NaN as well
+    if not (np.isfinite(scores).all() and np.isfinite(reports).all()):
         raise InvalidInput(
-            f"{name} must have scores and reports in [0, 1], but some are not. Give shares, not percent."
+            f"{name} must have finite scores and reports, but some are not. "
+            "Leave failed evaluations out."
         )

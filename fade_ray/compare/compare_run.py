@@ -11,7 +11,7 @@ from rich.table import Table as TextTable
 
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_tables import write_csv, write_parquet
+from fade_ray.compare.comparison_tables import comparison_tables
 from fade_ray.compare.contest_progress import ContestProgress
 from fade_ray.compare.contest_session import ContestSession
 from fade_ray.compare.entered_history import EnteredHistory
@@ -21,6 +21,10 @@ from fade_ray.compare.trace import Trace
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
+from fade_ray.records.journal import plain
+from fade_ray.records.json_form import as_json
+from fade_ray.records.run_files import Run
+from fade_ray.report.tables import write_tables
 from fade_ray.run.engines import carry_out, interruptible, recording
 from fade_ray.run.folder import (
     RunKind,
@@ -238,18 +242,21 @@ def random_pick(found: Sequence[Trace], baseline: str, chance: float) -> float:
 
 def finish_compare(folder: Path) -> None:
     """Everything that is made from the records alone: traces, comparison, tables, report."""
-    from fade_ray.compare.comparison_page import write_comparison_report
+    from fade_ray.compare.comparison_page import comparison_page
+    from fade_ray.report.page import write_page
 
     files = _read(folder)
-    found, baseline = files.traces, files.contest.baseline
-    write_json(folder / "traces.json", [trace.to_dict() for trace in found])
-    floor = random_pick(found, baseline, files.result.get("chance", 0.0))
-    comparison = Comparison.of(found, baseline, floor, spent_on_ranks=spent_on_ranks(files.history))
-    write_json(folder / "comparison.json", comparison.to_dict())
-    (folder / "tables").mkdir(exist_ok=True)
-    write_csv(comparison, found, folder / "tables")
-    write_parquet(comparison, found, folder / "tables")
-    write_comparison_report(folder)
+    found, run = files.traces, Run.read(folder, EnteredHistory)
+    write_json(folder / "traces.json", as_json(found))
+    comparison = Comparison.of(
+        found,
+        files.contest.baseline,
+        random_pick(found, files.contest.baseline, files.result.get("chance", 0.0)),
+        spent_on_ranks=spent_on_ranks(files.history),
+    )
+    write_json(folder / "comparison.json", plain(as_json(comparison)))
+    write_tables(comparison_tables(comparison, found), folder / "tables", "csv", "parquet")
+    write_page(comparison_page(run, found, comparison), folder)
 
 
 def print_comparison(folder: Path, console: Console) -> None:

@@ -1,5 +1,5 @@
-"""Searchers side by side under one budget: curves, final accuracies, ranks, costs, and tests that
-say what was shown.
+"""Searchers side by side under one budget: curves, final reports, ranks, costs, and tests that say
+what was shown.
 
 Two measures, larger being better: "final", the report of the architecture of best score when the
 budget is spent, and "area", the mean of that curve over the budget. "final" is what is claimed
@@ -8,8 +8,8 @@ with; "area" is corrected as a family of its own.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,7 @@ from fade_ray.analysis.resampling import t_interval
 from fade_ray.compare.anytime import ROUNDING, anytime, area, check_traces, final, top_reports
 from fade_ray.compare.comparison_verdict import verdict
 from fade_ray.compare.trace import Trace
+from fade_ray.report.words import ACCURACY, Measure
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
@@ -30,9 +31,7 @@ GRID = 101
 
 @dataclass(frozen=True)
 class SeedResult:
-    """What one trace comes to. Accuracies in [0, 1]; a searcher that evaluated nothing stands at
-    the floor.
-    """
+    """What one trace comes to; a searcher that evaluated nothing stands at the floor."""
 
     searcher: str
     seed: int
@@ -51,8 +50,7 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Band:
-    """A searcher's reported curve over its complete seeds: mean and 95% t interval at each budget
-    of the grid.
+    """A searcher's reported curve over its complete seeds: mean and 95% t interval at each budget.
 
     NaN at budgets where not every seed has evaluated something, and as ends of the interval of a
     single seed.
@@ -85,18 +83,15 @@ class Summary:
     area_std: float
     rank: float
     """Mean rank by the final report among all searchers, 1 the best, equal ones sharing; over the
-    seeds that all completed.
+    seeds that all completed. `area_rank` is the same by area.
     """
     area_rank: float
-    """The same by area."""
     evaluations: float
-    """Mean per seed."""
+    """Mean per seed; so is `spent`."""
     spent: float
     spent_on_ranks: float | None
     top: tuple[float, ...]
-    """Reports of the k evaluations of best score of all seeds together, best score first (FaDE Fig.
-    8).
-    """
+    """Reports of the k best-scored of all seeds together, best score first (FaDE Fig. 8)."""
     top_mean: float
     """Mean report of the k best-scored of each seed, over seeds."""
 
@@ -127,95 +122,61 @@ class Comparison:
         baseline: str | Sequence[str] = "random",
         floor: float = 0.0,
         k: int = 10,
-        spent_on_ranks: Mapping[tuple[str, int], float] | None = None,
+        spent_on_ranks: Mapping[tuple[str, int], float | None] | None = None,
+        score: Measure = ACCURACY,
     ) -> Self:
         """Compare the searchers of `traces`, in the order in which they first appear.
 
         Args:
-            baseline: one or several searchers that the others are tested against. floor: what no
-            architecture counts as before the first evaluation: the accuracy of a guess. k:
-            evaluations per searcher in the distributions of the best. spent_on_ranks: by (searcher,
-            seed), what a trace spent on hyper-architectures.
+            baseline: one or several searchers that the others are tested against.
+            floor: what counts before the first evaluation: the accuracy of a guess.
+            k: evaluations per searcher in the distributions of the best.
+            spent_on_ranks: by (searcher, seed), what went into hyper-architectures.
+            score: what the reports measure, for the words.
 
         Raises:
-            InvalidInput: traces that cannot be compared, a baseline without traces, a floor outside
-            [0, 1], k below 1.
+            InvalidInput: traces that cannot be compared, a baseline without traces, a floor that
+                is no number, k below 1.
         """
         check_traces(traces)
-        require(
-            0 <= floor <= 1,
-            "0 <= floor <= 1",
-            "Use the accuracy of a guess, 1 / classes.",
-            floor=floor,
-        )
+        finite = math.isfinite(floor)
+        require(finite, "a finite floor", "Use that of a guess, 1 / classes.", floor=floor)
         require(k >= 1, "k >= 1", "Use 10, as FaDE's Fig. 8.", k=k)
         searchers = list(dict.fromkeys(trace.searcher for trace in traces))
         baselines = (baseline,) if isinstance(baseline, str) else tuple(dict.fromkeys(baseline))
         missing = [name for name in baselines if name not in searchers]
         if missing:
             raise InvalidInput(
-                f"A baseline must be one of the searchers {', '.join(searchers)}, but got {missing[0]!r}. Run it as well."
+                f"A baseline must be one of the searchers {', '.join(searchers)}, "
+                f"but got {missing[0]!r}. Run it as well."
             )
         spent = spent_on_ranks or {}
-        results = tuple(
-            _result(trace, floor, spent.get((trace.searcher, trace.seed))) for trace in traces
-        )
-        common = _common_seeds(results, searchers)
-        ranks = {measure: _mean_ranks(results, searchers, common, measure) for measure in MEASURES}
-        tests = tuple(
-            test
-            for measure in MEASURES
-            for test in paired_tests(_values(results, measure), baselines, measure)
-        )
-        grid = np.linspace(0.0, traces[0].budget, GRID)
-        by_name = {
-            name: [trace for trace in traces if trace.searcher == name] for name in searchers
+        results = [_result(t, floor, spent.get((t.searcher, t.seed))) for t in traces]
+        groups = {name: [t for t in traces if t.searcher == name] for name in searchers}
+        values = {measure: _values(results, measure) for measure in MEASURES}
+        common = sorted(set.intersection(*(set(seeds) for seeds in values["final"].values())))
+        ranks = {measure: _mean_ranks(values[measure], common) for measure in MEASURES}
+        tests = [t for m in MEASURES for t in paired_tests(values[m], baselines, m)]
+        summaries = [_summary(name, groups[name], results, k, ranks) for name in searchers]
+        empty = {
+            name: sum(r.complete and not r.evaluations for r in results if r.searcher == name)
+            for name in searchers
         }
+        partial = {summary.searcher: summary.partial for summary in summaries}
+        grid = np.linspace(0.0, traces[0].budget, GRID)
         return cls(
             budget=traces[0].budget,
             unit=traces[0].unit,
             floor=floor,
             baselines=baselines,
             k=k,
-            results=results,
-            bands=tuple(_band(name, by_name[name], grid) for name in searchers),
-            summaries=tuple(
-                _summary(
-                    name,
-                    by_name[name],
-                    results,
-                    k,
-                    {measure: ranks[measure][name] for measure in MEASURES},
-                )
-                for name in searchers
-            ),
-            common_seeds=common,
-            tests=tests,
-            verdict=verdict(
-                tests,
-                {name: _partial(results, name) for name in searchers},
-                {
-                    name: sum(
-                        r.searcher == name and r.complete and not r.evaluations for r in results
-                    )
-                    for name in searchers
-                },
-                floor,
-            ),
+            results=tuple(results),
+            bands=tuple(_band(name, group, grid) for name, group in groups.items()),
+            summaries=tuple(summaries),
+            common_seeds=tuple(common),
+            tests=tuple(tests),
+            verdict=verdict(tests, partial, empty, floor, score),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; what is NaN becomes None."""
-        return {name: jsonable(value) for name, value in asdict(self).items()}
-
-
-def jsonable(value: Any) -> Any:
-    """Tuples as lists and NaN as None, all the way down."""
-    if isinstance(value, dict):
-        return {key: jsonable(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [jsonable(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _result(trace: Trace, floor: float, spent_on_ranks: float | None) -> SeedResult:
@@ -237,16 +198,9 @@ def _band(searcher: str, traces: Sequence[Trace], grid: Array) -> Band:
     curves = [anytime(trace, grid) for trace in traces if trace.complete]
     reports = np.asarray([curve.reports for curve in curves]).reshape(-1, len(grid))  # [seed, G]
     scores = np.asarray([curve.scores for curve in curves]).reshape(-1, len(grid))
-    ends = [t_interval(column) for column in reports.T]
-    return Band(
-        searcher,
-        len(curves),
-        tuple(grid.tolist()),
-        mean=tuple(_mean(column) for column in reports.T),
-        low=tuple(end.low for end in ends),
-        high=tuple(end.high for end in ends),
-        score=tuple(_mean(column) for column in scores.T),
-    )
+    mean, score = (tuple(_mean(column) for column in part.T) for part in (reports, scores))
+    low, high = zip(*(t_interval(column) for column in reports.T), strict=True)
+    return Band(searcher, len(curves), tuple(grid.tolist()), mean, low, high, score)
 
 
 def _summary(
@@ -254,7 +208,7 @@ def _summary(
     traces: Sequence[Trace],
     results: Sequence[SeedResult],
     k: int,
-    ranks: Mapping[str, float],
+    ranks: Mapping[str, Mapping[str, float]],
 ) -> Summary:
     mine = [result for result in results if result.searcher == name and result.complete]
     finals, areas = [result.final for result in mine], [result.area for result in mine]
@@ -265,15 +219,15 @@ def _summary(
     return Summary(
         name,
         seeds=len(mine),
-        partial=_partial(results, name),
+        partial=len(traces) - len(mine),
         mean=_mean(finals),
         std=_std(finals),
         low=low,
         high=high,
         area=_mean(areas),
         area_std=_std(areas),
-        rank=ranks["final"],
-        area_rank=ranks["area"],
+        rank=ranks["final"][name],
+        area_rank=ranks["area"][name],
         evaluations=_mean([result.evaluations for result in mine]),
         spent=_mean([result.spent for result in mine]),
         spent_on_ranks=_mean(on_ranks) if on_ranks else None,
@@ -282,33 +236,21 @@ def _summary(
     )
 
 
-def _partial(results: Sequence[SeedResult], name: str) -> int:
-    return sum(result.searcher == name and not result.complete for result in results)
-
-
 def _values(results: Sequence[SeedResult], measure: str) -> dict[str, dict[int, float]]:
     """[searcher][seed] of the complete traces; a searcher without any has {}."""
-    found: dict[str, dict[int, float]] = {result.searcher: {} for result in results}
+    values: dict[str, dict[int, float]] = {result.searcher: {} for result in results}
     for result in results:
         if result.complete:
-            found[result.searcher][result.seed] = getattr(result, measure)
-    return found
-
-
-def _common_seeds(results: Sequence[SeedResult], searchers: Sequence[str]) -> tuple[int, ...]:
-    seeds = [{r.seed for r in results if r.searcher == name and r.complete} for name in searchers]
-    return tuple(sorted(set.intersection(*seeds)))
+            values[result.searcher][result.seed] = getattr(result, measure)
+    return values
 
 
 def _mean_ranks(
-    results: Sequence[SeedResult], searchers: Sequence[str], seeds: Sequence[int], measure: str
+    values: Mapping[str, Mapping[int, float]], seeds: Sequence[int]
 ) -> dict[str, float]:
-    values = _values(results, measure)
-    table = np.asarray([[values[name][seed] for name in searchers] for seed in seeds]).reshape(
-        -1, len(searchers)
-    )
-    ranks = rankdata(-table.round(12), axis=1)  # [seed, searcher]
-    return {name: _mean(column) for name, column in zip(searchers, ranks.T, strict=True)}
+    table = np.asarray([[one[seed] for one in values.values()] for seed in seeds])
+    ranks = rankdata(-table.reshape(-1, len(values)).round(12), axis=1)  # [seed, searcher]
+    return {name: _mean(column) for name, column in zip(values, ranks.T, strict=True)}
 
 
 def _mean(values: Sequence[float] | Array) -> float:

@@ -1,108 +1,68 @@
-"""A comparison as tables, CSV for people and Parquet for pandas, polars or DuckDB: evaluations,
-seeds, searchers, curves, tests, top.
-"""
+"""A comparison as tables: evaluations, seeds, searchers, curves, tests, top."""
 
-import csv
-import io
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from fade_ray.compare.comparison import Comparison, jsonable
+from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.trace import Trace
-from fade_ray.records.atomic import write_atomically
-from spaces.errors import InvalidInput
+from fade_ray.records.journal import plain
 
-TEXT, WHOLE, REAL, TRUTH = pa.string(), pa.int64(), pa.float64(), pa.bool_()
-
-SCHEMAS = {
-    "evaluations": {
-        "searcher": TEXT,
-        "seed": WHOLE,
-        "number": WHOLE,
-        "cost": REAL,
-        "score": REAL,
-        "report": REAL,
-    },
-    "seeds": {"searcher": TEXT, "seed": WHOLE, "complete": TRUTH, "evaluations": WHOLE}
-    | dict.fromkeys(("spent", "spent_on_ranks", "score", "final", "area"), REAL),
-    "searchers": {"searcher": TEXT, "seeds": WHOLE, "partial": WHOLE}
-    | dict.fromkeys(
-        ("mean", "std", "low", "high", "area", "area_std", "rank", "area_rank", "evaluations"), REAL
-    )
-    | dict.fromkeys(("spent", "spent_on_ranks", "top_mean"), REAL),
-    "curves": {"searcher": TEXT, "seeds": WHOLE}
-    | dict.fromkeys(("budget", "mean", "low", "high", "score"), REAL),
-    "tests": {
-        "searcher": TEXT,
-        "baseline": TEXT,
-        "measure": TEXT,
-        "seeds": WHOLE,
-        "zeros": WHOLE,
-        "family": WHOLE,
-    }
-    | dict.fromkeys(
-        (
-            "difference",
-            "low",
-            "high",
-            "effect",
-            "superiority",
-            "p",
-            "corrected",
-            "smallest",
-            "smallest_corrected",
-        ),
-        REAL,
+COLUMNS = {
+    "evaluations": "searcher seed number cost score report",
+    "seeds": "searcher seed complete evaluations spent spent_on_ranks score final area",
+    "searchers": (
+        "searcher seeds partial mean std low high area area_std rank area_rank "
+        "evaluations spent spent_on_ranks top_mean"
     ),
-    "top": {"searcher": TEXT, "place": WHOLE, "report": REAL},
+    "curves": "searcher seeds budget mean low high score",
+    "tests": (
+        "searcher baseline measure seeds zeros family difference low high effect superiority "
+        "p corrected smallest smallest_corrected"
+    ),
+    "top": "searcher place report",
 }
-"""Columns by table. Accuracies, differences and areas are shares of 1; `cost`, `spent` and `budget`
-in the traces' unit; `number` and `place` count from 1; what is undefined is null (an empty field in
-CSV).
+"""Columns by table. Scores, differences and areas are those of the traces, accuracies shares of 1;
+`cost`, `spent` and `budget` in the traces' unit; `number` and `place` count from 1; what is
+undefined is null.
 """
 
+TYPES = {
+    **dict.fromkeys(("searcher", "baseline", "measure"), pa.string()),
+    **dict.fromkeys(("seed", "seeds", "number", "partial", "zeros", "family"), pa.int64()),
+    "place": pa.int64(),
+    "complete": pa.bool_(),
+}
+"""By column; others hold numbers. Evaluations are counted for a seed, a mean for a searcher."""
 
-def rows(comparison: Comparison, traces: Sequence[Trace]) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each table of `SCHEMAS`."""
+
+def schema(name: str) -> pa.Schema:
+    types = TYPES | ({"evaluations": pa.int64()} if name == "seeds" else {})
+    return pa.schema([(key, types.get(key, pa.float64())) for key in COLUMNS[name].split()])
+
+
+def comparison_tables(comparison: Comparison, traces: Sequence[Trace]) -> dict[str, pa.Table]:
+    """All of `COLUMNS`."""
     evaluations = [
-        {
-            "searcher": t.searcher,
-            "seed": t.seed,
-            "number": i,
-            "cost": cost,
-            "score": score,
-            "report": report,
-        }
+        {"searcher": t.searcher, "seed": t.seed, "number": number}
+        | {"cost": cost, "score": score, "report": report}
         for t in traces
-        for i, (cost, score, report) in enumerate(
+        for number, (cost, score, report) in enumerate(
             zip(t.costs, t.scores, t.reports, strict=True), start=1
         )
     ]
+    names = ("budget", "mean", "low", "high", "score")
     curves = [
-        {
-            "searcher": band.searcher,
-            "seeds": band.seeds,
-            "budget": budget,
-            "mean": mean,
-            "low": low,
-            "high": high,
-            "score": score,
-        }
+        {"searcher": band.searcher, "seeds": band.seeds} | dict(zip(names, point, strict=True))
         for band in comparison.bands
-        for budget, mean, low, high, score in zip(
-            band.grid, band.mean, band.low, band.high, band.score, strict=True
-        )
+        for point in zip(band.grid, band.mean, band.low, band.high, band.score, strict=True)
     ]
     top = [
-        {"searcher": one.searcher, "place": place, "report": report}
-        for one in comparison.summaries
-        for place, report in enumerate(one.top, start=1)
+        {"searcher": summary.searcher, "place": place, "report": report}
+        for summary in comparison.summaries
+        for place, report in enumerate(summary.top, start=1)
     ]
-    found = {
+    rows = {
         "evaluations": evaluations,
         "seeds": [vars(result) for result in comparison.results],
         "searchers": [vars(summary) for summary in comparison.summaries],
@@ -111,40 +71,6 @@ def rows(comparison: Comparison, traces: Sequence[Trace]) -> dict[str, list[dict
         "top": top,
     }
     return {
-        name: [{key: jsonable(row[key]) for key in SCHEMAS[name]} for row in found[name]]
-        for name in SCHEMAS
+        name: pa.Table.from_pylist([plain(row) for row in rows[name]], schema=schema(name))
+        for name in COLUMNS
     }
-
-
-def write_csv(comparison: Comparison, traces: Sequence[Trace], folder: Path) -> None:
-    """Write each table as `folder/<name>.csv`, whole or not at all. InvalidInput if the folder
-    cannot be written.
-    """
-    for name, lines in rows(comparison, traces).items():
-        text = io.StringIO()
-        writer = csv.DictWriter(text, list(SCHEMAS[name]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(lines)
-        _write(folder / f"{name}.csv", text.getvalue().encode())
-
-
-def write_parquet(comparison: Comparison, traces: Sequence[Trace], folder: Path) -> None:
-    """Write each table as `folder/<name>.parquet`, whole or not at all. InvalidInput if the folder
-    cannot be written.
-    """
-    for name, lines in rows(comparison, traces).items():
-        buffer = io.BytesIO()
-        pq.write_table(
-            pa.Table.from_pylist(lines, schema=pa.schema(list(SCHEMAS[name].items()))), buffer
-        )
-        _write(folder / f"{name}.parquet", buffer.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise InvalidInput(
-            f"The tables of a comparison are written to {path.parent}, but that failed: {error.strerror or error}. "
-            "Free space or set the permissions and write them again."
-        ) from error

@@ -1,8 +1,6 @@
 """What a comparison of searchers is made of: one trace per searcher and seed."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -20,25 +18,10 @@ class Trace:
     unit: str
     """Such as "training images", "seconds" or "evaluations"."""
     costs: tuple[float, ...]
-    """[N], ascending: what the searcher had spent in all when each evaluation ended,
-    hyper-architectures included.
-    """
+    """[N], ascending: what had been spent when each evaluation ended, hyper-architectures too."""
     scores: tuple[float, ...]
-    """[N], in [0, 1]: validated accuracy, all that the searcher has seen of an architecture."""
+    """[N]: validated scores, all that the searcher has seen of an architecture."""
     reports: tuple[float, ...]
-    """[N], in [0, 1]: accuracy on the test part (of a table: of what the searcher has not seen);
-    never fed back.
-    """
+    """[N]: the same on the test part (of a table: on what no searcher sees); never fed back."""
     complete: bool = True
-    """Whether the budget was used up; a trace that failed half-way, or of a run that was stopped,
-    is partial.
-    """
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        sequences = {name: tuple(values[name]) for name in ("costs", "scores", "reports")}
-        return cls(**{**values, **sequences})
+    """Whether the budget was used up; a trace that failed or was stopped half-way is partial."""

@@ -4,14 +4,15 @@ regrets, and how much noise allows.
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
 from fade_ray.analysis.rank_measures import (
+    Rows,
     chance_regret,
     kendall,
     log_psis,
@@ -20,9 +21,8 @@ from fade_ray.analysis.rank_measures import (
     spearman,
 )
 from fade_ray.analysis.resampling import Interval, percentiles
-from fade_ray.compare.comparison import jsonable
-from fade_ray.ranks.rank_courses import EqualComputation, courses, equal_computation
-from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, Rows
+from fade_ray.ranks.rank_courses import Correlation, EqualComputation, courses, equal_computation
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its percentile bootstrap interval over architectures; NaN where undefined."""
+    """A value with its interval; NaN where undefined."""
 
     value: float
     low: float
@@ -40,7 +40,7 @@ class Estimate:
 @dataclass(frozen=True)
 class Agreement:
     """How well an order of the architectures agrees with the mean accuracies of training them
-    alone.
+    alone. Intervals are percentiles of a bootstrap over architectures.
     """
 
     spearman: Estimate
@@ -78,7 +78,18 @@ class SettingAgreement:
 
 
 @dataclass(frozen=True)
-class Point:
+class Result:
+    """A setting after its last epochs, as it is told: means over seeds; NaN where unknown."""
+
+    rho: Correlation
+    kendall: float
+    regrets: tuple[float, ...]
+    pooled: float
+    """Spearman's rho of all seeds together."""
+
+
+@dataclass(frozen=True)
+class RunPoint:
     """A run after an epoch."""
 
     setting: str
@@ -113,6 +124,15 @@ class Ceiling:
     ranks to a good approximation).
     """
 
+    @classmethod
+    def of(cls, alone: Sequence[Alone]) -> Self:
+        """Of the repeats that all architectures have."""
+        repeats = min((len(one.accuracies) for one in alone), default=0)
+        table = [one.accuracies[:repeats] for one in alone]
+        rho = mean_correlation(np.asarray(table, float).reshape(len(alone), repeats))
+        reliability = repeats * rho / (1 + (repeats - 1) * rho) if rho > 0 else math.nan
+        return cls(repeats, rho, reliability, math.sqrt(reliability) if rho > 0 else math.nan)
+
 
 @dataclass(frozen=True)
 class RankStudy:
@@ -127,7 +147,7 @@ class RankStudy:
     """(setting, mean rho - that of the first setting), on the same resampled architectures and,
     where settings share seeds, the same seeds.
     """
-    points: tuple[Point, ...]
+    points: tuple[RunPoint, ...]
     equal_computation: EqualComputation | None
     """Settings at equal multiply-adds, with the intervals of `overall`; None where those of a run
     are not known.
@@ -149,32 +169,41 @@ class RankStudy:
 
         Raises:
             InvalidInput: fewer than three architectures, one of them twice or outside of a run's
-            rows, repeats or epochs that are missing,
-                a seed of a setting twice.
+                rows, repeats or epochs that are missing, a seed of a setting twice.
         """
         _check(runs, alone)
         truth = _Truth.of(alone, generator, tuple(ks), resamples, confidence)
         names = list(dict.fromkeys(run.setting for run in runs))
-        grouped = {name: [run for run in runs if run.setting == name] for name in names}
-        found = {name: truth.setting(group) for name, group in grouped.items()}
+        groups = {name: [run for run in runs if run.setting == name] for name in names}
+        judged = {name: truth.setting(group) for name, group in groups.items()}
+        points = tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs)
         return cls(
             architectures=len(alone),
             ks=tuple(ks),
             chance_regrets=tuple(chance_regret(truth.means, k) for k in ks),
-            settings=tuple(setting for setting, _ in found.values()),
+            settings=tuple(setting for setting, _ in judged.values()),
             differences=tuple(
-                (name, _difference(found[names[0]], found[name], confidence)) for name in names[1:]
+                (name, truth.difference(judged[names[0]], judged[name])) for name in names[1:]
             ),
-            points=tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs),
+            points=points,
             equal_computation=equal_computation(
-                courses(runs, alone), lambda name, ended: truth.interval(grouped[name], ended)
+                courses(points), lambda name, ended: truth.interval(groups[name], ended)
             ),
-            ceiling=ceiling(alone),
+            ceiling=Ceiling.of(alone),
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; what is NaN becomes None."""
-        return {name: jsonable(value) for name, value in asdict(self).items()}
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """By setting."""
+        return tuple(
+            Result(
+                Correlation(one.setting, len(one.seeds), *vars(one.overall.spearman).values()),
+                one.mean.kendall.value,
+                tuple(regret.value for regret in one.mean.regrets),
+                one.pooled.spearman.value,
+            )
+            for one in self.settings
+        )
 
 
 @dataclass(frozen=True)
@@ -199,23 +228,14 @@ class _Truth:
         confidence: float,
     ) -> Self:
         n = len(alone)
-        means = np.asarray([np.mean(one.accuracies) for one in alone])
-        choices = np.asarray([one.choice for one in alone], dtype=np.intp)
-        return cls(
-            choices,
-            means,
-            ks,
-            generator.integers(n, size=(b, n)),
-            generator.random((b, MOST_SEEDS)),
-            confidence,
-        )
+        draws, seeds = generator.integers(n, size=(b, n)), generator.random((b, MOST_SEEDS))
+        return cls(choices_of(alone), means_of(alone), ks, draws, seeds, confidence)
 
     def setting(self, runs: Sequence[RankRun]) -> tuple[SettingAgreement, Array]:
         """The setting's agreement, and its mean rho in each resample of architectures and seeds
         [b].
         """
-        # [seed, n]
-        psis = np.asarray([log_psis(run.epochs[-1].weights, self.choices) for run in runs])
+        psis = np.asarray([log_psis(run.weights, self.choices) for run in runs])  # [seed, n]
         # [measure, seed], [measure, seed, b]
         values, resampled = self._values(psis), self._resampled(psis)
         overall = self._over_seeds(runs, resampled)
@@ -238,23 +258,24 @@ class _Truth:
         resampled = spearman(psis[:, self.draws], self.means[self.draws])  # [seed, b]
         return percentiles(self._over_seeds(runs, resampled[None])[0], self.confidence)
 
+    def difference(
+        self, first: tuple[SettingAgreement, Array], other: tuple[SettingAgreement, Array]
+    ) -> Estimate:
+        value = other[0].mean.spearman.value - first[0].mean.spearman.value
+        return Estimate(value, *percentiles(other[1] - first[1], self.confidence))
+
     def _over_seeds(self, runs: Sequence[RankRun], resampled: Array) -> Array:
         """[measure, seed, b] -> [measure, b]: means over the seeds that each resample takes."""
         order = np.argsort([run.seed for run in runs])
         draws = order[(self.seed_draws[:, : len(runs)] * len(runs)).astype(int)].T  # [seed, b]
-        return np.asarray(
-            np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1).mean(
-                axis=1
-            ),
-            float,
-        )
+        taken = np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1)
+        return np.asarray(taken.mean(axis=1), float)
 
     def _values(self, psis: Array) -> Array:
         """[seed, n] -> [measure, seed]: rho, tau, regrets."""
         taus = np.asarray([kendall(psi, self.means)[0] for psi in psis])
-        return np.asarray(
-            [spearman(psis, self.means), taus, *(regret(psis, self.means, k) for k in self.ks)]
-        )
+        regrets = (regret(psis, self.means, k) for k in self.ks)
+        return np.asarray([spearman(psis, self.means), taus, *regrets])
 
     def _resampled(self, psis: Array) -> Array:
         """[seed, n] -> [measure, seed, b]."""
@@ -272,73 +293,50 @@ class _Truth:
         )
         return Agreement(rho, tau, tuple(regrets))
 
-    def point(self, run: RankRun, epoch: RankEpoch) -> Point:
-        rho, tau, *regrets = self._values(log_psis(epoch.weights, self.choices)[None])[
-            :, 0
-        ].tolist()
-        return Point(
-            run.setting, run.seed, epoch.epoch, epoch.multiply_adds, rho, tau, tuple(regrets)
-        )
+    def point(self, run: RankRun, epoch: RankEpoch) -> RunPoint:
+        values = self._values(log_psis(epoch.weights, self.choices)[None])[:, 0]
+        rho, tau, *regrets = values.tolist()
+        where = (run.setting, run.seed, epoch.epoch, epoch.multiply_adds)
+        return RunPoint(*where, rho, tau, tuple(regrets))
 
 
 MOST_SEEDS = 1000
 """Runs of one setting."""
 
 
-def ceiling(alone: Sequence[Alone]) -> Ceiling:
-    """What the repeats of training alone say about their noise; of the repeats that all
-    architectures have.
-    """
-    repeats = min(len(one.accuracies) for one in alone)
-    rho = mean_correlation(np.asarray([one.accuracies[:repeats] for one in alone], float))
-    reliability = repeats * rho / (1 + (repeats - 1) * rho) if rho > 0 else math.nan
-    return Ceiling(repeats, rho, reliability, math.sqrt(reliability) if rho > 0 else math.nan)
+def means_of(alone: Sequence[Alone]) -> Array:
+    """[n]: mean accuracy of training alone."""
+    return np.asarray([np.mean(one.accuracies) for one in alone])
 
 
-def _difference(
-    first: tuple[SettingAgreement, Array], other: tuple[SettingAgreement, Array], confidence: float
-) -> Estimate:
-    value = other[0].mean.spearman.value - first[0].mean.spearman.value
-    return Estimate(value, *percentiles(other[1] - first[1], confidence))
+def choices_of(alone: Sequence[Alone]) -> npt.NDArray[np.intp]:
+    """[n, d]"""
+    return np.asarray([one.choice for one in alone], dtype=np.intp)
 
 
 def _check(runs: Sequence[RankRun], alone: Sequence[Alone]) -> None:
+    n, distinct = len(alone), len({one.choice for one in alone})
     require(len(runs) > 0, "at least one run", "Train a hyper-architecture.", runs=len(runs))
-    require(
-        len(alone) >= 3,
-        "at least 3 architectures",
-        "Train more of them alone.",
-        architectures=len(alone),
-    )
-    distinct = len({one.choice for one in alone})
-    require(
-        distinct == len(alone),
-        "each architecture once",
-        "Merge the repeats of equal ones.",
-        distinct=distinct,
-    )
+    require(n >= 3, "at least 3 architectures", "Train more of them alone.", architectures=n)
+    remedy = "Merge the repeats of equal ones."
+    require(distinct == n, "each architecture once", remedy, distinct=distinct)
     for one in alone:
-        if not one.accuracies or not all(0 <= accuracy <= 1 for accuracy in one.accuracies):
+        if not one.accuracies or not np.isfinite(one.accuracies).all():
             raise InvalidInput(
-                f"An architecture needs one accuracy or more, each in [0, 1], but {one.choice} has {one.accuracies}. Train it (again)."
+                "An architecture needs one accuracy or more, each of them a number, "
+                f"but {one.choice} has {one.accuracies}. Train it (again)."
             )
     names = [(run.setting, run.seed) for run in runs]
     twice = sorted({name for name in names if names.count(name) > 1})
-    require(
-        not twice, "each seed of a setting once", "Leave the repeated runs out.", repeated=twice
-    )
+    remedy = "Leave the repeated runs out."
+    require(not twice, "each seed of a setting once", remedy, repeated=twice)
     for run in runs:
         epochs = [epoch.epoch for epoch in run.epochs]
         spent = [epoch.multiply_adds for epoch in run.epochs if epoch.multiply_adds is not None]
         holds = len(epochs) > 0 and epochs == sorted(set(epochs)) and spent == sorted(spent)
+        rule = "a run has epochs, in their order and that of their computation"
         remedy = f"Record the run of {run.setting!r} with seed {run.seed} anew."
-        require(
-            holds,
-            "a run has epochs, in their order and that of their computation",
-            remedy,
-            epochs=epochs,
-            multiply_adds=spent,
-        )
+        require(holds, rule, remedy, epochs=epochs, multiply_adds=spent)
 
 
 @dataclass(frozen=True)
@@ -356,28 +354,16 @@ class TableAgreement:
     worst).
     """
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; what is NaN becomes None."""
-        return {name: jsonable(value) for name, value in asdict(self).items()}
-
 
 def rank_against_table(
     weights: Rows, accuracies: Array, ks: Sequence[int] = (1, 10, 100)
 ) -> TableAgreement:
     """Judge the weights [d][w_i] of a hyper-architecture by the accuracies [w_1, ..., w_d] of all
-    its architectures.
-
-    InvalidInput where the shapes differ.
+    its architectures. InvalidInput where the shapes differ.
     """
     shape = tuple(len(row) for row in weights)
-    remedy = "Give one axis per row, with one entry per distinct candidate."
-    require(
-        shape == accuracies.shape,
-        "accuracies.shape == row lengths",
-        remedy,
-        rows=shape,
-        table=accuracies.shape,
-    )
+    rule, remedy = "accuracies.shape == row lengths", "Give an entry per distinct candidate."
+    require(shape == accuracies.shape, rule, remedy, rows=shape, table=accuracies.shape)
     psis = log_psis(weights, np.indices(shape).reshape(len(shape), -1).T)
     true = accuracies.reshape(-1)
     best = true.max() - regret(psis, true, 1)

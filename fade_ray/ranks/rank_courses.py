@@ -7,19 +7,30 @@ keep it, and the same epochs may take twice as long.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
-import numpy.typing as npt
 
-from fade_ray.analysis.rank_measures import log_psis, spearman
 from fade_ray.analysis.resampling import NOWHERE, Interval
-from fade_ray.compare.comparison import jsonable
-from fade_ray.ranks.rank_records import Alone, RankRun
 
-Array = npt.NDArray[np.float64]
+
+class Point(Protocol):
+    """A run after an epoch."""
+
+    @property
+    def setting(self) -> str: ...
+    @property
+    def seed(self) -> int: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def multiply_adds(self) -> int | None:
+        """So far; None where the record does not tell."""
+
+    @property
+    def spearman(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -37,10 +48,20 @@ class Course:
     """[T]"""
 
     def ended(self, multiply_adds: int) -> int:
-        """How many epochs had ended when so much was computed; of a course whose multiply-adds are
-        known.
-        """
+        """How many epochs had ended when so much was computed, where multiply-adds are known."""
         return sum(spent is not None and spent <= multiply_adds for spent in self.multiply_adds)
+
+
+def courses(points: Iterable[Point]) -> dict[str, list[Course]]:
+    """By setting, each run's points in the order of its epochs."""
+    runs: dict[tuple[str, int], list[Point]] = {}
+    for point in points:
+        runs.setdefault((point.setting, point.seed), []).append(point)
+    groups: dict[str, list[Course]] = {}
+    for (setting, seed), run in runs.items():
+        told = [(point.epoch, point.multiply_adds, point.spearman) for point in run]
+        groups.setdefault(setting, []).append(Course(setting, seed, *zip(*told, strict=True)))
+    return groups
 
 
 @dataclass(frozen=True)
@@ -72,10 +93,7 @@ class ComputationCurve:
         spent = [[s for s in course.multiply_adds if s is not None] for course in group]
         first, last = max(s[0] for s in spent), min(s[-1] for s in spent)
         steps = sorted({s for one in spent for s in one if first <= s <= last})
-        means = [
-            float(np.mean([course.rho[course.ended(step) - 1] for course in group]))
-            for step in steps
-        ]
+        means = (_mean(group, [course.ended(step) for course in group]) for step in steps)
         return cls(setting, tuple(steps), tuple(means))
 
 
@@ -86,70 +104,12 @@ class EqualComputation:
     multiply_adds: int
     """Computation that every run reached."""
     settings: tuple[Correlation, ...]
-    """After the last epochs that had ended then; without settings of which a seed had ended none.
-    """
+    """After the last epochs that had ended then; without settings of which a seed had ended none."""
     curves: tuple[ComputationCurve, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able; what is NaN becomes None."""
-        return {name: jsonable(value) for name, value in asdict(self).items()}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        settings = tuple(
-            Correlation(
-                one["setting"],
-                one["seeds"],
-                *(known(one[name]) for name in ("value", "low", "high")),
-            )
-            for one in values["settings"]
-        )
-        curves = tuple(
-            ComputationCurve(
-                one["setting"], tuple(one["multiply_adds"]), tuple(map(known, one["spearman"]))
-            )
-            for one in values["curves"]
-        )
-        return cls(values["multiply_adds"], settings, curves)
-
-
-def known(value: float | None) -> float:
-    """NaN is null in JSON."""
-    return math.nan if value is None else float(value)
-
-
-def by_setting(runs: Sequence[RankRun]) -> dict[str, list[RankRun]]:
-    """The runs that have ended an epoch, by setting in the order in which they first appear."""
-    groups: dict[str, list[RankRun]] = {}
-    for run in runs:
-        if run.epochs:
-            groups.setdefault(run.setting, []).append(run)
-    return groups
-
-
-def courses(runs: Sequence[RankRun], alone: Sequence[Alone]) -> dict[str, list[Course]]:
-    """By setting; {} where fewer than three architectures were trained alone."""
-    if len(alone) < 3:
-        return {}
-    true = np.asarray([np.mean(one.accuracies) for one in alone])
-    choices = np.asarray([one.choice for one in alone], dtype=np.intp)
-    return {
-        setting: [_course(run, choices, true) for run in group]
-        for setting, group in by_setting(runs).items()
-    }
-
-
-def _course(run: RankRun, choices: npt.NDArray[np.intp], true: Array) -> Course:
-    rho = tuple(float(spearman(log_psis(epoch.weights, choices), true)) for epoch in run.epochs)
-    epochs, spent = (
-        (epoch.epoch for epoch in run.epochs),
-        (epoch.multiply_adds for epoch in run.epochs),
-    )
-    return Course(run.setting, run.seed, tuple(epochs), tuple(spent), rho)
 
 
 def equal_computation(
-    found: Mapping[str, Sequence[Course]], interval: Callable[[str, list[int]], Interval]
+    groups: Mapping[str, Sequence[Course]], interval: Callable[[str, list[int]], Interval]
 ) -> EqualComputation | None:
     """The settings at the computation that all runs reached; None without runs, or where the
     multiply-adds of one are not known.
@@ -157,19 +117,22 @@ def equal_computation(
     interval: of the mean rho of a setting, from its name and how many epochs (1 or more) each of
     its runs is taken after.
     """
-    every = [course for group in found.values() for course in group]
+    every = [course for group in groups.values() for course in group]
     if not every or any(spent is None for course in every for spent in course.multiply_adds):
         return None
     equal = min(course.multiply_adds[-1] or 0 for course in every)
     settings = []
-    for setting, group in found.items():
+    for setting, group in groups.items():
         ended = [course.ended(equal) for course in group]
         if all(ended):
-            mean = float(
-                np.mean([course.rho[n - 1] for course, n in zip(group, ended, strict=True)])
-            )
+            mean = _mean(group, ended)
             # resamples may miss the undefined seed
             ends = interval(setting, ended) if math.isfinite(mean) else NOWHERE
             settings.append(Correlation(setting, len(group), mean, *ends))
-    curves = tuple(ComputationCurve.of(setting, group) for setting, group in found.items())
+    curves = tuple(ComputationCurve.of(setting, group) for setting, group in groups.items())
     return EqualComputation(equal, tuple(settings), curves)
+
+
+def _mean(group: Sequence[Course], ended: Sequence[int]) -> float:
+    """Mean rho of the courses, each after so many of its epochs."""
+    return float(np.mean([course.rho[n - 1] for course, n in zip(group, ended, strict=True)]))

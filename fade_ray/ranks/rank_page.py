@@ -1,105 +1,266 @@
-"""`report.html` of a rank study: one self-contained page from the files of its directory."""
+"""`report.html` of a rank study: what its sections say."""
 
-from pathlib import Path
+import math
+from collections.abc import Iterator
+from functools import partial
 
-from markupsafe import Markup
+import numpy as np
+from scipy.stats import rankdata
 
-from fade_ray.compare import entered_facts
-from fade_ray.compare.comparison_page import drawing, unwritable
-from fade_ray.ranks import rank_facts
-from fade_ray.ranks.rank_correlation import Ceiling, ceiling
-from fade_ray.ranks.rank_course_figures import (
-    MOST_RESAMPLED,
-    NOT_TIME,
-    ceiling_words,
-    computation,
-    truth_words,
+from fade_ray.analysis.resampling import shown
+from fade_ray.compare.comparison_page import CompareRun, entered_trials, grouped, whole_of
+from fade_ray.ranks import rank_course_figures as course_figures
+from fade_ray.ranks import rank_figures as figures
+from fade_ray.ranks.rank_correlation import means_of
+from fade_ray.ranks.rank_records import RankRun, by_setting
+from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
+from fade_ray.ranks.rank_verdict import first_in_words
+from fade_ray.report.page import (
+    Column,
+    Figure,
+    Headline,
+    Numbers,
+    Page,
+    Row,
+    Section,
+    Table,
+    Verdict,
 )
-from fade_ray.ranks.rank_courses import Course, by_setting, courses
-from fade_ray.ranks.rank_facts import RankFiles
-from fade_ray.ranks.rank_figures import drawn_from
-from fade_ray.report.page import environment
-from fade_ray.report.style import dark_colours, house_style, replace_file
-from fade_ray.report.words import count
-from fade_ray.search import search_facts as facts
+from fade_ray.report.trials import cost_table, measure_of, origin, state, time_rows, warnings
+from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
+from spaces.hyper import HyperArchitecture
 
-MISSING = {
-    "agreement": "It takes a trained hyper-architecture and three architectures trained alone to compare them.",
-    "marginals": "No hyper-architecture has finished yet.",
-    "epochs": "It takes a trained hyper-architecture and three architectures trained alone to correlate them.",
-    "computation": "There is no computation yet that all hyper-architectures have reached, or their record does not tell their multiply-adds.",
-}
-"""What the page says where a figure has nothing to show."""
+LISTED = 10
+"""Architectures of a table that are listed, the best of it."""
+FILES = (
+    "the files of this directory alone: records.jsonl, ranks.json, config.json and "
+    "environment.json. In the table of architectures, the columns of the settings hold predicted "
+    "places, 1 being the best"
+)
 
 
-def write_rank_report(folder: Path) -> Path:
-    """Write `figures/*.svg`, `figures/*.png` and `report.html` into the directory of a rank study,
-    finished or not; the page's path.
-
-    Raises InvalidInput if the directory holds no readable rank study, or cannot be written.
-    """
-    folder = Path(folder)
-    files = RankFiles.read(folder)
-    found = courses(files.runs, files.alone)
-    try:
-        with house_style():
-            shown = drawn_from(files.runs, files.alone, found, files.equal, files.truth)
-            drawn = {picture.name: drawing(picture, folder) for picture in shown}
-        path = folder / "report.html"
-        replace_file(path, _page(files, found, drawn).encode())
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    return path
-
-
-def _page(files: RankFiles, found: dict[str, list[Course]], drawn: dict[str, Markup]) -> str:
-    run, results, settings = files.run, rank_facts.results(files), tuple(by_setting(files.runs))
-    noise = ceiling(files.alone) if files.alone else Ceiling(0, *[float("nan")] * 3)
-    trials, whole = entered_facts.trial_table(run.history), len(run.history.proposals)
+def rank_page(run: CompareRun, findings: RankFindings, verdict: list[str]) -> Page:
+    """The report of a rank study, finished or not; `verdict`: its sentences."""
     done = sum(outcome.failure is None for outcome in run.history.outcomes.values())
-    word, sentence = run.state(done, whole, "trial")
-    ks, chance = rank_facts.regret_sizes(files)
-    entries = list(dict.fromkeys(entered.entry for entered in run.history.proposals.values()))
-    return (
-        environment()
-        .get_template("rank.html.j2")
-        .render(
-            name=run.name,
-            state=word,
-            sentence=sentence,
-            continuation=run.continuation("rank-study"),
-            warnings=facts.warnings(run.history),
-            first=rank_facts.verdict(results),
-            sentences=files.words,
-            headline=rank_facts.headline(files, results, noise.bound),
-            drawn={name: drawn.get(name, missing) for name, missing in MISSING.items()},
-            results=rank_facts.result_table(results, files.equal),
-            regrets=tuple(f"regret of the best {k}" if k > 1 else "regret of the best" for k in ks),
-            chance=[f"{100 * value:.2f} for {k}" for k, value in zip(ks, chance, strict=True)],
-            equal=None if files.equal is None else computation(files.equal.multiply_adds),
-            not_time=NOT_TIME,
-            truth=truth_words(files.truth) if files.alone else None,
-            ceiling=ceiling_words(noise, shaded=False) if files.alone else None,
-            differences=rank_facts.difference_table(files),
-            settings=settings,
-            setting_columns=tuple(range(3, 3 + len(settings))),
-            runs=rank_facts.run_table(files.runs, found),
-            alone=rank_facts.alone_table(files),
-            architectures=count(len(files.alone), "architecture"),
-            cut=len(files.alone) > MOST_RESAMPLED,
-            candidates=rank_facts.candidate_table(files),
-            cost=entered_facts.cost_table(run.history, {entry: [entry] for entry in entries}),
-            costs=(entered_facts.COSTS, entered_facts.COST_NUMBERS),
-            trials=trials,
-            trial_columns=(
-                (*entered_facts.TRIALS, "architecture, rows separated by /"),
-                entered_facts.TRIAL_NUMBERS,
-            ),
-            config=facts.config_table(run.config),
-            environment=facts.config_table(
-                {k: v for k, v in run.environment.items() if k != "command"}
-            ),
-            command=run.command,
-            dark=Markup(dark_colours()),
-        )
+    share = whole_of(done, len(run.history.proposals), "trial")
+    reached = state(run.history, run.folder, "rank-study", share)
+    title = "Rank study: FaDE-ranks against training alone"
+    return Page(title, run.name, reached, _sections(run, findings, verdict))
+
+
+def _sections(run: CompareRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
+    score, study = measure_of(run.config), found.study
+    first = first_in_words(() if study is None else study.results)
+    top = [Verdict(first, verdict), warnings(run.history), Headline(headline(run, found))]
+    yield Section("", top)
+    agreement = Figure(
+        "agreement",
+        f"Predicted rank against {score.name} when trained alone",
+        partial(figures.agreement, found, score),
+        "It takes a trained hyper-architecture and three architectures trained alone to compare "
+        "them.",
     )
+    tables = [result_table(found, score), difference_table(found)]
+    yield Section("Ranks against training alone", [agreement, *tables])
+    marginals = Figure(
+        "marginals",
+        "Predicted marginal distributions",
+        partial(figures.marginals, found.runs),
+        "No hyper-architecture has finished yet.",
+    )
+    yield Section("What was predicted", [marginals, candidate_table(found)])
+    epochs = Figure(
+        "epochs",
+        "Correlation over the epochs",
+        partial(course_figures.over_epochs, found),
+        "It takes a trained hyper-architecture and three architectures trained alone to correlate "
+        "them.",
+    )
+    computation = Figure(
+        "computation",
+        "Correlation at equal computation",
+        partial(course_figures.at_equal_computation, found),
+        "There is no computation yet that all hyper-architectures have reached, or their record "
+        "does not tell their multiply-adds.",
+    )
+    yield Section("Over the training", [epochs, computation])
+    costs = cost_table("Cost", run.history, "search", grouped(run.history, ()))
+    trials = entered_trials(run.history, score, "No trial was proposed yet.")
+    trained = [costs, run_table(found, score), alone_table(found, score), trials]
+    yield Section("Cost and trials", trained)
+    yield Section("How it was made", origin(run, FILES))
+
+
+TRUTH_FACTS: dict[str, tuple[str, str]] = {
+    "test": ("test images", "accuracies of training alone on them; no rank was learned on them"),
+    "architecture": (
+        "architecture split",
+        "the ranks were learned on the same images: correlations and the noise ceiling are biased "
+        "upwards",
+    ),
+    "table": ("table", "its published accuracies"),
+}
+"""By the keys of TRUTHS: what the ranks are held against, and a remark."""
+
+
+def headline(run: CompareRun, found: RankFindings) -> list[Row]:
+    """(label, value, remark) of the figures that matter."""
+    rows: list[Row] = []
+    if found.study is not None:
+        rho = found.study.results[0].rho
+        ends = interval(rho.low, rho.high)
+        ends = "interval unknown" if ends == DASH else f"95 % interval {ends}"
+        mean = f"{rho.setting}, mean over {count(rho.seeds, 'seed')}, {ends}"
+        rows.append(("Spearman's correlation", number(rho.value), mean))
+    bound = found.noise.bound
+    if math.isfinite(bound):
+        remark = "what a rank without any noise would reach on average"
+        rows.append(("noise ceiling", number(bound), remark))
+    whole, groups = found.whole, by_setting(found.runs)
+    trainings = sum(len(group) for group in groups.values())
+    settings = f"of the hyper-architecture, in {count(len(groups), 'setting')}"
+    rows.append(("trainings", str(trainings), settings))
+    repeats = count(len(whole[0].accuracies) if whole else 0, "time")
+    where = f"in {found.table.name}" if found.table else "trained alone"
+    left = len(found.alone) - len(whole)
+    waiting = f"; {left} more wait for their repeats" if left else ""
+    rows.append(("architectures", f"{len(whole):,}", f"{where}, {repeats} each{waiting}"))
+    rows.append(("truth", *TRUTH_FACTS[found.truth]))
+    return rows + time_rows(run.history)[:1] * bool(run.history.cost.seconds)
+
+
+def result_table(found: RankFindings, score: Measure) -> Table:
+    """Per setting, what its trainings come to."""
+    study, noise = found.study, found.noise
+    if study is None:
+        return Table("Results per setting", (), ())
+    equal = study.equal_computation
+    at = {} if equal is None else {one.setting: one.value for one in equal.settings}
+    regrets = [
+        Numbers(
+            f"regret of the best {k}" if k > 1 else "regret of the best",
+            lambda one, place=place: number(score.scale * one.regrets[place]),  # type: ignore[misc]
+        )
+        for place, k in enumerate(study.ks)
+    ]
+    columns = (
+        Column("setting", lambda one: one.rho.setting),
+        Numbers("seeds", lambda one: str(one.rho.seeds)),
+        Numbers("Spearman", lambda one: number(one.rho.value)),
+        Numbers("95 % interval", lambda one: interval(one.rho.low, one.rho.high)),
+        Numbers("at equal computation", lambda one: number(at.get(one.rho.setting))),
+        Numbers("seeds together", lambda one: number(one.pooled)),
+        Numbers("Kendall", lambda one: number(one.kendall)),
+        *regrets,
+    )
+    how = "a bootstrap over architectures and seeds"
+    if len(found.alone) > MOST_RESAMPLED:
+        how = "Student's t over the seeds, as the architectures are all there are"
+    same = ""
+    if equal is not None:
+        spent = course_figures.computation(equal)
+        same = f"At equal computation: after {spent}, which every run reached. "
+        same += f"{course_figures.NOT_TIME} "
+    chances = zip(study.ks, study.chance_regrets, strict=True)
+    drawn = ", ".join(f"{score.scale * value:.2f} for {k}" for k, value in chances)
+    steps = f"percentage {score.steps}" if score.steps else f"differences in {score.name}"
+    note = (
+        f"After the last epoch of each training, mean over seeds; the interval is {how}. {same}"
+        f"Seeds together: of the mean log psi over seeds. Regret: {steps} between the best "
+        "architecture of all and the best of those ranked first"
+        f"{f'; drawn at random it is {drawn}' if drawn else ''}. "
+        f"{course_figures.ceiling_words(noise, shaded=False)} {course_figures.truth_words(found)}"
+    )
+    title, label = "Results per setting", "results per setting"
+    return Table.of(title, columns, study.results, note=note, label=label)
+
+
+def difference_table(found: RankFindings) -> Table:
+    """Per further setting: its rho minus that of the first, the interval, and what that shows."""
+    differences = () if found.study is None else found.study.differences
+    columns = (
+        Column("setting", lambda one: one[0]),
+        Numbers("difference in Spearman", lambda one: number(one[1].value, signed=True)),
+        Numbers("95 % interval", lambda one: interval(one[1].low, one[1].high, signed=True)),
+        Column("verdict", lambda one: shown(one[1].low, one[1].high)),
+    )
+    how = "On the same resampled architectures and seeds"
+    if len(found.alone) > MOST_RESAMPLED:
+        how = "Paired over the seeds that both settings have, Student's t"
+    title = f"Settings against {next(iter(by_setting(found.runs)), '')}"
+    note = f"{how}; intervals are not corrected for their number."
+    label = "differences between settings"
+    return Table.of(title, columns, differences, note=note, label=label)
+
+
+def run_table(found: RankFindings, score: Measure) -> Table:
+    """Per training of the hyper-architecture, what it took and came to."""
+    rhos = {(c.setting, c.seed): c.rho[-1] for group in found.courses.values() for c in group}
+    runs = [run for group in by_setting(found.runs).values() for run in group]
+    columns = (
+        Column("setting", lambda run: run.setting),
+        Numbers("seed", lambda run: str(run.seed)),
+        Numbers("epochs", lambda run: str(run.epochs[-1].epoch)),
+        Numbers("multiply-adds", lambda run: si(run.epochs[-1].multiply_adds)),
+        Numbers("wall time", lambda run: duration(run.epochs[-1].seconds)),
+        Numbers("Spearman at the end", lambda run: number(rhos.get((run.setting, run.seed)))),
+        Numbers(f"{score.name} of the best path", lambda run: score.text(run.accuracy, 2)),
+    )
+    title = f"All {len(runs)} trainings of the hyper-architecture"
+    return Table.of(title, columns, runs, folded=True)
+
+
+def alone_table(found: RankFindings, score: Measure) -> Table:
+    """Per architecture, the best first, with its predicted place in each setting. Of a table the
+    best only.
+    """
+    alone, groups = found.whole, by_setting(found.runs)
+    true, hyper = means_of(alone), HyperArchitecture.from_code(found.hyper)
+    many = len(alone) > MOST_RESAMPLED
+    places = {
+        name: rankdata(-figures.psis(group, alone).mean(axis=0))
+        for name, group in groups.items()
+        if alone
+    }
+    order = np.argsort(-true, kind="stable")[: LISTED if many else None].tolist()
+    columns = (
+        Column("candidates", lambda i: " / ".join(str(k + 1) for k in alone[i].choice)),
+        Numbers(f"mean {score.name}", lambda i: score.text(float(true[i]), 2)),
+        Column(
+            score.axis("each"),
+            lambda i: ", ".join(f"{score.scale * value:.2f}" for value in alone[i].accuracies),
+        ),
+        *(Numbers(name, lambda i, place=place: f"{place[i]:g}") for name, place in places.items()),  # type: ignore[misc]
+        Column("architecture", lambda i: hyper.architecture(alone[i].choice).code()),
+    )
+    whole = count(len(alone), "architecture")
+    title = f"Best {LISTED} of {whole}" if many else f"All {whole} trained alone"
+    return Table.of(title, columns, order, folded=True)
+
+
+def candidate_table(found: RankFindings) -> Table:
+    """Per row and candidate: its code, and mean and deviation over seeds of its weight in each
+    setting.
+    """
+    cells = [
+        (row, candidate, cell)
+        for row, rows in enumerate(HyperArchitecture.from_code(found.hyper).distinct())
+        for candidate, cell in enumerate(rows)
+    ]
+    weights = [
+        Numbers(name, lambda one, group=group: _weight(group, *one[:2]))  # type: ignore[misc]
+        for name, group in by_setting(found.runs).items()
+    ]
+    columns = (
+        Column("row", lambda one: f"{one[0] + 1}"),
+        Numbers("candidate", lambda one: f"{one[1] + 1}"),
+        Column("cell", lambda one: one[2].code),
+        *weights,
+    )
+    return Table.of("Candidates and their weights", columns, cells, folded=True)
+
+
+def _weight(group: list[RankRun], row: int, candidate: int) -> str:
+    values = [run.weights[row][candidate] for run in group]
+    deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{deviation}"

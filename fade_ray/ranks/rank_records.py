@@ -2,30 +2,22 @@
 architectures trained alone.
 """
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any, Self
+from dataclasses import dataclass
 
-Rows = tuple[tuple[float, ...], ...]  # [d][distinct candidates of the row], each row on the simplex
+from fade_ray.analysis.rank_measures import Rows
 
 TRUTHS: dict[str, str] = {
     "test": "accuracies on the test images, which no rank was learned on",
     "architecture": (
-        "accuracies on the architecture split, the images that the ranks were learned on: both share the luck of these images, "
-        "so that the correlations and the noise ceiling are biased upwards"
+        "accuracies on the architecture split, the images that the ranks were learned on: both "
+        "share the luck of these images, so that the correlations and the noise ceiling are biased "
+        "upwards"
     ),
     "table": "the accuracies of the table",
 }
-"""What ranks are held against, by "truth" in ranks.json: the images, or the table, that the
-accuracies of training alone are from.
+"""What ranks are held against: the images, or the table, that the accuracies of training alone are
+from. Records without test accuracies are older: their graphs go by the architecture split.
 """
-
-
-def truth_of(found: Mapping[str, Any]) -> str:
-    """The key of TRUTHS in what ranks.json holds. Files that do not tell are older than the test
-    part: graphs went by the architecture split.
-    """
-    return str(found.get("truth") or ("table" if found.get("table") else "architecture"))
 
 
 @dataclass(frozen=True)
@@ -35,9 +27,7 @@ class RankEpoch:
     epoch: int
     """From 1; 0 are the initial weights."""
     seconds: float
-    """Wall time of the training so far, for display: of trials that share a machine it tells the
-    load of the machine.
-    """
+    """Wall time so far, for display: of trials that share a machine it tells the machine's load."""
     weights: Rows
     """FaDE weights."""
     multiply_adds: int | None = None
@@ -59,21 +49,10 @@ class RankRun:
     hyper-architecture.
     """
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        epochs = tuple(
-            RankEpoch(
-                e["epoch"],
-                e["seconds"],
-                tuple(tuple(row) for row in e["weights"]),
-                e.get("multiply_adds"),
-            )
-            for e in values["epochs"]
-        )
-        return cls(values["setting"], values["seed"], epochs, values.get("accuracy"))
+    @property
+    def weights(self) -> Rows:
+        """After the last epoch."""
+        return self.epochs[-1].weights
 
 
 @dataclass(frozen=True)
@@ -85,11 +64,13 @@ class Alone:
     choice: tuple[int, ...]
     """[d]: the distinct candidate of each row."""
     accuracies: tuple[float, ...]
-    """[repeats], in [0, 1]; of which images, see TRUTHS."""
+    """[repeats]; of which images, see TRUTHS."""
 
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        return cls(tuple(values["choice"]), tuple(values["accuracies"]))
+def by_setting(runs: tuple[RankRun, ...] | list[RankRun]) -> dict[str, list[RankRun]]:
+    """The runs that have ended an epoch, by setting in the order in which they first appear."""
+    groups: dict[str, list[RankRun]] = {}
+    for run in runs:
+        if run.epochs:
+            groups.setdefault(run.setting, []).append(run)
+    return groups

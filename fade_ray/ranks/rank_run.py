@@ -15,10 +15,11 @@ from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_results import of_table, rank_runs, trained_alone, truth_part
-from fade_ray.ranks.rank_summary import by_size, summary_of, table_of
+from fade_ray.ranks.rank_summary import RankFindings
 from fade_ray.ranks.rank_trials import ALONE, check_sample, hyper_architecture, search
 from fade_ray.ranks.rank_verdict import in_words
 from fade_ray.records.json_form import build
+from fade_ray.records.run_files import Run
 from fade_ray.run.engines import carry_out, interruptible, recording
 from fade_ray.run.folder import (
     RunKind,
@@ -135,25 +136,20 @@ def prepare_rank_study(config: RankStudyConfig) -> Splits:
 
 def finish_rank_study(folder: Path) -> None:
     """Everything that is made from the records alone: ranks.json and the report."""
-    from fade_ray.ranks.rank_page import write_rank_report
+    from fade_ray.ranks.rank_page import rank_page
+    from fade_ray.report.page import write_page
 
     study, depth = asked(folder)
-    history = EnteredHistory.read(folder / "records.jsonl")
+    run = Run.read(folder, EnteredHistory)
     hyper = hyper_architecture(study, depth)
-    runs = rank_runs(history, study.settings)
     table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
-    alone = trained_alone(history, hyper) if table is None else of_table(table)
-    found = {
-        "hyper": hyper.code(),
-        "runs": [run.to_dict() for run in runs],
-        "alone": [one.to_dict() for one in alone],
-        "truth": truth_part(history) if table is None else "table",
-        "table": None if table is None else table_of(runs, table),
-        "summary": None if table is not None else summary_of(runs, alone),
-        "baseline": by_size(hyper, alone),
-    }
-    write_json(folder / "ranks.json", found | {"verdict": in_words(found)})
-    write_rank_report(folder)
+    alone = trained_alone(run.history, hyper) if table is None else of_table(table)
+    truth = truth_part(run.history) if table is None else "table"
+    runs = rank_runs(run.history, study.settings)
+    findings = RankFindings.of(hyper, runs, alone, truth, table)
+    verdict = in_words(findings)
+    write_json(folder / "ranks.json", findings.as_json() | {"verdict": verdict})
+    write_page(rank_page(run, findings, verdict), folder)
 
 
 def asked(folder: Path) -> tuple[StudyConfig, int]:

@@ -1,133 +1,232 @@
-"""What a rank study comes to: the numbers of its file."""
+"""What a rank study comes to: the numbers and the sentences of its file, ranks.json."""
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 
-from fade_ray.analysis.rank_measures import mean_correlation, spearman
+from fade_ray.analysis.rank_measures import Rows, mean_correlation, spearman
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.comparison import jsonable
-from fade_ray.ranks.rank_correlation import RankStudy, rank_against_table
-from fade_ray.ranks.rank_courses import Course, equal_computation, known
-from fade_ray.ranks.rank_records import Alone, RankRun, Rows
+from fade_ray.ranks.rank_correlation import (
+    Ceiling,
+    Estimate,
+    RankStudy,
+    Result,
+    TableAgreement,
+    means_of,
+    rank_against_table,
+)
+from fade_ray.ranks.rank_courses import (
+    Correlation,
+    Course,
+    EqualComputation,
+    courses,
+    equal_computation,
+)
+from fade_ray.ranks.rank_records import Alone, RankRun
+from fade_ray.records.journal import plain
+from fade_ray.records.json_form import as_json
 from spaces import HyperArchitecture
 from spaces.nasbench_macro import MacroTable
 
 REPEATS_SEED = 0
+MOST_RESAMPLED = 400
+"""Architectures that are resampled; more are taken for all that there are."""
 
 
-def summary_of(runs: Sequence[RankRun], alone: Sequence[Alone]) -> dict[str, Any] | None:
-    """`RankStudy` as JSON, over the architectures that have all their repeats; None where there is
-    nothing to correlate yet.
-    """
-    repeats = max((len(one.accuracies) for one in alone), default=0)
-    whole = [one for one in alone if len(one.accuracies) == repeats]
-    if not runs or len(whole) < 3:
-        return None
-    return RankStudy.of(runs, whole, np.random.default_rng(REPEATS_SEED)).to_dict()
+@dataclass(frozen=True)
+class TablePoint(TableAgreement):
+    """A run after an epoch, against a table."""
+
+    setting: str
+    seed: int
+    epoch: int
+    multiply_adds: int | None
 
 
-def table_of(runs: Sequence[RankRun], table: MacroTable) -> dict[str, Any]:
+@dataclass(frozen=True)
+class PairedEstimate(Estimate):
+    """A mean difference, paired over `seeds`, with Student's t interval."""
+
+    seeds: int
+
+
+@dataclass(frozen=True)
+class TableStudy:
     """The ranks of every run after every epoch, and those of each setting's mean log weights at the
-    end, against the whole table.
-
-    {"name", "agreements": [{"setting", "seed", "epoch", "multiply_adds", ...TableAgreement}],
-    "pooled": {setting: TableAgreement}, "ceiling": mean Spearman between the table's own trainings,
-    "differences": [[setting, {"value", "low", "high", "seeds"}]] of each further setting from the
-    first, paired over the seeds that both have, "equal_computation": EqualComputation or None}.
-    Intervals are Student's t over seeds: the architectures are all there are.
+    end, against a whole table. Intervals are Student's t over seeds: the architectures are all
+    there are.
     """
-    means = table.accuracies.mean(axis=-1)
-    agreements = [
-        {
-            "setting": run.setting,
-            "seed": run.seed,
-            "epoch": epoch.epoch,
-            "multiply_adds": epoch.multiply_adds,
-        }
-        | rank_against_table(epoch.weights, means).to_dict()
-        for run in runs
-        for epoch in run.epochs
-    ]
-    names = list(dict.fromkeys(run.setting for run in runs))
-    pooled = {name: _pooled([run for run in runs if run.setting == name]) for name in names}
-    trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
-    found = _courses(runs, agreements)
-    equal = equal_computation(
-        found,
-        lambda name, ended: t_interval(
-            [c.rho[n - 1] for c, n in zip(found[name], ended, strict=True)]
-        ),
-    )
-    return {
-        "name": "NAS-Bench-Macro",
-        "agreements": agreements,
-        "pooled": {
-            name: rank_against_table(rows, means).to_dict() for name, rows in pooled.items()
-        },
-        "ceiling": mean_correlation(trainings),
-        "differences": [[name, _paired(found[names[0]], found[name])] for name in names[1:]],
-        "equal_computation": None if equal is None else equal.to_dict(),
-    }
 
+    name: str
+    agreements: tuple[TablePoint, ...]
+    pooled: Mapping[str, TableAgreement]
+    ceiling: float
+    """Mean Spearman's rho between the table's own trainings."""
+    differences: tuple[tuple[str, PairedEstimate], ...]
+    """Of each further setting from the first, in rho at the end, over the seeds that both have."""
+    equal_computation: EqualComputation | None
 
-def _courses(
-    runs: Sequence[RankRun], agreements: Sequence[Mapping[str, Any]]
-) -> dict[str, list[Course]]:
-    """The agreements of every run over its epochs, by setting."""
-    found: dict[str, list[Course]] = {}
-    for run in runs:
-        told = [
-            one for one in agreements if (one["setting"], one["seed"]) == (run.setting, run.seed)
-        ]
-        rho = tuple(known(one["spearman"]) for one in told)
-        epochs, spent = (one["epoch"] for one in told), (one["multiply_adds"] for one in told)
-        found.setdefault(run.setting, []).append(
-            Course(run.setting, run.seed, tuple(epochs), tuple(spent), rho)
+    @classmethod
+    def of(cls, runs: Sequence[RankRun], table: MacroTable) -> "TableStudy":
+        means = table.accuracies.mean(axis=-1)
+        points = tuple(
+            TablePoint(
+                **asdict(rank_against_table(epoch.weights, means)),
+                setting=run.setting,
+                seed=run.seed,
+                epoch=epoch.epoch,
+                multiply_adds=epoch.multiply_adds,
+            )
+            for run in runs
+            for epoch in run.epochs
         )
-    return found
+        names = list(dict.fromkeys(run.setting for run in runs))
+        groups = courses(points)
+
+        def interval(name: str, ended: Sequence[int]) -> Any:
+            both = zip(groups[name], ended, strict=True)
+            return t_interval([course.rho[n - 1] for course, n in both])
+
+        return cls(
+            "NAS-Bench-Macro",
+            points,
+            {name: rank_against_table(_pooled(runs, name), means) for name in names},
+            mean_correlation(table.accuracies.reshape(-1, table.accuracies.shape[-1])),
+            tuple((name, _paired(groups[names[0]], groups[name])) for name in names[1:]),
+            equal_computation(groups, interval),
+        )
+
+    @property
+    def ks(self) -> tuple[int, ...]:
+        return next((one.ks for one in self.pooled.values()), ())
+
+    @property
+    def chance_regrets(self) -> tuple[float, ...]:
+        return next((one.chance_regrets for one in self.pooled.values()), ())
+
+    @property
+    def points(self) -> tuple[TablePoint, ...]:
+        return self.agreements
+
+    @property
+    def results(self) -> tuple[Result, ...]:
+        """By setting: means over the last epochs of its runs."""
+        last = {(point.setting, point.seed): point for point in self.agreements}  # in their order
+        return tuple(
+            self._result(name, [point for (setting, _), point in last.items() if setting == name])
+            for name in self.pooled
+        )
+
+    def _result(self, name: str, last: Sequence[TablePoint]) -> Result:
+        values = [point.spearman for point in last]
+        rho = Correlation(name, len(values), float(np.mean(values)), *t_interval(values))
+        regrets = np.mean([point.regrets for point in last], axis=0)
+        tau = float(np.mean([point.kendall for point in last]))
+        return Result(rho, tau, tuple(regrets.tolist()), self.pooled[name].spearman)
 
 
-def _paired(first: Sequence[Course], other: Sequence[Course]) -> dict[str, Any]:
-    """Mean difference in rho at the end, other - first, over the seeds that both have, with
-    Student's t interval; None where undefined.
-    """
+def _paired(first: Sequence[Course], other: Sequence[Course]) -> PairedEstimate:
     before = {course.seed: course.rho[-1] for course in first}
     values = [course.rho[-1] - before[course.seed] for course in other if course.seed in before]
-    low, high = t_interval(values)
     value = float(np.mean(values)) if values else math.nan
-    return {
-        name: jsonable(v)
-        for name, v in {"value": value, "low": low, "high": high, "seeds": len(values)}.items()
-    }
+    return PairedEstimate(value, *t_interval(values), len(values))
 
 
-def _pooled(runs: Sequence[RankRun]) -> Rows:
-    """Normalised geometric means of the final weights of several trainings."""
+def _pooled(runs: Sequence[RankRun], setting: str) -> Rows:
+    """Normalised geometric means of the final weights of a setting's trainings."""
+    finals = [run.weights for run in runs if run.setting == setting]
     logs = [
-        np.mean([np.log(np.maximum(run.epochs[-1].weights[i], 1e-38)) for run in runs], axis=0)
-        for i in _rows(runs)
+        np.mean([np.log(np.maximum(r, 1e-38)) for r in rows], axis=0)
+        for rows in zip(*finals, strict=True)
     ]
     return tuple(tuple(np.exp(row - np.logaddexp.reduce(row)).tolist()) for row in logs)
 
 
-def _rows(runs: Sequence[RankRun]) -> range:
-    return range(len(runs[0].epochs[-1].weights))
-
-
-def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> dict[str, Any] | None:
-    """The baseline of a study, {"name", "spearman"}: of the sum of the cells' sizes with the mean
-    accuracies; None where all sizes are equal.
+@dataclass(frozen=True)
+class Baseline:
+    """An order that needs no training, by the name of the size that it goes by, and its Spearman's
+    rho with the mean accuracies.
     """
+
+    name: str
+    spearman: float
+
+
+@dataclass(frozen=True)
+class RankFindings:
+    """What a study found so far: `table` or `summary`, and None where nothing can be correlated.
+
+    `hyper`: the code of the hyper-architecture; `truth`: a key of TRUTHS.
+    """
+
+    hyper: str
+    runs: tuple[RankRun, ...]
+    alone: tuple[Alone, ...]
+    truth: str
+    table: TableStudy | None = None
+    summary: RankStudy | None = None
+    baseline: Baseline | None = None
+
+    @classmethod
+    def of(
+        cls,
+        hyper: HyperArchitecture,
+        runs: Sequence[RankRun],
+        alone: Sequence[Alone],
+        truth: str,
+        table: MacroTable | None = None,
+    ) -> "RankFindings":
+        """Summaries go over the architectures that have all their repeats."""
+        first = cls(hyper.code(), tuple(runs), tuple(alone), truth)
+        return cls(
+            hyper.code(),
+            tuple(runs),
+            tuple(alone),
+            truth,
+            None if table is None else TableStudy.of(runs, table),
+            summary_of(runs, first.whole) if table is None else None,
+            by_size(hyper, alone),
+        )
+
+    @property
+    def study(self) -> TableStudy | RankStudy | None:
+        return self.table or self.summary
+
+    @property
+    def whole(self) -> list[Alone]:
+        """The architectures with all their repeats."""
+        repeats = max((len(one.accuracies) for one in self.alone), default=0)
+        return [one for one in self.alone if len(one.accuracies) == repeats > 0]
+
+    @property
+    def courses(self) -> dict[str, list[Course]]:
+        """By setting; {} where nothing can be correlated."""
+        return {} if self.study is None else courses(self.study.points)
+
+    @property
+    def noise(self) -> Ceiling:
+        return Ceiling.of(self.whole)
+
+    def as_json(self) -> dict[str, Any]:
+        """What ranks.json holds but for the verdict; NaN is null."""
+        values: dict[str, Any] = plain(as_json(self))
+        return values
+
+
+def summary_of(runs: Sequence[RankRun], whole: Sequence[Alone]) -> RankStudy | None:
+    """None where there is nothing to correlate yet."""
+    if not runs or len(whole) < 3:
+        return None
+    return RankStudy.of(runs, whole, np.random.default_rng(REPEATS_SEED))
+
+
+def by_size(hyper: HyperArchitecture, alone: Sequence[Alone]) -> Baseline | None:
+    """Of the sum of the cells' sizes; None where all sums are equal."""
     distinct = hyper.distinct()
     sizes = [sum(row[k].size for row, k in zip(distinct, one.choice, strict=True)) for one in alone]
     if len(set(sizes)) < 2:
         return None
-    return {
-        "name": hyper.rows[0][0].size_name,
-        "spearman": float(
-            spearman(np.array(sizes), np.array([np.mean(o.accuracies) for o in alone]))
-        ),
-    }
+    return Baseline(hyper.rows[0][0].size_name, float(spearman(np.array(sizes), means_of(alone))))

@@ -1,14 +1,15 @@
-"""What a rank study comes to, in words: the sentences that it ends with, from what ranks.json
-holds.
-"""
+"""What a rank study comes to, in words: the sentences that it ends with."""
 
-from collections.abc import Mapping
-from typing import Any
+import math
+from collections.abc import Iterator
 
 import numpy as np
 
 from fade_ray.analysis.resampling import shown
-from fade_ray.ranks.rank_records import TRUTHS, truth_of
+from fade_ray.ranks.rank_correlation import Ceiling, Estimate, Result
+from fade_ray.ranks.rank_records import TRUTHS
+from fade_ray.ranks.rank_summary import PairedEstimate, RankFindings, TableStudy
+from fade_ray.report.words import count, listed, number
 
 LOW = 0.5
 """Of the lower end of an interval of Spearman's correlation, from which on ranks are called
@@ -16,98 +17,108 @@ reliable here.
 """
 
 
-def in_words(found: Mapping[str, Any]) -> list[str]:
+def in_words(findings: RankFindings) -> list[str]:
     """A sentence per setting, one per difference between settings, then the noise, the truth and
     the baseline.
     """
-    sentences = _in_words(found)
-    baseline = found.get("baseline")
+    sentences, baseline = list(_in_words(findings)), findings.baseline
     if baseline is not None:
         sentences.append(
-            f"Ordering the architectures by {baseline['name']} alone, without any training, has a correlation of {baseline['spearman']:.3f}."
+            f"Ordering the architectures by {baseline.name} alone, without any training, "
+            f"has a correlation of {baseline.spearman:.3f}."
         )
     return sentences
 
 
-def _in_words(found: Mapping[str, Any]) -> list[str]:
-    if found["table"] is not None:
-        return [*_table_in_words(found["table"]), *_differences_in_words(found["table"])]
-    if found["summary"] is None:
-        return [
-            "Nothing can be correlated yet: the hyper-architecture and three of its architectures alone must be trained."
-        ]
-    summary = found["summary"]
-    return [
-        *(_setting_in_words(setting, summary["architectures"]) for setting in summary["settings"]),
-        *_differences_in_words(summary),
-        _ceiling_in_words(summary["ceiling"]),
-        f"The ranks were held against {TRUTHS[truth_of(found)]}.",
-    ]
+def first_in_words(results: tuple[Result, ...]) -> str:
+    """In one sentence: where the ranks were shown to agree with training alone."""
+    if not results:
+        return (
+            "Nothing can be correlated yet: it takes a trained hyper-architecture and three of its "
+            "architectures trained alone."
+        )
+    agree = [one.rho for one in results if math.isfinite(one.rho.low) and one.rho.low > 0]
+    if not agree:
+        where = "in no setting does the 95 % interval of the correlation lie above 0"
+        return f"No agreement shown: {where}."
+    told = [f"{rho.setting} ({number(rho.value)})" for rho in agree]
+    rest = [one.rho.setting for one in results if one.rho not in agree]
+    others = f" Not shown for {listed(rest)}." if rest else ""
+    return f"The ranks agree with training alone, better than chance, for {listed(told)}.{others}"
 
 
-def _setting_in_words(setting: Mapping[str, Any], architectures: int) -> str:
-    rho, seeds = setting["overall"]["spearman"], len(setting["seeds"])
-    told = f"{setting['setting']}: Spearman's correlation of the ranks with {architectures} architectures trained alone, mean over {seeds} seeds: "
-    if rho["low"] is None or rho["value"] is None:
+def _in_words(findings: RankFindings) -> Iterator[str]:
+    study = findings.study
+    if study is None:
+        yield (
+            "Nothing can be correlated yet: the hyper-architecture and three of its architectures "
+            "alone must be trained."
+        )
+        return
+    if isinstance(study, TableStudy):
+        yield from _table_in_words(study)
+    else:
+        yield from (_setting_in_words(one, study.architectures) for one in study.results)
+    for name, estimate in study.differences:
+        yield _difference_in_words(name, study.results[0].rho.setting, estimate)
+    if not isinstance(study, TableStudy):
+        yield _ceiling_in_words(study.ceiling)
+        yield f"The ranks were held against {TRUTHS[findings.truth]}."
+
+
+def _setting_in_words(one: Result, architectures: int) -> str:
+    rho = one.rho
+    told = (
+        f"{rho.setting}: Spearman's correlation of the ranks with {architectures} architectures "
+        f"trained alone, mean over {rho.seeds} seeds: "
+    )
+    if not (math.isfinite(rho.low) and math.isfinite(rho.value)):
         return told + "is undefined (all ranks or all accuracies are equal)."
-    verdict = "the ranks say something" if rho["low"] > 0 else "not shown to differ from 0"
-    verdict = "the ranks can be relied on" if rho["low"] >= LOW else verdict
-    return (
-        told
-        + f"{rho['value']:.2f} (95 % interval {rho['low']:.2f} to {rho['high']:.2f}): {verdict}."
-    )
+    verdict = "the ranks say something" if rho.low > 0 else "not shown to differ from 0"
+    verdict = "the ranks can be relied on" if rho.low >= LOW else verdict
+    return f"{told}{rho.value:.2f} (95 % interval {rho.low:.2f} to {rho.high:.2f}): {verdict}."
 
 
-def _differences_in_words(part: Mapping[str, Any]) -> list[str]:
-    """Of the summary or the table: each further setting against the first."""
-    names = list(part.get("pooled") or [setting["setting"] for setting in part.get("settings", ())])
-    return [
-        _difference_in_words(name, names[0], estimate)
-        for name, estimate in part.get("differences") or ()
-    ]
-
-
-def _difference_in_words(name: str, first: str, estimate: Mapping[str, Any]) -> str:
-    """`seeds` stands in the differences of a table alone: those are paired over the seeds that both
-    settings have.
-    """
-    value, low, high, seeds = (estimate.get(key) for key in ("value", "low", "high", "seeds"))
-    told = f"{name} against {first}: "
-    if value is None:
+def _difference_in_words(name: str, first: str, estimate: Estimate) -> str:
+    """Those against a table are paired over the seeds that both settings have."""
+    low, high, told = estimate.low, estimate.high, f"{name} against {first}: "
+    if not math.isfinite(estimate.value):
         return told + "no difference in Spearman's correlation is defined."
-    told += f"{value:+.2f} in Spearman's correlation"
-    if low is None or high is None:
+    told += f"{estimate.value:+.2f} in Spearman's correlation"
+    if not (math.isfinite(low) and math.isfinite(high)):
         return told + ", without an interval (it takes two seeds), so that no difference is shown."
-    how = "" if seeds is None else f", paired over {seeds} shared seeds, Student's t"
-    return told + f" (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown(low, high)}."
+    how = ""
+    if isinstance(estimate, PairedEstimate):
+        how = f", paired over {estimate.seeds} shared seeds, Student's t"
+    return f"{told} (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown(low, high)}."
 
 
-def _ceiling_in_words(ceiling: Mapping[str, Any]) -> str:
-    if ceiling["between"] is None:
-        return "How noisy the truth is cannot be told: each architecture was trained alone once. Raise --repeats."
-    return (
-        f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}; the mean of all repeats bounds any correlation by "
-        f"{ceiling['bound']:.2f}."
-        if ceiling["bound"] is not None
-        else f"Two trainings alone of the same architectures agree by {ceiling['between']:.2f}: the truth of this study is noise."
-    )
+def _ceiling_in_words(noise: Ceiling) -> str:
+    if not math.isfinite(noise.between):
+        return (
+            "How noisy the truth is cannot be told: each architecture was trained alone once. "
+            "Raise --repeats."
+        )
+    agree = f"Two trainings alone of the same architectures agree by {noise.between:.2f}"
+    if not math.isfinite(noise.bound):
+        return f"{agree}: the truth of this study is noise."
+    return f"{agree}; the mean of all repeats bounds any correlation by {noise.bound:.2f}."
 
 
-def _table_in_words(table: Mapping[str, Any]) -> list[str]:
-    last: dict[tuple[str, int], float | None] = {
-        (a["setting"], a["seed"]): a["spearman"] for a in table["agreements"]
-    }
-    sentences = []
-    for name in table["pooled"]:
-        values = [rho for (setting, _), rho in last.items() if setting == name and rho is not None]
+def _table_in_words(table: TableStudy) -> Iterator[str]:
+    last = {(point.setting, point.seed): point for point in table.agreements}
+    for name, pooled in table.pooled.items():
+        rhos = [point.spearman for (setting, _), point in last.items() if setting == name]
+        values = [rho for rho in rhos if math.isfinite(rho)]
         if not values:
-            sentences.append(f"{name}: no correlation is defined.")
+            yield f"{name}: no correlation is defined."
             continue
         spread = f" +- {np.std(values, ddof=1):.2f}" if len(values) > 1 else ""
-        pooled = table["pooled"][name]["spearman"]
-        sentences.append(
-            f"{name}: Spearman's correlation of the FaDE-ranks with the {6561:,} published accuracies of {table['name']} is "
-            f"{np.mean(values):.3f}{spread} ({len(values)} seeds: {', '.join(f'{v:.3f}' for v in values)}); of their pooled ranks "
-            f"{pooled:.3f}. Two trainings in the table agree by {table['ceiling']:.3f}."
+        each = ", ".join(f"{value:.3f}" for value in values)
+        yield (
+            f"{name}: Spearman's correlation of the FaDE-ranks with the "
+            f"{pooled.architectures:,} published accuracies of {table.name} is "
+            f"{np.mean(values):.3f}{spread} ({count(len(values), 'seed')}: {each}); of their "
+            f"pooled ranks {pooled.spearman:.3f}. "
+            f"Two trainings in the table agree by {table.ceiling:.3f}."
         )
-    return sentences

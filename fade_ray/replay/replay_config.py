@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from fade_ray.ranks.rank_records import Rows
+from fade_ray.analysis.rank_measures import Rows
 from fade_ray.records.json_form import build, plain
 from fade_ray.replay.replayed import Prices
 from fade_ray.replay.table_objective import RankModel

@@ -2,9 +2,8 @@
 it.
 """
 
-import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +13,16 @@ from rich.console import Console
 from rich.table import Table as TextTable
 
 from fade_ray.compare.comparison import Comparison, Summary
-from fade_ray.compare.comparison_tables import write_csv
+from fade_ray.compare.comparison_tables import comparison_tables
+from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
-from fade_ray.records.atomic import write_atomically
-from fade_ray.records.journal import FORMAT, Journal, read_events
+from fade_ray.records.journal import FORMAT, Journal, plain, read_events
+from fade_ray.records.json_form import as_json, from_json
+from fade_ray.records.run_files import Run, read_object
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_study import Job, Study, agreement, noise_points, prepare, run_study
 from fade_ray.replay.replayed import UNIT, Replayed
+from fade_ray.report.tables import write_tables
 from fade_ray.run.engines import interruptible
 from fade_ray.run.folder import (
     RunKind,
@@ -106,8 +108,6 @@ def report_replay(folder: Path) -> None:
     """Draw the report of a replay; of an unfinished one with the searches that have ended, the
     others marked as partial.
     """
-    from fade_ray.compare.comparison_page import write_comparison_report
-
     config = stored(folder, REPLAY)
     if config is not None and (folder / RECORD).exists() and not (folder / "result.json").exists():
         done = recorded(folder)
@@ -117,16 +117,46 @@ def report_replay(folder: Path) -> None:
             else Trace(*job, config.budget, UNIT, (), (), (), complete=False)
             for job in config.jobs()
         ]
-        write_traces(traces, folder / "traces.parquet")
-    write_comparison_report(folder)
+        write_tables({"traces": traces_table(traces)}, folder)
+    traces = read_traces(folder / "traces.parquet")
+    made = read_object(folder / "comparison.json")
+    write_comparison(folder, traces, compared(traces, made) if traces else None)
+
+
+def compared(traces: Sequence[Trace], made: Mapping[str, Any]) -> Comparison:
+    """The comparison of a replay as it was made, by its comparison.json ({}: none is recorded)."""
+    if not made:
+        names = [trace.searcher for trace in traces]
+        return Comparison.of(traces, "random" if "random" in names else names[0])
+    spent = {(r["searcher"], int(r["seed"])): r.get("spent_on_ranks") for r in made["results"]}
+    return Comparison.of(traces, made["baselines"], made["floor"], made["k"], spent)
+
+
+def write_comparison(folder: Path, traces: Sequence[Trace], comparison: Comparison | None) -> None:
+    """The report of a replay."""
+    from fade_ray.compare.comparison_page import comparison_page
+    from fade_ray.report.page import write_page
+
+    names = ("config.json", "environment.json", "result.json")
+    run = Run(folder, EnteredHistory([]), *(read_object(folder / name) for name in names))
+    write_page(comparison_page(run, traces, comparison, replayed=True), folder)
+
+
+def read_traces(path: Path) -> list[Trace]:
+    """The traces in a Parquet file. Raises InvalidInput where they cannot be read."""
+    try:
+        return [from_json(Trace, line) for line in pq.read_table(path).to_pylist()]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise InvalidInput(
+            f"The traces of a replay must be readable, but {path} is not: {error}. Restore it, or "
+            "make it again from the record."
+        ) from error
 
 
 def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console: Console) -> None:
     """The files of a replay, its report and what it says. InvalidInput if the folder cannot be
     written.
     """
-    from fade_ray.compare.comparison_page import write_comparison_report
-
     traces = [one.trace for one in found]
     on_ranks = {(one.trace.searcher, one.trace.seed): one.spent_on_ranks for one in found}
     comparison = Comparison.of(
@@ -137,10 +167,10 @@ def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console
         noise_points(study.benchmark, study.model),
     )
     try:
-        write_traces(traces, folder / "traces.parquet")
-        write_json(folder / "comparison.json", comparison.to_dict())
-        write_csv(comparison, traces, folder / "tables")
-        write_comparison_report(folder)
+        write_tables({"traces": traces_table(traces)}, folder)
+        write_json(folder / "comparison.json", plain(as_json(comparison)))
+        write_tables(comparison_tables(comparison, traces), folder / "tables", "csv")
+        write_comparison(folder, traces, comparison)
         write_json(folder / "result.json", result_of(study, found, rho, points))
     except OSError as error:
         raise InvalidInput(
@@ -166,13 +196,9 @@ def result_of(
     }
 
 
-def write_traces(traces: Sequence[Trace], path: Path) -> None:
-    """One line per trace, whole or not at all."""
-    buffer = io.BytesIO()
-    pq.write_table(
-        pa.Table.from_pylist([trace.to_dict() for trace in traces], schema=TRACES), buffer
-    )
-    write_atomically(path, buffer.getvalue())
+def traces_table(traces: Sequence[Trace]) -> pa.Table:
+    """One line per trace."""
+    return pa.Table.from_pylist(as_json(list(traces)), schema=TRACES)
 
 
 def print_results(

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from fade_ray.compare.trace import Trace
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.replay.benchmarks import Benchmark
 from fade_ray.replay.table_objective import TableObjective
 from fade_ray.search.entrants import WALK, entrant
@@ -57,7 +58,7 @@ class Replayed:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {
-            "trace": self.trace.to_dict(),
+            "trace": as_json(self.trace),
             "spent_on_ranks": self.spent_on_ranks,
             "failure": self.failure,
         }
@@ -65,7 +66,7 @@ class Replayed:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         return cls(
-            Trace.from_dict(values["trace"]), values["spent_on_ranks"], values.get("failure")
+            from_json(Trace, values["trace"]), values["spent_on_ranks"], values.get("failure")
         )
 
 

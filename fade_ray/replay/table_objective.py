@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from fade_ray.analysis.rank_measures import UNDERFLOW
-from fade_ray.ranks.rank_records import Rows
+from fade_ray.analysis.rank_measures import UNDERFLOW, Rows
 from fade_ray.replay.benchmarks import Benchmark, View
 from searchers import Outcome, Proposal
 from spaces.errors import InvalidInput, require

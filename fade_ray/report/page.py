@@ -1,20 +1,228 @@
-"""`report.html`: one self-contained page from the files of a run directory."""
+"""`report.html`: one self-contained page of any kind of run, a list of sections made of blocks.
+
+A kind says what its page holds; this module draws, saves, inlines and writes it.
+"""
 
 import html
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fade_ray.report.style import Picture
+from fade_ray.records.atomic import write_atomically
+from fade_ray.report.style import Picture, dark_colours, house_style, inline, save
+from spaces.errors import InvalidInput
+
+Row = tuple[str, ...]
+T = TypeVar("T")
 
 
-def element(picture: Picture, svg: str) -> Markup:
-    """A picture and its caption as they stand on a page."""
-    caption = html.escape(f"{picture.caption}")
+@dataclass(frozen=True)
+class Column:
+    """A column of a table: its head, and what it says of an item."""
+
+    head: str
+    of: Callable[[Any], str]
+    number: bool = False
+
+
+Numbers = partial(Column, number=True)
+"""A column whose cells stand to the right."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text under the heads of `columns`; without rows the page says `missing`, if anything.
+
+    `folded`: behind its title. `note`: below. `label`: its name where it cannot be seen.
+    """
+
+    macro: ClassVar[str] = "table"
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    note: str = ""
+    missing: str = ""
+    label: str = ""
+    look: str = ""
+    folded: bool = False
+
+    @classmethod
+    def of(cls, title: str, columns: Sequence[Column], items: Iterable[T], **more: Any) -> "Table":
+        """A row per item."""
+        rows = [tuple(column.of(item) for column in columns) for item in items]
+        return cls(title, columns, rows, **more)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture in its frame, drawn when the page is written, or what is said where there is none.
+
+    The picture's own title stands above it in files alone.
+    """
+
+    macro: ClassVar[str] = "figure"
+    name: str
+    title: str
+    draw: Callable[[], Picture | None]
+    missing: str = ""
+
+
+def figure(picture: Picture) -> Figure:
+    """Of a picture that is drawn already."""
+    return Figure(picture.name, picture.title, lambda: picture)
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph, with a piece of `code` at its end."""
+
+    macro: ClassVar[str] = "words"
+    text: str
+    look: str = "note"
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Warnings:
+    """(message, what it is about)."""
+
+    macro: ClassVar[str] = "warnings"
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True)
+class Headline:
+    """(label, value, remark) of the figures that matter, the most important first."""
+
+    macro: ClassVar[str] = "headline"
+    rows: Sequence[Row]
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What was shown, in one sentence and in several."""
+
+    macro: ClassVar[str] = "verdict"
+    first: str
+    sentences: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How a run was made: command, configuration, versions and machine."""
+
+    macro: ClassVar[str] = "origin"
+    command: str | None
+    configuration: Table
+    environment: Table
+
+    @classmethod
+    def of(
+        cls, command: str | None, config: Mapping[str, Any], environment: Mapping[str, Any]
+    ) -> "Origin":
+        about = {name: value for name, value in environment.items() if name != "command"}
+        return cls(
+            command,
+            _settings("Configuration", "setting", config, "config"),
+            _settings("Versions and machine", "what", about, "environment", label="versions"),
+        )
+
+
+def _settings(
+    title: str, head: str, data: Mapping[str, Any], file: str, label: str = "configuration"
+) -> Table:
+    columns = (
+        Column(head, lambda leaf: leaf[0]),
+        Column("value", lambda leaf: leaf[1] if isinstance(leaf[1], str) else json.dumps(leaf[1])),
+    )
+    missing = f"No {file}.json in this directory."
+    return Table.of(title, columns, _leaves(data), label=label, missing=missing)
+
+
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The leaves of a nested mapping with their dotted names."""
+    for key, item in value.items():
+        if isinstance(item, Mapping) and item:
+            yield from _leaves(item, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", item
+
+
+Block = Figure | Table | Words | Warnings | Headline | Verdict | Origin
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a title; without one they follow what stands before."""
+
+    title: str
+    blocks: Sequence[Block]
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class State:
+    """How far a run came: a word, a sentence, and the command that goes on with it, if any."""
+
+    word: str
+    sentence: str
+    continuation: str | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """What a page says. Its figures are drawn section by section, so that few are held at once."""
+
+    title: str
+    name: str
+    state: State
+    sections: Iterable[Section] = field(repr=False)
+
+
+def write_page(page: Page, folder: Path) -> Path:
+    """Write `figures/*.svg`, `figures/*.png` and `report.html` into `folder`; the page's path.
+
+    Raises InvalidInput if they cannot be written.
+    """
+    path = folder / "report.html"
+    try:
+        with house_style():
+            sections = [
+                (section, [(block, _drawn(block, folder)) for block in section.blocks])
+                for section in page.sections
+            ]
+        loader = PackageLoader("fade_ray.report", ".")
+        template = Environment(
+            loader=loader,
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+        ).get_template("page.html.j2")
+        images = any("data:image" in (drawing or "") for _, part in sections for _, drawing in part)
+        dark = Markup(dark_colours())
+        text = template.render(page=page, sections=sections, images=images, dark=dark)
+        write_atomically(path, text.encode())
+    except OSError as error:
+        raise InvalidInput(
+            "A report is written into its run directory, but "
+            f"{error.filename or folder} could not be written: {error.strerror or error}. "
+            "Free space or set the permissions and write the report again."
+        ) from error
+    return path
+
+
+def _drawn(block: Block, folder: Path) -> Markup | None:
+    """A figure's drawing and caption as they stand on the page, its files saved; None without."""
+    picture = block.draw() if isinstance(block, Figure) else None
+    if picture is None:
+        return None
+    svg = inline(save(picture, folder / "figures"), picture.name, picture.alt)
+    caption = html.escape(picture.caption)
     return Markup(f'<div class="drawing">{svg}</div><figcaption>{caption}</figcaption>')
-
-
-def environment() -> Environment:
-    """Of the templates of this package, which escape what they show."""
-    loader = PackageLoader("fade_ray.report", ".")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)

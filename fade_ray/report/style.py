@@ -1,5 +1,5 @@
-"""How all figures look: colours for light and dark pages, text sizes, and a figure as files and as
-part of a page.
+"""How all figures look: colours for light and dark pages, sizes, parts that many have, and a figure
+as files and as part of a page.
 """
 
 import html
@@ -38,14 +38,8 @@ DEPTH = (
 """Colours for rows, light = shallow, dark = deep (FaDE Fig. 4)."""
 
 SERIES_DARK = (
-    "#5cb0ea",
-    "#f58b4a",
-    "#35c79c",
-    "#dd8fc6",
-    "#eab545",
-    "#9bd3f7",
-    "#b49ae6",
-    "#c99468",
+    *("#5cb0ea", "#f58b4a", "#35c79c", "#dd8fc6"),
+    *("#eab545", "#9bd3f7", "#b49ae6", "#c99468"),
 )
 DEPTH_DARK = (
     *("#e3f1fb", "#cbe4f6", "#b2d6f1", "#9ac8eb", "#82b9e4"),
@@ -103,9 +97,7 @@ STYLE: dict[Any, Any] = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure with the words that go with it: `alt` for those who cannot see it, `caption` for
-    all.
-    """
+    """A figure with its words: `alt` for those who cannot see it, `caption` for all."""
 
     name: str
     title: str
@@ -160,29 +152,63 @@ def count_axis(axis: Axes, label: str) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
+def look(index: int, **more: Any) -> dict[str, Any]:
+    """Colour, line and marker of the index-th of several unordered things."""
+    line, marker = LINES[index % len(LINES)], MARKERS[index % len(MARKERS)]
+    return {"color": series(index), "ls": line, "marker": marker, **more}
+
+
+def legend_above(figure: Any, axis: Axes, columns: int = 6, **more: Any) -> None:
+    """One legend for all axes, of what `axis` shows."""
+    handles, labels = axis.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper left", ncols=columns, **more)
+
+
+def shade(axis: Axes, x: Any, low: Any, high: Any, colour: str, **more: Any) -> None:
+    """A band between two lines."""
+    axis.fill_between(x, low, high, color=colour, lw=0, **{"alpha": 0.15, **more})
+
+
+def mean_and_range(axis: Axes, x: Any, values: Any, index: int, **more: Any) -> None:
+    """The mean of the lines `values` [S, T] and, where S > 1, a band that holds all of them."""
+    if len(values) > 1:
+        shade(axis, x, values.min(axis=0), values.max(axis=0), series(index))
+    line = look(index, ms=4, markevery=max(1, len(x) // 10), **more)
+    axis.plot(x, values.mean(axis=0), **line)
+
+
+def name_rows(axis: Axes, names: Sequence[str]) -> None:
+    """A row for each name, the first one above."""
+    axis.set(yticks=range(len(names)), yticklabels=names, ylim=(len(names) - 0.4, -0.6))
+
+
+def beside(axis: Axes, height: float, text: str, size: float = 8.5, colour: str = INK) -> None:
+    """Text to the right of an axis."""
+    axis.annotate(
+        text,
+        (1.0, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(5, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=size,
+        color=colour,
+        annotation_clip=False,
+    )
+
+
 def labels_at_end(axis: Axes, labels: Sequence[tuple[float, str, str]], size: float = 8.5) -> None:
-    """Write (height, text, colour) to the right of the axis, moved apart where they would overlap."""
+    """Write (height, text, colour) beside the axis, moved apart where they would overlap."""
     low, high = axis.get_ylim()
     inches = axis.get_window_extent().height / axis.figure.dpi
     gap = (high - low) * size * 1.15 / 72 / max(inches, 0.5)
     heights = spread([height for height, _, _ in labels], gap, low, high)
     for height, (_, text, colour) in zip(heights, labels, strict=True):
-        axis.annotate(
-            text,
-            (1.0, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(5, 0),
-            textcoords="offset points",
-            va="center",
-            fontsize=size,
-            color=colour,
-            annotation_clip=False,
-        )
+        beside(axis, height, text, size, colour)
 
 
 def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """The heights moved as little as needed to stand at least `gap` apart, in order, within [low,
-    high] if they fit.
+    """Heights moved as little as needed to be `gap` apart, in order, in [low, high] if they fit.
 
     Less its place times the gap, each height may not be below the one before: a monotone
     least-squares fit, which pools neighbours out of order at their mean; clipping keeps the order.
@@ -208,27 +234,19 @@ def spread(heights: Sequence[float], gap: float, low: float, high: float) -> lis
 
 def save(picture: Picture, folder: Path) -> str:
     """Write the picture as SVG and PNG into `folder`; return the SVG text for `inline`."""
-    buffer = io.BytesIO()
+    svg, png = io.BytesIO(), io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": picture.title}
-    picture.figure.savefig(buffer, format="svg", metadata=nothing)
+    picture.figure.savefig(svg, format="svg", metadata=nothing)
     # everything is in its place; laying it out again takes as long as drawing
     picture.figure.set_layout_engine("none")
-    svg = buffer.getvalue()
-    replace_file(folder / f"{picture.name}.svg", svg)
-    buffer = io.BytesIO()
-    picture.figure.savefig(buffer, format="png", dpi=150)
-    replace_file(folder / f"{picture.name}.png", buffer.getvalue())
-    return svg.decode()
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    write_atomically(path, data)
+    picture.figure.savefig(png, format="png", dpi=150)
+    write_atomically(folder / f"{picture.name}.svg", svg.getvalue())
+    write_atomically(folder / f"{picture.name}.png", png.getvalue())
+    return svg.getvalue().decode()
 
 
 def inline(svg: str, name: str, alt: str) -> str:
-    """An SVG file as an element of a page: scaled by it, in its colours, with ids of its own and
-    `alt` for its name.
+    """An SVG file as an element of a page: scaled by it, in its colours, ids of its own, named `alt`.
 
     Needs the custom properties of `dark_colours` only where the page is dark.
     """

@@ -1,8 +1,14 @@
-"""Numbers and features in words, the same in figures, tables and alternative texts."""
+"""Numbers and names in words, the same in figures, tables and alternative texts."""
 
+import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from spaces.features import FEATURES
+
+DASH = "–"
+LONGEST = 22
+"""Characters of a name in a figure."""
 
 
 def count(number: int, noun: str, plural: str = "") -> str:
@@ -10,8 +16,52 @@ def count(number: int, noun: str, plural: str = "") -> str:
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
+def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
+    """A figure with its digits; a dash where there is none."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+
+
+def interval(low: float, high: float, digits: int = 2, signed: bool = False) -> str:
+    """ "0.12 to 0.34"; a dash where there is none."""
+    ends = (number(end, digits, signed) for end in (low, high))
+    return " to ".join(ends) if math.isfinite(low) else DASH
+
+
 def percent(fraction: float | None, digits: int = 1) -> str:
     return "unknown" if fraction is None else f"{100 * fraction:.{digits}f} %"
+
+
+def share(fraction: float | None, digits: int = 2) -> str:
+    """In percent; a dash for none."""
+    return DASH if fraction is None else percent(fraction, digits)
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What scores measure, and how they are told: as multiples of 1 / `scale`, in `unit`s."""
+
+    name: str = "score"
+    unit: str = ""
+    scale: float = 1.0
+    low: float = -math.inf
+    high: float = math.inf
+    steps: str = ""
+    """The unit of differences."""
+
+    def text(self, score: float | None, digits: int = 1) -> str:
+        """ "97.2 %"; a dash for none."""
+        told = number(None if score is None else self.scale * score, digits)
+        return told if told == DASH else f"{told} {self.unit}".rstrip()
+
+    def axis(self, words: str, unit: str | None = None) -> str:
+        """The label of an axis: "reported accuracy (%)" of "reported {}"."""
+        unit = self.unit if unit is None else unit
+        return words.format(self.name) + (f" ({unit})" if unit else "")
+
+
+ACCURACY = Measure("accuracy", "%", 100.0, 0.0, 1.0, "points")
 
 
 def si(number: float | None) -> str:
@@ -40,6 +90,11 @@ def duration(seconds: float | None) -> str:
     return f"{hours:,} h {minutes} min" if minutes else f"{hours:,} h"
 
 
+def moment(time: str | None) -> str:
+    """An ISO time to the second."""
+    return "unknown" if time is None else time[:19].replace("T", " ") + " UTC"
+
+
 def probability(p: float) -> str:
     """A p-value: "= 0.034", or "< 0.001", with spaces that do not break."""
     return "<\u00a00.001" if p < 0.001 else f"=\u00a0{p:.3f}" if p < 0.1 else f"=\u00a0{p:.2f}"
@@ -53,3 +108,8 @@ def feature_text(name: str) -> str:
 def listed(items: Sequence[str]) -> str:
     """ "a", "a and b", "a, b and c"."""
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
+
+
+def short(name: str) -> str:
+    """A name that fits beside a figure."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}…{name[-8:]}"

@@ -37,9 +37,7 @@ def _search(folder: Path, config: Mapping[str, Any]) -> Standing:
         history,
         f"iteration {reached} of {searcher['iterations']}, {searcher['name']} search on "
         f"{config['data']['data']}",
-        "-"
-        if history.best is None
-        else f"{history.best.accuracy:.4f} (evaluation {history.best.id})",
+        "-" if history.best is None else f"{history.best.score:.4f} (evaluation {history.best.id})",
         lambda result: (
             f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}"
         ),

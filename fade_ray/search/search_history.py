@@ -12,11 +12,11 @@ Anchors = list[list[list[float]]]
 
 
 class Evaluation(NamedTuple):
-    """One architecture trained and scored: accuracy in [0, 1] on the architecture split."""
+    """One architecture trained and scored on the architecture split."""
 
     iteration: int
     walk: int
-    accuracy: float
+    score: float
     id: str
 
 
@@ -55,4 +55,4 @@ class History(TrialHistory[Proposal]):
     @property
     def best(self) -> Evaluation | None:
         """The best evaluation so far, ties by the lower id; None if there is none."""
-        return max(self.evaluations, key=lambda evaluation: evaluation.accuracy, default=None)
+        return max(self.evaluations, key=lambda evaluation: evaluation.score, default=None)

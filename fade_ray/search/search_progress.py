@@ -26,7 +26,7 @@ class Progress(LiveWatcher):
         self.number = 1
         self.batch: dict[str, tuple[int, int]] = {}  # id -> epochs done, epochs planned
         self.iterations_before: int | None = None  # finished when this process began
-        self.best: float | None = None if best is None else best.accuracy
+        self.best: float | None = None if best is None else best.score
         self.moved: float | None = None
         self.anchors: Sequence[Any] = ()
         self.rates: dict[str, float] = {}

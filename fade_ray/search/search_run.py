@@ -8,6 +8,7 @@ from typing import Any
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
+from fade_ray.records.run_files import Run
 from fade_ray.run.engines import Interrupted, carry_out, interruptible, recording
 from fade_ray.run.folder import (
     SEARCH,
@@ -112,13 +113,16 @@ def prepare(config: Config) -> tuple[Splits, AskTell]:
 
 def finish(folder: Path) -> None:
     """Everything that is made from the records alone: tables, figures, report."""
-    from fade_ray.search.search_page import write_report
-    from fade_ray.search.search_tables import write_tables
+    from fade_ray.report.page import write_page
+    from fade_ray.report.tables import write_tables
+    from fade_ray.search.search_page import search_page
+    from fade_ray.search.search_tables import search_tables
 
     check_kind(folder, SEARCH)
-    features = read_json(folder / "config.json")["space"]["features"]
-    write_tables(History.read(folder / "records.jsonl"), features, folder / "tables")
-    write_report(folder)
+    run = Run.read(folder, History)
+    features = run.config["space"]["features"]
+    write_tables(search_tables(run.history, features), folder / "tables")
+    write_page(search_page(run), folder)
 
 
 def load_result(folder: Path) -> Result:

@@ -22,8 +22,10 @@ from fade_ray.report.style import (
     depth_colour,
     grid_axes,
     labels_at_end,
+    name_rows,
     new_figure,
     series,
+    shade,
 )
 from fade_ray.report.words import count
 from fade_ray.search.search_history import History
@@ -32,13 +34,13 @@ Array = npt.NDArray[np.float64]
 
 
 def relative_weights(history: History) -> list[list[float]]:
-    """Per row, the architecture weights of all finished hyper-architectures, each times the number
-    of candidates of its row: 1 is a uniform row's weight, however many candidates differ. A
-    duplicate counts once.
+    """Per row, the weights of all finished hyper-architectures, each times its row's candidates.
+
+    1 is a uniform row's weight, however many candidates differ. A duplicate counts once.
     """
     rows: list[list[float]] = []
     for id, outcome in history.outcomes.items():
-        if outcome.failure is not None or outcome.log_weights is None:
+        if outcome.log_weights is None:
             continue
         hyper = history.proposals[id].hyper
         rows += [[] for _ in range(hyper.depth - len(rows))]
@@ -49,55 +51,46 @@ def relative_weights(history: History) -> list[list[float]]:
 
 
 def rank_densities(history: History) -> Picture | None:
-    """Density of the architecture weights per row, dark = deep, light = shallow (Fig. 4), and each
-    weight as a mark.
-    """
+    """Density of the weights per row, dark = deep, and each weight as a mark (Fig. 4)."""
     rows = relative_weights(history)
     if not any(rows):
         return None
-    depth, told = (
-        len(rows),
-        [history.proposals[id] for id, told in history.outcomes.items() if told.log_weights],
-    )
+    depth = len(rows)
+    trained = [history.proposals[id] for id, one in history.outcomes.items() if one.log_weights]
     figure = new_figure(3.4 + 0.22 * depth)
     top, strip = figure.subplots(2, 1, sharex=True, height_ratios=[3.0, 0.3 + 0.22 * depth])
-    _draw_densities(top, rows, float(max(proposal.hyper.width for proposal in told)))
+    _draw_densities(top, rows, float(max(proposal.hyper.width for proposal in trained)))
     for row, values in enumerate(rows):
-        colour = depth_colour(row, depth)
-        strip.plot(values, np.full(len(values), row), "|", color=colour, ms=9, mew=1.3, alpha=0.8)
+        marks = {"color": depth_colour(row, depth), "ms": 9, "mew": 1.3, "alpha": 0.8}
+        strip.plot(values, np.full(len(values), row), "|", **marks)
     for axis in (top, strip):
         axis.axvline(1.0, color=INK, lw=1.2, ls=LINES[1], zorder=1)
     place = {"xytext": (4, -2), "textcoords": "offset points", "va": "top"}
     top.annotate("uniform", (1.0, 1.0), xycoords=("data", "axes fraction"), **place)
-    strip.set(
-        ylim=(depth - 0.4, -0.6),
-        yticks=range(depth),
-        yticklabels=[f"row {row + 1}" for row in range(depth)],
-    )
+    name_rows(strip, [f"row {row + 1}" for row in range(depth)])
     strip.set_xlabel("architecture weight, as a multiple of the uniform weight")
     strip.grid(axis="y", visible=False)
     spreads = [f"row {row + 1} {np.std(values):.2f}" for row, values in enumerate(rows) if values]
     caption = (
-        f"Softmaxed architecture parameters after the training of {count(len(told), 'hyper-architecture')}; each mark "
-        "is one candidate. Light rows are shallow, dark rows deep. With all weights at the dashed line the ranks would "
-        "say nothing."
+        "Softmaxed architecture parameters after the training of "
+        f"{count(len(trained), 'hyper-architecture')}; each mark is one candidate. Light rows are "
+        "shallow, dark rows deep. With all weights at the dashed line the ranks would say nothing."
     )
-    alt = f"Density of the architecture weights per row; standard deviations, uniform weight = 1: {', '.join(spreads)}."
+    alt = (
+        "Density of the architecture weights per row; standard deviations, uniform weight = 1: "
+        f"{', '.join(spreads)}."
+    )
     return Picture("ranks", "Densities of the architecture weights", figure, alt, caption)
 
 
 def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) -> None:
-    """The rows' densities within [0, high], where `high` is the relative weight of a candidate that
-    has all of it.
-    """
-    drawn = False
-    for row, values in enumerate(rows):
-        curve = density(values, 0.0, high)
-        if curve is not None:
-            colour = depth_colour(row, len(rows))
-            axis.fill_between(*curve, color=colour, alpha=0.12, lw=0)
-            axis.plot(*curve, color=colour, lw=2.2, label=f"row {row + 1}")
-            drawn = True
+    """The rows' densities within [0, high], the relative weight of a candidate that has it all."""
+    curves = {row: density(values, 0.0, high) for row, values in enumerate(rows)}
+    drawn = {row: curve for row, curve in curves.items() if curve is not None}
+    for row, (x, y) in drawn.items():
+        colour = depth_colour(row, len(rows))
+        shade(axis, x, 0, y, colour, alpha=0.12)
+        axis.plot(x, y, color=colour, lw=2.2, label=f"row {row + 1}")
     axis.set(ylabel="density", ylim=(0, 1.12 * axis.get_ylim()[1] if drawn else 1))
     if drawn:
         axis.legend(loc="upper right")
@@ -107,13 +100,11 @@ def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) ->
 
 
 def weights_over_epochs(history: History) -> Picture | None:
-    """Architecture weights and their entropy over the epochs of the last hyper-architecture, per
-    row.
-    """
-    found = last_weights(history)
-    if found is None:
+    """Weights and their entropy over the epochs of the last hyper-architecture, per row."""
+    last = last_weights(history)
+    if last is None:
         return None
-    id, epochs, rows, codes = found
+    id, epochs, rows, codes = last
     depth, columns = len(rows), min(len(rows), 4)
     tall = 2.5 * -(-depth // columns)
     figure = new_figure(tall + 2.1)
@@ -123,49 +114,38 @@ def weights_over_epochs(history: History) -> Picture | None:
     for row, (axis, weights) in enumerate(zip(axes, rows, strict=True)):
         axis.axhline(1 / weights.shape[1], color=MUTED, lw=1.0, ls=LINES[1])
         for k, line in enumerate(weights.T):
-            axis.plot(
-                epochs,
-                line,
-                color=series(k),
-                ls=LINES[k // 8 % len(LINES)],
-                marker="o",
-                ms=2.5,
-                lw=1.6,
-            )
+            dashes = LINES[k // 8 % len(LINES)]
+            axis.plot(epochs, line, color=series(k), ls=dashes, marker="o", ms=2.5, lw=1.6)
         axis.set(title=f"Row {row + 1}", ylim=(0, min(1.04, 1.1 * peak)))
         count_axis(axis, "epoch" if row + columns >= depth else "")
         if row % columns == 0:
             axis.set_ylabel("architecture weight")
     shares = entropy_shares(rows)
-    axis = parts[1].subplots()
+    below = parts[1].subplots()
     for row, share in enumerate(shares):
-        axis.plot(epochs, share, color=depth_colour(row, depth), marker="o", ms=3)
-    axis.set(ylim=(-0.04, 1.04), ylabel="entropy / log n", title="Entropy of each row")
-    count_axis(axis, "epoch")
+        below.plot(epochs, share, color=depth_colour(row, depth), marker="o", ms=3)
+    below.set(ylim=(-0.04, 1.04), ylabel="entropy / log n", title="Entropy of each row")
+    count_axis(below, "epoch")
     figure.draw_without_rendering()  # the labels need the final places of the axes
-    for panel, weights, labels in zip(axes, rows, codes, strict=True):
-        labels_at_end(
-            panel,
-            [(float(weights[-1, k]), text, series(k)) for k, text in enumerate(labels)],
-            size=8,
-        )
+    for axis, weights, names in zip(axes, rows, codes, strict=True):
+        ends = [(float(weights[-1, k]), name, series(k)) for k, name in enumerate(names)]
+        labels_at_end(axis, ends, size=8)
     ends = [(float(share[-1]), f"row {row + 1}", INK) for row, share in enumerate(shares)]
-    labels_at_end(axis, ends, size=9)
+    labels_at_end(below, ends, size=9)
     caption = (
-        f"Trial {id}, the last hyper-architecture trained. Above, the weight of each candidate, named by the code of "
-        "its graph; dashed: uniform. Below, the entropy: 1 is a uniform row, 0 one with all weight on one candidate."
+        f"Trial {id}, the last hyper-architecture trained. Above, the weight of each candidate, "
+        "named by the code of its graph; dashed: uniform. Below, the entropy: 1 is a uniform row, "
+        "0 one with all weight on one candidate."
     )
     said = ", ".join(f"{text} {share:.2f}" for share, text, _ in ends)
-    alt = f"Architecture weights over {count(len(epochs), 'epoch')}. Entropy at the end, 1 = uniform: {said}."
-    return Picture(
-        "weights", "Weights while training the last hyper-architecture", figure, alt, caption
-    )
+    during = f"Architecture weights over {count(len(epochs), 'epoch')}."
+    alt = f"{during} Entropy at the end, 1 = uniform: {said}."
+    title = "Weights while training the last hyper-architecture"
+    return Picture("weights", title, figure, alt, caption)
 
 
 def last_weights(history: History) -> tuple[str, list[int], list[Array], list[list[str]]] | None:
-    """Of the last hyper-architecture: id, epochs [T], per row its weights [T, candidates] and the
-    candidates' codes.
-    """
+    """Of the last hyper-architecture: id, epochs [T], per row weights [T, candidates] and codes."""
     for id, proposal in reversed(history.proposals.items()):
         known = {
             epoch: metrics["weights"]
@@ -174,23 +154,16 @@ def last_weights(history: History) -> tuple[str, list[int], list[Array], list[li
         }
         if proposal.kind == "ranks" and known:
             codes = [[cell.code for cell in row] for row in proposal.hyper.distinct()]
-            rows = [
-                np.array([weights[row] for weights in known.values()], dtype=float)
-                for row in range(len(codes))
-            ]
+            rows = [np.array(row, dtype=float) for row in zip(*known.values(), strict=True)]
             return id, list(known), rows, codes
     return None
 
 
 def entropy_shares(rows: Sequence[Array]) -> list[Array]:
-    """Per row [T]: entropy of its weights [T, n] over log n, 0 where n = 1: all weight is on one
-    candidate.
-    """
+    """Per row [T]: entropy of its weights [T, n] over log n, 0 where n = 1: one has all weight."""
     shares = []
     for weights in rows:
         logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-        entropy = -(weights * logs).sum(axis=1)
-        shares.append(
-            entropy / np.log(weights.shape[1]) if weights.shape[1] > 1 else np.zeros(len(weights))
-        )
+        entropy, most = -(weights * logs).sum(axis=1), np.log(weights.shape[1])
+        shares.append(entropy / most if most > 0 else np.zeros(len(weights)))
     return shares

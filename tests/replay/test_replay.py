@@ -24,11 +24,10 @@ from fade_ray.analysis.paired_tests import signed_rank
 from fade_ray.cli import main
 from fade_ray.compare.anytime import final
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
-from fade_ray.compare.comparison_page import read_traces
 from fade_ray.compare.trace import Trace
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_run import RECORD, recorded, replay_run
+from fade_ray.replay.replay_run import RECORD, read_traces, recorded, replay_run
 from fade_ray.replay.replay_study import DRAWS, agreement, prepare, run_study
 from fade_ray.replay.replayed import Prices, Replayed, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
@@ -195,7 +194,7 @@ def test_a_search_that_fails_is_partial_and_ends_no_other(
     )
     assert "breaking, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
     assert "4 (+ 2 partial)" in text
-    traces = read_traces(out)
+    traces = read_traces(out / "traces.parquet")
     assert traces is not None
     assert [(t.searcher, t.seed) for t in traces if not t.complete] == [
         ("breaking", 2),
@@ -315,7 +314,7 @@ def test_the_command_writes_what_it_found(
     )
     text = " ".join(capsys.readouterr().out.split())
     assert "fade against random, the final report, 6 seeds" in text
-    traces = read_traces(out)
+    traces = read_traces(out / "traces.parquet")
     assert traces is not None
     assert [(trace.searcher, trace.seed) for trace in traces] == [
         (n, s) for n in ("fade", "random") for s in range(6)
@@ -430,10 +429,12 @@ replay_run(ReplayConfig.from_dict({small(real_data, killed).to_dict()!r}))
     main(["status", str(killed)])
     assert "8 of 12 searches" in capsys.readouterr().out
     main(["report", str(killed)])
-    assert [trace.complete for trace in read_traces(killed) or []] == [True] * 8 + [False] * 4
+    assert [trace.complete for trace in read_traces(killed / "traces.parquet")] == [True] * 8 + [
+        False
+    ] * 4
     main(["replay", "--out", str(killed)])  # with the flags it was started with
     assert "random: 4 seeds" in capsys.readouterr().out
-    assert read_traces(killed) == read_traces(whole)
+    assert read_traces(killed / "traces.parquet") == read_traces(whole / "traces.parquet")
     assert (killed / "comparison.json").read_text() == (whole / "comparison.json").read_text()
 
 
@@ -446,7 +447,7 @@ def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) 
     assert (grown / RECORD).read_text().startswith(first)
     assert len(recorded(grown)) == 15
     replay_run(small(real_data, whole, **more))
-    assert read_traces(grown) == read_traces(whole)
+    assert read_traces(grown / "traces.parquet") == read_traces(whole / "traces.parquet")
     before = (grown / "comparison.json").read_text()
     replay_run(small(real_data, grown, **more))  # nothing is left to do
     assert (grown / "comparison.json").read_text() == before

@@ -4,6 +4,7 @@ commands write them.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,15 @@ from typing import Any
 import numpy as np
 
 from fade_ray.compare.comparison import Comparison
+from fade_ray.compare.comparison_page import comparison_page
+from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
-from fade_ray.ranks.rank_correlation import RankStudy
+from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.records.journal import Journal
+from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
+from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
 from searchers.base import Proposal
 from searchers.contest import Entered
 from searchers.outcome import Outcome
@@ -72,7 +78,7 @@ class SyntheticEntered:
             config={"data": {"name": "digits"}},
         )
         self.folder, self.journal, self.index = folder, Journal(folder / "records.jsonl"), 0
-        self.journal.append("start", format=1, resumed=False)
+        self.journal.append("start", format=FORMAT, resumed=False)
 
     def propose(self, entry: str, kind: Any, hyper: HyperArchitecture) -> Entered:
         proposal = Proposal(
@@ -111,13 +117,23 @@ def compared(folder: Path, traces: Sequence[Trace], ended: bool = True) -> Synth
             )
             run.finish(entered, Outcome(score=score, cost=cost - before), test_accuracy=report)
             before = cost
-    write(folder, traces=[trace.to_dict() for trace in traces])
-    spent = {(t.searcher, t.seed): t.budget / 5 if t.searcher == "fade" else 0.0 for t in traces}
-    write(folder, comparison=Comparison.of(traces, "random", 0.1, spent_on_ranks=spent).to_dict())
     if ended:
         write(folder, result={"kind": "compare", "chance": 0.1, "training_share": 0.91})
         run.journal.append("end", training_share=0.91)
     return run
+
+
+def made(traces: Sequence[Trace]) -> Comparison:
+    spent = {(t.searcher, t.seed): t.budget / 5 if t.searcher == "fade" else 0.0 for t in traces}
+    names = [trace.searcher for trace in traces]
+    baseline = "random" if "random" in names else names[0]
+    return Comparison.of(traces, baseline, 0.1, spent_on_ranks=spent)
+
+
+def comparison_report(folder: Path, traces: Sequence[Trace]) -> Path:
+    """The page of a comparison in `folder` whose searches found `traces`."""
+    run = Run.read(folder, EnteredHistory)
+    return write_page(comparison_page(run, traces, made(traces) if traces else None), folder)
 
 
 HYPER = HyperArchitecture(((Dag(2), Dag(3), Dag(4)),) * 3)
@@ -168,10 +184,9 @@ def studied(
     runs: Sequence[RankRun],
     alone: Sequence[Alone],
     hyper: HyperArchitecture = HYPER,
-    table: dict[str, Any] | None = None,
     ended: bool = True,
 ) -> SyntheticEntered:
-    """A directory of `fade-ray rank-study`; the summary is there where it can be."""
+    """A directory of `fade-ray rank-study`."""
     record = SyntheticEntered(folder, "fade-ray rank-study --seeds 0 1 2")
     for run in runs:
         entered = record.propose(run.setting, "ranks", hyper)
@@ -180,23 +195,26 @@ def studied(
             Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth),
             hyper_accuracy=run.accuracy,
         )
-    for one in alone if table is None else ():
+    for one in alone:
         for accuracy in one.accuracies:
             entered = record.propose("alone", "evaluation", hyper.architecture(one.choice))
             record.finish(entered, Outcome(score=accuracy))
-    enough = len(alone) >= 3 and runs and all(run.epochs for run in runs) and table is None
-    summary = (
-        RankStudy.of(runs, alone, np.random.default_rng(0), resamples=300).to_dict()
-        if enough
-        else {}
-    )
-    document = {
-        "hyper": hyper.code(),
-        "runs": [run.to_dict() for run in runs],
-        "alone": [one.to_dict() for one in alone],
-        "verdict": ["as the command says it"],
-    }
-    write(folder, ranks={**document, "table": table, "summary": summary})
     if ended:
         record.journal.append("end", training_share=0.93)
     return record
+
+
+def ranks_report(
+    folder: Path,
+    runs: Sequence[RankRun],
+    alone: Sequence[Alone],
+    hyper: HyperArchitecture = HYPER,
+    truth: str = "architecture",
+    table: TableStudy | None = None,
+) -> Path:
+    """The page of a study in `folder` that found these; its sentences are made up."""
+    found = RankFindings(hyper.code(), tuple(runs), tuple(alone), truth, table)
+    if table is None:
+        found = replace(found, summary=summary_of(runs, found.whole))
+    page = rank_page(Run.read(folder, EnteredHistory), found, ["as the command says it"])
+    return write_page(page, folder)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fade_ray.records.journal import Journal
+from fade_ray.records.journal import FORMAT, Journal
 from searchers.base import Proposal
 from searchers.outcome import Outcome
 from spaces.feature_space import GraphSpace
@@ -52,7 +52,7 @@ class SyntheticRun:
                 "command": COMMAND,
             },
         )
-        self.journal.append("start", format=1, resumed=False)
+        self.journal.append("start", format=FORMAT, resumed=False)
 
     def write(self, name: str, data: Any) -> None:
         (self.folder / name).write_text(json.dumps(data, indent=2))
@@ -93,7 +93,10 @@ class SyntheticRun:
 
     def fail(self, proposal: Proposal, reason: str) -> None:
         self.journal.append(
-            "finished", id=proposal.id, outcome=Outcome(failure=reason).to_dict(), metrics={}
+            "finished",
+            id=proposal.id,
+            outcome=Outcome.failed("diverged", reason).to_dict(),
+            metrics={},
         )
 
     def ranks(self, iteration: int, walk: int, anchors: np.ndarray) -> None:

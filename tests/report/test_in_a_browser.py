@@ -5,20 +5,25 @@ from pathlib import Path
 
 import pytest
 from browser import INSTALL, Found, find_browser, look_at
+from synthetic_cells import whole
 from synthetic_comparison import (
     compared,
+    comparison_report,
+    ranks_report,
     studied,
     synthetic_alone,
     synthetic_runs,
     synthetic_traces,
 )
 from synthetic_run import SyntheticRun
-from test_cell_report import whole
 
-from fade_ray.cells.cell_page import write_cell_report
-from fade_ray.compare.comparison_page import write_comparison_report
-from fade_ray.ranks.rank_page import write_rank_report
-from fade_ray.search.search_page import write_report
+from fade_ray.cells.cell_history import CellHistory
+from fade_ray.cells.cell_page import cells_page
+from fade_ray.compare.trace import Trace
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
+from fade_ray.search.search_history import History
+from fade_ray.search.search_page import search_page
 
 pytestmark = pytest.mark.slow
 FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
@@ -26,38 +31,38 @@ FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
 
 def _search(folder: Path) -> Path:
     SyntheticRun(folder).search(6).end(0.972)
-    return write_report(folder)
+    return write_page(search_page(Run.read(folder, History)), folder)
 
 
 def _cells(folder: Path) -> Path:
     whole(folder)
-    return write_cell_report(folder)
+    return write_page(cells_page(Run.read(folder, CellHistory)), folder)
+
+
+def _compared(folder: Path, traces: list[Trace], ended: bool = True) -> Path:
+    compared(folder, traces, ended)
+    return comparison_report(folder, traces)
 
 
 def _comparison(folder: Path) -> Path:
-    compared(folder, synthetic_traces(partial=[("bayes", 2)]))
-    return write_comparison_report(folder)
+    return _compared(folder, synthetic_traces(partial=[("bayes", 2)]))
 
 
 def _wide_comparison(folder: Path) -> Path:
     """Many searchers with long names."""
     names = ("random", *(f"fade-with-a-long-name-{number}" for number in range(11)))
-    compared(folder, synthetic_traces(3, 4, names))
-    return write_comparison_report(folder)
+    return _compared(folder, synthetic_traces(3, 4, names))
 
 
 def _ranks(folder: Path) -> Path:
-    studied(
-        folder,
-        synthetic_runs(("default", "shared", "score-weighted", "straight-through-exact")),
-        synthetic_alone(),
-    )
-    return write_rank_report(folder)
+    settings = ("default", "shared", "score-weighted", "straight-through-exact")
+    runs, alone = synthetic_runs(settings), synthetic_alone()
+    studied(folder, runs, alone)
+    return ranks_report(folder, runs, alone)
 
 
 def _begun(folder: Path) -> Path:
-    compared(folder, synthetic_traces(1, 2, ("random",), [("random", 0)]), ended=False)
-    return write_comparison_report(folder)
+    return _compared(folder, synthetic_traces(1, 2, ("random",), [("random", 0)]), ended=False)
 
 
 PAGES: dict[str, tuple[Callable[[Path], Path], int]] = {

@@ -6,146 +6,26 @@ import json
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from synthetic_cells import SyntheticCells, whole
 
-from fade_ray.cells.cell_facts import CellRun
 from fade_ray.cells.cell_figures import (
     courses,
     indicators_over_epochs,
     methods_over_seeds,
     weight_maps,
 )
-from fade_ray.cells.cell_page import write_cell_report
-from fade_ray.cells.cells_config import CellPlan
-from fade_ray.records.journal import Journal
+from fade_ray.cells.cell_history import CellHistory
+from fade_ray.cells.cell_page import cells_page
+from fade_ray.cells.cell_trials import Trial, trials_of
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
 from fade_ray.report.style import house_style
-from searchers import Outcome
-from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
-
-EVIL = "<script>alert('1')</script>\"&"
-
-
-class SyntheticCells:
-    """A made-up run directory, written through `Journal` as a run of cell searches writes it;
-    skip-connects win with time.
-    """
-
-    def __init__(self, folder: Path, seed: int = 0) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.rng = folder, np.random.default_rng(seed)
-        self.journal = Journal(folder / "records.jsonl")
-        self.plans: list[CellPlan] = []
-        config = {
-            "kind": "cells",
-            "grid": {"recipes": ["darts-1st"], "seeds": [0, 1]},
-            "name": EVIL,
-        }
-        (folder / "config.json").write_text(json.dumps(config))
-        environment = {
-            "fade_ray": "0.1.0",
-            "torch": "2.5.1",
-            "device": "cpu",
-            "command": f"fade-ray cells {EVIL}",
-        }
-        (folder / "environment.json").write_text(json.dumps(environment))
-        self.journal.append("start", format=1, resumed=False)
-
-    def propose(self, recipe: str, space: str, seed: int, epochs: int = 6) -> CellPlan:
-        plan = CellPlan(f"{len(self.plans):03d}", len(self.plans), 0, recipe, space, seed, epochs)
-        self.plans.append(plan)
-        self.journal.append("proposed", proposal=plan.to_dict())
-        return plan
-
-    def train(self, plan: CellPlan, upto: int, stages: int = 1) -> None:
-        macro = published(plan.space).macro
-        starts = {
-            kind: self.rng.normal(0, 1, cell.mask.shape) for kind, cell in macro.cells.items()
-        }
-        for epoch in range(upto + 1):
-            weights = {}
-            for kind, cell in macro.cells.items():
-                logits = starts[kind] * epoch / 4 + 0.25 * epoch * (
-                    np.array(cell.ops) == "skip_connect"
-                )
-                weights[kind] = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-            metrics: dict[str, Any] = {
-                "weights": weights,
-                "factors": {},
-                "stage": stages * epoch // (upto + 1),
-                "search": 0,
-            }
-            metrics |= {
-                "skip_share": epoch / upto * 0.6 if upto else 0.0,
-                "parameter_free_share": 0.2 + 0.1 * plan.seed,
-            }
-            metrics |= {
-                "none_weight": 1 / (epoch + 2),
-                "entropy": 1 / (epoch + 1),
-                "eigenvalue": None,
-            }
-            if epoch:
-                metrics |= {
-                    "loss": 2.3 / epoch,
-                    "accuracy": 1 - 0.8 / epoch,
-                    "architecture_loss": 2.4 / epoch,
-                }
-                metrics |= {
-                    "images": 100,
-                    "multiply_adds": 10**6,
-                    "seconds": 1.5,
-                    "peak_memory_mib": 200.0,
-                }
-                metrics["eigenvalue"] = 0.1 * epoch if epoch % 2 == 0 else None
-            self.journal.append("epoch", id=plan.id, epoch=epoch, metrics=metrics)
-
-    def finish(self, plan: CellPlan, macro: Macro, **metrics: Any) -> None:
-        found = {
-            "genotype": macro.notation,
-            "skip_share": 0.5,
-            "parameter_free_share": 0.625,
-            "proxy_accuracy": 0.71,
-        }
-        found |= {
-            "discrete_accuracy": 0.41,
-            "seconds": 75.0,
-            "peak_memory_mib": 321.4,
-            "true": None,
-            "images": 600,
-        }
-        (self.folder / "genotypes").mkdir(exist_ok=True)
-        text = json.dumps(macro.to_dict() | {"found": {"id": plan.id}})
-        (self.folder / "genotypes" / f"{plan.id}.json").write_text(text)
-        outcome = Outcome(score=0.71).to_dict()
-        self.journal.append("finished", id=plan.id, outcome=outcome, metrics={**found, **metrics})
-
-
-def whole(folder: Path) -> SyntheticCells:
-    """Two methods with two seeds on S3, of which the last one failed, and one search on
-    NAS-Bench-201 under way.
-    """
-    run = SyntheticCells(folder)
-    for seed in (0, 1):
-        for recipe in ("darts-1st", "amended-edges"):
-            plan = run.propose(recipe, "amended-s3", seed)
-            run.train(plan, 6, stages=2 if recipe == "amended-edges" else 1)
-            if (recipe, seed) == ("amended-edges", 1):
-                reason = f"the loss became not finite {EVIL}"
-                run.journal.append(
-                    "finished", id=plan.id, outcome=Outcome(failure=reason).to_dict(), metrics={}
-                )
-            else:
-                run.finish(plan, GENOTYPES["all-skip"])
-    run.train(run.propose("gdas", "nasbench201", 0, epochs=50), 3)
-    run.journal.append(
-        "warning", id="000", message="the result may have collapsed: 100% of its operations"
-    )
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +36,15 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
     retrained = folder / "retrain" / "000"
     retrained.mkdir(parents=True)
     (retrained / "result.json").write_text(json.dumps({"test_accuracy_last": 0.9712}))
-    return write_cell_report(folder)
+    return write_report(folder)
+
+
+def write_report(folder: Path) -> Path:
+    return write_page(cells_page(Run.read(folder, CellHistory)), folder)
+
+
+def trials_in(folder: Path) -> list[Trial]:
+    return trials_of(Run.read(folder, CellHistory))
 
 
 def words(path: Path) -> str:
@@ -203,31 +91,36 @@ def test_the_page_needs_nothing_but_itself_and_escapes_everything(shown: Path) -
         ET.parse(path)
 
 
-def test_what_cells_json_says_counts_first(tmp_path: Path) -> None:
+def test_a_row_says_what_the_record_and_the_retraining_do(tmp_path: Path) -> None:
     run = SyntheticCells(tmp_path)
-    run.propose("gdas", "nasbench201", 0)
+    plan = run.propose("gdas", "nasbench201", 0)
+    run.train(plan, 3)
+    (tmp_path / "retrain" / "000").mkdir(parents=True)
+    (tmp_path / "retrain" / "000" / "result.json").write_text('{"test_accuracy_last": 0.5}')
+    (before,) = trials_in(tmp_path)
+    assert before.row["parameter_free_share"] == 0.2, "of the last epoch"
+    assert (before.row["state"], before.row["proxy_accuracy"]) == ("epoch 3 of 6", None)
     true = {"c10_test_200": 93.25, "c10_valid_200": 90.1, "c100_test_200": 70.5, "index": 3}
-    rows = [{"id": "000", "proxy_accuracy": 0.123, "true": true, "retrained_accuracy": 0.5}]
-    (tmp_path / "cells.json").write_text(json.dumps({"trials": rows}))
+    run.finish(plan, GENOTYPES["all-skip"], proxy_accuracy=0.123, true=true)
     run.journal.append("end", training_share=0.9)
-    text = words(write_cell_report(tmp_path))
-    assert "finished 0 of 1 search done" in text
-    assert "12.3 % – 50.0 % – – 93.25 / 70.50 / –" in text
+    text = words(write_report(tmp_path))
+    assert "finished 1 of 1 search done" in text
+    assert "62 % 12.3 % 41.0 % 50.0 % 1 min 15 s 321 93.25 / 70.50 / –" in text
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     run = SyntheticCells(tmp_path)
-    assert "No search has begun yet" in words(write_cell_report(tmp_path))
+    assert "No search has begun yet" in words(write_report(tmp_path))
     plan = run.propose("random", "s3", 0, epochs=0)
-    assert "Nothing to draw yet: 0 of 0 epochs." in words(write_cell_report(tmp_path))
+    assert "Nothing to draw yet: 0 of 0 epochs." in words(write_report(tmp_path))
     run.train(plan, 0)
-    assert 'id="weights-000-normal"' in write_cell_report(tmp_path).read_text()
+    assert 'id="weights-000-normal"' in write_report(tmp_path).read_text()
 
 
 def test_unshared_cells_are_one_picture_of_all_kinds(tmp_path: Path) -> None:
     run = SyntheticCells(tmp_path)
     run.train(run.propose("amended-fixed", "amended-s2-fixed", 0), 2)
-    (trial,) = CellRun.read(tmp_path).trials
+    (trial,) = trials_in(tmp_path)
     with house_style():
         (picture,) = weight_maps(trial)
     assert picture.name == "weights-000"
@@ -237,7 +130,7 @@ def test_unshared_cells_are_one_picture_of_all_kinds(tmp_path: Path) -> None:
 def test_the_image_of_an_edge_is_its_weights(tmp_path: Path) -> None:
     run = SyntheticCells(tmp_path)
     run.train(run.propose("gdas", "nasbench201", 0), 5)
-    (trial,) = CellRun.read(tmp_path).trials
+    (trial,) = trials_in(tmp_path)
     course = courses(trial)["cell"]
     assert course.weights.shape == (6, 6, 5)
     with house_style():
@@ -257,7 +150,7 @@ def test_the_triangles_mark_the_genotype(tmp_path: Path) -> None:
     genes = [(source, node, "skip_connect") for node in range(2, 6) for source in (0, node - 1)]
     cell = space.cells["normal"].genotype(genes)
     run.finish(plan, space.with_cells({"normal": cell, "reduce": cell}))
-    (trial,) = CellRun.read(tmp_path).trials
+    (trial,) = trials_in(tmp_path)
     with house_style():
         normal, _ = weight_maps(trial)
     marks = [line for line in normal.figure.axes[0].lines if line.get_marker() == "<"]
@@ -267,7 +160,7 @@ def test_the_triangles_mark_the_genotype(tmp_path: Path) -> None:
 
 def test_stages_and_missing_values_in_the_indicators(tmp_path: Path) -> None:
     whole(tmp_path)
-    plain, staged, *_ = CellRun.read(tmp_path).trials
+    plain, staged, *_ = trials_in(tmp_path)
     assert (plain.stages, staged.stages) == ([], [4])
     assert plain.series("eigenvalue") == ([2, 4, 6], [0.2, 0.4, pytest.approx(0.6)])
     assert plain.series("loss")[0] == [1, 2, 3, 4, 5, 6], "nothing was trained in epoch 0"
@@ -283,7 +176,7 @@ def test_stages_and_missing_values_in_the_indicators(tmp_path: Path) -> None:
 def test_methods_are_means_and_ranges_over_seeds(tmp_path: Path) -> None:
     whole(tmp_path)
     with house_style():
-        picture = methods_over_seeds(CellRun.read(tmp_path).trials)
+        picture = methods_over_seeds(trials_in(tmp_path))
     assert picture is not None
     _, free = picture.figure.axes[:2]
     line = next(line for line in free.lines if line.get_label() == "darts-1st")
@@ -295,16 +188,17 @@ def test_methods_are_means_and_ranges_over_seeds(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_no_run_or_holds_broken_files(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"records\.jsonl"):
-        write_cell_report(tmp_path)
+        write_report(tmp_path)
     run = SyntheticCells(tmp_path)
     run.finish(run.propose("gdas", "nasbench201", 0), GENOTYPES["all-skip"])
-    for name in ("genotypes/000.json", "cells.json"):
+    for name in ("genotypes/000.json", "retrain/000/result.json"):
         path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("{")
         with pytest.raises(InvalidInput, match=path.name):
-            write_cell_report(tmp_path)
+            write_report(tmp_path)
         path.unlink()
     (tmp_path / "figures").write_text("a file where the folder should be")
     run.train(run.propose("gdas", "nasbench201", 1), 1)
     with pytest.raises(InvalidInput, match="could not be written"):
-        write_cell_report(tmp_path)
+        write_report(tmp_path)

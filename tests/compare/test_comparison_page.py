@@ -11,47 +11,60 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from parsed_page import EVIL, Page
 from synthetic_comparison import (
     SKILL,
     SyntheticEntered,
     architecture,
     compared,
+    comparison_report,
+    made,
     synthetic_traces,
     write,
 )
-from test_report_page import EVIL, Page
 
-from fade_ray.compare import comparison_figures
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_figures import (
     anytime_curves,
+    best_evaluations,
     budget_axis,
     effects,
-    pictures,
     seeds,
 )
 from fade_ray.compare.comparison_page import (
-    ComparisonRun,
+    comparison_page,
     paired_table,
     results_table,
     search_table,
     verdict,
-    write_comparison_report,
 )
+from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
-from fade_ray.report.style import SERIES, house_style, save
+from fade_ray.records.journal import plain
+from fade_ray.records.json_form import as_json
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
+from fade_ray.report.style import SERIES, Picture, house_style, save
+from fade_ray.report.words import ACCURACY, Measure
 from searchers.outcome import Outcome
 from spaces.dag import Dag
-from spaces.errors import InvalidInput
 
 FIGURES = {"anytime", "seeds", "effects", "best"}
 
 
-def report(folder: Path) -> Page:
-    path = write_comparison_report(folder)
+def pictures(traces: list[Trace], comparison: Comparison) -> list[Picture]:
+    candidates = (
+        anytime_curves(traces, comparison),
+        best_evaluations(traces, comparison),
+        seeds(comparison),
+        effects(comparison),
+    )
+    return [picture for picture in candidates if picture is not None]
+
+
+def report(folder: Path, traces: list[Trace]) -> Page:
+    path = comparison_report(folder, traces)
     assert path == folder / "report.html"
     return Page(path)
 
@@ -69,11 +82,14 @@ def numbers(data: Any) -> list[float]:
     )
 
 
+TRACES = synthetic_traces(partial=[("bayes", 2)])
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("comparison")
-    compared(folder, synthetic_traces(partial=[("bayes", 2)]))
-    write_comparison_report(folder)
+    compared(folder, TRACES)
+    comparison_report(folder, TRACES)
     return folder
 
 
@@ -84,7 +100,7 @@ def test_a_finished_comparison(finished: Path) -> None:
         "Shown to be better than random: fade and evolution. No difference shown for bayes."
         in page.text
     )
-    for sentence in json.loads((finished / "comparison.json").read_text())["verdict"]:
+    for sentence in made(TRACES).verdict:
         assert sentence in page.text
     assert page.source.index("Verdict") < page.source.index("<svg")
     assert "finished 31 of 32 searches complete." in page.text
@@ -99,7 +115,7 @@ def test_a_finished_comparison(finished: Path) -> None:
 
 def test_every_trial_of_the_record_is_on_the_page(finished: Path) -> None:
     page = Page(finished / "report.html")
-    for trace in synthetic_traces(partial=[("bayes", 2)])[::5]:
+    for trace in TRACES[::5]:
         for score, test in zip(trace.scores, trace.reports, strict=True):
             assert (
                 f"{trace.searcher}-{trace.seed} evaluation 1 5 done {100 * score:.2f} % {100 * test:.2f} %"
@@ -107,14 +123,14 @@ def test_every_trial_of_the_record_is_on_the_page(finished: Path) -> None:
             )
 
 
-def test_no_number_of_the_tables_is_made_up(finished: Path) -> None:
-    known = np.array(numbers(json.loads((finished / "comparison.json").read_text())))
+def test_no_number_of_the_tables_is_made_up() -> None:
+    comparison = made(TRACES)
+    known = np.array(numbers(plain(as_json(comparison))))
     known = np.concatenate(
         [known, 100 * known, known / 12_000 * 100]
     )  # shares in percent, spending as a share of the budget
-    comparison = ComparisonRun.read(finished).comparison
-    assert comparison is not None
-    rows = [*results_table(comparison), *paired_table(comparison), *search_table(comparison)]
+    tables = (results_table, paired_table, search_table)
+    rows = [row for table in tables for row in table(comparison, ACCURACY).rows]
     cells = [cell for row in rows for cell in row if re.search(r"\d", cell) and " k" not in cell]
     assert len(cells) > 200
     for found in (
@@ -150,7 +166,9 @@ def test_a_verdict_claims_no_more_than_the_tests() -> None:
     )
     few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
     assert verdict(few)[0].startswith("No difference shown")
-    assert paired_table(few)[0][-1] == "too few seeds to show one", "2 seeds give p = 0.5 at best"
+    assert paired_table(few, ACCURACY).rows[0][-1] == "too few seeds to show one", (
+        "2 seeds give p = 0.5 at best"
+    )
     traces = synthetic_traces(searchers=("random", "fade"))
     same = {trace.seed: trace for trace in traces if trace.searcher == "random"}
     traces = [
@@ -158,7 +176,7 @@ def test_a_verdict_claims_no_more_than_the_tests() -> None:
         for t in traces
     ]
     assert (
-        paired_table(Comparison.of(traces, "random"))[0][-1]
+        paired_table(Comparison.of(traces, "random"), ACCURACY).rows[0][-1]
         == "no difference shown: only 1 of 8 seeds differs"
     )
     single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
@@ -168,7 +186,7 @@ def test_a_verdict_claims_no_more_than_the_tests() -> None:
 def test_harm_is_said_as_plainly_as_gain() -> None:
     harmed = Comparison.of(synthetic_traces(searchers=("random", "fade")), "fade")
     assert verdict(harmed)[0] == "Shown to be worse than fade: random."
-    assert paired_table(harmed)[0][-1] == "worse"
+    assert paired_table(harmed, ACCURACY).rows[0][-1] == "worse"
 
 
 def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> None:
@@ -271,7 +289,7 @@ def test_few_seeds_are_joined_and_many_are_not() -> None:
 def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
     traces = synthetic_traces(100, 6, ("fade", "random"))
     with house_style():
-        for picture in pictures(traces, comparison_figures.compared(traces)):
+        for picture in pictures(traces, Comparison.of(traces)):
             save(picture, tmp_path)
     paths = list(tmp_path.iterdir())
     assert {path.stem for path in paths} == FIGURES
@@ -279,40 +297,63 @@ def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
     for path in paths:
         assert path.suffix == ".svg" or path.read_bytes().startswith(b"\x89PNG")
     without = synthetic_traces(2, 4, ("evolution", "bayes"))
-    shown = {picture.name for picture in pictures(without, comparison_figures.compared(without))}
-    assert "effects" in shown, "the first searcher stands in for a missing random search"
+    shown = {picture.name for picture in pictures(without, Comparison.of(without, "evolution"))}
+    assert "effects" in shown, "of any baseline"
 
 
 def test_a_replay_has_no_record(tmp_path: Path) -> None:
     traces = synthetic_traces(2, 5, ("fade", "random"), unit="evaluations")
-    tmp_path.joinpath("replay").mkdir()
-    pq.write_table(
-        pa.Table.from_pylist([trace.to_dict() for trace in traces]),
-        tmp_path / "replay" / "traces.parquet",
-    )
-    page = report(tmp_path / "replay")
-    assert "replayed on a table" in page.text
-    assert "finished 4 of 4 searches complete. Replayed on a table" in page.text
-    assert "All 20 evaluations" in page.text
-    assert (
-        f"fade 0 1 1.25 k {100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %"
-        in page.text
-    )
-    assert "No config.json" in page.text
+    run = Run(tmp_path, EnteredHistory([]))
+    page = comparison_page(run, traces, Comparison.of(traces), replayed=True)
+    shown = Page(write_page(page, tmp_path))
+    assert "Comparison of searchers, replayed on a table" in shown.text
+    assert "finished 4 of 4 searches complete. Replayed on a table" in shown.text
+    assert "All 20 evaluations" in shown.text
+    first = f"{100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %"
+    assert f"fade 0 1 1.25 k {first}" in shown.text
+    assert "No config.json" in shown.text
+    partial = comparison_page(run, [replace(traces[0], complete=False)], None, replayed=True)
+    assert partial.state.continuation == f"fade-ray replay --out {tmp_path}"
+
+
+def test_scores_that_are_no_accuracies_are_told_as_they_are(tmp_path: Path) -> None:
+    """Minus a perplexity, say: nothing is a share of anything, or cut at 0."""
+    traces = [
+        replace(t, **{name: tuple(-10 * value for value in getattr(t, name)) for name in VALUES})
+        for t in synthetic_traces(4, 5, ("fade", "random"))
+    ]
+    comparison = Comparison.of(traces, floor=-12.0)
+    run = SyntheticEntered(tmp_path, "fade-ray compare")
+    write(tmp_path, config={"objective": {"name": "language-model"}})
+    history = Run.read(run.folder, EnteredHistory)
+    page = Page(write_page(comparison_page(history, traces, comparison), tmp_path))
+    summary = comparison.summaries[0]
+    assert f"fade 4 {summary.mean:.2f} {summary.std:.2f}" in page.text
+    assert all("%" not in alt for name, alt in page.figures().items() if name != "effects")
+    with house_style():
+        curves = anytime_curves(traces, comparison, Measure())
+    assert curves is not None
+    (axis,) = curves.figure.axes
+    assert axis.get_ylabel().startswith("reported score\n")
+    assert axis.get_ylim()[1] < 0
+
+
+VALUES = ("scores", "reports")
 
 
 def test_what_a_budget_did_not_buy_is_told(tmp_path: Path) -> None:
-    compared(tmp_path, synthetic_traces(2, 4, ("random", "fade")))
-    assert "unspent" not in report(tmp_path).text, "an earlier version did not record it"
+    traces = synthetic_traces(2, 4, ("random", "fade"))
+    compared(tmp_path, traces)
+    assert "unspent" not in report(tmp_path, traces).text, "an earlier version did not record it"
     result = json.loads((tmp_path / "result.json").read_text())
     rest = {"random-0": 0.0, "random-1": 0.0, "fade-0": 400.0, "fade-1": 200.0}
     write(tmp_path, result=result | {"unspent": rest})
-    assert "unspent 0.0 % (random) and 7.5 % (fade)" in report(tmp_path).text
+    assert "unspent 0.0 % (random) and 7.5 % (fade)" in report(tmp_path, traces).text
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     run = SyntheticEntered(tmp_path, "fade-ray compare")
-    page = report(tmp_path)
+    page = report(tmp_path, [])
     assert set(page.figures()) == FIGURES
     assert not any(page.figures().values())
     assert "unfinished No search has begun." in page.text
@@ -322,10 +363,7 @@ def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     waiting = run.propose("fade-0", "ranks", architecture(Dag(3)))
     failing = run.propose("fade-0", "evaluation", architecture(Dag(3)))
     run.finish(failing, Outcome.failed("crashed", "the loss is NaN"))
-    write(
-        tmp_path, traces=[Trace("fade", 0, 100.0, "training images", (), (), (), False).to_dict()]
-    )
-    page = report(tmp_path)
+    page = report(tmp_path, [Trace("fade", 0, 100.0, "training images", (), (), (), False)])
     assert not any(page.figures().values()), "nothing was evaluated"
     assert "0 of 1 search complete." in page.text
     assert "1 trial in flight" in page.text
@@ -340,26 +378,16 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
     run = compared(folder, traces, ended=False)
     run.journal.append("warning", id=None, message=EVIL)
     write(folder, config={"command": EVIL, EVIL: [EVIL]}, environment={"platform": EVIL})
-    page = report(folder)
+    page = report(folder, traces)
     assert not {"script", "b"} & {tag for tag, _ in page.tags}
     assert page.text.count("alert('1')") >= 10
     for path in (folder / "figures").glob("*.svg"):
         ET.parse(path)
 
 
-def test_directories_that_are_no_comparison(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match=r"records\.jsonl, traces\.json"):
-        write_comparison_report(tmp_path)
-    for content in ("{", "[1]", '[{"searcher": "a"}]'):
-        (tmp_path / "traces.json").write_text(content)
-        with pytest.raises(InvalidInput, match=r"traces\.json"):
-            write_comparison_report(tmp_path)
-    (tmp_path / "traces.json").write_text("[]")
-    assert "There are no traces yet" in report(tmp_path).text
-
-
 def test_what_is_undefined_is_a_dash() -> None:
-    (row,) = results_table(Comparison.of(synthetic_traces(1, 3, ("random",)), "random"))
+    one = Comparison.of(synthetic_traces(1, 3, ("random",)), "random")
+    (row,) = results_table(one, ACCURACY).rows
     assert row[3:5] == ("–", "–"), "one seed has no deviation"
     assert not any("nan" in cell for cell in row)
     assert math.isfinite(float(row[2]))

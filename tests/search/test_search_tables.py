@@ -9,8 +9,9 @@ import pytest
 from synthetic_run import FEATURES, SyntheticRun
 
 from fade_ray.records.journal import Journal
+from fade_ray.report.tables import write_tables
 from fade_ray.search.search_history import History
-from fade_ray.search.search_tables import write_tables
+from fade_ray.search.search_tables import search_tables
 from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
@@ -21,7 +22,7 @@ NAMES = ("trials", "epochs", "ranks", "anchors")
 
 
 def tables(history: History, folder: Path) -> dict[str, list[dict]]:
-    write_tables(history, FEATURES, folder)
+    write_tables(search_tables(history, FEATURES), folder)
     return {name: pq.read_table(folder / f"{name}.parquet").to_pylist() for name in NAMES}
 
 
@@ -87,8 +88,12 @@ def test_an_empty_run_gives_empty_tables_with_the_same_columns(
     run: SyntheticRun, tmp_path: Path
 ) -> None:
     Journal(tmp_path / "empty.jsonl").close()
-    write_tables(History.read(tmp_path / "records.jsonl"), FEATURES, tmp_path / "full")
-    write_tables(History.read(tmp_path / "empty.jsonl"), FEATURES, tmp_path / "empty")
+    write_tables(
+        search_tables(History.read(tmp_path / "records.jsonl"), FEATURES), tmp_path / "full"
+    )
+    write_tables(
+        search_tables(History.read(tmp_path / "empty.jsonl"), FEATURES), tmp_path / "empty"
+    )
     for name in NAMES:
         full, empty = (
             pq.read_table(tmp_path / folder / f"{name}.parquet") for folder in ("full", "empty")
@@ -113,11 +118,11 @@ def test_searchers_without_points_or_anchors(tmp_path: Path) -> None:
 def test_writing_again_replaces_and_leaves_nothing_else(run: SyntheticRun, tmp_path: Path) -> None:
     history = History.read(tmp_path / "records.jsonl")
     for _ in range(2):
-        write_tables(history, FEATURES, tmp_path / "tables")
+        write_tables(search_tables(history, FEATURES), tmp_path / "tables")
     assert sorted(os.listdir(tmp_path / "tables")) == sorted(f"{name}.parquet" for name in NAMES)
 
 
 def test_a_folder_that_cannot_be_written_is_said_in_one_message(tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("a file where the folder should be")
     with pytest.raises(InvalidInput, match="tables of a run"):
-        write_tables(History([]), FEATURES, tmp_path / "tables")
+        write_tables(search_tables(History([]), FEATURES), tmp_path / "tables")

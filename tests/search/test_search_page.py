@@ -6,68 +6,29 @@ import json
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from parsed_page import EVIL, Page
 from synthetic_run import COMMAND, SyntheticRun
 
 from fade_ray.records.journal import Journal
-from fade_ray.search.search_facts import Run, headline, warnings
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
+from fade_ray.report.trials import warnings
+from fade_ray.report.words import ACCURACY
 from fade_ray.search.search_history import History
-from fade_ray.search.search_page import write_report
+from fade_ray.search.search_page import headline, search_page
 from searchers.outcome import Outcome
 from spaces.dag import Dag
 from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
 
 FIGURES = {"cells", "accuracy", "anchors", "ranks", "weights", "cost"}
-VOID = {"meta", "link", "br", "img", "hr", "input"}
 
 
-class Page(HTMLParser):
-    """A parsed page: every tag must be closed by its own end tag."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self.source = path.read_text(encoding="utf-8")
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(self.source)
-        self.close()
-        assert self.open == [], "every tag is closed"
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def figures(self) -> dict[str, str]:
-        """Name of each figure -> the alternative text of its drawing, "" where there is none."""
-        found, name = {}, ""
-        for tag, attributes in self.tags:
-            if tag == "figure":
-                name = attributes["id"] or ""
-                found[name] = ""
-            if tag == "svg":
-                assert attributes["role"] == "img"
-                found[name] = attributes["aria-label"] or ""
-        return found
+def write_report(folder: Path) -> Path:
+    return write_page(search_page(Run.read(folder, History)), folder)
 
 
 def report(folder: Path) -> Page:
@@ -79,7 +40,7 @@ def report(folder: Path) -> Page:
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
-    SyntheticRun(folder).search(6).end(0.972)
+    SyntheticRun(folder).search(6).end(292 / 300)
     write_report(folder)
     return folder
 
@@ -87,10 +48,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_finished_run(finished: Path) -> None:
     page = Page(finished / "report.html")
     assert {name for name, alt in page.figures().items() if len(alt) > 20} == FIGURES
-    assert "97.20 %" in page.text
+    assert "97.33 %" in page.text
     assert "chance level 10.0 %" in page.text
     assert "256,870" in page.text
-    assert "95 % interval 94.7 to 98.6 %" in page.text
+    assert "95 % interval 94.8 to 98.6 %" in page.text
     assert COMMAND in page.text
     assert "outer" not in page.text
     assert "space.features" in page.text
@@ -174,10 +135,10 @@ def test_an_unfinished_run_says_so_and_shows_its_warnings_first(tmp_path: Path) 
         file.write(b'{"event": "epoch", "ti')
     page = report(tmp_path)
     assert "unfinished" in page.text
-    assert "1 trial was in flight" in page.text
+    assert "1 trial in flight" in page.text
     assert f"fade-ray search --out {tmp_path}" in page.text
     assert "best evaluation so far" in page.text
-    assert "test accuracy" not in page.text
+    assert "retrained once" not in page.text
     assert all(page.figures().values())
     assert "too few for a regression" in page.text, "there are two evaluations"
     assert "1 warning rows 1 and 2 are still near uniform" in page.text
@@ -219,9 +180,6 @@ def test_a_run_in_which_everything_failed(tmp_path: Path) -> None:
     assert "ended without a result" in page.text
 
 
-EVIL = "</pre><script>alert('1')</script>\"&"
-
-
 def test_warnings_that_differ_in_numbers_only_are_told_once() -> None:
     time = "2026-01-01T00:00:00+00:00"
     messages = {
@@ -235,7 +193,7 @@ def test_warnings_that_differ_in_numbers_only_are_told_once() -> None:
         {"event": "warning", "time": time, "id": id, "message": text}
         for id, text in messages.items()
     ]
-    first, second, third = warnings(History(events))
+    first, second, third = warnings(History(events)).rows
     assert first[0] == messages["00001"]
     assert first[1].startswith("2 trials: 00001, 00002; with other numbers")
     assert second[0] == messages["00003"]
@@ -267,11 +225,11 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
 
 def test_two_retrainings_are_not_called_one(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, depth=1, walks=1).search(2).end(0.9)
-    assert "spread is unknown" in headline(Run.read(tmp_path))[0][2]
+    assert "spread is unknown" in headline(Run.read(tmp_path, History), ACCURACY)[0][2]
     assert run.best is not None
     again = run.propose("retraining", 1, run.best[1])
     run.finish(again, Outcome(), test_accuracy=0.92)
-    name, value, remark = headline(Run.read(tmp_path))[0]
+    name, value, remark = headline(Run.read(tmp_path, History), ACCURACY)[0]
     assert (name, value) == ("test accuracy", "90.00 %")
     assert "mean 91.00 %, standard deviation 1.41 points over 2 retrainings" in remark
 
@@ -307,8 +265,11 @@ import sys
 from pathlib import Path
 import matplotlib
 matplotlib.rcParams["font.size"] = 23
-from fade_ray.report import write_report
-write_report(Path(sys.argv[1]))
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
+from fade_ray.search.search_history import History
+from fade_ray.search.search_page import search_page
+write_page(search_page(Run.read(Path(sys.argv[1]), History)), Path(sys.argv[1]))
 assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams["font.size"] == 23
 """

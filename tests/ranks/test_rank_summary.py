@@ -1,5 +1,7 @@
 """What a rank study says of its record, of a whole table, and in words."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +11,14 @@ from scipy import stats
 
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.ranks.rank_config import StudyConfig
-from fade_ray.ranks.rank_correlation import rank_against_table
+from fade_ray.ranks.rank_correlation import Estimate, rank_against_table
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
 from fade_ray.ranks.rank_results import rank_runs, trained_alone
-from fade_ray.ranks.rank_summary import summary_of, table_of
+from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
 from fade_ray.ranks.rank_trials import hyper_architecture, search
 from fade_ray.ranks.rank_verdict import in_words
-from fade_ray.records.journal import Journal
+from fade_ray.records.journal import Journal, plain
+from fade_ray.records.json_form import as_json
 from searchers import Outcome
 from spaces.nasbench_macro import DEPTH, SEEDS, MacroTable
 
@@ -51,12 +54,12 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
     return EnteredHistory.read(path)
 
 
-def judged(history: EnteredHistory) -> dict[str, Any]:
-    found = summary_of(
-        rank_runs(history, STUDY.settings), trained_alone(history, hyper_architecture(STUDY, 2))
-    )
+def judged(history: EnteredHistory) -> Any:
+    """The summary as its file has it."""
+    alone = trained_alone(history, hyper_architecture(STUDY, 2))
+    found = summary_of(rank_runs(history, STUDY.settings), alone)
     assert found is not None
-    return found
+    return plain(as_json(found))
 
 
 def test_a_machine_of_another_speed_gives_the_same_study(tmp_path: Path) -> None:
@@ -91,7 +94,7 @@ def test_equal_accuracies_do_not_make_the_trainings_of_a_table_agree() -> None:
     """Each training depends on another layer alone: they are independent, and full of ties."""
     digits = np.indices((3,) * DEPTH)[:SEEDS]
     table = MacroTable(np.moveaxis(digits, 0, -1) / 10)
-    assert table_of([], table)["ceiling"] == pytest.approx(0, abs=1e-12)
+    assert TableStudy.of([], table).ceiling == pytest.approx(0, abs=1e-12)
 
 
 def macro() -> MacroTable:
@@ -122,7 +125,7 @@ def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
         for name, some in seeds.items()
         for seed in some
     ]
-    found = table_of(runs, macro())
+    found = TableStudy.of(runs, macro())
     means = macro().accuracies.mean(axis=-1)
     rho = {
         (run.setting, run.seed): rank_against_table(run.epochs[-1].weights, means).spearman
@@ -130,37 +133,35 @@ def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
     }
     values = [rho["late", seed] - rho["default", seed] for seed in (1, 2)]
     low, high = stats.t.interval(0.95, 1, np.mean(values), stats.sem(values))
-    [(name, difference)] = found["differences"]
-    assert (name, difference["seeds"]) == ("late", 2)
-    assert [difference[key] for key in ("value", "low", "high")] == pytest.approx(
+    [(name, difference)] = found.differences
+    assert (name, difference.seeds) == ("late", 2)
+    assert [difference.value, difference.low, difference.high] == pytest.approx(
         [np.mean(values), low, high]
     )
-    words = in_words({"table": found, "truth": "table"})
+    words = in_words(RankFindings("", tuple(runs), (), "table", found))
     shown = "no difference shown" if low < 0 < high else "worse" if high < 0 else "better"
     assert words[2] == (
         f"late against default: {np.mean(values):+.2f} in Spearman's correlation (95 % interval {low:+.2f} to {high:+.2f}, paired over 2 "
         f"shared seeds, Student's t): {shown}."
     )
-    [default, _] = found["equal_computation"]["settings"]
+    [default, _] = found.equal_computation.settings
     low, high = stats.t.interval(
         0.95,
         2,
         np.mean([rho["default", s] for s in range(3)]),
         stats.sem([rho["default", s] for s in range(3)]),
     )
-    assert (default["low"], default["high"]) == pytest.approx((low, high))
+    assert (default.low, default.high) == pytest.approx((low, high))
 
 
-def words_of(differences: list[Any], truth: str = "test") -> list[str]:
-    runs = [
-        RankRun(name, 0, (RankEpoch(1, 1.0, ((0.7, 0.2, 0.1),)),)) for name in ("default", "late")
-    ]
-    alone = [Alone((i,), (0.5 - i / 10, 0.5 - i / 11)) for i in range(3)]
+def words_of(*differences: tuple[str, Estimate], truth: str = "test") -> list[str]:
+    epochs = (RankEpoch(1, 1.0, ((0.7, 0.2, 0.1),)),)
+    runs = tuple(RankRun(name, 0, epochs) for name in ("default", "late"))
+    alone = tuple(Alone((i,), (0.5 - i / 10, 0.5 - i / 11)) for i in range(3))
     summary = summary_of(runs, alone)
     assert summary is not None
-    return in_words(
-        {"table": None, "summary": summary | {"differences": differences}, "truth": truth}
-    )
+    found = replace(summary, differences=differences)
+    return in_words(RankFindings("", runs, alone, truth, summary=found))
 
 
 @pytest.mark.parametrize(
@@ -192,21 +193,21 @@ def words_of(differences: list[Any], truth: str = "test") -> list[str]:
         ),
         (
             0.1,
-            None,
-            None,
+            math.nan,
+            math.nan,
             "+0.10 in Spearman's correlation, without an interval (it takes two seeds), so that",
         ),
-        (None, None, None, "no difference in Spearman's correlation is defined."),
+        (math.nan, math.nan, math.nan, "no difference in Spearman's correlation is defined."),
     ],
 )
 def test_the_verdict_speaks_of_every_difference(
-    value: float | None, low: float | None, high: float | None, words: str
+    value: float, low: float, high: float, words: str
 ) -> None:
-    told = words_of([["late", {"value": value, "low": low, "high": high}]])
+    told = words_of(("late", Estimate(value, low, high)))
     assert told[2].startswith(f"late against default: {words}")
     assert len(told) == 5, "two settings, a difference, the noise, the truth"
 
 
 def test_the_verdict_says_when_ranks_and_truth_share_their_images() -> None:
-    assert "which no rank was learned on" in words_of([])[-1]
-    assert "the noise ceiling are biased upwards" in words_of([], "architecture")[-1]
+    assert "which no rank was learned on" in words_of()[-1]
+    assert "the noise ceiling are biased upwards" in words_of(truth="architecture")[-1]

@@ -1,13 +1,11 @@
-"""Comparisons of searchers: curves and areas by hand, exact tests, corrections, and verdicts that
-claim no more than the tests.
+"""Comparisons of searchers: curves and areas by hand, and verdicts that claim no more than the
+tests.
 """
 
 import csv
-import itertools
 import json
 import math
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,21 +13,15 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
-from fade_ray.analysis.paired_tests import (
-    effect_size,
-    holm,
-    paired_tests,
-    signed_rank,
-    smallest_p,
-    superiority,
-)
-from fade_ray.analysis.resampling import bootstrap, t_interval
+from fade_ray.analysis.resampling import t_interval
 from fade_ray.compare.anytime import anytime, area, final, incumbents, top_reports
 from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_tables import SCHEMAS, write_csv, write_parquet
+from fade_ray.compare.comparison_tables import COLUMNS, comparison_tables
 from fade_ray.compare.trace import Trace
+from fade_ray.records.journal import plain
+from fade_ray.records.json_form import as_json
+from fade_ray.report.tables import write_tables
 from spaces.errors import InvalidInput
 
 STEPS = Trace(
@@ -91,79 +83,6 @@ def test_the_area_is_the_mean_of_a_fine_curve(
     fine = anytime(one, (np.arange(20_000) + 0.5) / 2000, floor)
     assert area(one, floor) == pytest.approx(fine.reports.mean(), abs=1e-3)
     assert (np.diff(anytime(one, np.linspace(0, 12, 50), 0.0).scores) >= 0).all()
-
-
-def test_five_pairs_of_one_sign_give_one_in_sixteen_on_either_side() -> None:
-    assert signed_rank([1, 2, 3, 4, 5]) == 1 / 16
-    assert signed_rank([1, 1, 1, 1, 1]) == 1 / 16
-    assert signed_rank([-1, -2, -3, -4, -5]) == 1 / 16
-    assert signed_rank([0.0, 0.0]) == 1.0
-    assert [smallest_p(n) for n in (0, 1, 5)] == [1.0, 1.0, 1 / 16]
-
-
-def test_the_signed_rank_test_is_that_of_scipy_without_ties() -> None:
-    for n in (4, 9, 20, 40):
-        differences = np.random.default_rng(n).normal(0.3, 1, n)
-        expected = stats.wilcoxon(differences, alternative="two-sided", method="exact").pvalue
-        assert signed_rank(differences) == pytest.approx(expected, rel=1e-9)
-
-
-@settings(deadline=None)
-@given(st.lists(st.integers(-3, 3), min_size=1, max_size=9))
-def test_with_ties_and_zeros_it_is_the_share_of_all_signs(differences: list[int]) -> None:
-    data = np.array(differences)
-    ranks = stats.rankdata(np.abs(data))[data != 0]
-    found = ranks[data[data != 0] > 0].sum()
-    sums = [np.dot(signs, ranks) for signs in itertools.product((0, 1), repeat=len(ranks))]
-    upper, lower = (
-        np.mean(np.asarray(sums) >= found - 1e-9),
-        np.mean(np.asarray(sums) <= found + 1e-9),
-    )
-    assert signed_rank(data / 7) == pytest.approx(min(1.0, 2 * min(upper, lower)))
-    assert signed_rank(-data / 7) == signed_rank(data / 7)
-
-
-def test_the_signed_rank_test_keeps_its_level() -> None:
-    """Under the hypothesis p <= 0.05 in at most 5% of cases; 2,000 draws, alpha 1e-4."""
-    draws = np.random.default_rng(0).normal(size=(2000, 8))
-    found = sum(signed_rank(row) <= 0.05 for row in draws)
-    assert stats.binomtest(found, 2000, 0.05, alternative="greater").pvalue > 1e-4
-
-
-def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.6, 0.7]) == [1.0, 1.0]
-    assert holm([]) == []
-
-
-def test_effect_sizes_by_hand() -> None:
-    assert effect_size([1, 2, 3]) == 2.0
-    assert math.isnan(effect_size([1, 1, 1]))
-    assert math.isnan(effect_size([1]))
-    assert superiority([1, 0, -1, 2]) == 0.625
-
-
-def test_intervals_cover_what_they_should() -> None:
-    """400 samples of 40: the 90% interval holds the mean in about 90%; the bootstrap's a little
-    less (it takes z for t).
-    """
-    generator = np.random.default_rng(1)
-    covered = np.zeros(2)
-    for _ in range(400):
-        sample = generator.exponential(size=40)
-        mean = partial(lambda values, i: values[i].mean(axis=1), sample)
-        both = t_interval(sample, 0.9), bootstrap(40, mean, generator, 400, 0.9)
-        covered += [low <= 1 <= high for low, high in both]
-    assert (np.abs(covered / 400 - 0.88) < 0.06).all()
-
-
-def test_a_bootstrap_leaves_undefined_draws_out() -> None:
-    generator = np.random.default_rng(0)
-    assert bootstrap(3, lambda draws: np.where(draws[:, 0] == 0, np.nan, 1.0), generator, 100) == (
-        1.0,
-        1.0,
-    )
-    assert math.isnan(bootstrap(3, lambda draws: np.full(len(draws), np.nan), generator, 10).low)
 
 
 def test_identical_traces_show_no_difference() -> None:
@@ -249,26 +168,6 @@ def test_where_few_seeds_differ_the_sentence_of_that_test_says_so() -> None:
     assert "differ" not in sentences[1].replace("mean difference", "")
 
 
-@settings(deadline=None)
-@given(
-    st.lists(st.integers(-2, 2), min_size=1, max_size=8),
-    st.lists(st.integers(-2, 2), min_size=1, max_size=8),
-)
-def test_no_p_is_below_what_is_attainable(one: list[int], two: list[int]) -> None:
-    values = {
-        name: dict(enumerate(map(float, data))) for name, data in (("one", one), ("two", two))
-    }
-    tests = paired_tests(values | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
-    for test in tests:
-        assert test.smallest <= test.p
-        assert test.smallest_corrected <= test.attainable <= test.corrected
-    best = {
-        name: {seed: abs(value) for seed, value in data.items()} for name, data in values.items()
-    }
-    reached = paired_tests(best | {"random": dict.fromkeys(range(8), 0.0)}, ["random"], "final")
-    assert [test.corrected for test in reached] == [test.attainable for test in tests]
-
-
 def test_few_seeds_of_one_searcher_do_not_count_against_the_others() -> None:
     counts = {"random": 20, "fade": 20, "evolution": 20, "bayes": 3}
     found = Comparison.of(
@@ -297,7 +196,7 @@ def test_partial_traces_are_reported_and_left_out() -> None:
 def test_only_partial_traces_leave_nothing_to_test() -> None:
     found = Comparison.of([trace("random", 0, 0.5, complete=False), trace("fade", 0, 0.6)])
     assert "no pair of complete traces" in found.verdict[0]
-    json.dumps(found.to_dict(), allow_nan=False)
+    json.dumps(plain(as_json(found)), allow_nan=False)
 
 
 def test_searches_that_evaluated_nothing_are_named() -> None:
@@ -346,15 +245,14 @@ def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> 
         trace(name, seed, 0.5 + seed / 10) for name in ("random", "fade") for seed in range(2)
     ]
     found = Comparison.of(traces, spent_on_ranks={("fade", 0): 3.0, ("fade", 1): 4.0})
-    values = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    values = json.loads(json.dumps(plain(as_json(found)), allow_nan=False))
     assert values["summaries"][1]["spent_on_ranks"] == 3.5
-    write_csv(found, traces, tmp_path)
-    write_parquet(found, traces, tmp_path)
-    for name, columns in SCHEMAS.items():
+    write_tables(comparison_tables(found, traces), tmp_path, "csv", "parquet")
+    for name, columns in COLUMNS.items():
         table = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
         with (tmp_path / f"{name}.csv").open() as file:
             assert len(list(csv.DictReader(file))) == len(table) > 0
-        assert list(table[0]) == list(columns)
+        assert list(table[0]) == columns.split()
     # equal differences
     assert pq.read_table(tmp_path / "tests.parquet").to_pylist()[0]["effect"] is None
 
@@ -366,8 +264,7 @@ def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> 
         ([trace("random", 0, 0.5), trace("fade", 0, 0.5, budget=9.0)], "one budget and unit"),
         ([trace("random", 0, 0.5)] * 2, "repeated"),
         ([trace("fade", 0, 0.5)], "A baseline must be one of the searchers fade, but got 'random'"),
-        ([trace("random", 0, 50.0)], "Give shares, not percent"),
-        ([trace("random", 0, math.nan)], "Give shares"),
+        ([trace("random", 0, math.nan)], "finite scores and reports"),
         ([trace("random", 0, 0.5, costs=(1.0, 2.0))], "one of each per evaluation"),
         ([replace(STEPS, costs=(4, 2, 6, 8))], "ascending costs"),
     ],

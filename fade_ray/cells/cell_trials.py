@@ -1,0 +1,126 @@
+"""The searches of a `fade-ray cells` run, each with everything that its files say."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from fade_ray.cells.cell_history import CellHistory
+from fade_ray.cells.cells_config import CellPlan
+from fade_ray.records.run_files import Run, read_object
+from searchers.outcome import Outcome
+from spaces.cell import CellSpace, Macro
+from spaces.darts import SPACES
+from spaces.errors import InvalidInput
+
+CellRun = Run[CellHistory]
+
+SHARES = ("parameter_free_share", "skip_share")
+FOUND = ("genotype", *SHARES, "proxy_accuracy", "discrete_accuracy")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One search of the run, of all attempts at it the last. What is not there yet is empty.
+
+    `epochs`: number, from 0 (before the first step), -> metrics; `macro`: what it found;
+    `retrained`: the result of the retraining, of which `test_accuracy_last` counts.
+    """
+
+    plan: CellPlan
+    epochs: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    outcome: Outcome | None = None
+    macro: Macro | None = None
+    retrained: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, run: CellRun, plan: CellPlan) -> "Trial":
+        """Raises InvalidInput for a genotype, or the result of a retraining, that is none."""
+        history, path = run.history, run.folder / "genotypes" / f"{plan.id}.json"
+        return cls(
+            plan,
+            history.epochs.get(plan.id, {}),
+            history.metrics.get(plan.id, {}),
+            history.outcomes.get(plan.id),
+            _macro(path) if path.exists() else None,
+            read_object(run.folder / "retrain" / plan.id / "result.json"),
+        )
+
+    @property
+    def name(self) -> str:
+        """ "darts-1st on s3, seed 0"."""
+        return f"{self.plan.recipe} on {self.plan.space}, seed {self.plan.seed}"
+
+    @property
+    def done(self) -> bool:
+        return self.outcome is not None and self.outcome.failure is None
+
+    @property
+    def state(self) -> str:
+        """ "finished", "failed: ...", "3 of 50 epochs"."""
+        if self.outcome is None:
+            return f"{max(self.epochs, default=0)} of {self.plan.epochs} epochs"
+        return "finished" if self.done else f"failed: {self.outcome.failure}"
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The line of cells.json: what is known by now."""
+        last = max(self.epochs, default=0)
+        now = {name: self.epochs.get(last, {}).get(name) for name in SHARES}
+        waiting = f"epoch {last} of {self.plan.epochs}"
+        state = waiting if self.outcome is None else "done" if self.done else self.state
+        named = {"id": self.plan.id, "method": self.plan.recipe, "space": self.plan.space}
+        return {
+            **named,
+            "seed": self.plan.seed,
+            "state": state,
+            **{name: self.metrics.get(name, now.get(name)) for name in FOUND},
+            "retrained_accuracy": self.retrained.get("test_accuracy_last"),
+            "true": self.metrics.get("true"),
+            "device": self.metrics.get("device"),
+            "device_seconds": self.metrics.get("seconds"),
+            "peak_memory_mib": self.metrics.get("peak_memory_mib"),
+            "searches": self.metrics.get("searches"),
+        }
+
+    def cells(self, kind: str) -> list[CellSpace]:
+        """A kind of cell as it was found, and as its space has it: what names edges and operations."""
+        published = SPACES[self.plan.space].macro if self.plan.space in SPACES else None
+        macros = [macro for macro in (self.macro, published) if macro is not None]
+        return [macro.cells[kind] for macro in macros if kind in macro.cells]
+
+    def series(self, name: str) -> tuple[list[int], list[float]]:
+        """The epochs that told `name`, and its values."""
+        told = {epoch: metrics.get(name) for epoch, metrics in sorted(self.epochs.items())}
+        known = {e: float(value) for e, value in told.items() if isinstance(value, int | float)}
+        return list(known), list(known.values())
+
+    @cached_property
+    def stages(self) -> list[int]:
+        """The epochs, from 1, with which a further stage or a search at a lower rate begins."""
+        told = [
+            (epoch, (metrics.get("search", 0), metrics.get("stage", 0)))
+            for epoch, metrics in sorted(self.epochs.items())
+            if epoch > 0
+        ]
+        return [b[0] for a, b in pairwise(told) if a[1] != b[1]]
+
+
+def trials_of(run: CellRun) -> list[Trial]:
+    """Every search in the order of the grid."""
+    last = {plan.index: plan for plan in run.history.proposals.values()}
+    return [Trial.of(run, plan) for _, plan in sorted(last.items())]
+
+
+def _macro(path: Path) -> Macro:
+    try:
+        return Macro.from_dict(json.loads(path.read_bytes()))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(
+            f"A genotype of a run must be readable, but {path} is not: {error}. "
+            "Restore it, or move it away."
+        ) from error

@@ -1,0 +1,199 @@
+"""What every report of a run of trials says: how far it came, its warnings, its trials, their cost.
+
+Tables, headlines and sentences of what only one kind of run knows are that kind's own.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fade_ray.records.history import Cost, TrialHistory
+from fade_ray.records.journal import wording
+from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
+from fade_ray.report.words import ACCURACY, DASH, Measure, count, duration, moment, percent, si
+from searchers.outcome import Outcome
+
+History = TrialHistory[Any]
+
+KIND_NAMES = {"ranks": "hyper-architecture", "evaluation": "evaluation", "retraining": "retraining"}
+
+
+def measure_of(config: Mapping[str, Any]) -> Measure:
+    """How the scores of a run are told, from its configuration: accuracy, if it says nothing."""
+    return ACCURACY if not config.get("objective") else MEASURES.get(_name(config), Measure())
+
+
+def _name(config: Mapping[str, Any]) -> str:
+    objective = config["objective"]
+    return str(objective["name"] if isinstance(objective, Mapping) else objective)
+
+
+MEASURES = {"image-classification": ACCURACY}
+"""By the name of the objective."""
+
+
+def state(
+    history: History, folder: Path, command: str, done: str = "", after: str = "", ended: str = ""
+) -> State:
+    """How far a run came; `done` of what stands first, `after` last.
+
+    `ended`: a word and a sentence, separated by a colon, for a run that ended without a result.
+    """
+    if not history.started:
+        return State("empty", "Nothing was recorded yet.", _continued(history, folder, command))
+    again = f"It was continued {count(history.resumed, 'time')}." if history.resumed else ""
+    started = f"Started {moment(history.started)}, "
+    if history.ended and ended:
+        word, _, sentence = ended.partition(": ")
+        return State(word, _joined(f"Ended {moment(history.last)}: {sentence}", again))
+    if history.ended:
+        return State(
+            "finished", _joined(done, f"{started}ended {moment(history.last)}.", again, after)
+        )
+    waiting = len(history.in_flight)
+    flight = f"{count(waiting, 'trial')} in flight." if waiting else ""
+    last = f"{started}last record {moment(history.last)}."
+    until = "Everything below shows what was done until then."
+    sentence = _joined(done, last, flight, again, until, after)
+    return State("unfinished", sentence, _continued(history, folder, command))
+
+
+def _joined(*sentences: str) -> str:
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _continued(history: History, folder: Path, command: str) -> str | None:
+    """The command that goes on with an unfinished run; None for one that ended."""
+    return None if history.ended else f"fade-ray {command} --out {shlex.quote(str(folder))}"
+
+
+def warnings(history: History) -> Warnings:
+    """All warnings in words; those that differ in their numbers only are told once."""
+    told: dict[str, tuple[list[str], list[str]]] = {}
+    for id, message in history.warnings:
+        text = message.removeprefix(f"trial {id} ")
+        messages, ids = told.setdefault(wording(text), ([], []))
+        messages += [text] if text not in messages else []
+        ids += [id] if id is not None and id not in ids else []
+    return Warnings([(messages[0], _about(ids, len(messages))) for messages, ids in told.values()])
+
+
+def _about(ids: Sequence[str], wordings: int, limit: int = 8) -> str:
+    """Which trials a warning is about, and whether its numbers are those of the first one only."""
+    rest = f" and {len(ids) - limit} more" if len(ids) > limit else ""
+    named = "trial " if len(ids) == 1 else f"{len(ids)} trials: "
+    trials = named + ", ".join(ids[:limit]) + rest if ids else ""
+    others = "with other numbers each; these are the first's" if wordings > 1 else ""
+    return "; ".join(part for part in (trials, others) if part)
+
+
+def time_rows(history: History, share: float | None = None) -> list[Row]:
+    """The lines of a headline on training time, and on its share of the trials' wall time."""
+    cost, share = history.cost, history.training_share if share is None else share
+    images = f"{si(cost.images)} images, summed over all trials"
+    rows = [("training time", duration(cost.seconds), images)] if cost.seconds else []
+    told = "of the trials' wall time was training"
+    return rows if share is None else [*rows, ("training share", percent(share, 0), told)]
+
+
+def cost_table(
+    title: str, history: History, head: str, groups: Mapping[str, Iterable[str]], note: str = ""
+) -> Table:
+    """Per group of trials, name -> ids, and in all: how they ended, and what they took."""
+    everything = {**groups, "all trials": list(history.proposals)} if history.proposals else {}
+    costs = [_GroupCost.of(history, name, list(ids)) for name, ids in everything.items()]
+    columns = (
+        Column(head, lambda group: group.name),
+        Numbers("done", lambda group: f"{group.done:,}"),
+        Numbers("failed", lambda group: f"{group.failed:,}"),
+        Numbers("in flight", lambda group: f"{group.open:,}"),
+        Numbers("training images", lambda group: si(group.cost.images)),
+        Numbers("multiply-adds", lambda group: si(group.cost.multiply_adds)),
+        Numbers("training time", lambda group: duration(group.cost.seconds)),
+        Numbers("wall time", lambda group: duration(group.cost.trial_seconds)),
+        Numbers("peak memory (MiB)", lambda group: f"{group.peak:,.0f}" if group.peak else DASH),
+    )
+    note = f"Times are sums over trials, which may run at once.{note}"
+    return Table.of(title, columns, costs, note=note)
+
+
+class _GroupCost(NamedTuple):
+    name: str
+    done: int
+    failed: int
+    open: int
+    cost: Cost
+    peak: float
+
+    @classmethod
+    def of(cls, history: History, name: str, ids: Sequence[str]) -> "_GroupCost":
+        ended = [history.outcomes[id] for id in ids if id in history.outcomes]
+        failed = sum(outcome.failure is not None for outcome in ended)
+        cost, peak = Cost(), 0.0
+        for id in ids:
+            metrics = history.metrics.get(id, {})
+            cost, peak = cost.plus(metrics), max(peak, float(metrics.get("peak_memory_mib") or 0))
+        return cls(name, len(ended) - failed, failed, len(ids) - len(ended), cost, peak)
+
+
+class Attempt(NamedTuple):
+    """An attempt at a trial: its plan (a Proposal, or what wraps one), and what came of it."""
+
+    plan: Any
+    outcome: Outcome | None
+    metrics: Mapping[str, Any]
+
+    @property
+    def proposal(self) -> Any:
+        return getattr(self.plan, "proposal", self.plan)
+
+    @property
+    def state(self) -> str:
+        if self.outcome is None:
+            return "in flight"
+        return "done" if self.outcome.failure is None else f"failed: {self.outcome.failure}"
+
+    @property
+    def score(self) -> float | None:
+        """Of a hyper-architecture that of its path of largest weights."""
+        if self.outcome is None or self.outcome.score is None:
+            return self.metrics.get("hyper_accuracy")
+        return self.outcome.score
+
+
+def trial_table(
+    history: History, score: Measure, more: Mapping[int, Column] | None = None, missing: str = ""
+) -> Table:
+    """A line per attempt at a trial, with `more` columns at their places."""
+    attempts = [
+        Attempt(plan, history.outcomes.get(id), history.metrics.get(id, {}))
+        for id, plan in history.proposals.items()
+    ]
+    columns = [
+        Column("trial", lambda one: one.plan.id),
+        Column("kind", lambda one: KIND_NAMES.get(one.plan.kind, one.plan.kind)),
+        Numbers("iteration", lambda one: str(one.proposal.iteration)),
+        Numbers("epochs", lambda one: str(one.plan.epochs)),
+        Column("state", lambda one: one.state),
+        Numbers(score.name, lambda one: score.text(one.score, 2)),
+        Numbers(f"test {score.name}", lambda one: score.text(one.metrics.get("test_accuracy"), 2)),
+        Numbers("training time", lambda one: spent(one.metrics.get("seconds"))),
+        Column("architecture, rows separated by /", lambda one: one.proposal.hyper.code()),
+    ]
+    for place, column in (more or {}).items():
+        columns.insert(place, column)
+    title = f"All {len(attempts)} trials"
+    return Table.of(title, columns, attempts, folded=True, missing=missing)
+
+
+def spent(seconds: float | None) -> str:
+    """A duration; a dash for none."""
+    return DASH if seconds is None else duration(seconds)
+
+
+def origin(run: Any, made_from: str, more: str = "") -> list[Origin | Words]:
+    """The blocks that say how a run was made, and its page: `made_from` files."""
+    where = f"The figures lie beside this page in figures/ as SVG and PNG{more}."
+    about = Origin.of(run.command, run.config, run.environment)
+    return [about, Words(f"Made from {made_from}. {where}")]
