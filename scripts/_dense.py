@@ -47,9 +47,7 @@ class DenseChain(nn.Module):
         for row, gate in zip(self.network.places, gates, strict=True):
             x = row.entry(x)
             cells, candidates = row.mixed.cells, row.mixed.candidates
-            outputs = [
-                dense_cell(cells[j % len(cells)], x, dag) for j, dag in enumerate(candidates)
-            ]
+            outputs = [dense_cell(cells[k], x, dag) for k, (dag,) in candidates]
             stacked = torch.stack(outputs)
             x = (stacked * gate[: len(outputs)].view(-1, 1, 1, 1, 1)).sum(dim=0)
             x = row.pool(x, row.stride, ceil_mode=True) if row.stride > 1 else x

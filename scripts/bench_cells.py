@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
-from fade_ray.nn.edge_relaxations import RELAXATIONS
+from fade_ray.nn.relaxations import RELAXATIONS
 from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
 from spaces.darts import published
 

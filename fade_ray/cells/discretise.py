@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from fade_ray.nn.edge_relaxations import edge_pairs
+from fade_ray.nn.relaxations import edge_pairs
 from spaces.cell import NONE, CellSpace
 
 Array = npt.NDArray[np.float64]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from fade_ray.nn.draw import Draw, EdgeWeights
 from fade_ray.nn.layers import Build, ConvNorm, FactorizedReduce
 from fade_ray.nn.network import Place
 from fade_ray.nn.operations import OPERATIONS, Operation
-from fade_ray.nn.sums import Source, Sum
+from fade_ray.nn.sums import Source, Sum, Term
 from spaces.cell import NONE, CellSpace
 from spaces.errors import require
 
@@ -80,16 +80,17 @@ class Cell(Place):
         if draw.drop_path is not None and self.training:
             masks = draw.drop_path.masks(len(self.space.edges) * len(self.space.ops), values[0])
         through = [Source(self._through(x)) for x in values]
-        factors = _Factors(weights)
+        factors, edge_factors = _factors(weights, (len(self.space.edges), len(self.space.ops)))
         for node in range(self.space.inputs, self.space.nodes):
             total, past = Sum(), Sum()
             for number in self.space.incoming(node):
                 source = self.space.edges[number][0]
                 for k, operation in self._operations(number, weights):
                     mask = None if masks is None else masks[number * len(self.space.ops) + k]
-                    operation(through[source], total, factors.operation(number, k), mask)
+                    operation(through[source], Term(total, factors[number][k], mask))
                 if self.partial > 1:
-                    past.add(self._past(values[source], self._stride(source)), factors.edge(number))
+                    rest = self._past(values[source], self._stride(source))
+                    past.add(rest, edge_factors[number])
             values.append(self._joined(total.value(), past.value(), values[0]))
             through.append(Source(self._through(values[-1])))
         return torch.cat([values[node] for node in self.space.outputs], 1)
@@ -142,26 +143,22 @@ def _entry(build: Build, source: Map, side: int) -> ConvNorm | FactorizedReduce:
     return build.conv_norm(source.channels, build.channels, 1)
 
 
-class _Factors:
-    """What each operation and each edge is multiplied by: scalars, None for 1. The factor of an
-    edge is that of its operations too.
+Factors = list[tuple[Tensor | None, ...]]
+
+
+def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Factors, Sequence[Any]]:
+    """What each operation [E][O] and each edge [E] is multiplied by: scalars, None for 1. The
+    factor of an edge is that of its operations too.
     """
-
-    def __init__(self, weights: EdgeWeights | None) -> None:
-        self._operations: list[tuple[Tensor, ...]] | None = None
-        self._edges: tuple[Tensor, ...] | None = None
-        if weights is not None:
-            products, edges = weights.operations, weights.edges
-            if edges is not None:
-                products, self._edges = products * edges[:, None], edges.unbind()
-            count, scalars = products.shape[1], products.flatten().unbind()
-            self._operations = [scalars[i : i + count] for i in range(0, len(scalars), count)]
-
-    def operation(self, edge: int, k: int) -> Tensor | None:
-        return None if self._operations is None else self._operations[edge][k]
-
-    def edge(self, number: int) -> Tensor | None:
-        return None if self._edges is None else self._edges[number]
+    edges, count = shape
+    if weights is None:
+        return [(None,) * count] * edges, [None] * edges
+    products, factors = weights.operations, weights.edges
+    if factors is not None:
+        products = products * factors[:, None]
+    scalars = products.flatten().unbind()
+    rows: Factors = [scalars[i : i + count] for i in range(0, len(scalars), count)]
+    return rows, [None] * edges if factors is None else factors.unbind()
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:

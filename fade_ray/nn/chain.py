@@ -132,37 +132,26 @@ class Chain(Network):
         self.load_state_dict(weights)
 
 
-class MixedGraphs(Mixed):
-    """Graphs as candidates: one cell each, or one hyper-cell for graphs of up to `share_vertices`
-    vertices that holds the operations of all of them.
+def mixed_graphs(
+    candidates: Sequence[Dag],
+    channels: int,
+    config: NetworkConfig,
+    share_vertices: int,
+    generator: torch.Generator,
+) -> Mixed:
+    """One cell for each graph, or one hyper-cell for graphs of up to `share_vertices` vertices that
+    holds the operations of all of them.
     """
-
-    def __init__(
-        self,
-        candidates: Sequence[Dag],
-        channels: int,
-        config: NetworkConfig,
-        share_vertices: int,
-        generator: torch.Generator,
-    ) -> None:
-        super().__init__(len(candidates))
-        self.candidates = tuple(candidates)
-        shared = [hyper_cell_names(share_vertices)] if share_vertices else []
-        names = shared or [operation_names(dag) for dag in self.candidates]
-        norm, edge = config.norm == "operation", config.activation == "edge"
-        self.cells = nn.ModuleList(
-            GraphCell(group, channels, config.kernel, norm, edge, generator) for group in names
-        )
-
-    def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
-        cell = cast(nn.ModuleList, self.cells)[0 if len(self.cells) == 1 else index]
-        return cast(Tensor, cell(x, self.candidates[index]))
+    shared = [hyper_cell_names(share_vertices)] if share_vertices else []
+    names = shared or [operation_names(dag) for dag in candidates]
+    norm, edge = config.norm == "operation", config.activation == "edge"
+    cells = [GraphCell(group, channels, config.kernel, norm, edge, generator) for group in names]
+    places = [(0 if shared else k, (dag,)) for k, dag in enumerate(candidates)]
+    return Mixed(nn.ModuleList(cells), places)
 
 
 class GraphRow(Row):
     """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for."""
-
-    mixed: MixedGraphs
 
     def __init__(
         self,
@@ -176,7 +165,7 @@ class GraphRow(Row):
         entry = nn.Conv2d(layout.channels_in, channels, kernel, padding=kernel // 2)
         nn.init.kaiming_normal_(entry.weight, nonlinearity="linear", generator=generator)
         nn.init.zeros_(cast(Tensor, entry.bias))
-        mixed = MixedGraphs(candidates, channels, config, share_vertices, generator)
+        mixed = mixed_graphs(candidates, channels, config, share_vertices, generator)
         choices = [_cost(dag, channels, inside, config) for dag in candidates]
         super().__init__(entry, mixed, choices, layout.out)
         self.pool = F.max_pool2d if config.pool == "max" else F.avg_pool2d

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from fade_ray.nn.costs import Cost, halved
 from fade_ray.nn.kernels import depthwise
 from fade_ray.nn.norms import Norm
-from fade_ray.nn.sums import Sum
+from fade_ray.nn.sums import Term
 
 
 @dataclass(frozen=True)
@@ -31,24 +31,13 @@ class Build:
     def norm(self, channels: int) -> Norm:
         return Norm(channels, affine=self.affine, track_running_stats=self.running_statistics)
 
-    def conv(
-        self,
-        c_in: int,
-        c_out: int,
-        kernel: int,
-        stride: int = 1,
-        *,
-        padding: int | None = None,
-        dilation: int = 1,
-        groups: int = 1,
-        bias: bool = False,
-    ) -> nn.Conv2d:
-        """By default padded to keep the side. Torch's default distribution, U(-b, b) with b =
-        fan_in ** -0.5, from `generator`.
+    def conv(self, c_in: int, c_out: int, kernel: int, stride: int = 1, **rest: Any) -> nn.Conv2d:
+        """Without bias and padded to keep the side unless `rest` says otherwise. Torch's default
+        distribution, U(-b, b) with b = fan_in ** -0.5, from `generator`.
         """
-        padding = dilation * (kernel // 2) if padding is None else padding
-        made = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias)
-        self._draw(made, 1 / math.sqrt(c_in // groups * kernel**2))
+        padding = rest.get("dilation", 1) * (kernel // 2)
+        made = nn.Conv2d(c_in, c_out, kernel, stride, **{"padding": padding, "bias": False, **rest})
+        self._draw(made, 1 / math.sqrt(c_in // made.groups * kernel**2))
         return made
 
     def linear(self, c_in: int, c_out: int) -> nn.Linear:
@@ -68,9 +57,7 @@ class Build:
 
 
 class ConvNorm(nn.Module):
-    """Convolution and BatchNorm, then `activation` where there is one. In cells a ReLU comes
-    before.
-    """
+    """Convolution, BatchNorm, `activation` where there is one. In cells a ReLU comes before."""
 
     def __init__(
         self, conv: nn.Conv2d, norm: Norm, activation: Callable[[Tensor], Tensor] | None = None
@@ -93,10 +80,8 @@ class ConvNorm(nn.Module):
 
 
 class FactorizedReduce(nn.Module):
-    """Two 1x1 convolutions with stride 2, the second one pixel further down and right,
-    concatenated; BatchNorm. A ReLU comes before.
-
-    An odd side is padded with zeros for the second one, so that both give ceil(side / 2).
+    """Two 1x1 convolutions with stride 2, the second one pixel further down and right, BatchNorm;
+    a ReLU comes before. An odd side gets a border of zeros, so that both give ceil(side / 2).
     """
 
     def __init__(self, build: Build, c_in: int, c_out: int) -> None:
@@ -126,24 +111,12 @@ class DepthwiseSeparable(nn.Module):
         self.pointwise = build.conv(C, C, 1)
         self.norm = build.norm(C)
 
-    def forward(
-        self, x: Tensor, total: Sum, weight: Tensor | None = None, mask: Tensor | None = None
-    ) -> None:
-        """Add weight * mask * its output to `total`."""
-        y = depthwise(
-            x, self.depthwise.weight, self.depthwise.stride[0], self.depthwise.dilation[0]
-        )
-        if mask is None:
-            total.add_pointwise_norm(y, self.pointwise, self.norm, weight)
-        else:
-            unmasked = Sum()
-            unmasked.add_pointwise_norm(y, self.pointwise, self.norm, weight)
-            total.add(cast(Tensor, unmasked.value()), mask)
+    def forward(self, x: Tensor, term: Term) -> None:
+        conv = self.depthwise
+        y = depthwise(x, conv.weight, conv.stride[0], conv.dilation[0])
+        term.add_pointwise_norm(y, self.pointwise, self.norm)
 
     def cost(self, side: int) -> Cost:
         out, C = halved(side, self.depthwise.stride[0]) ** 2, self.norm.num_features
-        return Cost(
-            (self.depthwise.weight.numel() + self.pointwise.weight.numel()) * out,
-            C * out,
-            C * side**2,
-        )
+        weights = self.depthwise.weight.numel() + self.pointwise.weight.numel()
+        return Cost(weights * out, C * out, C * side**2)

@@ -13,9 +13,7 @@ SMALLEST_SIDE = 8  # pixels
 
 @dataclass(frozen=True)
 class RowLayout:
-    """One row: a convolution `channels_in -> channels`, cells on `side` x `side` maps, pooling by
-    `stride`.
-    """
+    """One row: `channels_in -> channels`, from `side` x `side` maps to `side / stride`."""
 
     channels_in: int
     channels: int
@@ -24,8 +22,12 @@ class RowLayout:
 
     @property
     def out(self) -> Map:
-        """Behind the pooling."""
         return Map(self.channels, halved(self.side, self.stride))
+
+    @property
+    def keeps(self) -> bool:
+        """Whether input and output have the same shape."""
+        return self.stride == 1 and self.channels_in == self.channels
 
 
 def row_strides(side: int, depth: int) -> tuple[int, ...]:
@@ -41,7 +43,8 @@ def row_strides(side: int, depth: int) -> tuple[int, ...]:
         raise InvalidInput(f"`depth >= 1` must hold, but got {depth=}. Ask for at least one cell.")
     if side < SMALLEST_SIDE:
         raise InvalidInput(
-            f"Images must have a side of at least {SMALLEST_SIDE} pixels, but got {side=}. Resize them with `--image-side 32`."
+            f"Images must have a side of at least {SMALLEST_SIDE} pixels, but got {side=}. Resize "
+            "them with `--image-side 32`."
         )
     halvings = math.ceil(math.log2(side / 2))
     if depth <= halvings:
@@ -68,18 +71,20 @@ def chain_layout(
         )
     if math.prod(chosen) > side:
         raise InvalidInput(
-            f"The image side is too small for the depth: strides {chosen} pool by {math.prod(chosen)}, but the images have {side=} "
-            "pixels. Use fewer rows, smaller strides or larger images."
+            f"The image side is too small for the depth: strides {chosen} pool by "
+            f"{math.prod(chosen)}, but the images have {side=} pixels. Use fewer rows, smaller "
+            "strides or larger images."
         )
     behind = math.prod(chosen[1:])
     if final_channels < 1 or final_channels % behind:
         raise InvalidInput(
-            f"`final_channels` must be a multiple of {behind}, the product of the strides behind the first row {chosen[1:]}, "
-            f"but got {final_channels=}. Take {max(1, round(final_channels / behind)) * behind}."
+            f"`final_channels` must be a multiple of {behind}, the product of the strides behind "
+            f"the first row {chosen[1:]}, but got {final_channels=}. Take "
+            f"{max(1, round(final_channels / behind)) * behind}."
         )
     rows: list[RowLayout] = []
     for row, stride in enumerate(chosen):
         channels = final_channels // math.prod(chosen[row + 1 :])
         rows.append(RowLayout(channels_in, channels, side, stride))
-        channels_in, side = channels, math.ceil(side / stride)
+        channels_in, side = rows[-1].out
     return tuple(rows)

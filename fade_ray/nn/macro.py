@@ -7,9 +7,7 @@ blocks these are.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -17,9 +15,8 @@ from torch.nn import functional as F
 
 from fade_ray.nn.chain import Chain, Row, linear
 from fade_ray.nn.costs import Cost, Map, halved
-from fade_ray.nn.draw import Draw
 from fade_ray.nn.layers import ConvNorm
-from fade_ray.nn.layout import SMALLEST_SIDE
+from fade_ray.nn.layout import SMALLEST_SIDE, RowLayout
 from fade_ray.nn.mixed import Mixed
 from fade_ray.nn.network import Head, Stem
 from fade_ray.nn.norms import Norm
@@ -33,37 +30,16 @@ HEAD_CHANNELS = 40
 """Channels before the classifier, in base channels."""
 
 
-@dataclass(frozen=True)
-class BlockPlace:
-    """Where a block stands: it maps [batch, channels_in, side, side] to [batch, channels, ceil(side
-    / stride), ceil(side / stride)].
-    """
-
-    channels_in: int
-    channels: int
-    side: int
-    stride: int
-
-    @property
-    def keeps(self) -> bool:
-        """Whether input and output have the same shape."""
-        return self.stride == 1 and self.channels_in == self.channels
-
-    @property
-    def out(self) -> Map:
-        return Map(self.channels, halved(self.side, self.stride))
-
-
-def places(side: int, base_channels: int) -> list[BlockPlace]:
+def places(side: int, base_channels: int) -> list[RowLayout]:
     """The eight rows, shallow to deep; `side` in pixels. The first of each stage halves the map and
     changes the channels.
     """
-    rows: list[BlockPlace] = []
+    rows: list[RowLayout] = []
     before = Map(base_channels, side)
     for layers, factor in zip(STAGES, STAGE_CHANNELS, strict=True):
         for layer in range(layers):
             stride = 2 if layer == 0 else 1
-            rows.append(BlockPlace(before.channels, factor * base_channels, before.side, stride))
+            rows.append(RowLayout(before.channels, factor * base_channels, before.side, stride))
             before = rows[-1].out
     return rows
 
@@ -96,12 +72,12 @@ class Same(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise
-    convolution, 1x1 convolution without activation.
+    """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise and 1x1
+    convolution, the last without activation.
     """
 
     def __init__(
-        self, place: BlockPlace, generator: torch.Generator, *, expansion: int, kernel: int
+        self, place: RowLayout, generator: torch.Generator, *, expansion: int, kernel: int
     ) -> None:
         super().__init__()
         inner, stride = expansion * place.channels_in, place.stride
@@ -120,7 +96,7 @@ class MBConv(nn.Module):
         return self.expand.cost(side, relu) + self.middle.cost(side, relu) + after
 
 
-def identity(place: BlockPlace, generator: torch.Generator) -> Same | ConvNorm:
+def identity(place: RowLayout, generator: torch.Generator) -> Same | ConvNorm:
     """The identity, or where that cannot be, in the first layer of a stage, a 1x1 convolution with
     BatchNorm.
     """
@@ -130,7 +106,7 @@ def identity(place: BlockPlace, generator: torch.Generator) -> Same | ConvNorm:
     return conv_norm(*sizes, 1, generator, stride=place.stride, activate=False)
 
 
-BUILDERS: dict[Block, Callable[[BlockPlace, torch.Generator], Same | ConvNorm | MBConv]] = dict(
+BUILDERS: dict[Block, Callable[[RowLayout, torch.Generator], Same | ConvNorm | MBConv]] = dict(
     zip(
         BLOCKS,
         (identity, partial(MBConv, expansion=3, kernel=3), partial(MBConv, expansion=6, kernel=5)),
@@ -139,23 +115,14 @@ BUILDERS: dict[Block, Callable[[BlockPlace, torch.Generator], Same | ConvNorm | 
 )
 
 
-class MixedBlocks(Mixed):
+def _row(blocks: Sequence[Block], place: RowLayout, generator: torch.Generator) -> Row:
     """Blocks as candidates, each under its number, so that equal blocks of two hyper-architectures
     have equal names of weights.
     """
-
-    def __init__(
-        self, candidates: Sequence[Block], place: BlockPlace, generator: torch.Generator
-    ) -> None:
-        super().__init__(len(candidates))
-        self.candidates = tuple(candidates)
-        built = {str(block.number): BUILDERS[block](place, generator) for block in self.candidates}
-        self.cells = nn.ModuleDict(built)
-        self.costs = [block.cost(place.side, relu=False) for block in built.values()]
-
-    def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
-        cell = cast(nn.ModuleDict, self.cells)[str(self.candidates[index].number)]
-        return cast(Tensor, cell(x))
+    built = {str(block.number): BUILDERS[block](place, generator) for block in blocks}
+    mixed = Mixed(nn.ModuleDict(built), [(str(block.number), ()) for block in blocks])
+    costs = [block.cost(place.side, relu=False) for block in built.values()]
+    return Row(nn.Identity(), mixed, costs, place.out)
 
 
 class MacroNetwork(Chain):
@@ -184,10 +151,7 @@ class MacroNetwork(Chain):
         image, behind = Map(channels, side), Map(base_channels, side)
         first = conv_norm(channels, base_channels, 3, generator)
         stem = Stem([first], (1, 1), [image, behind], first.cost(side, relu=False))
-        rows = []
-        for blocks, place in zip(candidates, where, strict=True):
-            mixed = MixedBlocks(blocks, place, generator)
-            rows.append(Row(nn.Identity(), mixed, mixed.costs, place.out))
+        rows = [_row(row, place, generator) for row, place in zip(candidates, where, strict=True)]
         last, features = where[-1].out, HEAD_CHANNELS * base_channels
         before = conv_norm(last.channels, features, 1, generator)
         classifier = linear(features, classes, generator)

@@ -3,7 +3,7 @@ out, never multiplied by zero.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +34,10 @@ class _StraightThrough(torch.autograd.Function):
 
 
 class Mixed(nn.Module):
-    """The distinct candidates of a row as modules.
+    """The distinct candidates of a row.
+
+    `cells`: their modules, of which candidates may share one. `candidates`: for each the key of its
+    module and what that is called with beside the value.
 
     `forward(x, draw, place)` runs the candidate that is drawn at `place` alone. With gates, the row
     of hard architecture weights (one-hot at it, differentiable), the output is still that
@@ -42,25 +45,27 @@ class Mixed(nn.Module):
     candidate with `others` (their outputs are computed forward-only), else of the drawn one alone.
     """
 
-    cells: nn.ModuleList | nn.ModuleDict
-
-    def __init__(self, count: int) -> None:
+    def __init__(
+        self,
+        cells: nn.ModuleList | nn.ModuleDict,
+        candidates: Sequence[tuple[Any, tuple[Any, ...]]],
+    ) -> None:
         super().__init__()
-        self.count = count
+        self.cells, self.candidates = cells, tuple(candidates)
 
     def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
         """The output of candidate `index` for `x` [batch, channels, side, side]. What `draw` says
         of the inside of cells is for candidates that are mixtures themselves.
         """
-        raise NotImplementedError
+        key, arguments = self.candidates[index]
+        return cast(Tensor, self.cells[key](x, *arguments))
 
     def forward(self, x: Tensor, draw: Draw, place: int) -> Tensor:
         choice, gate = draw.candidate(place), draw.gate(place)
         drawn = self.candidate(x, choice, draw)
         if gate is None:
             return drawn
-        rest = [j for j in range(self.count) if j != choice] if draw.others else []
+        rest = [j for j in range(len(self.candidates)) if j != choice] if draw.others else []
         with torch.no_grad():
             outputs = [self.candidate(x, j, draw) for j in rest]
-        mixed: Tensor = _StraightThrough.apply(gate, (choice, *rest), drawn, *outputs)
-        return mixed
+        return cast(Tensor, _StraightThrough.apply(gate, (choice, *rest), drawn, *outputs))

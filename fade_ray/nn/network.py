@@ -160,25 +160,22 @@ class Network(nn.Module):
 
 
 EARLIER_NAMES = {
-    r"rows\.0\.entry\.(conv|norm)\.": r"stem.blocks.0.\1.",
-    r"(rows|cells)\.": "places.",
-    r"classifier\.": "head.classifier.",
-    r"norm\.": "head.before.0.",
-    r"head\.(conv|norm)\.": r"head.before.\1.",
+    r"^rows\.0\.entry\.(conv|norm)\.": r"stem.blocks.0.\1.",
+    r"^(rows|cells)\.": "places.",
+    r"^classifier\.": "head.classifier.",
+    r"^norm\.": "head.before.0.",
+    r"^head\.(conv|norm)\.": r"head.before.\1.",
+    r"\.only\.": ".first.",
 }
-"""Beginnings of weights' names before there was one class of networks, and what they are now."""
+"""How weights were called before there was one class of networks, and how now."""
 
 
 def renamed(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Weights under the names that networks have now."""
-
-    def name(earlier: str) -> str:
-        for pattern, now in EARLIER_NAMES.items():
-            if match := re.match(pattern, earlier):
-                return match.expand(now) + earlier[match.end() :]
-        return earlier
-
-    return {name(key): value for key, value in weights.items()}
+    names = list(weights)
+    for pattern, now in EARLIER_NAMES.items():
+        names = [re.sub(pattern, now, name) for name in names]
+    return dict(zip(names, weights.values(), strict=True))
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -1,10 +1,20 @@
-"""From architecture logits to architecture weights and drawn paths (FaDE 2.1, eq. 3)."""
+"""From architecture logits to architecture weights: of rows of candidates (FaDE 2.1, eq. 3), and of
+the operations and edges of cells.
+"""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
+
+from fade_ray.nn.draw import EdgeWeights
+from spaces.cell import CellSpace
+
+Used = tuple[tuple[int, ...], ...]
+"""Per edge the numbers of the operations to run."""
 
 
 @dataclass(frozen=True)
@@ -31,9 +41,7 @@ class GumbelSample:
 
 
 def initial_logits(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """Architecture logits alpha' [d, w] ~ N(0, std^2); FaDE 3: N(0; 0.5), read as standard
-    deviation. Places that hold no candidate are 0.
-    """
+    """alpha' [d, w] ~ N(0, std^2), 0 where masked; FaDE 3: N(0; 0.5), read as std."""
     noise = torch.randn(mask.shape, generator=generator, dtype=torch.float32)
     return torch.where(mask, std * noise, torch.zeros(()))
 
@@ -50,9 +58,8 @@ def gumbel_noise(shape: torch.Size, generator: torch.Generator, dtype: torch.dty
 
 def perturbed(logits: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
     """alpha' + g with Gumbel noise g, drawn on the host; -inf where masked."""
-    return logits.masked_fill(~mask, -torch.inf) + gumbel_noise(
-        logits.shape, generator, logits.dtype
-    ).to(logits.device)
+    noise = gumbel_noise(logits.shape, generator, logits.dtype).to(logits.device)
+    return logits.masked_fill(~mask, -torch.inf) + noise
 
 
 def gumbel_softmax(
@@ -69,9 +76,143 @@ def draw_path(weights: Tensor, generator: torch.Generator) -> list[int]:
 
 
 def entropy(weights: Tensor) -> Tensor:
-    """Entropy of each row of `weights` [d, w] as a share of that of the uniform row over its
-    candidates, in [0, 1]; 0 for one candidate.
-    """
+    """Entropy of each row [d, w], over that of equal weights: in [0, 1], 0 for one candidate."""
     used = (weights > 0).sum(dim=1)
     value = -(weights * weights.clamp_min(1e-30).log()).sum(dim=1)
     return torch.where(used > 1, value / used.clamp_min(2).log(), torch.zeros(()))
+
+
+def normal_start(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """std * N(0, 1), std 1e-3 in DARTS (algorithms B.1)."""
+    return std * torch.randn(mask.shape, generator=generator)
+
+
+def uniform_sigmoid_start(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
+    """-ln(n - 1), so that sigmoid = 1 / n for the n operations allowed on an edge, `none` counted
+    (single-level, appendix C).
+
+    The paper says "softmax(alpha) = .125" for -ln 7; sigmoid is meant. An edge without a choice
+    starts at sigmoid = 1/2.
+    """
+    choices = mask.sum(dim=1, keepdim=True).clamp_min(2)
+    return (-(choices - 1.0).log()).expand(mask.shape).clone()
+
+
+@dataclass(frozen=True)
+class Relaxation:
+    """How operations compete on an edge.
+
+    `expected(logits [E, O], mask [E, O])`: their weights without noise, masked ones exactly 0.
+    `start(mask, std, generator)`: initial logits. `noisy`: from a draw to the weights [E, O] and
+    the operations to run (None: all allowed); without it nothing is drawn.
+    """
+
+    expected: Callable[[Tensor, Tensor], Tensor]
+    start: Callable[[Tensor, float, torch.Generator], Tensor] = normal_start
+    noisy: Callable[[GumbelSample], tuple[Tensor, Used | None]] | None = None
+
+    def weights(
+        self, logits: Tensor, mask: Tensor, temperature: float, generator: torch.Generator
+    ) -> tuple[Tensor, Used | None]:
+        """Weights [E, O] of one pass, and which operations to run (None: all allowed)."""
+        if self.noisy is None:
+            return self.expected(logits, mask), None
+        return self.noisy(gumbel_softmax(logits, mask, temperature, generator))
+
+
+def sigmoid(logits: Tensor, mask: Tensor) -> Tensor:
+    """Single-level DARTS: every operation for itself, not normalised (algorithms E.1)."""
+    return logits.sigmoid().masked_fill(~mask, 0.0)
+
+
+def drawn_alone(sample: GumbelSample) -> tuple[Tensor, Used]:
+    """The hard weights (FaDE eq. 3), of which only the drawn operation is run (GDAS's forward
+    pass).
+
+    GDAS adds the zero weights of the others as bare scalars, whose gradient says nothing about
+    those operations; here they get what the softmax passes on from the drawn one.
+    """
+    return sample.hard, tuple((index,) for index in sample.path)
+
+
+RELAXATIONS: dict[str, Relaxation] = {
+    "softmax": Relaxation(architecture_weights),
+    "sigmoid": Relaxation(sigmoid, uniform_sigmoid_start),
+    # the concrete relaxation: every operation is run, with noisy weights
+    "gumbel-softmax": Relaxation(architecture_weights, noisy=lambda sample: (sample.soft, None)),
+    "gumbel-softmax-sampled": Relaxation(architecture_weights, noisy=drawn_alone),
+}
+
+
+def edge_pairs(cell: CellSpace) -> tuple[tuple[int, int], ...]:
+    """All unordered pairs of edges into one node (Amended-DARTS eq. 16)."""
+    incoming = (
+        [e for e in cell.incoming(node) if any(cell.allowed[e])]
+        for node in range(cell.inputs, cell.nodes)
+    )
+    return tuple(pair for edges in incoming for pair in combinations(edges, 2))
+
+
+@dataclass(frozen=True)
+class EdgeRelaxation:
+    """How the edges into a node compete: by `count(cell)` logits, from which each has a factor."""
+
+    count: Callable[[CellSpace], int]
+    factors: Callable[[Tensor, CellSpace], Tensor | None]
+
+
+def edge_softmax(logits: Tensor, cell: CellSpace) -> Tensor:
+    """softmax over the edges into each node (edge normalisation of PC-DARTS); `logits` [E]."""
+    return _grouped_softmax(logits, [target for _, target in cell.edges])
+
+
+def pair_factors(logits: Tensor, cell: CellSpace) -> Tensor:
+    """q [E]: for each edge the sum of the softmaxed weights of the pairs that hold it; `logits` [P]
+    as `edge_pairs` (eq. 16).
+
+    y = sum_pairs p (y_i + y_j) = sum_i q_i y_i, so the q of the edges into one node add up to 2. A
+    node with a single edge keeps it whole.
+    """
+    pairs = torch.tensor(edge_pairs(cell), dtype=torch.long, device=logits.device).reshape(-1, 2)
+    weights = _grouped_softmax(logits, [cell.edges[first][1] for first, _ in edge_pairs(cell)])
+    factors = logits.new_zeros(len(cell.edges))
+    for side in (0, 1):
+        factors = factors.index_add(0, pairs[:, side], weights)
+    alone = torch.ones_like(factors).index_fill(0, pairs.flatten(), 0.0)
+    return factors + alone
+
+
+def _grouped_softmax(logits: Tensor, groups: Sequence[int]) -> Tensor:
+    group = torch.tensor(groups, device=logits.device)
+    same = group[:, None] == group[None, :]  # [E, E]
+    whole = logits.expand(len(groups), -1).masked_fill(~same, -torch.inf).logsumexp(dim=1)
+    return (logits - whole).exp()
+
+
+EDGE_RELAXATIONS: dict[str, EdgeRelaxation] = {
+    "none": EdgeRelaxation(lambda cell: 0, lambda logits, cell: None),
+    "softmax": EdgeRelaxation(lambda cell: len(cell.edges), edge_softmax),
+    "pairs": EdgeRelaxation(lambda cell: len(edge_pairs(cell)), pair_factors),
+}
+
+
+def edge_weights(
+    relaxation: Relaxation,
+    edge_relaxation: EdgeRelaxation,
+    logits: Tensor,
+    edge_logits: Tensor,
+    mask: Tensor,
+    cell: CellSpace,
+    temperature: float,
+    generator: torch.Generator,
+) -> EdgeWeights:
+    """The weights of one kind of cell, differentiable in both logits. An edge that allows nothing
+    has weight 0 and runs nothing.
+    """
+    # softmax over nothing would be 0 / 0, also in the gradient
+    dead = ~mask.any(dim=1, keepdim=True)
+    operations, used = relaxation.weights(logits, mask | dead, temperature, generator)
+    if used is not None:
+        used = tuple(() if gone else run for run, (gone,) in zip(used, dead.tolist(), strict=True))
+    factors = edge_relaxation.factors(edge_logits, cell)
+    return EdgeWeights(operations.masked_fill(dead, 0.0), factors, used)

@@ -1,6 +1,8 @@
 """What the forward pass of a cell is made of: values with what is shared of them, sums in place."""
 
 from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -73,6 +75,33 @@ class Sum:
         if not self._own:
             total, self._own = total.clone(), True
         return total
+
+
+@dataclass(slots=True)
+class Term:
+    """Where the output y of an operation goes: weight * mask * y is added to `total`; weight a
+    scalar, mask [batch, 1, 1, 1], None for 1.
+    """
+
+    total: Sum
+    weight: Tensor | None = None
+    mask: Tensor | None = None
+
+    def add(self, y: Tensor) -> None:
+        self.total.add(y if self.mask is None else y * self.mask, self.weight)
+
+    def add_weighted(self, y: Tensor) -> None:
+        """Of a y that is multiplied by the weight already, and that nobody else reads."""
+        self.total.add(y if self.mask is None else y * self.mask, fresh=True)
+
+    def add_pointwise_norm(self, x: Tensor, pointwise: nn.Conv2d, norm: Norm) -> None:
+        """Of y = norm(pointwise(x)); see `Sum`."""
+        if self.mask is None:
+            self.total.add_pointwise_norm(x, pointwise, norm, self.weight)
+            return
+        unmasked = Sum()
+        unmasked.add_pointwise_norm(x, pointwise, norm, self.weight)
+        self.total.add(cast(Tensor, unmasked.value()), self.mask)
 
 
 def _channels_last(x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from fade_ray.data import Batches
 from fade_ray.nn.draw import Draw, EdgeWeights
-from fade_ray.nn.edge_relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
+from fade_ray.nn.relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.architecture import Step
 from fade_ray.training.network_problem import NetworkProblem
 from fade_ray.training.objectives import Batch

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fade_ray.cells.discretise import DISCRETISERS, Learned, best_edge_pairs, best_op, top_edges
-from fade_ray.nn.edge_relaxations import edge_pairs
+from fade_ray.nn.relaxations import edge_pairs
 from spaces.cell import CellSpace
 from spaces.darts import SPACES
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from fade_ray.nn.edge_relaxations import (
+from fade_ray.nn.relaxations import (
     EDGE_RELAXATIONS,
     RELAXATIONS,
     edge_pairs,

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 
 from fade_ray.nn import Draw, MacroNetwork, still
-from fade_ray.nn.macro import BlockPlace, places
+from fade_ray.nn.layout import RowLayout
+from fade_ray.nn.macro import places
 from fade_ray.nn.mixed import Mixed
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
@@ -121,7 +122,7 @@ def test_places_of_the_benchmark() -> None:
     assert [place.side for place in found] == [32, 16, 16, 8, 8, 8, 4, 4]
 
 
-def plain_block(weights: dict[str, Tensor], number: int, x: Tensor, place: BlockPlace) -> Tensor:
+def plain_block(weights: dict[str, Tensor], number: int, x: Tensor, place: RowLayout) -> Tensor:
     """A block written out with torch's own operations, batch statistics; `weights` without the
     prefix.
     """

@@ -14,7 +14,7 @@ from fade_ray.nn.kernels import PointwiseNorm, depthwise
 from fade_ray.nn.layers import Build, FactorizedReduce
 from fade_ray.nn.norms import Norm
 from fade_ray.nn.operations import OPERATIONS
-from fade_ray.nn.sums import Source, Sum
+from fade_ray.nn.sums import Source, Sum, Term
 from spaces.errors import InvalidInput
 
 
@@ -38,7 +38,7 @@ def output(
     operation: nn.Module, x: Tensor, weight: Tensor | None = None, mask: Tensor | None = None
 ) -> Tensor:
     total = Sum()
-    operation(Source(x), total, weight, mask)
+    operation(Source(x), Term(total, weight, mask))
     return total.value()
 
 
@@ -195,13 +195,13 @@ def test_pooling_is_computed_once_for_all_edges_of_a_source() -> None:
     known = []
     for operation in (first, second):
         total = Sum()
-        operation(source, total, None, None)
+        operation(source, Term(total))
         known.append(total.value())
     assert known[0] is known[1]
     # its BatchNorm has weights of its own
     own = OPERATIONS["max_pool_3x3"](build(affine=True)).double()
     total = Sum()
-    own(source, total, None, None)
+    own(source, Term(total))
     assert total.value() is not known[0]
 
 
