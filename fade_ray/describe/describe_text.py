@@ -19,7 +19,7 @@ def as_text(description: Mapping[str, Any]) -> str:
         lines.append(f"{kinds}: {space['edges']} edges, {keep}; {size}; {ops}")
     lines += ["", *_table(list(_figures(description)))]
     if "stages" in description:
-        rows = [("output of each stage", "", "parameters", "multiply-adds")]
+        rows: list[tuple[str, ...]] = [("output of each stage", "", "parameters", "multiply-adds")]
         rows += [_stage(stage) for stage in description["stages"]]
         lines += ["", *_table(rows)]
     return "\n".join(lines)

@@ -90,7 +90,11 @@ def export_module(
         that cannot be written.
     """
     plain = exporter(network).plain(network)
-    images = {"classes": list(classes), "mean": [*map(float, mean)], "std": [*map(float, std)]}
+    images: dict[str, Any] = {
+        "classes": list(classes),
+        "mean": [*map(float, mean)],
+        "std": [*map(float, std)],
+    }
     _check_images(name, network, **images)
     parameters = sum(p.numel() for module in plain.live for p in module.parameters())
     whole = {
