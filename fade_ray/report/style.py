@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -207,28 +208,30 @@ def labels_at_end(axis: Axes, labels: Sequence[tuple[float, str, str]], size: fl
         beside(axis, height, text, size, colour)
 
 
-def spread(heights: Sequence[float], gap: float, low: float, high: float) -> list[float]:
-    """Heights moved as little as needed to be `gap` apart, in order, in [low, high] if they fit.
+def spread(
+    heights: Sequence[float], room: float | Sequence[float], low: float, high: float
+) -> list[float]:
+    """Heights moved as little as needed to have `room`, in order, in [low, high] if they fit.
 
-    Less its place times the gap, each height may not be below the one before: a monotone
-    least-squares fit, which pools neighbours out of order at their mean; clipping keeps the order.
+    Neighbours stand the mean of their rooms apart. Less the room before it, each height may not be
+    below the one before: a monotone least-squares fit, which pools neighbours out of order at their
+    mean; clipping keeps the order.
     """
     order = sorted(range(len(heights)), key=lambda i: heights[i])
+    rooms = [room] * len(heights) if isinstance(room, float | int) else room
+    gaps = [(rooms[i] + rooms[j]) / 2 for i, j in pairwise(order)]
+    before = list(accumulate(gaps, initial=0.0))
     pools: list[tuple[float, int]] = []  # (mean, size)
-    for place, i in enumerate(order):
-        mean, size = heights[i] - place * gap, 1
+    for i, offset in zip(order, before, strict=False):
+        mean, size = heights[i] - offset, 1
         while pools and pools[-1][0] >= mean:
             other, members = pools.pop()
             mean, size = (mean * size + other * members) / (size + members), size + members
         pools.append((mean, size))
-    fitted = [
-        max(low, min(mean, high - gap * (len(order) - 1)))
-        for mean, size in pools
-        for _ in range(size)
-    ]
+    fitted = [max(low, min(mean, high - before[-1])) for mean, size in pools for _ in range(size)]
     placed = list(heights)
-    for place, (i, height) in enumerate(zip(order, fitted, strict=True)):
-        placed[i] = height + place * gap
+    for i, height, offset in zip(order, fitted, before, strict=False):
+        placed[i] = height + offset
     return placed
 
 

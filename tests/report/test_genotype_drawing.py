@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 from fade_ray.report.genotype_drawing import (
     HEIGHT,
     RADIUS,
+    Node,
+    Op,
     arrange,
-    column_width,
     describe_genotype,
     draw_genotype,
     edge_name,
+    layer_width,
     node_name,
 )
 from fade_ray.report.style import WIDTH, house_style, save
@@ -51,45 +53,43 @@ def genotypes(draw: st.DrawFn) -> CellSpace:
 @settings(max_examples=20, deadline=None)
 @given(genotypes())
 def test_nothing_lies_on_anything_else(cell: CellSpace) -> None:
-    drawing = arrange(cell)
-    heights = {item: place[1] for item, place in drawing.places.items()}
-    for number, column in enumerate(drawing.columns):
-        assert all(drawing.places[item][0] == drawing.places[column[0]][0] for item in column)
-        gaps = np.diff(sorted(heights[item] for item in column))
+    placed, width, height = arrange(cell)
+    layers, places = placed.layout.layers, placed.places
+    heights = {item: place[1] for item, place in places.items()}
+    for number, layer in enumerate(layers):
+        assert all(places[item][0] == places[layer[0]][0] for item in layer)
+        gaps = np.diff(sorted(heights[item] for item in layer))
         assert (gaps > (2 * RADIUS if number % 2 == 0 else HEIGHT)).all(), (
-            "room between the boxes and nodes of a column"
+            "room between the boxes and nodes of a layer"
         )
     filled = [
-        (column[0], column_width(drawing.columns, n) / 2)
-        for n, column in enumerate(drawing.columns)
-        if column
+        (layer[0], layer_width(placed.layout, n) / 2) for n, layer in enumerate(layers) if layer
     ]
-    sides = [drawing.places[item][0] + side * half for item, half in filled for side in (-1, 1)]
-    assert sides == sorted(sides), "room between the columns"
-    assert sides[-1] <= drawing.width <= WIDTH
+    sides = [places[item][0] + side * half for item, half in filled for side in (-1, 1)]
+    assert sides == sorted(sides), "room between the layers"
+    assert sides[-1] <= width <= WIDTH
     assert max(heights.values()) <= 0
-    assert -min(heights.values()) <= drawing.height
+    assert -min(heights.values()) <= height
 
 
 @settings(max_examples=20, deadline=None)
 @given(genotypes())
-def test_every_line_passes_every_column_on_its_way(cell: CellSpace) -> None:
-    drawing = arrange(cell)
-    column_of = {item: number for number, column in enumerate(drawing.columns) for item in column}
-    for line in drawing.lines:
-        assert [column_of[item] for item in line] == list(
-            range(column_of[line[0]], column_of[line[0]] + len(line))
-        )
-    into = {(line[0], line[-1]) for line in drawing.lines}
+def test_every_line_passes_every_layer_on_its_way(cell: CellSpace) -> None:
+    layout = arrange(cell).placed.layout
+    layer_of = layout.layer_of
+    for line in layout.lines:
+        start = layer_of[line[0]]
+        assert [layer_of[item] for item in line] == list(range(start, start + len(line)))
+    into = {(line[0], line[-1]) for line in layout.lines}
     expected = set()
     for source, target, _ in cell.genes:
-        op = ("op", source, target)
-        expected |= {(("node", source), op), (op, ("node", target))}
+        op = Op(source, target)
+        expected |= {(Node(source), op), (op, Node(target))}
     if len(cell.outputs) > 1:
-        expected |= {(("node", node), ("output",)) for node in cell.outputs}
+        expected |= {(Node(node), "output") for node in cell.outputs}
     assert into == expected
-    assert {item for item in column_of if item[0] == "node"} == {
-        ("node", node) for node in range(cell.nodes)
+    assert {item for item in layer_of if isinstance(item, Node)} == {
+        Node(node) for node in range(cell.nodes)
     }
 
 
