@@ -10,8 +10,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, TypeVar
 
+import cattrs
 import numpy as np
 import numpy.typing as npt
 
@@ -19,6 +20,11 @@ from spaces.errors import InvalidInput, require, require_known
 from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
 
 NONE = "none"
+FORMAT = "fade_ray.cells/1"
+"""Of files of cells."""
+_ROWS = "Give one row per edge, one entry per operation."
+
+T = TypeVar("T")
 
 
 class Gene(NamedTuple):
@@ -50,57 +56,30 @@ class CellSpace:
     keep: int | None = None
 
     def __post_init__(self) -> None:
-        require(
-            1 <= self.inputs < self.nodes,
-            "1 <= inputs < nodes",
-            "A cell needs both.",
-            inputs=self.inputs,
-            nodes=self.nodes,
-        )
-        require(
-            len(set(self.ops)) == len(self.ops) > 0,
-            "operations are named once",
-            "Name each once.",
-            ops=self.ops,
-        )
-        for source, target in self.edges:
-            require(
-                0 <= source < target < self.nodes and target >= self.inputs,
-                "source < target, and no edge ends at an input",
-                "Number the nodes in the order in which they are computed.",
-                edge=(source, target),
-                inputs=self.inputs,
-                nodes=self.nodes,
-            )
-        ordered = tuple(sorted(set(self.edges), key=lambda edge: (edge[1], edge[0])))
-        require(
-            ordered == self.edges,
-            "edges are sorted by target, then source, each once",
-            "Use `CellSpace.create`.",
-            edges=self.edges,
-        )
-        shape = [len(row) for row in self.allowed]
-        require(
-            shape == [len(self.ops)] * len(self.edges),
-            "allowed is [edges][ops]",
-            "Give one row per edge, one entry per operation.",
-            row_lengths=shape,
-            edges=len(self.edges),
-            ops=len(self.ops),
-        )
-        require(
-            all(0 <= node < self.nodes for node in self.outputs) and len(self.outputs) > 0,
-            "outputs are nodes of the cell",
-            "Name at least one node.",
-            outputs=self.outputs,
-            nodes=self.nodes,
-        )
-        require(
-            self.keep is None or self.keep >= 1,
-            "keep >= 1",
-            "Use 2, or None for all edges.",
-            keep=self.keep,
-        )
+        inputs, nodes = self.inputs, self.nodes
+        remedy = "A cell needs both."
+        require(1 <= inputs < nodes, "1 <= inputs < nodes", remedy, inputs=inputs, nodes=nodes)
+        once = len(set(self.ops)) == len(self.ops) > 0
+        require(once, "operations are named once", "Name each once.", ops=self.ops)
+        self._check_edges()
+        given = {"row_lengths": [len(row) for row in self.allowed], "edges": len(self.edges)}
+        fits = given["row_lengths"] == [len(self.ops)] * len(self.edges)
+        require(fits, "allowed is [edges][ops]", _ROWS, **given, ops=len(self.ops))
+        known = all(0 <= node < nodes for node in self.outputs) and len(self.outputs) > 0
+        remedy, rule = "Name at least one node.", "outputs are nodes of the cell"
+        require(known, rule, remedy, outputs=self.outputs, nodes=nodes)
+        holds = self.keep is None or self.keep >= 1
+        require(holds, "keep >= 1", "Use 2, or None for all edges.", keep=self.keep)
+
+    def _check_edges(self) -> None:
+        for edge in self.edges:
+            source, target = edge
+            holds = 0 <= source < target < self.nodes and target >= self.inputs
+            rule = "source < target, and no edge ends at an input"
+            remedy = "Number the nodes in the order in which they are computed."
+            require(holds, rule, remedy, edge=edge, inputs=self.inputs, nodes=self.nodes)
+        rule = "edges are sorted by target, then source, each once"
+        require(_ordered(self.edges) == self.edges, rule, "Use `create`.", edges=self.edges)
 
     @classmethod
     def create(
@@ -114,23 +93,12 @@ class CellSpace:
         keep: int | None = None,
     ) -> Self:
         """The full space: every op on every edge. By default every node is joined to all before it,
-        and all but the inputs are outputs.
-        """
-        if edges is None:
-            edges = [
-                (source, target) for target in range(inputs, nodes) for source in range(target)
-            ]
-        ordered = tuple(sorted(set(edges), key=lambda edge: (edge[1], edge[0])))
+        and all but the inputs are outputs."""
+        every = ((source, target) for target in range(inputs, nodes) for source in range(target))
+        ordered = _ordered(every if edges is None else edges)
         allowed = ((True,) * len(ops),) * len(ordered)
-        return cls(
-            inputs,
-            nodes,
-            tuple(ops),
-            ordered,
-            allowed,
-            tuple(outputs or range(inputs, nodes)),
-            keep,
-        )
+        outputs = tuple(outputs or range(inputs, nodes))
+        return cls(inputs, nodes, tuple(ops), ordered, allowed, outputs, keep)
 
     @property
     def mask(self) -> npt.NDArray[np.bool_]:
@@ -139,14 +107,10 @@ class CellSpace:
 
     def narrowed(self, mask: npt.NDArray[np.bool_]) -> Self:
         """The part of this space that `mask` [E, O] leaves. Never larger than this one."""
-        require(
-            mask.shape == self.mask.shape,
-            "mask is [edges, ops]",
-            "Give one row per edge, one entry per operation.",
-            mask=mask.shape,
-            space=self.mask.shape,
-        )
-        return replace(self, allowed=tuple(tuple(bool(v) for v in row) for row in self.mask & mask))
+        shapes = {"mask": mask.shape, "space": self.mask.shape}
+        require(mask.shape == self.mask.shape, "mask is [edges, ops]", _ROWS, **shapes)
+        left = (self.mask & mask).tolist()
+        return replace(self, allowed=tuple(tuple(row) for row in left))
 
     def incoming(self, node: int) -> tuple[int, ...]:
         """Numbers of the edges into `node`, by source."""
@@ -194,12 +158,8 @@ class CellSpace:
         """The edges of a genotype that carry an operation, in the order of `edges`. Raises
         InvalidInput for a space with a choice left.
         """
-        require(
-            self.is_discrete,
-            "one operation per edge",
-            "Discretise the space first.",
-            choices=self.size,
-        )
+        rule, remedy = "one operation per edge", "Discretise the space first."
+        require(self.is_discrete, rule, remedy, choices=self.size)
         rows = zip(self.edges, self.allowed, strict=True)
         return tuple(Gene(*edge, self.ops[row.index(True)]) for edge, row in rows if any(row))
 
@@ -211,58 +171,34 @@ class CellSpace:
         given = list(genes)
         for source, target, op in given:
             if (source, target) not in self.edges or op not in self.ops:
+                edges = ", ".join(f"{u}->{v}" for u, v in self.edges)
                 raise InvalidInput(
-                    f"A gene must name an edge and an operation of its space, but got {op!r} on {source} -> {target}. The space has the "
-                    f"operations {', '.join(self.ops)} on the edges {', '.join(f'{u}->{v}' for u, v in self.edges)}."
+                    f"A gene must name an edge and an operation of its space, but got {op!r} on "
+                    f"{source} -> {target}. The space has the operations {', '.join(self.ops)} on "
+                    f"the edges {edges}."
                 )
             mask[self.edges.index((source, target)), self.ops.index(op)] = True
-        require(
-            bool((mask <= self.mask).all()),
-            "every gene is allowed in the space",
-            "Use a larger space.",
-            genes=given,
-        )
-        found = self.narrowed(mask)
-        require(
-            found.is_discrete,
-            "one operation per edge and `keep` edges per node",
-            "Drop genes.",
-            keep=self.keep,
-        )
-        return found
+        allowed = bool((mask <= self.mask).all())
+        require(allowed, "every gene is allowed in the space", "Use a larger space.", genes=given)
+        genotype = self.narrowed(mask)
+        rule = "one operation per edge and `keep` edges per node"
+        require(genotype.is_discrete, rule, "Drop genes.", keep=self.keep)
+        return genotype
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        names = ("inputs", "nodes", "ops", "edges", "allowed", "outputs", "keep")
-        return {name: _plain(getattr(self, name)) for name in names}
+        return dict(_CONVERTER.unstructure(self))
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises InvalidInput for data of another form."""
-        try:
-            return cls(
-                int(data["inputs"]),
-                int(data["nodes"]),
-                tuple(str(op) for op in data["ops"]),
-                tuple((int(u), int(v)) for u, v in data["edges"]),
-                tuple(tuple(bool(value) for value in row) for row in data["allowed"]),
-                tuple(int(node) for node in data["outputs"]),
-                None if data.get("keep") is None else int(data["keep"]),
-            )
-        except InvalidInput:  # a ValueError too, but one that says already which rule is broken
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInput(
-                f"A cell needs inputs, nodes, ops, edges, allowed, outputs and keep, but: {error!r}."
-            ) from error
+        return _structured(cls, data, "A cell needs inputs, nodes, ops, edges, allowed and outputs")
 
 
 @dataclass(frozen=True)
 class Macro:
     """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A
-    repeated kind shares its choices.
-
-    Raises InvalidInput for an unknown layout and for a kind of the layout that has no cell.
+    repeated kind shares its choices. InvalidInput for a kind of the layout that has no cell.
     """
 
     cells: Mapping[str, CellSpace]
@@ -272,19 +208,15 @@ class Macro:
     def __post_init__(self) -> None:
         require(self.depth >= 1, "depth >= 1", "Use 8 or 20.", depth=self.depth)
         require_known("A stacking", self.stacking, STACKINGS)
-        needed = {place.kind for place in self.layout} - {RESIDUAL}
-        missing = sorted(needed - set(self.cells))
+        missing = sorted({place.kind for place in self.layout} - {RESIDUAL} - set(self.cells))[:5]
+        remedy = "Give the missing ones, or another depth."
+        require(not missing, "every kind in the layout has a cell", remedy, missing=missing)
+        inputs = {kind: cell.inputs for kind, cell in self.cells.items()}
         require(
-            not missing,
-            "every kind in the layout has a cell",
-            "Give the missing ones, or another depth.",
-            missing=missing[:5],
-        )
-        require(
-            len({cell.inputs for cell in self.cells.values()}) == 1,
+            len(set(inputs.values())) == 1,
             "all cells have the same number of inputs",
             "Build all of them with 2 inputs (DARTS), or all with 1 (NAS-Bench-201).",
-            inputs={kind: cell.inputs for kind, cell in self.cells.items()},
+            inputs=inputs,
         )
 
     @property
@@ -333,44 +265,41 @@ class Macro:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        cells = {kind: cell.to_dict() for kind, cell in self.cells.items()}
-        return {
-            "format": "fade_ray.cells/1",
-            "stacking": self.stacking,
-            "depth": self.depth,
-            "cells": cells,
-        }
+        return {"format": FORMAT} | _CONVERTER.unstructure(self)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """The inverse of `to_dict`. Raises InvalidInput for data of another form."""
-        try:
-            require(
-                data["format"] == "fade_ray.cells/1",
-                "format == 'fade_ray.cells/1'",
-                "Is this a file of cells?",
-                format=data["format"],
-            )
-            cells = {str(kind): CellSpace.from_dict(cell) for kind, cell in data["cells"].items()}
-            return cls(cells, str(data["stacking"]), int(data["depth"]))
-        except InvalidInput:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidInput(
-                f"A file of cells needs format, stacking, depth and cells, but: {error!r}."
-            ) from error
+        needed = "A file of cells needs format, stacking, depth and cells"
+        format = data.get("format") if isinstance(data, Mapping) else None
+        remedy = f"{needed}. Is this a file of cells?"
+        require(format == FORMAT, f"format == {FORMAT!r}", remedy, format=format)
+        return _structured(cls, data, needed)
+
+
+_CONVERTER = cattrs.Converter(
+    detailed_validation=False, unstruct_collection_overrides={tuple: list}
+)
+
+
+def _structured(cls: type[T], data: Mapping[str, Any], needed: str) -> T:
+    try:
+        return _CONVERTER.structure(data, cls)
+    except InvalidInput:  # a ValueError too, but one that says already which rule is broken
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise InvalidInput(f"{needed}, but: {error!r}.") from error
+
+
+def _ordered(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
+    """By target, then source, each once."""
+    return tuple(sorted(set(edges), key=lambda edge: (edge[1], edge[0])))
 
 
 def _elementary(values: Sequence[int], degree: int) -> int:
-    """The elementary symmetric polynomial: the sum over all subsets of `degree` of the products of
-    `values`.
-    """
+    """The elementary symmetric polynomial: a sum over subsets of `degree` of products."""
     sums = [1] + [0] * degree
     for value in values:
         for k in range(degree, 0, -1):
             sums[k] += value * sums[k - 1]
     return sums[degree]
-
-
-def _plain(value: Any) -> Any:
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value

@@ -34,9 +34,8 @@ class Dag(Candidate, kind=""):
     is sorted by depth, sources first. Vertex v of every graph stands for vertex v of
     `complete_dag`, so that isomorphic draws share the same weights of a hyper-cell (FaDE 2.2).
 
-    Raises:
-        InvalidInput: no vertex or more than `MAX_VERTICES`, an edge outside 0..n-1, a self-loop, a
-        cycle.
+    InvalidInput for no vertex or more than `MAX_VERTICES`, an edge outside 0..n-1, a self-loop, a
+    cycle.
     """
 
     size_name: ClassVar = "the number of their operations"
@@ -51,9 +50,7 @@ class Dag(Candidate, kind=""):
 
     @property
     def bits(self) -> int:
-        """The canonical adjacency as a number: columns v = 1..n-1 of v bits each, the first the
-        most significant.
-        """
+        """The canonical adjacency as a number: columns v = 1..n-1 of v bits, the first on top."""
         number = 0
         for v, column in enumerate(_columns(self.n, self.edges)):
             number = number << v | column
@@ -61,24 +58,21 @@ class Dag(Candidate, kind=""):
 
     @property
     def code(self) -> str:
-        """The graph as text, vertex count and `bits` in hexadecimal: "5.1d5". Safe in file names;
-        no "," "/" or "|".
-        """
+        """Vertex count and `bits` in hexadecimal, "5.1d5": safe in file names."""
         return f"{self.n}.{self.bits:x}"
 
     @classmethod
     def from_code(cls, code: str) -> "Dag":
-        """The graph with this `code`.
-
-        Raises:
-            InvalidInput: malformed text, or the code of a labelling that is not the canonical one.
+        """The graph with this `code`. InvalidInput for malformed text, and for the code of a
+        labelling that is not the canonical one.
         """
         match = _CODE.fullmatch(code)
         n, bits = (int(match[1]), int(match[2], 16)) if match else (0, 0)
         if not 1 <= n <= MAX_VERTICES or bits >> (n * (n - 1) // 2):
             raise InvalidInput(
-                f"A graph code is a vertex count from 1 to {MAX_VERTICES}, a dot and n (n - 1) / 2 bits in lower-case "
-                f"hexadecimal without leading zeros, but got {code!r}. Write it as `Dag(n, edges).code`: '3.5'."
+                f"A graph code is a vertex count from 1 to {MAX_VERTICES}, a dot and n (n - 1) / 2 "
+                "bits in lower-case hexadecimal without leading zeros, but got "
+                f"{code!r}. Write it as `Dag(n, edges).code`: '3.5'."
             )
         edges = []
         for v in range(n - 1, 0, -1):
@@ -94,15 +88,13 @@ class Dag(Candidate, kind=""):
         """The graphs with one edge more ("add"), one less ("drop") or one elsewhere ("move"), each
         once and sorted by `bits`.
         """
-        without = {
-            edge: tuple(other for other in self.edges if other != edge) for edge in self.edges
-        }
-        found = {
+        rests = [tuple(other for other in self.edges if other != edge) for edge in self.edges]
+        edited = {
             "add": set(_grown(self.n, self.edges)),
-            "drop": {Dag(self.n, rest) for rest in without.values()},
-            "move": {dag for rest in without.values() for dag in _grown(self.n, rest)} - {self},
+            "drop": {Dag(self.n, rest) for rest in rests},
+            "move": {dag for rest in rests for dag in _grown(self.n, rest)} - {self},
         }
-        return {kind: tuple(sorted(dags, key=lambda dag: dag.bits)) for kind, dags in found.items()}
+        return {kind: _sorted(dags) for kind, dags in edited.items()}
 
     def predecessors(self, vertex: int) -> tuple[int, ...]:
         """Sources of the edges into `vertex`, ascending; INPUT is not among them."""
@@ -115,16 +107,12 @@ class Dag(Candidate, kind=""):
 
     @property
     def sinks(self) -> tuple[int, ...]:
-        """Vertices without a successor, ascending: those that feed OUTPUT. An isolated vertex is
-        both.
-        """
+        """Vertices without a successor, ascending: those that feed OUTPUT; may be sources too."""
         return tuple(sorted(set(range(self.n)) - {u for u, _ in self.edges}))
 
     @property
     def operations(self) -> int:
-        """Operations of the cell: one per edge and per sink, since only the edges from INPUT are
-        free (FaDE 2.4).
-        """
+        """One per edge and per sink, since only the edges from INPUT are free (FaDE 2.4)."""
         return len(self.edges) + len(self.sinks)
 
     @property
@@ -133,18 +121,14 @@ class Dag(Candidate, kind=""):
 
     @property
     def depth(self) -> int:
-        """Vertices on the longest path, 1..n; as many operations lie on the longest way from INPUT
-        to OUTPUT.
-        """
+        """Vertices on the longest path, 1..n; as many operations lie between INPUT and OUTPUT."""
         length = [1] * self.n
         for u, v in self.edges:  # sorted by u, and u < v: length[u] is final when its edges come
             length[v] = max(length[v], length[u] + 1)
         return max(length)
 
     def embodiment(self) -> Any:
-        """The cell as `networkx.DiGraph`: vertices 0..n-1, INPUT wired to sources, sinks wired to
-        OUTPUT (FaDE 2.4).
-        """
+        """The cell as `networkx.DiGraph`, INPUT wired to sources, sinks to OUTPUT (FaDE 2.4)."""
         graph = nx.DiGraph()
         graph.add_nodes_from([INPUT, *range(self.n), OUTPUT])
         graph.add_edges_from(self.edges)
@@ -154,9 +138,7 @@ class Dag(Candidate, kind=""):
 
 
 def _grown(n: int, edges: Edges) -> Iterator[Dag]:
-    """The graphs with one edge more, of all labellings: only against a way that leads back it would
-    close a cycle.
-    """
+    """The graphs with one edge more, but for those that would close a cycle."""
     reaches = [{v} for v in range(n)]
     for u, v in sorted(edges, reverse=True):  # u < v: what v reaches is complete
         reaches[u] |= reaches[v]
@@ -174,20 +156,13 @@ def complete_dag(n: int) -> Dag:
 @cache
 def enumerate_dags(n: int) -> tuple[Dag, ...]:
     """All non-isomorphic DAGs with exactly `n` vertices, sorted by `bits`: 1, 2, 6, 31, 302, 5984
-    (OEIS A003087).
+    (OEIS A003087). InvalidInput for `n` below 1 or above `MAX_ENUMERATED`.
 
     Every DAG with n vertices is one with n - 1 and a further sink, so extending each of those by
     every set of predecessors misses none.
-
-    Raises:
-        InvalidInput: `n` below 1 or above `MAX_ENUMERATED`.
     """
-    require(
-        1 <= n <= MAX_ENUMERATED,
-        f"1 <= n <= {MAX_ENUMERATED}",
-        "Choose a vertex count that is enumerated.",
-        n=n,
-    )
+    remedy = "Choose a vertex count that is enumerated."
+    require(1 <= n <= MAX_ENUMERATED, f"1 <= n <= {MAX_ENUMERATED}", remedy, n=n)
     if n == 1:
         return (Dag(1),)
     sink = n - 1
@@ -196,15 +171,16 @@ def enumerate_dags(n: int) -> tuple[Dag, ...]:
         for dag in enumerate_dags(n - 1)
         for column in range(1 << sink)
     }
-    return tuple(sorted(grown, key=lambda dag: dag.bits))
+    return _sorted(grown)
+
+
+def _sorted(dags: Iterable[Dag]) -> tuple[Dag, ...]:
+    return tuple(sorted(dags, key=lambda dag: dag.bits))
 
 
 def catalogue(min_vertices: int, max_vertices: int) -> tuple[Dag, ...]:
     """All non-isomorphic DAGs with `min_vertices` to `max_vertices` vertices, by count, then
-    `bits`; 339 for 3..5.
-
-    Raises:
-        InvalidInput: `min_vertices` above `max_vertices`, or one outside of 1..`MAX_ENUMERATED`.
+    `bits`; 339 for 3..5. InvalidInput for a range that is empty or not enumerated.
     """
     require(
         1 <= min_vertices <= max_vertices <= MAX_ENUMERATED,
@@ -222,23 +198,18 @@ def _checked(n: int, edges: Iterable[tuple[int, int]]) -> tuple[int, frozenset[t
         pairs = frozenset((operator.index(u), operator.index(v)) for u, v in edges)
     except (TypeError, ValueError):
         raise InvalidInput(
-            f"A graph is a vertex count and pairs (source, target) of vertex numbers, but got {n=}, {edges=}. "
-            f"Write it as `Dag(3, ((0, 1), (1, 2)))`."
+            "A graph is a vertex count and pairs (source, target) of vertex numbers, but got "
+            f"{n=}, {edges=}. Write it as `Dag(3, ((0, 1), (1, 2)))`."
         ) from None
-    require(
-        1 <= n <= MAX_VERTICES,
-        f"1 <= n <= {MAX_VERTICES}",
-        "Choose a number of vertices in this range.",
-        n=n,
-    )
+    remedy = "Choose a number of vertices in this range."
+    require(1 <= n <= MAX_VERTICES, f"1 <= n <= {MAX_VERTICES}", remedy, n=n)
     for u, v in sorted(pairs):
         if not (0 <= u < n and 0 <= v < n):
             rule = f"Edges of a graph with {n=} join vertices 0 to {n - 1}, but got {(u, v)}."
             raise InvalidInput(f"{rule} Renumber its vertices or raise n.")
         if u == v:
-            raise InvalidInput(
-                f"An edge joins two different vertices, but got the self-loop {(u, v)}. Leave it out."
-            )
+            rule = "An edge joins two different vertices, but got the self-loop"
+            raise InvalidInput(f"{rule} {(u, v)}. Leave it out.")
     return n, pairs
 
 
@@ -252,9 +223,7 @@ def _columns(n: int, edges: Iterable[tuple[int, int]]) -> list[int]:
 
 @lru_cache(maxsize=1 << 16)
 def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
-    """The edges in canonical labels: place vertex after vertex, keeping each order with the
-    smallest columns so far.
-    """
+    """In canonical labels: place vertex after vertex, keep each order of the smallest columns."""
     before = _columns(n, edges)
     after = _columns(n, ((v, u) for u, v in edges))
     # Twins (same predecessors and successors) are interchangeable: place them in ascending order
@@ -269,8 +238,10 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
         best, ties = _extend(ties, before, twins)
         if not ties:
             cycle = " -> ".join(str(u) for u, _ in nx.find_cycle(nx.DiGraph(list(edges))))
-            rule = f"The edges of a Dag must not close a cycle, but {cycle} -> {cycle.split()[0]} does."
-            raise InvalidInput(f"{rule} Turn or drop one of these edges.")
+            raise InvalidInput(
+                f"The edges of a Dag must not close a cycle, but {cycle} -> {cycle.split()[0]} "
+                "does. Turn or drop one of these edges."
+            )
         columns.append(best)
     return tuple(
         sorted((u, v) for v, column in enumerate(columns) for u in range(v) if column >> u & 1)
@@ -280,9 +251,7 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
 def _extend(
     ties: list[tuple[int, ...]], before: list[int], twins: list[int]
 ) -> tuple[int, list[tuple[int, ...]]]:
-    """The smallest next column over all `ties`, and every order that reaches it; no order where a
-    cycle blocks.
-    """
+    """The smallest next column over all `ties`, and every order that has it (none: a cycle)."""
     best = 1 << len(before)  # above every column
     longer: list[tuple[int, ...]] = []
     for order in ties:

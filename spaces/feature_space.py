@@ -28,11 +28,8 @@ class FeatureSpace:
     A box without cells stands for the non-empty box whose centre is nearest to its own, ties by
     index, so every point has members; and every cell is a member of its own point's box, so the
     generator reaches all of them. Neither the edges of the boxes nor their number is stated in the
-    paper (FaDE 2.4).
-
-    Raises:
-        InvalidInput: no cell, another number of `bins` than features, or fewer than one bin on an
-        axis.
+    paper (FaDE 2.4). InvalidInput for no cell, another number of `bins` than features, or fewer
+    than one bin on an axis.
     """
 
     cells: tuple[Candidate, ...]
@@ -42,13 +39,13 @@ class FeatureSpace:
     _resolved: dict[Box, Box] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        require(
-            len(self.cells) > 0, "len(cells) >= 1", "Give a non-empty catalogue.", cells=self.cells
-        )
+        remedy = "Give a non-empty catalogue."
+        require(len(self.cells) > 0, "len(cells) >= 1", remedy, cells=self.cells)
         if len(self.bins) != self.dim or min(self.bins) < 1:
+            axes = ", ".join(self.feature_map.names)
             raise InvalidInput(
                 f"A feature space takes at least one bin per axis, but got bins={self.bins} for "
-                f"{', '.join(self.feature_map.names)}. Give {self.dim} positive numbers."
+                f"{axes}. Give {self.dim} positive numbers."
             )
 
     @classmethod
@@ -59,10 +56,9 @@ class FeatureSpace:
         features: Mapping[str, Feature],
         bins: int = 6,
     ) -> Self:
-        """The space of `cells` with the axes `names`, among `features`.
-
-        `bins`: equal bins of each real-valued axis; an integer-valued one has one bin per value.
-        InvalidInput for an unknown feature, one that is the same for all cells, fewer than one bin.
+        """The space of `cells` with the axes `names`, among `features`; `bins` equal bins of each
+        real-valued axis, one per value of an integer-valued one. InvalidInput for an unknown
+        feature, one that is the same for all cells, fewer than one bin.
         """
         fitted = FeatureMap.fit(cells, names, features)
         spans = zip(fitted.names, fitted.low, fitted.high, strict=True)
@@ -85,43 +81,34 @@ class FeatureSpace:
 
     @cached_property
     def boxes(self) -> dict[Box, tuple[Candidate, ...]]:
-        """The non-empty boxes in the order of their index, each with its cells in the order of the
-        catalogue.
-        """
-        found: dict[Box, list[Candidate]] = {}
+        """The non-empty boxes by their index, each with its cells in the order of the catalogue."""
+        boxes: dict[Box, list[Candidate]] = {}
         for cell, point in zip(self.cells, self.points, strict=True):
-            found.setdefault(self.interval(point), []).append(cell)
-        return {box: tuple(found[box]) for box in sorted(found)}
+            boxes.setdefault(self.interval(point), []).append(cell)
+        return {box: tuple(boxes[box]) for box in sorted(boxes)}
 
     def embed(self, cell: Candidate) -> npt.NDArray[np.float64]:
         """The cell's point, shape [k]."""
         return self.feature_map(cell)
 
     def clip(self, point: Point) -> npt.NDArray[np.float64]:
-        """The nearest point of [0, 1]^k, shape [k].
-
-        Raises:
-            InvalidInput: another shape than [k], or a number that is not finite.
+        """The nearest point of [0, 1]^k, shape [k]. InvalidInput for another shape, or a number
+        that is not finite.
         """
         array = np.asarray(point, dtype=np.float64)
         if array.shape != (self.dim,) or not np.isfinite(array).all():
-            raise InvalidInput(
-                f"A point takes {self.dim} finite numbers ({', '.join(self.feature_map.names)}), but got "
-                f"{array.tolist()}. Give one number per axis."
-            )
+            axes = ", ".join(self.feature_map.names)
+            rule = f"A point takes {self.dim} finite numbers ({axes})"
+            raise InvalidInput(f"{rule}, but got {array.tolist()}. Give one number per axis.")
         return np.clip(array, 0.0, 1.0)
 
     def interval(self, point: Point) -> Box:
-        """Index of the point's box, shape [k]. Bins are half-open, the last one closed; a point is
-        clipped first.
-        """
+        """Index of the point's box, shape [k]: half-open bins, the last closed; clipped first."""
         index = np.floor(self.clip(point) * self.bins).astype(int)
         return tuple(int(i) for i in np.minimum(index, np.array(self.bins) - 1))
 
     def members(self, point: Point) -> tuple[Candidate, ...]:
-        """The cells of the point's box or, where it is empty, of the nearest non-empty one; at
-        least one.
-        """
+        """The cells of the point's box or, where it is empty, of the nearest non-empty one."""
         return self.boxes[self._resolve(self.interval(point))]
 
     def sample(self, point: Point, rng: np.random.Generator) -> Candidate:
@@ -142,25 +129,19 @@ class FeatureSpace:
         both inside the cube.
 
         Where empty boxes resolve to the same box, both sides can still draw from the same cells:
-        see `same_box`.
-
-        Raises:
-            InvalidInput: `2 gamma` does not exceed the widest bin. (Equal is not enough: the last
-            bin is closed.)
+        see `same_box`. InvalidInput where `2 gamma` does not exceed the widest bin. (Equal is not
+        enough: the last bin is closed.)
         """
         axis = int(np.argmin(self.bins))
         width = 1 / self.bins[axis]
         if not 2 * gamma > width + 1e-12:  # also refuses NaN
             least = (math.floor(500 * width + 1e-9) + 1) / 1000
             name = self.feature_map.names[axis]
-            remedy = (
-                f"Choose gamma of at least {least:g}."
-                if least <= 0.5
-                else f"Raise bins: {name!r} has only one."
-            )
+            one, enough = f"Raise bins: {name!r} has only one.", f"at least {least:g}"
             raise InvalidInput(
-                f"Both sides of the stencil must lie in different bins: `2 gamma > {width:.4g}`, the width of the bins "
-                f"of {name!r}, but got {gamma=}. {remedy}"
+                f"Both sides of the stencil must lie in different bins: `2 gamma > {width:.4g}`, "
+                f"the width of the bins of {name!r}, but got {gamma=}. "
+                + (f"Choose gamma of {enough}." if least <= 0.5 else one)
             )
 
     def _resolve(self, box: Box) -> Box:
@@ -186,10 +167,7 @@ class GraphSpace(FeatureSpace):
         features: Sequence[str] = DEFAULT_FEATURES,
         bins: int = 6,
     ) -> "GraphSpace":
-        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; `features` and
-        `bins` as in `over`.
-
-        Raises:
-            InvalidInput: a range of vertices that is empty or not enumerated, and as `over`.
+        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; the rest is as in
+        `over`. InvalidInput for a range that is empty or not enumerated, too.
         """
         return cls.over(catalogue(min_vertices, max_vertices), features, FEATURES, bins)

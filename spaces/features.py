@@ -25,9 +25,7 @@ DEFAULT_FEATURES = ("eccentricity_variance", "degree_variance", "vertices")
 
 @dataclass(frozen=True)
 class Feature:
-    """One attribute of a cell: `raw(cell)` in its own unit, `integer` if it is a count, `text` for
-    people.
-    """
+    """An attribute of a cell: `raw(cell)` in its own unit, an `integer` or not, `text` in words."""
 
     raw: Callable[[Any], float]
     integer: bool
@@ -36,13 +34,10 @@ class Feature:
 
 @lru_cache(maxsize=1 << 16)
 def _variances(dag: Dag) -> tuple[float, float]:
-    """Population variances of eccentricity and total degree over the n + 2 nodes of the undirected
-    embodiment.
-    """
+    """Of eccentricity and total degree over the n + 2 nodes of the undirected embodiment."""
     cell = dag.embodiment().to_undirected()
-    return _variance(nx.eccentricity(cell).values()), _variance(
-        degree for _, degree in cell.degree()
-    )
+    degrees = (degree for _, degree in cell.degree())
+    return _variance(nx.eccentricity(cell).values()), _variance(degrees)
 
 
 def _variance(counts: Iterable[int]) -> float:
@@ -73,9 +68,7 @@ FEATURES: dict[str, Feature] = {
 @dataclass(frozen=True)
 class FeatureMap:
     """Cell -> [0, 1]^k: each feature scaled linearly, so that `low` becomes 0 and `high` becomes 1.
-
-    Raises:
-        InvalidInput: no feature, an unknown or repeated name, or `low < high` broken on an axis.
+    InvalidInput for no feature, an unknown or repeated name, or `low < high` broken on an axis.
     """
 
     names: tuple[str, ...]
@@ -92,8 +85,8 @@ class FeatureMap:
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             if not low < high:
                 raise InvalidInput(
-                    f"A feature must differ between the graphs of the catalogue, but {name!r} goes from {low:g} to "
-                    f"{high:g}. Leave it out of the features or widen the range of vertices."
+                    f"A feature must differ between the cells of the catalogue, but {name!r} goes "
+                    f"from {low:g} to {high:g}. Leave it out, or widen the range of vertices."
                 )
 
     @classmethod
@@ -103,31 +96,21 @@ class FeatureMap:
         names: Sequence[str] = DEFAULT_FEATURES,
         features: Mapping[str, Feature] = FEATURES,
     ) -> "FeatureMap":
-        """The map with the minimum and maximum over `cells` as its ends.
-
-        Raises:
-            InvalidInput: no cell, an unknown or repeated name, or a feature that is the same for
-            all cells. (Such an
-                axis would cost two candidates per row, whose difference says nothing.)
+        """The map with the minimum and maximum over `cells` as its ends. InvalidInput for no cell,
+        an unknown or repeated name, or a feature that is the same for all cells: such an axis would
+        cost two candidates per row, whose difference says nothing.
         """
         names = tuple(names)
         _check_names(names, features)
         raw = [[float(features[name].raw(cell)) for name in names] for cell in cells]
         if not raw:
-            raise InvalidInput(
-                "Features are scaled over at least one graph, but got none. Give a non-empty catalogue."
-            )
-        return cls(
-            names,
-            tuple(map(min, zip(*raw, strict=True))),
-            tuple(map(max, zip(*raw, strict=True))),
-            features,
-        )
+            rule = "Features are scaled over at least one cell, but got none."
+            raise InvalidInput(f"{rule} Give a non-empty catalogue.")
+        columns = list(zip(*raw, strict=True))
+        return cls(names, tuple(map(min, columns)), tuple(map(max, columns)), features)
 
     def __call__(self, cell: Candidate) -> npt.NDArray[np.float64]:
-        """The cell's point, shape [k], in [0, 1]; a cell beyond the fitted ends lands on the
-        nearest face.
-        """
+        """The cell's point, shape [k]; beyond the fitted ends it lands on the nearest face."""
         low, high = np.array(self.low), np.array(self.high)
         raw = np.array([self.features[name].raw(cell) for name in self.names], dtype=np.float64)
         point: npt.NDArray[np.float64] = np.clip((raw - low) / (high - low), 0.0, 1.0)
@@ -135,11 +118,10 @@ class FeatureMap:
 
 
 def _check_names(names: Sequence[str], features: Mapping[str, Feature]) -> None:
+    known = ", ".join(features)
     if unknown := [name for name in names if name not in features]:
-        raise InvalidInput(
-            f"Features go by the names {', '.join(features)}, but got {unknown[0]!r}. Choose among these."
-        )
+        rule = f"Features go by the names {known}"
+        raise InvalidInput(f"{rule}, but got {unknown[0]!r}. Choose among these.")
     if not names or len(set(names)) < len(names):
-        raise InvalidInput(
-            f"Features are at least one and different, but got {list(names)}. Choose among {', '.join(features)}."
-        )
+        rule = "Features are at least one and different"
+        raise InvalidInput(f"{rule}, but got {list(names)}. Choose among {known}.")

@@ -1,4 +1,4 @@
-"""Genotypes in the field's notation and in files. A genotype is a `Macro` whose cells are discrete."""
+"""Genotypes, networks of discrete cells, in the field's notation and in files."""
 
 import ast
 import json
@@ -22,7 +22,10 @@ MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
 
-_EXAMPLE = "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...], reduce_concat=range(2, 6))"
+_EXAMPLE = (
+    "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), "
+    "reduce=[...], reduce_concat=range(2, 6))"
+)
 
 
 def read_genotype(text: str, depth: int = DEPTH) -> Macro:
@@ -64,25 +67,24 @@ def load_cells(path: str | Path) -> Macro:
         raise InvalidInput(f"{path}: {error}") from error
 
 
-_FORMS = f"A file of cells holds the JSON that a search writes, {_EXAMPLE}, or a string of NAS-Bench-201."
+_FORMS = (
+    f"A file of cells holds the JSON that a search writes, {_EXAMPLE}, "
+    "or a string of NAS-Bench-201."
+)
 
 
 def _text(path: Path) -> str:
     try:
         size = path.stat().st_size
-        require(
-            size <= MAX_BYTES,
-            f"a file of cells has {MAX_BYTES} bytes at most",
-            _FORMS,
-            path=str(path),
-            bytes=size,
-        )
+        rule = f"a file of cells has {MAX_BYTES} bytes at most"
+        require(size <= MAX_BYTES, rule, _FORMS, path=str(path), bytes=size)
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: not text. {_FORMS}") from error
     except OSError as error:
+        why = error.strerror or error
         raise InvalidInput(
-            f"{path}: cannot be read ({error.strerror or error}). Give the path of a file of cells."
+            f"{path}: cannot be read ({why}). Give the path of a file of cells."
         ) from error
 
 
@@ -90,33 +92,21 @@ def _the_call(text: str) -> ast.Call:
     """The one call of `Genotype` in the text: an expression of its own, or the value of an
     assignment.
     """
+    wrong = f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}"
     try:
         body = ast.parse(text.strip()).body
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidInput(
-            f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}: {error}. {_FORMS}"
-        ) from error
+        raise InvalidInput(f"{wrong}: {error}. {_FORMS}") from error
     calls: list[tuple[str, ast.Call]] = []
     for statement in body:
         value = getattr(statement, "value", None)
         if isinstance(value, ast.Call) and _called(value) == "Genotype":
-            target = (
-                statement.targets[0]
-                if isinstance(statement, ast.Assign)
-                else getattr(statement, "target", value)
-            )
-            calls.append((ast.unparse(target)[:40], value))
+            targets = getattr(statement, "targets", [getattr(statement, "target", value)])
+            calls.append((ast.unparse(targets[0])[:40], value))
     if not calls:
-        raise InvalidInput(
-            f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}. {_FORMS}"
-        )
-    names = [name for name, _ in calls]
-    require(
-        len(calls) == 1,
-        "one genotype in the text",
-        "Copy the one you mean into a file of its own.",
-        found=names,
-    )
+        raise InvalidInput(f"{wrong}. {_FORMS}")
+    names, remedy = [name for name, _ in calls], "Copy the one you mean into a file of its own."
+    require(len(calls) == 1, "one genotype in the text", remedy, found=names)
     return calls[0][1]
 
 
@@ -127,17 +117,13 @@ def _called(call: ast.Call) -> str:
 
 def _fields(call: ast.Call) -> dict[str, Any]:
     """The values of the four fields."""
-    given = [
-        *zip(FIELDS, call.args, strict=False),
-        *((keyword.arg or "**", keyword.value) for keyword in call.keywords),
-    ]
+    named = [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
+    given = [*zip(FIELDS, call.args, strict=False), *named]
     names = [name for name, _ in given]
-    require(
-        sorted(names) == sorted(FIELDS) and len(call.args) <= len(FIELDS),
-        f"a genotype has the fields {', '.join(FIELDS)}, each once",
-        f"Write {_EXAMPLE}; recurrent cells have another form.",
-        fields=names,
-    )
+    fits = sorted(names) == sorted(FIELDS) and len(call.args) <= len(FIELDS)
+    rule = f"a genotype has the fields {', '.join(FIELDS)}, each once"
+    remedy = f"Write {_EXAMPLE}; recurrent cells have another form."
+    require(fits, rule, remedy, fields=names)
     return {name: _value(name, node) for name, node in given}
 
 
@@ -145,46 +131,33 @@ def _value(name: str, node: ast.expr) -> Any:
     """A literal, or a range of literals."""
     try:
         if isinstance(node, ast.Call) and _called(node) == "range" and not node.keywords:
-            return list(
-                range(*(ast.literal_eval(argument) for argument in node.args))[: 2 * MAX_NODES]
-            )
+            ends = [ast.literal_eval(argument) for argument in node.args]
+            return list(range(*ends)[: 2 * MAX_NODES])
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise InvalidInput(
-            f"The field {name!r} must be a list or a range of literals, but got {_shown(ast.unparse(node))}. Write {_EXAMPLE}."
+            f"The field {name!r} must be a list or a range of literals, but got "
+            f"{_shown(ast.unparse(node))}. Write {_EXAMPLE}."
         ) from error
 
 
 def _genes(kind: str, pairs: Any) -> list[Gene]:
     """The genes of a cell: pairs 2j and 2j + 1 end at node 2 + j."""
     held = list(pairs) if isinstance(pairs, list | tuple) else []
-    require(
-        len(held) >= 2 and len(held) % 2 == 0 and len(held) <= 2 * MAX_NODES,
-        f"two (operation, source) pairs for each of 1 to {MAX_NODES} nodes",
-        f"Write {_EXAMPLE}.",
-        **{kind: _shown(repr(pairs))},
-    )
+    rule = f"two (operation, source) pairs for each of 1 to {MAX_NODES} nodes"
+    fits = len(held) in range(2, 2 * MAX_NODES + 1, 2)
+    require(fits, rule, f"Write {_EXAMPLE}.", **{kind: _shown(repr(pairs))})
     genes: list[Gene] = []
     for place, pair in enumerate(held):
         target = INPUTS + place // 2
-        require(
-            isinstance(pair, list | tuple)
-            and [type(part) for part in pair] == [str, int]
-            and 0 <= pair[1] < target,
-            f"a gene is (operation, source), sources of node {target} being 0 to {target - 1}",
-            f"Write {_EXAMPLE}.",
-            cell=kind,
-            gene=pair,
-        )
+        typed = isinstance(pair, list | tuple) and [type(part) for part in pair] == [str, int]
+        rule = f"a gene is (operation, source), sources of node {target} being 0 to {target - 1}"
+        holds = typed and 0 <= pair[1] < target
+        require(holds, rule, f"Write {_EXAMPLE}.", cell=kind, gene=pair)
         genes.append(Gene(pair[1], target, pair[0]))
     twice = [gene for gene in genes if sum(other[:2] == gene[:2] for other in genes) > 1]
-    require(
-        not twice,
-        "one operation per edge",
-        "Cells with two operations on one edge are not built.",
-        cell=kind,
-        genes=twice,
-    )
+    remedy = "Cells with two operations on one edge are not built."
+    require(not twice, "one operation per edge", remedy, cell=kind, genes=twice)
     return genes
 
 
@@ -210,13 +183,11 @@ def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> 
     """The genotype of those genes in the full space of its size."""
     nodes = INPUTS + len(genes) // 2
     outputs = tuple(concat) if isinstance(concat, list | tuple) and len(concat) <= nodes else ()
-    require(
-        len(set(outputs)) == len(outputs) > 0
-        and all(type(node) is int and 0 <= node < nodes for node in outputs),
-        f"the output joins some of the nodes 0 to {nodes - 1}, each once",
-        f"Write {kind}_concat=range({INPUTS}, {nodes}).",
-        **{f"{kind}_concat": _shown(repr(concat))},
-    )
+    known = all(type(node) is int and 0 <= node < nodes for node in outputs)
+    once = len(set(outputs)) == len(outputs) > 0
+    rule = f"the output joins some of the nodes 0 to {nodes - 1}, each once"
+    remedy = f"Write {kind}_concat=range({INPUTS}, {nodes})."
+    require(known and once, rule, remedy, **{f"{kind}_concat": _shown(repr(concat))})
     return CellSpace.create(INPUTS, nodes, ops, outputs=outputs, keep=2).genotype(genes)
 
 

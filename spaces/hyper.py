@@ -14,11 +14,8 @@ class HyperArchitecture:
     (FaDE 2.2).
 
     A candidate may stand in several places of its row: it is built once (`distinct`) and its weight
-    is credited to each of its `places`.
-
-    Raises:
-        InvalidInput: a depth or window of zero, rows of different length, an entry that is no
-        `Candidate`.
+    is credited to each of its `places`. InvalidInput for a depth or window of zero, rows of
+    different length, an entry that is no `Candidate`.
     """
 
     rows: tuple[tuple[Candidate, ...], ...]
@@ -29,16 +26,18 @@ class HyperArchitecture:
         widths = [len(row) for row in rows]
         if not rows or 0 in widths:
             raise InvalidInput(
-                f"A hyper-architecture needs a depth and a window of at least 1, but got depth {len(rows)} and windows "
-                f"{widths}. Give every row at least one candidate."
+                "A hyper-architecture needs a depth and a window of at least 1, but got depth "
+                f"{len(rows)} and windows {widths}. Give every row at least one candidate."
             )
         if len(set(widths)) > 1:
             raise InvalidInput(
-                f"All rows must hold equally many candidates, but got windows {widths}. Fill the shorter rows up."
+                f"All rows must hold equally many candidates, but got windows {widths}. Fill the "
+                "shorter rows up."
             )
         if strangers := [cell for row in rows for cell in row if not isinstance(cell, Candidate)]:
             raise InvalidInput(
-                f"Every candidate must be a cell such as a Dag, but got {strangers[0]!r}. Build it by `Dag` or `Dag.from_code`."
+                f"Every candidate must be a cell such as a Dag, but got {strangers[0]!r}. Build it "
+                "by `Dag` or `Dag.from_code`."
             )
         object.__setattr__(self, "rows", rows)
 
@@ -63,23 +62,17 @@ class HyperArchitecture:
         return self.width == 1
 
     def distinct(self) -> tuple[tuple[Candidate, ...], ...]:
-        """Per row its different candidates, in the order of their first appearance; rows may differ
-        in length.
-        """
+        """Per row its different candidates, in order of appearance; rows may differ in length."""
         return tuple(tuple(dict.fromkeys(row)) for row in self.rows)
 
     def graphs(self) -> tuple[tuple[Dag, ...], ...]:
-        """The rows of `distinct()`, where all cells are graphs. Raises InvalidInput where one is
-        not.
-        """
-        rows = tuple(
-            tuple(cell for cell in row if isinstance(cell, Dag)) for row in self.distinct()
-        )
-        if [len(row) for row in rows] != [len(row) for row in self.distinct()]:
-            raise InvalidInput(
-                f"The cells of a chain of graphs must be Dags, but got {self.code()!r}."
-            )
-        return rows
+        """The rows of `distinct()`, where all cells are graphs; InvalidInput where one is not."""
+        rows = self.distinct()
+        graphs = tuple(tuple(cell for cell in row if isinstance(cell, Dag)) for row in rows)
+        if graphs != rows:
+            rule = "The cells of a chain of graphs must be Dags"
+            raise InvalidInput(f"{rule}, but got {self.code()!r}.")
+        return graphs
 
     def places(self) -> tuple[tuple[int, ...], ...]:
         """Shape [d][w]: the index of each place's candidate in its row of `distinct()`."""
@@ -89,40 +82,26 @@ class HyperArchitecture:
         )
 
     def architecture(self, choice: Sequence[int]) -> "HyperArchitecture":
-        """The architecture (window 1) of one distinct candidate per row.
-
-        Args:
-            choice: [d] indices into the rows of `distinct()`.
-
-        Raises:
-            InvalidInput: a choice of another length than the depth, or an index outside of its row.
+        """The architecture (window 1) of one candidate per row: `choice` [d] are indices into the
+        rows of `distinct()`. InvalidInput for another length, or an index outside of its row.
         """
-        distinct = self.distinct()
-        counts = [len(candidates) for candidates in distinct]
-        if len(choice) != self.depth or not all(
-            0 <= k < count for k, count in zip(choice, counts, strict=True)
-        ):
+        rows = self.distinct()
+        counts = [len(row) for row in rows]
+        fits = len(choice) == self.depth
+        if not (fits and all(0 <= k < n for k, n in zip(choice, counts, strict=True))):
             raise InvalidInput(
                 f"A choice takes one index per row, below {counts}, but got {list(choice)}. "
-                f"Count the row's distinct candidates from 0."
+                "Count the row's distinct candidates from 0."
             )
-        return HyperArchitecture(
-            tuple((candidates[k],) for candidates, k in zip(distinct, choice, strict=True))
-        )
+        return HyperArchitecture(tuple((row[k],) for row, k in zip(rows, choice, strict=True)))
 
     def code(self) -> str:
-        """The hyper-architecture as text: codes of the cells, candidates separated by ",", rows by
-        "/".
-        """
+        """As text: codes of the cells, candidates separated by ",", rows by "/"."""
         return "/".join(",".join(cell.code for cell in row) for row in self.rows)
 
     @classmethod
     def from_code(cls, code: str) -> "HyperArchitecture":
-        """The hyper-architecture with this `code()`.
-
-        Raises:
-            InvalidInput: a malformed code of a cell, or rows of different length.
-        """
+        """The inverse of `code`. InvalidInput for a malformed code, or rows of different length."""
         return cls(
             tuple(
                 tuple(Candidate.from_code(cell) for cell in row.split(","))

@@ -5,12 +5,11 @@ of its 15,625 strings (algorithms E.2).
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from difflib import get_close_matches
 from itertools import product
 from pathlib import Path
 
 from spaces.cell import NONE, CellSpace, Macro
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, require_known
 from spaces.stackings import STACKINGS, Stacking, TrueAccuracies, three_stages
 
 OPS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
@@ -25,14 +24,15 @@ KIND = "cell"
 Architecture = str | CellSpace | Macro
 """One architecture of the space: its string, its cell, or the network of that cell."""
 
-_EXAMPLE = "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+_EXAMPLE = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|avg_pool_3x3~1|+"
+    "|skip_connect~0|nor_conv_3x3~1|skip_connect~2|"
+)
 _TERM = re.compile(r"([^|~+]+)~(\d)", re.ASCII)
 
 
 def space() -> CellSpace:
-    """The full space: every operation, `none` included, on each of the six edges; all edges are
-    kept, the last node is the output.
-    """
+    """Every operation, `none` included, on each of the six edges; the last node is the output."""
     return CellSpace.create(1, 4, OPS, edges=EDGES, outputs=(3,), keep=None)
 
 
@@ -40,25 +40,23 @@ _SPACE = space()
 
 
 def macro(depth: int = DEPTH, cell: CellSpace | None = None) -> Macro:
-    """The network of the benchmark with `depth` cells (a multiple of 3), all of one kind: the full
-    space, or `cell`.
-    """
+    """The benchmark's network of `depth` cells, all of one kind: the full space, or `cell`."""
     return Macro({KIND: _SPACE if cell is None else cell}, "nasbench201", depth)
 
 
 def from_numbers(numbers: tuple[int, ...]) -> CellSpace:
-    """The cell with these positions in `OPS` on the six `EDGES`. Raises InvalidInput for other
-    numbers.
-    """
-    require(
-        len(numbers) == len(EDGES) and all(0 <= number < len(OPS) for number in numbers),
-        f"{len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}",
-        "Give one per edge, in the order 0->1, 0->2, 1->2, 0->3, 1->3, 2->3.",
-        numbers=numbers,
-    )
-    return replace(
-        _SPACE, allowed=tuple(tuple(k == number for k in range(len(OPS))) for number in numbers)
-    )
+    """The cell with these positions in `OPS` on the six `EDGES`. InvalidInput for other numbers."""
+    check_numbers(numbers)
+    allowed = tuple(tuple(k == number for k in range(len(OPS))) for number in numbers)
+    return replace(_SPACE, allowed=allowed)
+
+
+def check_numbers(numbers: tuple[int, ...]) -> None:
+    """InvalidInput for what are no positions in `OPS` of the operations on the six `EDGES`."""
+    fits = len(numbers) == len(EDGES) and all(number in range(len(OPS)) for number in numbers)
+    rule = f"{len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}"
+    remedy = "Give one per edge, in the order 0->1, 0->2, 1->2, 0->3, 1->3, 2->3."
+    require(fits, rule, remedy, numbers=numbers)
 
 
 def numbers(architecture: Architecture) -> tuple[int, ...]:
@@ -72,42 +70,32 @@ def numbers(architecture: Architecture) -> tuple[int, ...]:
         return _numbers_of_string(architecture)
     cell = architecture.cells.get(KIND) if isinstance(architecture, Macro) else architecture
     if cell is None or (cell.inputs, cell.nodes, cell.edges) != (1, 4, EDGES):
-        found = (
-            "other kinds of cells"
-            if cell is None
-            else f"inputs={cell.inputs}, nodes={cell.nodes}, edges={cell.edges}"
-        )
+        other = "other kinds of cells"
+        if cell is not None:
+            other = f"inputs={cell.inputs}, nodes={cell.nodes}, edges={cell.edges}"
         raise InvalidInput(
-            f"A cell of NAS-Bench-201 must have one input, four nodes and all six edges between them, but got {found}. "
-            "Search in the space `nasbench201`."
+            "A cell of NAS-Bench-201 must have one input, four nodes and all six edges between "
+            f"them, but got {other}. Search in the space `nasbench201`."
         )
-    require(
-        cell.is_discrete, "one operation per edge", "Discretise the space first.", choices=cell.size
-    )
+    remedy = "Discretise the space first."
+    require(cell.is_discrete, "one operation per edge", remedy, choices=cell.size)
     return tuple(_number(cell.ops[row.index(True)] if any(row) else NONE) for row in cell.allowed)
 
 
 def encode(architecture: Architecture) -> str:
-    """The benchmark's string, such as `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`. Raises
-    InvalidInput as `numbers`.
-    """
+    """The benchmark's string, `|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...|`; as `numbers`."""
     return _string(numbers(architecture))
 
 
 def decode(text: str) -> CellSpace:
-    """The cell of the benchmark's string: the inverse of `encode`; the terms of a node may come in
-    any order.
-
-    Raises InvalidInput for a string of another form and, with the nearest name, for an unknown
-    operation.
+    """The inverse of `encode`; the terms of a node may come in any order. InvalidInput for a string
+    of another form and, with the nearest name, for an unknown operation.
     """
     return from_numbers(_numbers_of_string(text))
 
 
 def cells() -> Iterator[CellSpace]:
-    """All 15,625 cells, in the lexicographic order of `numbers` (the benchmark's own index has
-    another order).
-    """
+    """All 15,625 cells by `numbers`, lexicographically (not the order of the benchmark's index)."""
     return (from_numbers(choice) for choice in product(range(len(OPS)), repeat=len(EDGES)))
 
 
@@ -148,35 +136,31 @@ def _term(op: str, value: str) -> str:
 
 
 def _numbers_of_string(text: str) -> tuple[int, ...]:
-    found: dict[tuple[int, int], int] = {}
+    numbers: dict[tuple[int, int], int] = {}
     for node, part in enumerate(text.strip().split("+"), start=1):
         for term in part[1:-1].split("|"):
             match = _TERM.fullmatch(term)
             if match is None or part[:1] + part[-1:] != "||":
                 raise _malformed(text)
             edge = (int(match[2]), node)
-            if edge in found:
+            if edge in numbers:
                 raise _malformed(text)
-            found[edge] = _number(match[1])
-    if sorted(found) != sorted(EDGES):
+            numbers[edge] = _number(match[1])
+    if sorted(numbers) != sorted(EDGES):
         raise _malformed(text)
-    return tuple(found[edge] for edge in EDGES)
+    return tuple(numbers[edge] for edge in EDGES)
 
 
 def _number(op: str) -> int:
-    if op not in OPS:
-        nearest = get_close_matches(op, OPS, n=1, cutoff=0.0)[0]
-        raise InvalidInput(
-            f"An operation of NAS-Bench-201 must be one of {', '.join(OPS)}, but got {op!r}. Did you mean {nearest!r}?"
-        )
+    require_known("An operation of NAS-Bench-201", op, OPS)
     return OPS.index(op)
 
 
 def _malformed(text: str) -> InvalidInput:
     shown = text if len(text) <= 200 else text[:200] + "..."
     return InvalidInput(
-        "A string of NAS-Bench-201 must give one operation to each of the edges 0->1 + 0->2, 1->2 + 0->3, 1->3, 2->3, but got "
-        f"{shown!r}. Write it like {_EXAMPLE}."
+        "A string of NAS-Bench-201 must give one operation to each of the edges 0->1 + 0->2, 1->2 "
+        f"+ 0->3, 1->3, 2->3, but got {shown!r}. Write it like {_EXAMPLE}."
     )
 
 

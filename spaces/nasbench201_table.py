@@ -6,15 +6,15 @@ import importlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
+from itertools import product
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, cast
 
 import numpy as np
 import numpy.typing as npt
 
 from spaces import nasbench201
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, require_known
 from spaces.nasbench201 import EDGES, OPS, Architecture
 from spaces.parquet import read_columns
 
@@ -23,7 +23,7 @@ DATASETS = ("c10", "c100", "in16")
 SPLITS = ("valid", "test")
 EPOCHS = (12, 200)
 ACCURACIES = tuple(
-    f"{dataset}_{split}_{epochs}" for dataset in DATASETS for split in SPLITS for epochs in EPOCHS
+    f"{d}_{split}_{epochs}" for d, split, epochs in product(DATASETS, SPLITS, EPOCHS)
 )
 """Columns of accuracies in percent: `c10_valid_12`, ..., `in16_test_200`; means over the seeds that
 the benchmark has.
@@ -32,6 +32,7 @@ PARAMETERS = tuple(f"params_{dataset}" for dataset in DATASETS)
 OPERATIONS = tuple(f"op_e{source}{target}" for source, target in EDGES)
 """Columns with the number of each edge's operation in `nasbench201.OPS`."""
 
+_ANEW = "Write the table with `convert`."
 _POWERS = len(OPS) ** np.arange(len(EDGES))
 _QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
@@ -54,9 +55,8 @@ class Record:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, under the names of the columns."""
         row: dict[str, Any] = {"index": self.index, "architecture": self.architecture}
-        for column in ACCURACIES:
-            dataset, split, epochs = column.split("_")
-            row[column] = self.accuracy[dataset][split][int(epochs)]
+        for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
+            row[f"{dataset}_{split}_{epochs}"] = self.accuracy[dataset][split][epochs]
         return row | {f"params_{dataset}": count for dataset, count in self.parameters.items()}
 
 
@@ -89,23 +89,17 @@ class Table:
         """The table in a Parquet file with the columns `index`, `OPERATIONS`, `ACCURACIES` and
         `PARAMETERS`; further ones are ignored.
 
-        Raises:
-            InvalidInput: no Parquet file, columns that are missing or hold other than numbers in
-            range, an architecture twice.
+        InvalidInput for no Parquet file, columns that are missing or hold other than numbers in
+        range, an architecture twice.
         """
         raw = _read_columns(Path(path))
         operations = np.stack([raw[name] for name in OPERATIONS], axis=1)  # [N, 6]
         _check(path, raw, operations)
         codes = (operations @ _POWERS).astype(np.int64)
         rows = {int(code): row for row, code in enumerate(codes)}
-        require(
-            len(rows) == len(codes) > 0,
-            "a table holds every architecture once, and at least one",
-            "Write the table anew with `convert`.",
-            path=str(path),
-            rows=len(codes),
-            architectures=len(rows),
-        )
+        rule = "a table holds every architecture once, and at least one"
+        counts = {"rows": len(codes), "architectures": len(rows)}
+        require(len(rows) == len(codes) > 0, rule, _ANEW, path=str(path), **counts)
         columns = {name: raw[name] for name in (*ACCURACIES, *PARAMETERS)}
         return cls(raw["index"].astype(np.int64), codes, columns, rows)
 
@@ -123,11 +117,7 @@ class Table:
 
     def column(self, name: str) -> Floats:
         """A column, [N]. Raises InvalidInput, with the nearest name, for an unknown one."""
-        if name not in self.columns:
-            nearest = get_close_matches(name, self.columns, n=1, cutoff=0.0)[0]
-            raise InvalidInput(
-                f"A column must be one of {', '.join(self.columns)}, but got {name!r}. Did you mean {nearest!r}?"
-            )
+        require_known("A column", name, self.columns)
         return self.columns[name]
 
     def accuracy(self, architecture: Architecture, column: str = "c10_test_200") -> float:
@@ -158,15 +148,11 @@ class Table:
         """What a uniform draw from the table has in `column`; `quantiles` in [0, 1], interpolated
         linearly.
         """
-        require(
-            all(0 <= q <= 1 for q in quantiles),
-            "0 <= quantile <= 1",
-            "Use 0.5 for the median.",
-            quantiles=quantiles,
-        )
+        within, remedy = all(0 <= q <= 1 for q in quantiles), "Use 0.5 for the median."
+        require(within, "0 <= quantile <= 1", remedy, quantiles=quantiles)
         values = self.column(column)
-        found = {float(q): float(np.quantile(values, q)) for q in quantiles}
-        return RandomPick(float(values.mean()), float(values.std()), found, len(values))
+        at = {float(q): float(np.quantile(values, q)) for q in quantiles}
+        return RandomPick(float(values.mean()), float(values.std()), at, len(values))
 
     def _code(self, architecture: Architecture) -> int:
         return int(np.array(nasbench201.numbers(architecture)) @ _POWERS)
@@ -175,21 +161,19 @@ class Table:
         row = self._rows.get(self._code(architecture))
         if row is None:
             raise InvalidInput(
-                f"An architecture must be in the table to be looked up, but {nasbench201.encode(architecture)} is not among its "
-                f"{len(self)} of {nasbench201.SIZE}. Use the whole table."
+                "An architecture must be in the table to be looked up, but "
+                f"{nasbench201.encode(architecture)} is not among its {len(self)} of "
+                f"{nasbench201.SIZE}. Use the whole table."
             )
         return row
 
     def _record(self, row: int) -> Record:
         numbers = tuple(int(self.codes[row]) // int(power) % len(OPS) for power in _POWERS)
         value = {name: float(values[row]) for name, values in self.columns.items()}
-        accuracy = {
-            dataset: {
-                split: {epochs: value[f"{dataset}_{split}_{epochs}"] for epochs in EPOCHS}
-                for split in SPLITS
-            }
-            for dataset in DATASETS
-        }
+        accuracy: dict[str, dict[str, dict[int, float]]] = {}
+        for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
+            known = accuracy.setdefault(dataset, {}).setdefault(split, {})
+            known[epochs] = value[f"{dataset}_{split}_{epochs}"]
         parameters = {dataset: int(value[f"params_{dataset}"]) for dataset in DATASETS}
         architecture = nasbench201.encode(nasbench201.from_numbers(numbers))
         return Record(int(self.index[row]), architecture, accuracy, parameters)
@@ -226,21 +210,14 @@ def convert(
     progress: Callable[[int, int], object] | None = None,
 ) -> None:
     """Write the table that `Table.read` reads from the official files of NATS-Bench (topology),
-    through the package `nats_bench`.
+    through the package `nats_bench`. They are pickles, which run code when they are read: convert
+    those that you trust, once.
 
-    The official files are pickles, which run code when they are read: convert those that you trust,
-    once.
-
-    Args:
-        source: the folder `NATS-tss-v1_0-3ffb9-simple` (read one architecture at a time), the file
-        `NATS-tss-v1_0-3ffb9.pickle.pbz2`
-            (needs much memory), or what `nats_bench.create` returned.
-        target: the Parquet file; it appears whole or not at all.
-        progress: called after each architecture with its number from 1 and the number of all.
-
-    Raises:
-        InvalidInput: the package or a file is missing, the files are not those of the benchmark,
-        the target cannot be written.
+    `source`: the folder `NATS-tss-v1_0-3ffb9-simple` (read one architecture at a time), the file
+    `NATS-tss-v1_0-3ffb9.pickle.pbz2` (needs much memory), or what `nats_bench.create` returned.
+    `target` appears whole or not at all. `progress` is called after each architecture with its
+    number from 1 and the number of all. InvalidInput where the package or a file is missing, the
+    files are not those of the benchmark, the target cannot be written.
     """
     api = _open(Path(source)) if isinstance(source, str | Path) else source
     total = len(api)
@@ -252,22 +229,15 @@ def convert(
             getattr(api, "arch2infos_dict", {}).pop(index, None)
         if progress is not None:
             progress(index + 1, total)
-    require(
-        total > 0,
-        "the benchmark has architectures",
-        "Give its complete files.",
-        architectures=total,
-    )
+    rule, remedy = "the benchmark has architectures", "Give its complete files."
+    require(total > 0, rule, remedy, architectures=total)
     _write(rows, Path(target))
 
 
 def _open(path: Path) -> BenchmarkApi:
-    require(
-        path.exists(),
-        "the official files of NATS-Bench exist",
-        "Download NATS-tss-v1_0-3ffb9-simple and give its path.",
-        path=str(path),
-    )
+    rule = "the official files of NATS-Bench exist"
+    remedy = "Download NATS-tss-v1_0-3ffb9-simple and give its path."
+    require(path.exists(), rule, remedy, path=str(path))
     try:
         nats_bench = importlib.import_module("nats_bench")
     except ImportError as error:
@@ -276,21 +246,17 @@ def _open(path: Path) -> BenchmarkApi:
             'Run: pip install "fade-ray[nasbench201]"'
         ) from error
     try:
-        api: BenchmarkApi = nats_bench.create(
-            str(path), "tss", fast_mode=path.is_dir(), verbose=False
-        )
+        api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
+        return cast(BenchmarkApi, api)
     except Exception as error:  # whatever unpickling a wrong file raises
         raise InvalidInput(
-            f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder NATS-tss-v1_0-3ffb9-simple or the "
-            "file NATS-tss-v1_0-3ffb9.pickle.pbz2."
+            f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder "
+            "NATS-tss-v1_0-3ffb9-simple or the file NATS-tss-v1_0-3ffb9.pickle.pbz2."
         ) from error
-    return api
 
 
 def _official_row(api: BenchmarkApi, index: int) -> dict[str, Any]:
-    """The row of one architecture. Raises InvalidInput where the benchmark lacks one of its
-    results.
-    """
+    """The row of one architecture. InvalidInput where the benchmark lacks one of its results."""
     cell = nasbench201.decode(api.arch(index))
     numbers = nasbench201.numbers(cell)
     row: dict[str, Any] = {
@@ -300,19 +266,18 @@ def _official_row(api: BenchmarkApi, index: int) -> dict[str, Any]:
         **dict(zip(OPERATIONS, numbers, strict=True)),
     }
     try:
-        for column in ACCURACIES:
-            dataset, split, epochs = column.split("_")
-            info = api.get_more_info(
-                index, _OFFICIAL[dataset][split], hp=epochs, is_random=False
-            )  # the mean over the seeds
-            row[column] = float(info[f"{split}-accuracy"])
+        for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
+            # is_random=False: the mean over the seeds
+            official = _OFFICIAL[dataset][split]
+            info = api.get_more_info(index, official, hp=str(epochs), is_random=False)
+            row[f"{dataset}_{split}_{epochs}"] = float(info[f"{split}-accuracy"])
         for dataset in DATASETS:
             cost = api.get_cost_info(index, _OFFICIAL[dataset]["test"], "200")
             row[f"params_{dataset}"] = round(float(cost["params"]) * 1e6)  # given in millions
     except (KeyError, ValueError, TypeError, AssertionError, OSError) as error:
         raise InvalidInput(
-            f"The benchmark must have all results of all architectures, but those of number {index} are incomplete ({error!r}). "
-            "Give its complete files."
+            "The benchmark must have all results of all architectures, but those of number "
+            f"{index} are incomplete ({error!r}). Give its complete files."
         ) from error
     return row
 
@@ -325,12 +290,9 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
     types |= dict.fromkeys(OPERATIONS, pa.int8()) | dict.fromkeys(ACCURACIES, pa.float64())
     types |= dict.fromkeys(PARAMETERS, pa.int32())
     part = target.with_name(target.name + ".part")
+    table = pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items())))
     try:
-        pq.write_table(
-            pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items()))),
-            part,
-            compression="zstd",
-        )
+        pq.write_table(table, part, compression="zstd")
         os.replace(part, target)
     except OSError as error:
         raise InvalidInput(
@@ -343,29 +305,18 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
 def _read_columns(path: Path) -> dict[str, Floats]:
     """The columns that a table needs, each [N], as float64 (which holds the integers exactly)."""
     needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
-    remedy = "Give a table of NAS-Bench-201, as `convert` writes it."
-    return {
-        name: values.astype(np.float64)
-        for name, values in read_columns(path, needed, remedy).items()
-    }
+    raw = read_columns(path, needed, "Give a table of NAS-Bench-201, as `convert` writes it.")
+    return {name: values.astype(np.float64) for name, values in raw.items()}
 
 
 def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:
     """InvalidInput for operations, accuracies or counts out of range; a value that is missing reads
     as NaN and is in no range.
     """
-    require(
-        bool(np.isin(operations, np.arange(len(OPS))).all()),
-        f"operations are whole numbers from 0 to {len(OPS) - 1}",
-        "Write the table with `convert`.",
-        path=str(path),
-    )
+    whole = bool(np.isin(operations, np.arange(len(OPS))).all())
+    rule = f"operations are whole numbers from 0 to {len(OPS) - 1}"
+    require(whole, rule, _ANEW, path=str(path))
     top = dict.fromkeys(ACCURACIES, 100.0) | dict.fromkeys(("index", *PARAMETERS), 2.0**31)
     bad = [name for name, high in top.items() if not ((raw[name] >= 0) & (raw[name] <= high)).all()]
-    require(
-        not bad,
-        "accuracies are in percent, indices and counts not negative, and none is missing",
-        "Write the table with `convert`.",
-        path=str(path),
-        columns=bad,
-    )
+    rule = "accuracies are in percent, indices and counts not negative, and none is missing"
+    require(not bad, rule, _ANEW, path=str(path), columns=bad)

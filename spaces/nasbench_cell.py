@@ -1,6 +1,4 @@
-"""The cells of NAS-Bench-201 as candidates of a hyper-architecture of one row, with features to
-walk along.
-"""
+"""The cells of NAS-Bench-201 as candidates of a row, with features to walk along."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,26 +9,18 @@ from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace
 from spaces.features import Feature
-from spaces.nasbench201 import EDGES, OPS
+from spaces.nasbench201 import EDGES, OPS, check_numbers
 
 
 @dataclass(frozen=True)
 class BenchCell(Candidate, kind="nb201"):
-    """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, the position in `OPS` of each
-    edge's operation.
-    """
+    """A cell of NAS-Bench-201: `numbers` as in `nasbench201.numbers`, of each edge's operation."""
 
     size_name: ClassVar = "the weights of their convolutions"
     numbers: tuple[int, ...]
 
     def __post_init__(self) -> None:
-        if len(self.numbers) != len(EDGES) or not all(
-            number in range(len(OPS)) for number in self.numbers
-        ):
-            raise InvalidInput(
-                f"A cell of NAS-Bench-201 has {len(EDGES)} numbers of operations, each from 0 to {len(OPS) - 1}, but got "
-                f"{self.numbers}. Give one per edge."
-            )
+        check_numbers(self.numbers)
 
     @property
     def code(self) -> str:
@@ -41,19 +31,14 @@ class BenchCell(Candidate, kind="nb201"):
         """InvalidInput for a code that is none."""
         digits = code.removeprefix("nb201.")
         if not (digits.isascii() and digits.isdecimal()):
-            raise InvalidInput(
-                f"A cell of NAS-Bench-201 has a code such as 'nb201.421034', but got {code!r}."
-            )
+            rule = "A cell of NAS-Bench-201 has a code such as 'nb201.421034'"
+            raise InvalidInput(f"{rule}, but got {code!r}.")
         return cls(tuple(int(digit) for digit in digits))
 
     def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
-        before, after = self.numbers, range(len(OPS))
-        places = [(edge, new) for edge, old in enumerate(before) for new in after if new != old]
-        return {
-            "swap": tuple(
-                BenchCell((*before[:edge], new, *before[edge + 1 :])) for edge, new in places
-            )
-        }
+        now, all = self.numbers, range(len(OPS))
+        swaps = [(edge, new) for edge, old in enumerate(now) for new in all if new != old]
+        return {"swap": tuple(BenchCell((*now[:e], new, *now[e + 1 :])) for e, new in swaps)}
 
     @property
     def size(self) -> float:
@@ -70,9 +55,7 @@ def _count(op: str) -> Callable[[BenchCell], float]:
 
 
 def _depth(cell: BenchCell) -> float:
-    """Convolutions on the longest way from the input to the output; 0 where no way carries
-    anything.
-    """
+    """Convolutions on the longest way from input to output; 0 where no way carries anything."""
     longest: list[int | None] = [0, None, None, None]
     for (source, target), number in sorted(zip(EDGES, cell.numbers, strict=True)):
         before = longest[source]

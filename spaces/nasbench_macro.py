@@ -37,13 +37,8 @@ class Block(Candidate, kind="block"):
     number: int
 
     def __post_init__(self) -> None:
-        rule = f"0 <= number < {len(NAMES)}"
-        require(
-            self.number in range(len(NAMES)),
-            rule,
-            f"The blocks are {', '.join(NAMES)}.",
-            number=self.number,
-        )
+        rule, remedy = f"0 <= number < {len(NAMES)}", f"The blocks are {', '.join(NAMES)}."
+        require(self.number in range(len(NAMES)), rule, remedy, number=self.number)
 
     @property
     def code(self) -> str:
@@ -53,9 +48,8 @@ class Block(Candidate, kind="block"):
     def from_code(cls, code: str) -> Self:
         """InvalidInput for a code that is none."""
         if code not in {f"block.{number}" for number in range(len(NAMES))}:
-            raise InvalidInput(
-                f"A block of NAS-Bench-Macro has the code 'block.0', '.1' or '.2', but got {code!r}."
-            )
+            rule = "A block of NAS-Bench-Macro has the code 'block.0', '.1' or '.2'"
+            raise InvalidInput(f"{rule}, but got {code!r}.")
         return cls(int(code[-1]))
 
     def edits(self) -> Mapping[str, tuple[Candidate, ...]]:
@@ -100,32 +94,27 @@ class MacroTable:
         codes = [str(code) for code in columns.pop("arch")]
         malformed = next((c for c in codes if len(c) != DEPTH or set(c) - set("012")), None)
         if malformed is not None:
-            raise InvalidInput(
-                f"`arch` in {path} must hold {DEPTH} digits from 0 to 2, but holds {malformed!r}."
-            )
+            rule = f"`arch` in {path} must hold {DEPTH} digits from 0 to 2"
+            raise InvalidInput(f"{rule}, but holds {malformed!r}.")
         if len(set(codes)) < len(codes):
             twice = next(code for code in codes if codes.count(code) > 1)
             raise InvalidInput(
-                f"Each architecture must have one row, but {path} has {twice!r} more than once. Remove one."
+                f"Each architecture must have one row, but {path} has {twice!r} more than once. "
+                "Remove one."
             )
-        require(
-            len(codes) == 3**DEPTH, f"{3**DEPTH} rows", "Give the whole table.", rows=len(codes)
-        )
+        whole = len(codes) == 3**DEPTH
+        require(whole, f"{3**DEPTH} rows", "Give the whole table.", rows=len(codes))
         places = np.array([[int(digit) for digit in code] for code in codes])
+        trainings = [np.asarray(column, float) for column in columns.values()]
         accuracies = np.full((*(3,) * DEPTH, SEEDS), np.nan)
-        accuracies[tuple(places.T)] = (
-            np.stack([np.asarray(column, float) for column in columns.values()], axis=1) / 100
-        )
+        accuracies[tuple(places.T)] = np.stack(trainings, axis=1) / 100
         if not ((accuracies >= 0) & (accuracies <= 1)).all():
-            raise InvalidInput(
-                f"Accuracies in {path} must lie between 0 and 100 percent, but some do not."
-            )
+            rule = f"Accuracies in {path} must lie between 0 and 100 percent"
+            raise InvalidInput(f"{rule}, but some do not.")
         accuracies.flags.writeable = False
         return cls(accuracies)
 
 
 def codes() -> list[str]:
-    """The 6,561 architectures as 8 digits, in lexicographic order, that of `accuracies.reshape(-1,
-    3)`.
-    """
+    """The 6,561 architectures as 8 digits, in the order of `accuracies.reshape(-1, 3)`."""
     return ["".join(digits) for digits in product("012", repeat=DEPTH)]

@@ -30,33 +30,28 @@ def in_darts_notation(macro: Macro) -> str:
 
 
 def write_genotype(macro: Macro) -> str:
-    """The field's notation of a shared genotype of DARTS on one line, `Genotype(normal=[...], ...)`:
-    `spaces.read_genotype` reads the same cells from it.
+    """The field's notation of a shared genotype of DARTS, `Genotype(normal=[...], ...)`, on one
+    line: `spaces.read_genotype` reads the same cells from it.
 
     Raises InvalidInput where the notation has no words for it: cells with a choice left, other
     kinds than `normal` and `reduce`, another number of edges into a node than two.
     """
     kinds = ("normal", "reduce")
-    require(
-        set(macro.cells) == set(kinds),
-        "the notation Genotype(...) has the cells normal and reduce",
-        "Write `Macro.to_dict` as JSON.",
-        kinds=sorted(macro.cells)[:5],
-    )
+    rule = "the notation Genotype(...) has the cells normal and reduce"
+    require(set(macro.cells) == set(kinds), rule, _REMEDY, kinds=sorted(macro.cells)[:5])
     return f"Genotype({', '.join(_cell(kind, macro.cells[kind]) for kind in kinds)})"
 
 
+_REMEDY = "Write `Macro.to_dict` as JSON."
+
+
 def _cell(kind: str, cell: CellSpace) -> str:
-    genes = cell.genes
-    require(
-        cell.inputs == INPUTS
-        and [gene.target for gene in genes] == sorted([*range(INPUTS, cell.nodes)] * 2),
-        "the notation Genotype(...) has two edges into each node after two inputs",
-        "Write `Macro.to_dict` as JSON.",
-        cell=kind,
-        edges=[(gene.source, gene.target) for gene in genes],
-    )
+    edges = [(gene.source, gene.target) for gene in cell.genes]
+    twice = sorted([*range(INPUTS, cell.nodes)] * 2)
+    holds = cell.inputs == INPUTS and [target for _, target in edges] == twice
+    rule = "the notation Genotype(...) has two edges into each node after two inputs"
+    require(holds, rule, _REMEDY, cell=kind, edges=edges)
     first, last = min(cell.outputs), max(cell.outputs)
     block = cell.outputs == tuple(range(first, last + 1))
     concat = f"range({first}, {last + 1})" if block else str(list(cell.outputs))
-    return f"{kind}={[(gene.op, gene.source) for gene in genes]}, {kind}_concat={concat}"
+    return f"{kind}={[(gene.op, gene.source) for gene in cell.genes]}, {kind}_concat={concat}"

@@ -25,9 +25,8 @@ def read_columns(
     try:
         missing = [name for name in needed if name not in pq.read_schema(path).names]
         if missing:
-            raise InvalidInput(
-                f"{path} must have the columns {', '.join(needed)}, but lacks {', '.join(missing)}. {remedy}"
-            )
+            rule = f"{path} must have the columns {', '.join(needed)}"
+            raise InvalidInput(f"{rule}, but lacks {', '.join(missing)}. {remedy}")
         table = pq.read_table(path, columns=list(needed))
         types = {name: pa.string() if name in text else pa.float64() for name in needed}
         return {name: np.asarray(table[name].cast(kind).to_numpy()) for name, kind in types.items()}

@@ -105,5 +105,5 @@ def test_a_feature_that_never_differs_is_refused():
 
 
 def test_an_empty_catalogue_is_refused():
-    with pytest.raises(InvalidInput, match="at least one graph"):
+    with pytest.raises(InvalidInput, match="at least one cell"):
         FeatureMap.fit(())
