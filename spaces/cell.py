@@ -265,7 +265,7 @@ class Macro:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return {"format": FORMAT} | _CONVERTER.unstructure(self)
+        return {"format": FORMAT, **_CONVERTER.unstructure(self)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
