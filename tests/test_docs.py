@@ -106,3 +106,15 @@ def run(place: Path, words: list[str]) -> None:
         check=False,
     )
     assert answer.returncode == 0, f"fade-ray {' '.join(local)}\n{answer.stderr}"
+
+
+WALKS = re.split(r"^## ", (ROOT / "docs" / "walk.md").read_text(), flags=re.MULTILINE)[1:]
+
+
+@pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk.splitlines()[0])
+def test_a_walk_has_at_most_twelve_stops_that_exist(walk: str) -> None:
+    stops = re.findall(r"^\d+\. `([^`]+)`", walk, re.MULTILINE)
+    assert 0 < len(stops) <= 12
+    assert len(stops) == len(set(stops))
+    for stop in re.findall(r"`([a-z_/]+\.py)`", walk):
+        assert (ROOT / stop).exists(), stop
