@@ -33,7 +33,7 @@ lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/mypy
 
 docs: $(STAMP)  ## the documentation as a site, in build/site
-	PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build --strict --quiet
 
 bench: $(STAMP)  ## the speed ratios: hyper-architecture step, input pipeline, steps of the cell searches
 	$(BIN)/python scripts/bench_data.py
