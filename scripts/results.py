@@ -38,7 +38,7 @@ PACKED = "records.parquet"
 RECORDS = ("records.jsonl", "replays.jsonl")
 KEPT = ("config.json", "environment.json", "budget.json", "result.json", "study.json")
 """Copied as they are."""
-SUMMARISED = ("comparison.json", "ranks.json", "cells.json", "summary.json")
+REPORTED = ("comparison.json", "ranks.json", "cells.json")
 """What a report writes for programs; of these the summary is made."""
 COLUMNS = pa.schema(
     [("file", pa.string()), ("line", pa.string()), ("points", pa.list_(pa.string()))]
@@ -273,12 +273,12 @@ def write_summary(made: Path, study: Path) -> None:
 
 
 def summary(folder: Path) -> Summary:
-    """The results that were written for programs, by file, without curves."""
-    return {
-        Path(name).stem: trimmed(json.loads((folder / name).read_text()))
-        for name in SUMMARISED
-        if (folder / name).exists()
-    }
+    """What a report has written for programs, by file, or what a script has; without curves."""
+    told = {Path(name).stem: folder / name for name in REPORTED if (folder / name).exists()}
+    if told:
+        return {name: trimmed(json.loads(path.read_text())) for name, path in told.items()}
+    path = folder / "summary.json"
+    return trimmed(json.loads(path.read_text())) if path.exists() else {}
 
 
 def trimmed(value: Any) -> Any:

@@ -16,7 +16,7 @@ import tyro
 from PIL import Image
 
 IMAGES = Path(__file__).resolve().parent.parent / "docs" / "images"
-WIDTH = 1100
+WIDTH = 1240
 """CSS pixels of the window."""
 COLOURS = 128
 """Of a picture: pages have few."""
@@ -27,9 +27,9 @@ class Take:
     """Command line."""
 
     run: tyro.conf.Positional[Path]
-    top: tuple[int, int] = (0, 760)
+    top: tuple[int, int] = (0, 990)
     """First and last row of the picture of the top, in CSS pixels."""
-    figures: tuple[int, int] = (760, 1900)
+    figures: tuple[int, int] = (1045, 2545)
     """The same of the picture of figures."""
     browser: str = "chromium"
 
