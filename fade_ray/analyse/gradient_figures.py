@@ -3,20 +3,58 @@ are those of single-level DARTS.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from fade_ray.analyse.gradient_config import UPDATE_TEXT
 from fade_ray.analyse.gradient_summary import BATCH_TEXT, CAVEAT, Array, Measured, numbers
 from fade_ray.cells.watch import parameter_free
-from fade_ray.report.style import LINES, MARKERS, MUTED, Picture, count_axis, new_figure, series
+from fade_ray.report import style
+from fade_ray.report.style import LINES, MUTED, Picture
 from fade_ray.report.words import count, listed
 from spaces.nasbench201 import EDGES, OPS
 
 INTO_LAST = tuple(number for number, (_, target) in enumerate(EDGES) if target == 3)
 """The edges 3<-0, 3<-1, 3<-2."""
+
+
+class Comparison(NamedTuple):
+    """What both kinds of search are compared by: the second batch of each (bilevel, single-level),
+    which of value and cosine, and its words.
+    """
+
+    kind: str
+    title: str
+    batches: dict[str, str]
+    index: int
+    label: str
+    words: str
+
+
+CORRELATION = Comparison(
+    "correlation",
+    "Gradient correlation",
+    {"first-order": "held-out", "joint": "same"},
+    0,
+    "gradient correlation",
+    f"Sum over all pairs of images of two batches, divided by their number (eq. 13), {{}}. {CAVEAT}",
+)
+"""Eq. 13 as the paper compares it (Fig. 2): a bilevel search with held-out batches, a single-level
+one with each batch itself.
+"""
+COSINE = Comparison(
+    "cosine",
+    "Cosine of the gradients of different batches",
+    {"first-order": "held-out", "joint": "other"},
+    1,
+    "cosine",
+    "Cosine between the gradients of two different batches, {}: one of the weights' images and, in "
+    "the bilevel search, a held-out one; in the single-level search another one of the same "
+    "images. These are the batches that follow each other in the searches.",
+)
+"""The fair comparison: of two different batches in both searches, free of the gradients' scale."""
 
 
 def pictures(study: Sequence[Measured]) -> Iterator[Picture]:
@@ -28,178 +66,113 @@ def pictures(study: Sequence[Measured]) -> Iterator[Picture]:
     for one in study:
         together.setdefault((one.setting.learning_rate, one.setting.relaxation), []).append(one)
     for several in together.values():
-        yield gradient_correlations(several)
-        yield gradient_cosines(several)
+        yield by_cell(several, CORRELATION)
+        yield by_cell(several, COSINE)
 
 
-def architecture_weights(measured: Measured) -> Picture:
+def architecture_weights(one: Measured) -> Picture:
     """Weight of each operation on each edge over the epochs (Fig. 1)."""
-    figure = new_figure(5.4)
+    figure = style.new_figure(5.4)
     axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     for number, (axis, (source, target)) in enumerate(zip(axes, EDGES, strict=True)):
-        _operations(axis, measured.weights[:, :, number], start=0)
+        _operations(axis, one.weights[:, :, number], start=0)
         axis.set_title(f"edge {target}\u2190{source}")
-        count_axis(axis, "epoch" if number >= 3 else "")
+        style.count_axis(axis, "epoch" if number >= 3 else "")
     for axis in axes[::3]:
         axis.set_ylabel("architecture weight")
-    _legend(figure, axes[0])
-    free, weight = (
-        float(numbers(measured)[name].mean())
-        for name in ("parameter_free_share", "learnable_weight")
-    )
-    epochs = measured.weights.shape[1] - 1
+    style.legend_above(figure, axes[0], len(OPS), handlelength=3.5)
+    told = {name: float(values.mean()) for name, values in numbers(one).items()}
+    epochs = count(one.weights.shape[1] - 1, "epoch")
     caption = (
-        f"{_capital(measured)}: weight of each operation over {count(epochs, 'epoch')}, {_band(measured)}. Dashed: operations without "
-        "parameters. The axis is cut to what the weights reach."
+        f"{_capital(one)}: weight of each operation over {epochs}, {_band(one)}. Dashed: "
+        "operations without parameters. The axis is cut to what the weights reach."
     )
     alt = (
-        f"At the end the learnable operations hold {weight:.1%} of the weights of an edge, {2 / len(OPS):.0%} at the start, and {free:.0%} of the "
-        "genotype is free of parameters."
+        f"At the end the learnable operations hold {told['learnable_weight']:.1%} of the weights "
+        f"of an edge, {2 / len(OPS):.0%} at the start, and {told['parameter_free_share']:.0%} of "
+        "the genotype is free of parameters."
     )
-    return Picture(
-        f"weights-{measured.setting.name}",
-        "Architecture weights over the epochs",
-        figure,
-        alt,
-        caption,
-    )
+    title = "Architecture weights over the epochs"
+    return Picture(f"weights-{one.setting.name}", title, figure, alt, caption)
 
 
-def operation_gradients(measured: Measured) -> Picture:
+def operation_gradients(one: Measured) -> Picture:
     """dL/dp of each operation on the edges into the last node, in the first, the middle and the
     last cell (Figs. 3 to 9).
     """
-    rows = len(measured.places)
-    figure = new_figure(0.8 + 2.2 * rows)
+    rows = len(one.places)
+    figure = style.new_figure(0.8 + 2.2 * rows)
     axes = figure.subplots(rows, 3, sharex=True, sharey="row", squeeze=False)
-    for row, place in enumerate(measured.places):
+    for row, place in enumerate(one.places):
         for axis, edge in zip(axes[row], INTO_LAST, strict=True):
-            _operations(axis, measured.gradients[:, :, row, edge], start=1)
+            _operations(axis, one.gradients[:, :, row, edge], start=1)
             axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
             axis.set_title(f"cell {place}, edge 3\u2190{EDGES[edge][0]}")
-            count_axis(axis, "epoch" if row == rows - 1 else "")
+            style.count_axis(axis, "epoch" if row == rows - 1 else "")
         axes[row, 0].set_ylabel("dL/dp")
-    _legend(figure, axes[0, 0])
-    early, late = (float(numbers(measured)[name].mean()) for name in ("gap_early", "gap_late"))
+    style.legend_above(figure, axes[0, 0], len(OPS), handlelength=3.5)
+    told = numbers(one)
+    early, late = (float(told[name].mean()) for name in ("gap_early", "gap_late"))
     caption = (
-        f"{_capital(measured)}: mean gradient of the loss with respect to each operation's weight over the steps of an epoch, "
-        f"{_band(measured)}. Descent favours the operation whose line is lowest. Dashed: operations without parameters; that of `none` is 0."
+        f"{_capital(one)}: mean gradient of the loss with respect to each operation's weight over "
+        f"the steps of an epoch, {_band(one)}. Descent favours the operation whose line is lowest. "
+        "Dashed: operations without parameters; that of `none` is 0."
     )
     alt = (
-        f"Over all edges, learnable operations minus skip-connect and pool: {early:+.2g} in the first third of the epochs, {late:+.2g} in the last; "
-        "above 0 descent favours those without parameters."
+        f"Over all edges, learnable operations minus skip-connect and pool: {early:+.2g} in the "
+        f"first third of the epochs, {late:+.2g} in the last; above 0 descent favours those "
+        "without parameters."
     )
-    title = f"Gradients of the operations' weights: {UPDATE_TEXT[measured.setting.update]}"
-    return Picture(f"gradients-{measured.setting.name}", title, figure, alt, caption)
+    title = f"Gradients of the operations' weights: {UPDATE_TEXT[one.setting.update]}"
+    return Picture(f"gradients-{one.setting.name}", title, figure, alt, caption)
 
 
-def gradient_correlations(study: Sequence[Measured]) -> Picture:
-    """Eq. 13 as the paper compares it (Fig. 2): a bilevel search with held-out batches, a
-    single-level one with each batch itself.
-    """
-    shown = {"first-order": "held-out", "joint": "same"}
-    figure = _by_cell(study, shown, index=0, label="gradient correlation")
-    caption = f"Sum over all pairs of images of two batches, divided by their number (eq. 13), {_band(study[0])}. {CAVEAT}"
-    return _picture("correlation", "Gradient correlation", study, shown, figure, caption)
-
-
-def gradient_cosines(study: Sequence[Measured]) -> Picture:
-    """The fair comparison: the cosine of two different batches in both searches, which is free of
-    the gradients' scale.
-    """
-    shown = {"first-order": "held-out", "joint": "other"}
-    figure = _by_cell(study, shown, index=1, label="cosine")
-    caption = (
-        f"Cosine between the gradients of two different batches, {_band(study[0])}: one of the weights' images and, in the bilevel search, a "
-        "held-out one; in the single-level search another one of the same images. These are the batches that follow each other in the searches."
-    )
-    return _picture(
-        "cosine", "Cosine of the gradients of different batches", study, shown, figure, caption
-    )
-
-
-def _by_cell(study: Sequence[Measured], shown: dict[str, str], index: int, label: str) -> Figure:
+def by_cell(study: Sequence[Measured], shown: Comparison) -> Picture:
     """One panel per cell, a line per node and search; colour by node, solid for bilevel."""
-    figure = new_figure(3.6)
-    axes = figure.subplots(1, len(study[0].places), sharey=index == 1, squeeze=False)[0]
-    for column, (axis, place) in enumerate(zip(axes, study[0].places, strict=True)):
-        axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
-        for measured in study:
-            update = measured.setting.update
-            values = measured.correlations[shown[update]][:, :, column, :, index]  # [S, T + 1, N]
+    first = study[0]
+    figure = style.new_figure(3.6)
+    axes = figure.subplots(1, len(first.places), sharey=shown.index == 1, squeeze=False)[0]
+    said = []
+    for one in study:
+        update = one.setting.update
+        situation, words = shown.batches[update], UPDATE_TEXT[update]
+        batch = BATCH_TEXT[situation]
+        for column, axis in enumerate(axes):
+            values = one.correlations[situation][:, :, column, :, shown.index]  # [S, T + 1, N]
             for node in range(values.shape[2]):
-                text = f"node {node + 1}, {UPDATE_TEXT[update]}: {BATCH_TEXT[shown[update]]}"
-                _line(axis, values[:, :, node], 0, node, LINES[update == "joint"], text)
+                label = f"node {node + 1}, {words}: {batch}"
+                _line(axis, values[:, :, node], 0, node, update == "joint", label)
+        mean = numbers(one)[f"{shown.kind}_{situation}"].mean()
+        said.append(f"{mean:.2g} in the {words} search ({batch})")
+    for axis, place in zip(axes, first.places, strict=True):
+        axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
         axis.set_title(f"cell {place}")
-        count_axis(axis, "epoch")
-    axes[0].set_ylabel(label)
-    figure.legend(
-        *axes[0].get_legend_handles_labels(),
-        loc="outside upper left",
-        ncols=len(study),
-        handlelength=3.5,
-    )
-    return figure
-
-
-def _picture(
-    kind: str,
-    title: str,
-    study: Sequence[Measured],
-    shown: dict[str, str],
-    figure: Figure,
-    caption: str,
-) -> Picture:
-    setting = study[0].setting
-    said = [
-        f"{numbers(one)[f'{kind}_{shown[one.setting.update]}'].mean():.2g} in the {UPDATE_TEXT[one.setting.update]} search "
-        f"({BATCH_TEXT[shown[one.setting.update]]})"
-        for one in study
-    ]
+        style.count_axis(axis, "epoch")
+    axes[0].set_ylabel(shown.label)
+    style.legend_above(figure, axes[0], len(study), handlelength=3.5)
+    rate, relaxation = repr(first.setting.learning_rate), first.setting.relaxation
     alt = f"Mean over epochs, cells and nodes: {listed(said)}."
-    name = f"{kind}-{setting.relaxation}-{setting.learning_rate!r}"
-    return Picture(
-        name,
-        title,
-        figure,
-        alt,
-        f"{setting.relaxation}, learning rate {setting.learning_rate!r}. {caption}",
-    )
+    caption = f"{relaxation}, learning rate {rate}. {shown.words.format(_band(first))}"
+    return Picture(f"{shown.kind}-{relaxation}-{rate}", shown.title, figure, alt, caption)
 
 
 def _operations(axis: Axes, values: Array, start: int) -> None:
     """A line for each operation; `values` [S, T, O]."""
     for k, op in enumerate(OPS):
-        _line(axis, values[:, :, k], start, k, LINES[parameter_free(op)], op)
+        _line(axis, values[:, :, k], start, k, parameter_free(op), op)
 
 
-def _line(axis: Axes, values: Array, start: int, k: int, style: object, label: str) -> None:
-    """Mean over seeds and, where there are several, the range; `values` [S, T], epochs counted from
-    `start`.
-    """
+def _line(axis: Axes, values: Array, start: int, k: int, dashed: bool, label: str) -> None:
+    """Mean and range over seeds; `values` [S, T], epochs counted from `start`."""
     epochs = np.arange(start, start + values.shape[1])
-    if len(values) > 1:
-        axis.fill_between(
-            epochs, values.min(axis=0), values.max(axis=0), color=series(k), alpha=0.12, lw=0
-        )
-    (line,) = axis.plot(epochs, values.mean(axis=0), color=series(k), ls=style, lw=1.6, label=label)
-    line.set(marker=MARKERS[k % len(MARKERS)], markersize=3.5, markevery=max(1, len(epochs) // 8))
+    look = {"ls": LINES[dashed], "lw": 1.6, "label": label}
+    style.mean_and_range(axis, epochs, values, k, **look)
 
 
-def _legend(figure: Figure, axis: Axes) -> None:
-    figure.legend(
-        *axis.get_legend_handles_labels(),
-        loc="outside upper left",
-        ncols=len(OPS),
-        handlelength=3.5,
-    )
-
-
-def _band(measured: Measured) -> str:
-    seeds = len(measured.seeds)
+def _band(one: Measured) -> str:
+    seeds = len(one.seeds)
     return f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
 
 
-def _capital(measured: Measured) -> str:
-    text = measured.setting.text
-    return text[0].upper() + text[1:]
+def _capital(one: Measured) -> str:
+    return one.setting.text[0].upper() + one.setting.text[1:]

@@ -23,10 +23,12 @@ FREE = tuple(op for op in OPS if parameter_free(op) and op != NONE)
 """The operations without weights that let something through; dL/dp of `none` is 0."""
 
 CAVEAT = (
-    "A batch's correlation with itself is a squared norm, at least 0 by construction: that it lies above that of two batches shows that gradients of "
-    "single batches are noisy, not that one way of searching is better. In a joint search too the weights that meet a batch were moved by the "
+    "A batch's correlation with itself is a squared norm, at least 0 by construction: that it lies "
+    "above that of two batches shows that gradients of single batches are noisy, not that one way "
+    "of searching is better. In a joint search too the weights that meet a batch were moved by the "
     "batch before, so that its own correlation is that with another batch of the same images."
 )
+BATCH_TEXT = {"held-out": "held-out batch", "other": "another batch", "same": "same batch"}
 
 
 @dataclass(frozen=True)
@@ -49,71 +51,59 @@ class Measured:
     parameters.
     """
 
+    @classmethod
+    def of(
+        cls, setting: Setting, searches: Mapping[int, Sequence[Mapping[str, Any]]]
+    ) -> "Measured":
+        """`searches`: seed -> what was measured after each epoch, from 0."""
+        runs = list(searches.values())
+        places = sorted(runs[0][1]["gradients"], key=int)
+        shares = ("skip_share", "parameter_free_share")
+        return cls(
+            setting,
+            tuple(searches),
+            tuple(int(place) for place in places),
+            np.array([[line["weights"] for line in run] for run in runs]),
+            np.array([[[m["gradients"][p] for p in places] for m in run[1:]] for run in runs]),
+            {
+                name: np.array([[_nodes(line["correlation"][name]) for line in r] for r in runs])
+                for name in SITUATIONS
+            },
+            np.array([[[line[name] for name in shares] for line in run] for run in runs]),
+        )
+
 
 def read_study(folder: Path, epochs: int) -> list[Measured]:
     """What `folder`/records.jsonl holds, by setting; searches that are not whole yet, or failed,
     are left out.
     """
-    searches: dict[tuple[Setting, int], dict[int, dict[str, Any]]] = {}
+    searches: dict[tuple[Setting, int], dict[int, Mapping[str, Any]]] = {}
     for event in read_events(folder / "records.jsonl"):
         if event["event"] == "epoch":
             setting = Setting(event["learning_rate"], event["relaxation"], event["update"])
             searches.setdefault((setting, event["seed"]), {})[event["epoch"]] = event
-    whole = {
-        key: [found[t] for t in range(epochs + 1)]
-        for key, found in searches.items()
-        if len(found) == epochs + 1
-    }
-    settings = sorted(
-        {setting for setting, _ in whole}, key=lambda s: (s.learning_rate, s.relaxation, s.update)
-    )
-    return [
-        _measured(
-            setting,
-            {seed: lines for (s, seed), lines in sorted(whole.items(), key=_seed) if s == setting},
-        )
-        for setting in settings
-    ]
+    return measured(searches, epochs)
 
 
-def _seed(item: tuple[tuple[Setting, int], Any]) -> int:
-    return item[0][1]
-
-
-def _measured(setting: Setting, searches: Mapping[int, list[dict[str, Any]]]) -> Measured:
-    lines = list(searches.values())
-    places = sorted(int(place) for place in lines[0][1]["gradients"])
-    return Measured(
-        setting,
-        tuple(searches),
-        tuple(places),
-        np.array([[line["weights"] for line in one] for one in lines]),
-        np.array(
-            [
-                [[line["gradients"][str(place)] for place in places] for line in one[1:]]
-                for one in lines
-            ]
-        ),
-        {
-            name: np.array([[_nodes(line["correlation"][name]) for line in one] for one in lines])
-            for name in SITUATIONS
-        },
-        np.array(
-            [[(line["skip_share"], line["parameter_free_share"]) for line in one] for one in lines]
-        ),
-    )
+def measured(
+    searches: Mapping[tuple[Setting, int], Mapping[int, Mapping[str, Any]]], epochs: int
+) -> list[Measured]:
+    """By setting, from (setting, seed) -> epoch -> what was measured; of whole searches."""
+    whole = {key: told for key, told in searches.items() if len(told) == epochs + 1}
+    groups: dict[Setting, dict[int, list[Mapping[str, Any]]]] = {}
+    for (setting, seed), told in sorted(whole.items(), key=lambda item: item[0][1]):
+        groups.setdefault(setting, {})[seed] = [told[epoch] for epoch in range(epochs + 1)]
+    order = sorted(groups, key=lambda s: (s.learning_rate, s.relaxation, s.update))
+    return [Measured.of(setting, groups[setting]) for setting in order]
 
 
 def _nodes(by_place: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[list[float]]]:
     """[P, N, 2] in the order of places and nodes."""
-    rows = [
-        sorted(by_place[place].items(), key=lambda item: int(item[0]))
-        for place in sorted(by_place, key=int)
-    ]
-    return [[[one["value"], one["cosine"]] for _, one in row] for row in rows]
+    rows = [sorted(by_place[p].items(), key=lambda i: int(i[0])) for p in sorted(by_place, key=int)]
+    return [[[told["value"], told["cosine"]] for _, told in row] for row in rows]
 
 
-def numbers(measured: Measured) -> dict[str, Array]:
+def numbers(one: Measured) -> dict[str, Array]:
     """Quantity -> one value per seed [S].
 
     correlation_*, cosine_*: of gradients, means over epochs after the start, cells and nodes.
@@ -122,24 +112,23 @@ def numbers(measured: Measured) -> dict[str, Array]:
     those without parameters. learnable_weight: share of the learnable operations in the weights of
     an edge at the end.
     """
-    found = {}
-    for situation, values in measured.correlations.items():
-        found[f"correlation_{situation}"], found[f"cosine_{situation}"] = (
-            values[:, 1:].mean(axis=(1, 2, 3)).T
+    told = {
+        f"{what}_{situation}": mean
+        for situation, values in one.correlations.items()
+        for what, mean in zip(
+            ("correlation", "cosine"), values[:, 1:].mean(axis=(1, 2, 3)).T, strict=True
         )
-    learnable = [OPS.index(op) for op in LEARNABLE]
-    slopes = measured.gradients
-    gap = (
-        slopes[..., learnable].mean(-1) - slopes[..., [OPS.index(op) for op in FREE]].mean(-1)
-    ).mean(axis=(2, 3))
-    third = max(1, gap.shape[1] // 3)
-    last = measured.weights[:, -1]
-    return found | {
+    }
+    learnable, free = ([OPS.index(op) for op in ops] for ops in (LEARNABLE, FREE))
+    gap = one.gradients[..., learnable].mean(-1) - one.gradients[..., free].mean(-1)
+    gap = gap.mean(axis=(2, 3))  # [S, T]
+    third, last = max(1, gap.shape[1] // 3), one.weights[:, -1]
+    return told | {
         "gap_early": gap[:, :third].mean(axis=1),
         "gap_late": gap[:, -third:].mean(axis=1),
         "learnable_weight": (last[..., learnable].sum(-1) / last.sum(-1)).mean(axis=1),
-        "skip_share": measured.shares[:, -1, 0],
-        "parameter_free_share": measured.shares[:, -1, 1],
+        "skip_share": one.shares[:, -1, 0],
+        "parameter_free_share": one.shares[:, -1, 1],
     }
 
 
@@ -168,44 +157,41 @@ def in_words(study: Sequence[Measured]) -> str:
     """The summary as lines for people."""
     lines: list[str] = []
     for one in study:
-        found = {name: spread(values) for name, values in numbers(one).items()}
-        lines += [
-            f"{one.setting.text} ({count(len(one.seeds), 'seed')})",
-            *_lines(found),
-            "",
-        ]
+        lines += [f"{one.setting.text} ({count(len(one.seeds), 'seed')})"]
+        lines += [f"  {head:30} {text}" for head, text in told(one).items()] + [""]
     return "\n".join([*lines, CAVEAT])
 
 
-def _lines(found: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def told(one: Measured) -> dict[str, str]:
+    """What a setting comes to: a head and a line of words."""
+    known = {name: spread(values) for name, values in numbers(one).items()}
+
     def said(name: str) -> str:
-        one = found[name]
-        return f"{one['mean']:+.3g}" + ("" if one["std"] is None else f" ± {one['std']:.2g}")
+        std = known[name]["std"]
+        return f"{known[name]['mean']:+.3g}" + ("" if std is None else f" ± {std:.2g}")
+
+    def over(kind: str, names: Sequence[str]) -> str:
+        return ", ".join(f"{BATCH_TEXT[name]} {said(f'{kind}_{name}')}" for name in names)
 
     free, skip, weight = (
-        found[name]["mean"] for name in ("parameter_free_share", "skip_share", "learnable_weight")
+        known[name]["mean"] for name in ("parameter_free_share", "skip_share", "learnable_weight")
     )
-    return [
-        "  gradient correlation (eq. 13)  "
-        + ", ".join(f"{text} {said(f'correlation_{name}')}" for name, text in BATCH_TEXT.items()),
-        "  cosine                         "
-        + ", ".join(
-            f"{text} {said(f'cosine_{name}')}"
-            for name, text in BATCH_TEXT.items()
-            if name != "same"
+    thirds = f"first third {said('gap_early')}, last third {said('gap_late')}"
+    others = [name for name in BATCH_TEXT if name != "same"]
+    return {
+        "gradient correlation (eq. 13)": over("correlation", list(BATCH_TEXT)),
+        "cosine": over("cosine", others),
+        "dL/dp, learnable minus not": f"{thirds}: {_favoured(known['gap_late'])}",
+        "result": (
+            f"{percent(free, 0)} of operations free of parameters ({percent(skip, 0)} "
+            f"skip-connects); learnable ones hold {percent(weight, 1)} of the weights, "
+            f"{percent(len(LEARNABLE) / len(OPS), 0)} at the start"
         ),
-        f"  dL/dp, learnable minus not     first third {said('gap_early')}, last third {said('gap_late')}: {_favoured(found['gap_late'])}",
-        f"  result                         {percent(free, 0)} of operations free of parameters ({percent(skip, 0)} skip-connects); learnable ones "
-        f"hold {percent(weight, 1)} of the weights, {percent(len(LEARNABLE) / len(OPS), 0)} at the start",
-    ]
+    }
 
 
 def _favoured(gap: Mapping[str, Any]) -> str:
     if gap["std"] is not None and abs(gap["mean"]) <= gap["std"]:
         return "no more than the spread between seeds"
-    return (
-        f"descent favours {'those without parameters' if gap['mean'] > 0 else 'the learnable ones'}"
-    )
-
-
-BATCH_TEXT = {"held-out": "held-out batch", "other": "another batch", "same": "same batch"}
+    favoured = "those without parameters" if gap["mean"] > 0 else "the learnable ones"
+    return f"descent favours {favoured}"

@@ -174,8 +174,8 @@ def mean_and_range(axis: Axes, x: Any, values: Any, index: int, **more: Any) -> 
     """The mean of the lines `values` [S, T] and, where S > 1, a band that holds all of them."""
     if len(values) > 1:
         shade(axis, x, values.min(axis=0), values.max(axis=0), series(index))
-    line = look(index, ms=4, markevery=max(1, len(x) // 10), **more)
-    axis.plot(x, values.mean(axis=0), **line)
+    line = {"ms": 4, "markevery": max(1, len(x) // 10), **more}
+    axis.plot(x, values.mean(axis=0), **look(index, **line))
 
 
 def name_rows(axis: Axes, names: Sequence[str]) -> None:
