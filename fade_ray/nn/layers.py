@@ -47,9 +47,9 @@ class Build:
         return made
 
     def conv_norm(
-        self, c_in: int, c_out: int, kernel: int, stride: int = 1, *, bias: bool = False
+        self, c_in: int, c_out: int, kernel: int, stride: int = 1, **rest: Any
     ) -> ConvNorm:
-        return ConvNorm(self.conv(c_in, c_out, kernel, stride, bias=bias), self.norm(c_out))
+        return ConvNorm(self.conv(c_in, c_out, kernel, stride, **rest), self.norm(c_out))
 
     def _draw(self, layer: nn.Module, bound: float) -> None:
         for parameter in layer.parameters():
@@ -67,8 +67,8 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
         conv = self.conv
-        y = depthwise(x, conv.weight, conv.stride[0]) if conv.groups > 1 else conv(x)
-        y = self.norm(y, scale)
+        alone = conv.groups == conv.in_channels > 1  # depthwise
+        y = self.norm(depthwise(x, conv.weight, conv.stride[0]) if alone else conv(x), scale)
         return cast(Tensor, y) if self.activation is None else self.activation(y)
 
     def cost(self, side: int, relu: bool = True) -> Cost:

@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
+from fade_ray.export import check_texts
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain.retrain_config import RetrainConfig
 from fade_ray.retrain.retrain_images import Images
@@ -33,7 +34,7 @@ BEST_NOTE = "the epoch is selected on the test part, so this accuracy is optimis
 @dataclass(frozen=True)
 class Retraining:
     """What a retraining directory holds: a genotype at its full depth, and how it is trained.
-    Raises InvalidInput for a space with a choice.
+    Raises InvalidInput for a space with a choice, and for operations that cannot be exported.
     """
 
     macro: Macro
@@ -46,6 +47,7 @@ class Retraining:
             "This is a search space: search it with `fade-ray cells`, then name its run directory.",
             choices=self.macro.size,
         )
+        check_texts(self.macro)
 
     @staticmethod
     def of(genotype: Macro, config: RetrainConfig) -> Retraining:
