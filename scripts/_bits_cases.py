@@ -3,6 +3,9 @@
 In a command {images}, {split}, {ranks}, {macro} and {nb201} stand for files: a generated folder of
 colour images, one of the same with train/ and val/, a generated file of learned ranks, and the
 tables of NAS-Bench-Macro and NAS-Bench-201.
+
+Sizes, shares and rates are no powers of two where they can be helped: with 32 images in a batch,
+3 paths or a scale of 0.5 another order of the same products gives the same bits, and proves nothing.
 """
 
 from dataclasses import dataclass
@@ -40,7 +43,7 @@ ESTIMATORS = (
 )
 DRAWS = ("uniform", "weighted")
 LOCAL = "--engine local --device cpu"
-CHAIN = "--limit 240 --depth 3 --final-channels 8 --batch-size 32"
+CHAIN = "--limit 240 --depth 3 --final-channels 8 --batch-size 30"
 SEARCH = (
     f"search {LOCAL} {CHAIN} --iterations 2 --walks 1 --rank-epochs 2 --evaluation-epochs 1"
     " --retrain-epochs 1 --finalists 1 --out run"
@@ -50,16 +53,16 @@ POINTS = f"{SEARCH} --test-evaluations".replace(" --finalists 1", "")  # an opti
 SEARCHES: dict[str, Case] = {
     **{
         f"search-{name}-{draw}": _one(
-            f"{SEARCH} --estimator {name} --draw {draw} --paths 3 --logit-std 0.5"
+            f"{SEARCH} --estimator {name} --draw {draw} --logit-std 0.3"
             # behind the row a norm would cancel the sampled gradient
             + (" --norm none" if name == "straight-through-sampled" else "")
         )
         for name, draw in product(ESTIMATORS, DRAWS)
     },
-    "search-penalty": _one(f"{SEARCH} --penalty max-norm --penalty-scale 0.5 --rank-epochs 3"),
+    "search-penalty": _one(f"{SEARCH} --penalty max-norm --penalty-scale 0.7 --rank-epochs 3"),
     "search-penalty-by-cell": _one(f"{SEARCH} --penalty max-norm-by-cell --rank-epochs 3"),
     "search-penalty-exact": _one(
-        f"{SEARCH} --penalty max-norm-by-cell --estimator straight-through-exact --draw weighted"
+        f"{SEARCH} --penalty max-norm-by-cell --estimator straight-through-exact --draw weighted --rank-epochs 3"
     ),
     "search-cold": _one(f"{SEARCH} --no-carry-weights"),
     "search-separate": _one(f"{SEARCH} --no-carry-weights --no-share"),
@@ -68,21 +71,21 @@ SEARCHES: dict[str, Case] = {
     ),
     "search-norm-operation": _one(f"{SEARCH} --norm operation --activation edge --pool average"),
     "search-norm-none": _one(f"{SEARCH} --norm none --kernel 5 --strides 1 2 2 --clip 0"),
-    "search-warm-up": _one(f"{SEARCH} --warm-up 1 --weight-paths 4 --schedule cosine"),
+    "search-warm-up": _one(f"{SEARCH} --warm-up 1 --weight-paths 4 --schedule cosine --rank-epochs 3"),
     "search-decay": _one(
         f"{SEARCH} --architecture-weight-decay 0.1 --architecture-learning-rate 0.1"
-        " --weight-decay 0.01 --beta1 0.5 --seed 3 --split-seed 2"
+        " --weight-decay 0.01 --beta1 0.7 --seed 3 --split-seed 2"
     ),
     "search-augmented": _one(f"{SEARCH} --crop 1 --flip True --cutout 2 --image-side 12"),
     "search-colour": _one(f"{SEARCH} --data {{images}} --limit 150"),
     "search-walks": _one(
-        f"{SEARCH} --walks 3 --iterations 3 --evaluate-every 1 --elites 1 --repeats 2"
+        f"{SEARCH} --walks 3 --iterations 3 --evaluate-every 1 --elites 1 --repeats 3"
         " --evaluations 2 --evolve --mutation 0.3 --rank-epochs 1 --test-evaluations"
     ),
     "search-wide": _one(f"{SEARCH} --walks 3 --wide --iterations 3 --evaluate-every 1"),
     "search-steps": _one(
         f"{SEARCH} --gradient least-squares --gamma-rule distinct --step-rule normalised"
-        " --momentum 0.5 --step-size 2 --iterations 3"
+        " --momentum 0.3 --step-size 1.7 --iterations 3"
     ),
     "search-space": _one(
         f"{SEARCH} --features operations edges depth density --bins 4 --min-vertices 2 --max-vertices 4"
@@ -94,13 +97,13 @@ SEARCHES: dict[str, Case] = {
         f"{POINTS} --searcher evolution --population 3 --tournament 2 --iterations 4 --walks 2"
     ),
     "search-paper": _one(
-        f"search --recipe paper {LOCAL} --limit 240 --final-channels 8 --batch-size 32 --depth 3"
+        f"search --recipe paper {LOCAL} --limit 240 --final-channels 8 --batch-size 30 --depth 3"
         " --iterations 4 --rank-epochs 2 --evaluation-epochs 1 --evaluations 2 --retrain-epochs 1"
         " --out run"
     ),
 }
 
-CELLS = f"cells {LOCAL} --limit 240 --channels 4 --epochs 2 --batch-size 32 --out run"
+CELLS = f"cells {LOCAL} --limit 240 --channels 4 --epochs 3 --batch-size 30 --out run"
 SMALL = f"{CELLS} --cells 3"
 PAIRS: dict[str, tuple[str, ...]] = {
     "darts-1st": ("s5", "nasbench201", "darts"),
@@ -146,7 +149,7 @@ CELL_SEARCHES: dict[str, Case] = {
         " --architecture-optimizer sgd --architecture-weight-decay 0 --no-lower-rate"
     ),
     "cells-schedule": _one(
-        f"{SMALL} --recipes pc-darts darts-1st --spaces s5 --channels 8 --schedule linear --epochs 3"
+        f"{SMALL} --recipes pc-darts darts-1st --spaces s5 --channels 8 --schedule linear"
         " --architecture-warm-up 0.5 --architecture-learning-rate 0.01 --held-out 0.3 --clip 0"
     ),
     "cells-seeds": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201 --seeds 1 2"),
@@ -160,7 +163,7 @@ CELL_SEARCHES: dict[str, Case] = {
         (
             f"{SMALL} --recipes gdas random --spaces nasbench201",
             "retrain run --trial 000 --device cpu --epochs 1 --channels 4 --cells 3",
-            "retrain run --device cpu --epochs 1 --channels 4 --cells 3 --ema 0.5 --trial 001",
+            "retrain run --device cpu --epochs 1 --channels 4 --cells 3 --ema 0.6 --trial 001",
             "report run",
         )
     ),
@@ -199,7 +202,7 @@ RANK_STUDIES: dict[str, Case] = {
     ),
     "ranks-sampled": _one(f"{RANKS} --repeats 1 --seeds 0 --settings sampled --norm none"),
     "ranks-macro": _one(
-        f"rank-study {LOCAL} --limit 240 --batch-size 32 --cells nasbench-macro --table {{macro}}"
+        f"rank-study {LOCAL} --limit 240 --batch-size 30 --cells nasbench-macro --table {{macro}}"
         " --settings default marginal-late blind exact --seeds 0 1 --rank-epochs 2"
         " --base-channels 4 --image-side 16 --depth 8 --out run"
     ),
@@ -213,9 +216,7 @@ WALKS = (
 REPLAYS: dict[str, Case] = {
     "replay-macro": _one(REPLAY + WALKS),
     "replay-macro-bayes": _one(REPLAY + ",bayes,bayes-median,bayes-joint"),
-    "replay-macro-signal": _one(
-        REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.5 --temperature 2 --rank-cost 0.5"
-    ),
+    "replay-macro-signal": _one(REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.7 --temperature 1.3 --rank-cost 0.6"),
     "replay-macro-ranks": _one(REPLAY + ",fade,fade-blind,fade-wide --ranks {ranks}"),
     "replay-nb201": _one(REPLAY.replace("{macro}", "{nb201}") + WALKS),
     "replay-nb201-trained": _one(
@@ -223,7 +224,7 @@ REPLAYS: dict[str, Case] = {
     ),
 }
 
-RETRAIN = "--device cpu --limit 240 --channels 4 --cells 6 --batch-size 32 --out run"
+RETRAIN = "--device cpu --limit 240 --channels 4 --cells 6 --batch-size 30 --out run"
 RETRAININGS: dict[str, Case] = {
     "retrain-quick": _one(f"retrain DARTS_V2 {RETRAIN} --epochs 3"),
     "retrain-regularised": _one(
@@ -244,16 +245,16 @@ RETRAININGS: dict[str, Case] = {
     "retrain-imagenet": _one(
         f"retrain DARTS_V2 {RETRAIN} --data {{images}} --limit 24 --epochs 1 --stem imagenet"
         " --image-side 224 --auxiliary-weight 0.4 --no-auxiliary-norm --cells 3 --channels 16"
-        " --batch-size 8"
+        " --batch-size 7"
     ),
     "retrain-folder": _one(
-        "retrain DARTS_V1 --device cpu --channels 4 --cells 3 --batch-size 16 --epochs 2 --out run"
+        "retrain DARTS_V1 --device cpu --channels 4 --cells 3 --batch-size 15 --epochs 2 --out run"
         " --data {split} --loader folder --image-side 32 --jitter 0.4 0.4 0.4 0.2"
         " --loader-workers 0"
     ),
 }
 
-GRADIENTS = "analyse gradients --device cpu --limit 240 --seeds 0 --channels 4 --batch-size 16"
+GRADIENTS = "analyse gradients --device cpu --limit 240 --seeds 0 --channels 4 --batch-size 15"
 STUDIES: dict[str, Case] = {
     "gradients": _one(f"{GRADIENTS} --epochs 2 --pairs 2 --relaxation softmax sigmoid --out run"),
     "describe": Case(

@@ -52,7 +52,7 @@ class Digest:
 def digest(folder: Path) -> Digest:
     """The digest of all files in `folder`."""
     whole = Digest()
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(folder.rglob("*"), key=_records_first):
         name = path.relative_to(folder).as_posix()
         skipped = path.name in CONFIGURATIONS or any(part in PICTURES for part in path.parts)
         if path.is_file() and not skipped and path.suffix in READERS:
@@ -60,6 +60,11 @@ def digest(folder: Path) -> Digest:
         elif path.suffix == ".safetensors":
             _enter_tensors(whole, name, path)
     return whole
+
+
+def _records_first(path: Path) -> tuple[bool, str]:
+    """A number's place is that where it was measured, not a table that repeats it."""
+    return path.suffix not in (".jsonl", ".safetensors"), path.as_posix()
 
 
 def _enter(whole: Digest, name: str, values: Iterable[Any], place: str) -> None:

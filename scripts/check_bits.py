@@ -19,7 +19,7 @@ that a reference is worth something where it was recorded, and is not kept in th
 Every command runs in a process of its own, forked from this one, which has imported the libraries
 but none of the trees. One thread each. `record` and `compare` hash strings differently, so that an
 order taken from a set shows. Cases whose tables are not given (--macro-table, --nasbench201-table)
-are left out, and said so.
+are left out, and said so. `record --only` replaces these cases in a reference and keeps the others.
 """
 
 import argparse
@@ -204,9 +204,9 @@ def _reason(place: str, changed: Sequence[tuple[str, str]]) -> str:
     return next((reason for start, reason in changed if place.startswith(start)), "")
 
 
-def record(tree: Tree, chosen: Mapping[str, tuple[str, ...]], out: Path, jobs: int) -> bool:
-    """Write the digests of all cases to `out`; whether all ended well."""
-    cases, well = {}, True
+def record(tree: Tree, chosen: Mapping[str, tuple[str, ...]], out: Path, jobs: int, cases: dict[str, Any]) -> bool:
+    """Write the digests of all cases to `out`, beside those in `cases`; whether all ended well."""
+    well = True
     for answer in answers(tree, chosen, jobs):
         line = answer.reason or f"{_size(answer.digest)}"
         print(f"{answer.name:38} {answer.seconds:5.1f} s  {line}", flush=True)
@@ -270,6 +270,16 @@ def environment() -> dict[str, str]:
         "machine": platform.machine(),
         "processor": torch.backends.cpu.get_cpu_capability(),
     }
+
+
+def recorded(path: Path) -> dict[str, Any]:
+    """The cases in a reference, {} without one. SystemExit for one of other libraries."""
+    if not path.exists():
+        return {}
+    reference = json.loads(path.read_text())
+    if reference["environment"] != environment():
+        raise SystemExit(f"{path} was recorded with {reference['environment']}. Record all cases.")
+    return dict(reference["cases"])
 
 
 def commands_of(case: Case, now: bool) -> tuple[str, ...]:
@@ -341,12 +351,12 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     shared.add_argument("--jobs", type=int, default=1, help="cases at once (1)")
     shared.add_argument("--macro-table", help="Parquet file of NAS-Bench-Macro")
     shared.add_argument("--nasbench201-table", help="Parquet file of NAS-Bench-201")
-    recorded = commands.add_parser("record", parents=[shared], help="run every case, keep digests")
-    recorded.add_argument("tree", type=Path)
-    recorded.add_argument("--out", type=Path, required=True)
-    compared = commands.add_parser("compare", parents=[shared], help="run again, hold against them")
-    compared.add_argument("reference", type=Path)
-    compared.add_argument("tree", type=Path)
+    first = commands.add_parser("record", parents=[shared], help="run every case, keep digests")
+    first.add_argument("tree", type=Path)
+    first.add_argument("--out", type=Path, required=True)
+    second = commands.add_parser("compare", parents=[shared], help="run again, hold against them")
+    second.add_argument("reference", type=Path)
+    second.add_argument("tree", type=Path)
     given = parser.parse_args(arguments)
     if given.command is None and not given.list:
         parser.error("say `record`, `compare` or --list")
@@ -384,9 +394,12 @@ def main() -> None:
             absent = [name for name in names if name not in reference["cases"]]
             names = [name for name in names if name in reference["cases"]]
             well = compare(Tree(tree, files), runnable(names, now, files), reference, given.jobs)
-            print(*(f"{name:38} left out: not in the reference" for name in absent), sep="\n")
+            for name in absent:
+                print(f"{name:38} left out: not in the reference")
         else:
-            well = record(Tree(tree, files), runnable(names, now, files), given.out, given.jobs)
+            kept = recorded(given.out) if given.only else {}
+            chosen = runnable(names, now, files)
+            well = record(Tree(tree, files), chosen, given.out, given.jobs, kept)
     print(f"{time.perf_counter() - start:.0f} s")
     raise SystemExit(not well)
 
