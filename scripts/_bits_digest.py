@@ -2,8 +2,8 @@
 
 Two levels. `exact`: every line of every record, table and result, without what differs from run to
 run (times, memory, paths, versions). `numbers` and `tensors`: which numbers and which tensors stand
-anywhere in these files, whatever they are called there; this level outlives renamed keys, parameters
-and files.
+anywhere in these files, whatever they are called there; this level outlives renamed keys,
+parameters and files.
 """
 
 import csv
@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import Any
 
 VOLATILE = re.compile(
-    r"time|times|started|last|(.*_)?seconds?|.*per_second|.*memory.*|.*_mib|training_share|share_of_wall|"
-    r"host(name)?|node|pid|path|folder|out|run|source|version|format|commit|command|environment|device"
+    r"time|times|started|last|(.*_)?seconds?|.*per_second|.*memory.*|.*_mib|training_share|"
+    r"share_of_wall|host(name)?|node|pid|path|folder|out|run|source|version|format|commit|"
+    r"command|environment|device"
 )
 """Keys and columns, whole, whose values differ from run to run or from place to place."""
 CONFIGURATIONS = ("config.json", "environment.json", "study.json")
@@ -27,7 +28,7 @@ CONFIGURATIONS = ("config.json", "environment.json", "study.json")
 PICTURES = ("figures", "tensorboard", "checkpoints", "tune", "errors")
 """Folders of what is drawn or kept for a restart."""
 SMALL = 1000
-"""Whole numbers below this stand everywhere and prove nothing; those from here on count as numbers."""
+"""Whole numbers below this stand everywhere and prove nothing; from here on they count."""
 _NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:[eE][-+]?\d+)?")
 
 

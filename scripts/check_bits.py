@@ -67,11 +67,13 @@ LIBRARIES = (
     "rich.table",
     "tyro",
 )
-"""Imported once, before any tree: most of the time of a short run. One that is missing is left out."""
+"""Imported once, before any tree: most of the time of a short run. Missing ones are left out."""
 TIMEOUT = 300.0
 """Seconds that a command may take."""
 SHOWN = 10
 """Missing and new numbers that are shown of a case."""
+Chosen = Mapping[str, tuple[str, ...]]
+"""Name of a case -> its commands."""
 
 
 class Failed(Exception):
@@ -154,8 +156,8 @@ class Answer:
     seconds: float
 
 
-def answers(tree: Tree, chosen: Mapping[str, tuple[str, ...]], jobs: int) -> Iterator[Answer]:
-    """Every case run, in order. `chosen`: name -> commands."""
+def answers(tree: Tree, chosen: Chosen, jobs: int) -> Iterator[Answer]:
+    """Every case run, in order."""
 
     def answer(name: str) -> Answer:
         start = time.perf_counter()
@@ -204,7 +206,7 @@ def _reason(place: str, changed: Sequence[tuple[str, str]]) -> str:
     return next((reason for start, reason in changed if place.startswith(start)), "")
 
 
-def record(tree: Tree, chosen: Mapping[str, tuple[str, ...]], out: Path, jobs: int, cases: dict[str, Any]) -> bool:
+def record(tree: Tree, chosen: Chosen, out: Path, jobs: int, cases: dict[str, Any]) -> bool:
     """Write the digests of all cases to `out`, beside those in `cases`; whether all ended well."""
     well = True
     for answer in answers(tree, chosen, jobs):
@@ -223,9 +225,7 @@ def _size(computed: Digest | None) -> str:
     return f"{len(computed.numbers)} numbers, {len(computed.tensors)} tensors"
 
 
-def compare(
-    tree: Tree, chosen: Mapping[str, tuple[str, ...]], reference: Mapping[str, Any], jobs: int
-) -> bool:
+def compare(tree: Tree, chosen: Chosen, reference: Mapping[str, Any], jobs: int) -> bool:
     """Print a verdict for each case; whether all hold."""
     well = True
     for answer in answers(tree, chosen, jobs):
@@ -296,9 +296,7 @@ def select(names: Iterable[str], only: Sequence[str] | None) -> list[str]:
     return [n for n in known if only is None or any(fnmatch.fnmatch(n, p) for p in only)]
 
 
-def runnable(
-    names: Iterable[str], now: bool, files: Mapping[str, str]
-) -> dict[str, tuple[str, ...]]:
+def runnable(names: Iterable[str], now: bool, files: Mapping[str, str]) -> Chosen:
     """name -> commands, those left out, and said so, that need a table which is not given."""
     chosen = {}
     for name in names:
@@ -341,9 +339,8 @@ def settle(hashes: str) -> None:
 
 
 def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=plain)
     parser.add_argument("--list", action="store_true", help="show the cases")
     commands = parser.add_subparsers(dest="command")
     shared = argparse.ArgumentParser(add_help=False)
