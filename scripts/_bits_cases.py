@@ -73,7 +73,9 @@ SEARCHES: dict[str, Case] = {
     ),
     "search-norm-operation": _one(f"{SEARCH} --norm operation --activation edge --pool average"),
     "search-norm-none": _one(f"{SEARCH} --norm none --kernel 5 --strides 1 2 2 --clip 0"),
-    "search-warm-up": _one(f"{SEARCH} --warm-up 1 --weight-paths 4 --schedule cosine --rank-epochs 3"),
+    "search-warm-up": _one(
+        f"{SEARCH} --warm-up 1 --weight-paths 4 --schedule cosine --rank-epochs 3"
+    ),
     "search-decay": _one(
         f"{SEARCH} --architecture-weight-decay 0.1 --architecture-learning-rate 0.1"
         " --weight-decay 0.01 --beta1 0.7 --seed 3 --split-seed 2"
@@ -136,7 +138,9 @@ CELL_SEARCHES: dict[str, Case] = {
     # a run in which nothing is trained has no best search to end with
     "cells-random-s5": _one(f"{SMALL} --recipes random darts-1st --spaces s5 --seeds 0 1"),
     "cells-random-nasbench201": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201"),
-    "cells-forward": _one(f"{SMALL} --recipes darts-2nd amended --spaces s5 --difference forward --eta 0.3{SHARP}"),
+    "cells-forward": _one(
+        f"{SMALL} --recipes darts-2nd amended --spaces s5 --difference forward --eta 0.3{SHARP}"
+    ),
     "cells-regularised": _one(
         f"{SMALL} --recipes darts-1st pc-darts --spaces s2 --channels 8 --drop-path 0.3"
         " --cutout 3 --label-smoothing 0.1 --ema 0.9 --nesterov"
@@ -218,7 +222,9 @@ WALKS = (
 REPLAYS: dict[str, Case] = {
     "replay-macro": _one(REPLAY + WALKS),
     "replay-macro-bayes": _one(REPLAY + ",bayes,bayes-median,bayes-joint"),
-    "replay-macro-signal": _one(REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.7 --temperature 1.3 --rank-cost 0.6"),
+    "replay-macro-signal": _one(
+        REPLAY + ",fade --rank-noise 0.2 --rank-signal 0.7 --temperature 1.3 --rank-cost 0.6"
+    ),
     "replay-macro-ranks": _one(REPLAY + ",fade,fade-blind,fade-wide --ranks {ranks}"),
     "replay-nb201": _one(REPLAY.replace("{macro}", "{nb201}") + WALKS),
     "replay-nb201-trained": _one(
