@@ -1,6 +1,4 @@
-"""What a genotype, an architecture or a space of cells is: its graph, its size, what it costs. The
-command `fade-ray describe`.
-"""
+"""`fade-ray describe`: what cells, an architecture or a space are, and what they cost."""
 
 import io
 import json
@@ -41,9 +39,7 @@ def describe_command(arguments: list[str]) -> None:
 
 
 def find(options: Options) -> Subject:
-    """What is to be described. Raises InvalidInput where there is no such thing, with the nearest
-    names.
-    """
+    """What is to be described. InvalidInput with the nearest names where there is none."""
     if (options.what is None) == (options.space is None):
         raise InvalidInput(
             "`fade-ray describe` takes either FILE or NAME, or `--space NAME`, but got "
@@ -102,9 +98,7 @@ def _read(path: Path) -> Macro | Chain:
 
 
 def describe(subject: Subject, options: Options) -> dict[str, Any]:
-    """JSON-able: all that is known of `subject` in the network that `options` ask for. Raises
-    InvalidInput.
-    """
+    """JSON-able: all that is known of `subject` in the network that `options` ask for."""
     description = {**subject.facts(), "name": options.space or options.what}
     built = subject.network(options)
     return description if built is None else description | built[1] | _measured(built[0])
@@ -128,9 +122,7 @@ def _count(module: nn.Module) -> int:
 
 
 def _stages(network: Network) -> Iterator[dict[str, Any]]:
-    """Every part: the shape of its output, [channels, side, side], its parameters and
-    multiply-adds.
-    """
+    """Every part: shape of its output [channels, side, side], parameters, multiply-adds."""
 
     def stage(name: str, shape: list[int], part: nn.Module, cost: Cost) -> dict[str, Any]:
         counts = {"parameters": _count(part), "multiply_adds": cost.multiply_adds}
@@ -149,9 +141,7 @@ def _stages(network: Network) -> Iterator[dict[str, Any]]:
 
 
 def draw(subject: Subject, path: Path) -> Path:
-    """Draw the cells as SVG or PNG. Raises InvalidInput for another suffix, a choice left, or a
-    place that cannot be written.
-    """
+    """Draw the cells as SVG or PNG. InvalidInput for another suffix or a choice left."""
     from fade_ray.report.style import house_style  # matplotlib takes a second to import
 
     suffix, rule = path.suffix.lower(), "--draw names an .svg or .png file"

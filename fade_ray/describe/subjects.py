@@ -45,20 +45,14 @@ class Options:
     """The options of `fade-ray describe`."""
 
     what: tyro.conf.Positional[str | None] = None
-    """A file of cells, an exported architecture (.json), the name of a published genotype, a
-    genotype or a code.
-    """
+    """File of cells, exported architecture (.json), published name, genotype, or code."""
     macro: str | None = None
     """cifar10 (the default), cifar100 or imagenet: images, stem, and the usual size of the network.
     """
     cells: int | None = None
-    """Cells in the network; by default 20, on imagenet 14, in NAS-Bench-201 15, in a search network
-    as published.
-    """
+    """Cells; by default 20, imagenet 14, NAS-Bench-201 15, in searches as published."""
     channels: int | None = None
-    """Initial channels; by default 36, on imagenet 48, in NAS-Bench-201 16, in a search network as
-    published.
-    """
+    """Initial channels; by default 36, imagenet 48, NAS-Bench-201 16, or as published."""
     space: str | None = None
     """A published space instead of a genotype."""
     search: bool = False
@@ -82,9 +76,7 @@ class Subject(Protocol):
         """JSON-able: its kind and what is known without a network."""
 
     def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
-        """Its network, with "macro", "cells" and "channels"; None where it has none. Raises
-        InvalidInput.
-        """
+        """Its network, with "macro", "cells" and "channels"; None where it has none."""
 
     def picture(self) -> Any:
         """Its cells, drawn. Raises InvalidInput where a choice is left."""

@@ -44,9 +44,7 @@ def check_genotype(network: CellNetwork) -> None:
 
 @dataclass(frozen=True)
 class CellText:
-    """What the template writes about one kind of cell. `init`, `forward`: lines of the methods,
-    without their indentation.
-    """
+    """One kind of cell. `init`, `forward`: lines of the methods, not indented."""
 
     name: str
     doc: str
@@ -57,9 +55,7 @@ class CellText:
 
 
 def plain_cells(network: CellNetwork) -> Plain:
-    """Without the auxiliary head and what no output depends on. Raises InvalidInput for an
-    operation that has no text.
-    """
+    """Without what no output depends on. InvalidInput for operations without a text."""
     check_texts(network.macro)
     macro, final_norm = network.macro, network.head.before is not None
     cells = [place for place in network.places if isinstance(place, Cell)]
@@ -116,9 +112,7 @@ def _definitions(network: CellNetwork) -> dict[Definition, None]:
 
 @dataclass(frozen=True)
 class Live:
-    """What the output of a genotype depends on: nodes, genes (without `none`), and the inputs whose
-    value or shape is read.
-    """
+    """What the output depends on: nodes, genes but `none`, inputs whose value or shape is read."""
 
     nodes: frozenset[int]
     genes: tuple[Gene, ...]
@@ -156,9 +150,7 @@ def _operation(cell: Cell, gene: Gene) -> nn.Module:
 
 
 def _stem(network: CellNetwork) -> dict[str, list[str]]:
-    """The lines of each part of the stem, which is cut where its first output is taken, if its
-    second one is another.
-    """
+    """The lines of each part of the stem: two, where two different outputs are taken."""
     lines: list[str] = []
     ends: list[int] = []
     for block in network.stem.blocks:

@@ -21,9 +21,7 @@ OUTPUT = "out"
 
 @dataclass(frozen=True)
 class RowText:
-    """What the template writes about one row. `comment`, `cell`: lines of `forward`, without their
-    indentation.
-    """
+    """One row. `comment`, `cell`: lines of `forward`, not indented."""
 
     number: int
     layout: RowLayout
@@ -108,9 +106,7 @@ def _comment(number: int, dag: Dag) -> tuple[str, ...]:
 
 
 def _cell_lines(number: int, dag: Dag, *, relu: bool) -> Iterator[str]:
-    """One statement for the sources, which share one value, one for each further vertex and one for
-    OUTPUT.
-    """
+    """A statement for the sources, which share one value, for each other vertex, for OUTPUT."""
     yield from statement(" = ".join(f"v{u}" for u in dag.sources), ["x"], relu)
     for target in [*(v for v in range(dag.n) if v not in dag.sources), OUTPUT]:
         terms = [f"self.cell{number}_{u}_{v}(v{u})" for u, v in _edges(dag) if v == target]

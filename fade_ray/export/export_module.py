@@ -1,4 +1,4 @@
-"""A trained architecture as three files: readable PyTorch, its weights, and what is known about it."""
+"""A trained architecture as readable PyTorch, its weights, and what is known about it."""
 
 import dataclasses
 import importlib.metadata
@@ -27,9 +27,7 @@ from spaces.errors import InvalidInput, require
 
 @dataclass(frozen=True)
 class Exporter:
-    """How the networks of one class are exported. `check` raises InvalidInput where a choice is
-    left.
-    """
+    """How one class is exported. `check`: InvalidInput where a choice is left."""
 
     check: Callable[[Any], None]
     plain: Callable[[Any], Plain]

@@ -13,9 +13,7 @@ INDENT = 8  # of the statements in a method
 
 
 def statement(target: str, terms: Sequence[str], relu: bool = False) -> list[str]:
-    """`target = the sum of terms`, or its ReLU, as it stands in a method, on one line where it
-    fits.
-    """
+    """`target = the sum of terms`, or its ReLU, as it stands in a method."""
     total = " + ".join(terms)
     begin, end = (f"{target} = F.relu(", ")") if relu else (f"{target} = ", "")
     if INDENT + len(begin + total + end) <= LINE:
@@ -40,9 +38,7 @@ def wrapped(text: str, indent: int) -> list[str]:
 
 
 def literal(text: str) -> str:
-    """`text` as a Python string literal, what cannot be printed escaped, in the quotes that `ruff
-    format` chooses.
-    """
+    """`text` as a string literal, escaped and in quotes as `ruff format` has them."""
     escaped = repr(text + "\"'")[1:-4]  # both quotes in it: repr escapes the single ones
     escaped = "\\\\".join(part.replace("\\'", "'") for part in escaped.split("\\\\"))
     quote = '"' if escaped.count('"') <= escaped.count("'") else "'"

@@ -1,4 +1,4 @@
-"""Networks: a stem, places with cells, a head; and the relaxations that mix what is to be chosen."""
+"""Networks: a stem, places with cells, a head; relaxations of what is to be chosen."""
 
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
 from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig

@@ -63,12 +63,9 @@ class Cell(Place):
 
     def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
         weights, sources = draw.inside(self.kind), values[-self.space.inputs :]
-        require(
-            weights is not None or self.is_discrete,
-            "a network with choices gets architecture weights",
-            "Give `edges`, or discretise the cells.",
-            choices=self.space.size if weights is None else 1,
-        )
+        rule = "a network with choices gets architecture weights"
+        remedy = "Give `edges`, or discretise the cells."
+        require(weights is not None or self.is_discrete, rule, remedy, cell=self.kind)
         inputs = [x.value for x in sources]
         if self.entries:
             inputs = [entry(x.relu) for entry, x in zip(self.entries, sources, strict=True)]
@@ -115,9 +112,7 @@ class Cell(Place):
         return rest if stride == 1 else F.max_pool2d(rest, 2, 2, ceil_mode=True)
 
     def _joined(self, total: Tensor | None, past: Tensor | None, like: Tensor) -> Tensor:
-        """The value of a node: nothing is zeros; with partial channels both parts, shuffled
-        (linear, so once per node is enough).
-        """
+        """The value of a node, zeros of nothing; both parts shuffled, which once is enough for."""
         if total is None:
             side = halved(like.shape[-1], self.reduction)
             total = like.new_zeros(like.shape[0], self.width // self.partial, side, side)
@@ -147,9 +142,7 @@ Factors = list[tuple[Tensor | None, ...]]
 
 
 def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Factors, Sequence[Any]]:
-    """What each operation [E][O] and each edge [E] is multiplied by: scalars, None for 1. The
-    factor of an edge is that of its operations too.
-    """
+    """Factors of operations [E][O], that of their edge included, and of edges [E]; None for 1."""
     edges, count = shape
     if weights is None:
         return [(None,) * count] * edges, [None] * edges
@@ -162,9 +155,7 @@ def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Facto
 
 
 def shuffled(x: Tensor, groups: int) -> Tensor:
-    """Channels [groups, C / groups] in the order [C / groups, groups], so that the next edge takes
-    others (ShuffleNet, PC-DARTS).
-    """
+    """Channels [groups, C / groups] in the order [C / groups, groups] (ShuffleNet, PC-DARTS)."""
     N, C, H, W = x.shape
     y = x.permute(0, 2, 3, 1).reshape(N, H, W, groups, C // groups).transpose(3, 4)
     return y.reshape(N, H, W, C).permute(0, 3, 1, 2)

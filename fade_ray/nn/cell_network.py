@@ -36,13 +36,9 @@ class CellNetworkConfig:
     auxiliary: bool = False
     """The second classifier, after cell 2 * depth // 3."""
     auxiliary_norm: bool = True
-    """The second BatchNorm of the auxiliary head. The ImageNet head of DARTS has none (P-DARTS has
-    it).
-    """
+    """Second BatchNorm of the auxiliary head. DARTS has none for ImageNet, P-DARTS one."""
     partial: int = 1
-    """1 / partial of the channels go through the operations of an edge, the others past them
-    (PC-DARTS: 4).
-    """
+    """1 / partial of the channels go through an edge's operations (PC-DARTS: 4)."""
 
     def __post_init__(self) -> None:
         require_known("`stem`", self.stem, STEMS)
@@ -57,9 +53,7 @@ class CellNetworkConfig:
         )
 
     def for_search(self, stack: Stacking) -> Self:
-        """The same with the BatchNorm of search networks: no scale and shift in cells, batch
-        statistics, and what the stacking says of pools.
-        """
+        """With the BatchNorm of search networks: no scale and shift in cells, batch statistics."""
         pool_norm = stack.search_pool_norm
         return replace(self, affine=False, running_statistics=False, pool_norm=pool_norm)
 

@@ -1,6 +1,4 @@
-"""Chains: rows of candidate cells, from one architecture (width one) to a hyper-architecture (FaDE
-2.2, Fig. 1); that of graphs.
-"""
+"""Chains: rows of candidate cells (FaDE 2.2, Fig. 1); those of graphs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,28 +38,23 @@ class NetworkConfig:
     activation: Literal["vertex", "edge"] = "vertex"
     """ReLU after a vertex's sum (the paper) or on each edge (its code)."""
     share: bool = True
-    """One hyper-cell per row: all candidates of a row share their operations (FaDE 2.2, weight
-    sharing).
-    """
+    """One hyper-cell per row: its candidates share their operations (FaDE 2.2)."""
     strides: tuple[int, ...] = ()
     """Pooling stride of each row; by default chosen from image side and depth."""
     base_channels: int = 32
-    """Channels of the stem of a NAS-Bench-Macro network, all others grow with it; of the other
-    options none concerns its blocks.
-    """
+    """Stem channels of NAS-Bench-Macro networks, which no other option concerns."""
 
     def __post_init__(self) -> None:
         require(self.depth >= 1, "depth >= 1", "Ask for at least one cell.", depth=self.depth)
         odd = self.kernel >= 1 and self.kernel % 2 == 1
         require(odd, "kernel is odd and positive", "Use 3, 5 or 7.", kernel=self.kernel)
         for name in ("final_channels", "base_channels"):
-            require(getattr(self, name) >= 1, f"{name} >= 1", "Try 8.", **vars(self))
+            value = getattr(self, name)
+            require(value >= 1, f"{name} >= 1", "Try 8.", **{name: value})
 
 
 class Row(Place):
-    """What comes before the candidates of a row (`entry`), the candidates (`mixed`), what comes
-    behind them (`leave`).
-    """
+    """A row: what is before the candidates (`entry`), these (`mixed`), and behind (`leave`)."""
 
     def __init__(self, entry: nn.Module, mixed: Mixed, choices: Sequence[Cost], out: Map) -> None:
         super().__init__()
@@ -77,9 +70,7 @@ class Row(Place):
 
 
 class Chain(Network):
-    """A hyper-architecture as a network, whatever its cells are; one architecture is the case of
-    width one. Duplicate candidates of a row are built once.
-    """
+    """A hyper-architecture as a network; each distinct candidate of a row is built once."""
 
     places: Sequence[Row]
 
@@ -96,9 +87,7 @@ class Chain(Network):
                 cell.compile()
 
     def forward_paths(self, x: Tensor, paths: Sequence[Path]) -> list[Tensor]:
-        """The class scores [batch, classes] of each path; what several paths have in common at
-        their beginning is computed once.
-        """
+        """Scores [batch, classes] of each path; common beginnings are computed once."""
         reached: dict[tuple[int, ...], Tensor] = {(): self.begin(x)[-1].value}
         for index, row in enumerate(self.places):
             entered = {prefix: row.entry(value) for prefix, value in reached.items()}
@@ -110,9 +99,7 @@ class Chain(Network):
         return [self.head(reached[tuple(path)]) for path in paths]
 
     def multiply_adds_paths(self, paths: Sequence[Path]) -> int:
-        """Multiply-adds of one image's forward pass through `forward_paths(paths)`, where common
-        beginnings are computed once.
-        """
+        """Of one image's pass through `forward_paths(paths)`."""
         total = self.stem.cost.multiply_adds + self.head.cost.multiply_adds * len(paths)
         for index, row in enumerate(self.places):
             total += row.cost.multiply_adds * len({tuple(path[:index]) for path in paths})
@@ -132,26 +119,11 @@ class Chain(Network):
         self.load_state_dict(weights)
 
 
-def mixed_graphs(
-    candidates: Sequence[Dag],
-    channels: int,
-    config: NetworkConfig,
-    share_vertices: int,
-    generator: torch.Generator,
-) -> Mixed:
-    """One cell for each graph, or one hyper-cell for graphs of up to `share_vertices` vertices that
-    holds the operations of all of them.
-    """
-    shared = [hyper_cell_names(share_vertices)] if share_vertices else []
-    names = shared or [operation_names(dag) for dag in candidates]
-    norm, edge = config.norm == "operation", config.activation == "edge"
-    cells = [GraphCell(group, channels, config.kernel, norm, edge, generator) for group in names]
-    places = [(0 if shared else k, (dag,)) for k, dag in enumerate(candidates)]
-    return Mixed(nn.ModuleList(cells), places)
-
-
 class GraphRow(Row):
-    """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for."""
+    """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for.
+
+    The graphs have a cell each, or one hyper-cell for all graphs of up to `share_vertices`.
+    """
 
     def __init__(
         self,
@@ -165,7 +137,14 @@ class GraphRow(Row):
         entry = nn.Conv2d(layout.channels_in, channels, kernel, padding=kernel // 2)
         nn.init.kaiming_normal_(entry.weight, nonlinearity="linear", generator=generator)
         nn.init.zeros_(cast(Tensor, entry.bias))
-        mixed = mixed_graphs(candidates, channels, config, share_vertices, generator)
+        shared = [hyper_cell_names(share_vertices)] if share_vertices else []
+        norm, edge = config.norm == "operation", config.activation == "edge"
+        cells = [
+            GraphCell(names, channels, kernel, norm, edge, generator)
+            for names in shared or map(operation_names, candidates)
+        ]
+        keys = [(0 if shared else k, (dag,)) for k, dag in enumerate(candidates)]
+        mixed = Mixed(nn.ModuleList(cells), keys)
         choices = [_cost(dag, channels, inside, config) for dag in candidates]
         super().__init__(entry, mixed, choices, layout.out)
         self.pool = F.max_pool2d if config.pool == "max" else F.avg_pool2d
@@ -209,13 +188,8 @@ class ChainNetwork(Chain):
         generator: torch.Generator,
         share_vertices: int = 0,
     ) -> None:
-        require(
-            hyper.depth == config.depth,
-            "a hyper-architecture has as many rows as the network",
-            "Set the depth to it.",
-            rows=hyper.depth,
-            depth=config.depth,
-        )
+        rule, remedy = "depth is the number of rows", "Set one to the other."
+        require(hyper.depth == config.depth, rule, remedy, depth=config.depth, rows=hyper.depth)
         graphs, image = hyper.graphs(), Map(channels, side)
         layouts = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
         largest = max(share_vertices, *(dag.n for row in graphs for dag in row), 0)

@@ -9,9 +9,7 @@ from typing import NamedTuple
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one image: multiply-adds of convolutions and linear maps, entries that come out of a
-    BatchNorm, out of a ReLU.
-    """
+    """Of one image: multiply-adds, entries that come out of a BatchNorm, out of a ReLU."""
 
     multiply_adds: int = 0
     norms: int = 0

@@ -48,9 +48,7 @@ class DropPath:
         require(0 <= self.rate < 1, rule, remedy, rate=self.rate)
 
     def masks(self, outputs: int, like: Tensor) -> Tensor:
-        """Factors 0 or 1 / (1 - rate) [outputs, samples, 1, 1, 1] for the samples of `like`
-        [samples, channels, side, side].
-        """
+        """Factors 0 or 1 / (1 - rate) [outputs, samples, 1, 1, 1] for `like` [samples, ...]."""
         samples, shard = like.shape[0], self.shard or slice(None)
         start, step = shard.start or 0, shard.step or 1
         seed = int(torch.randint(2**62, (), generator=self.generator))

@@ -4,7 +4,7 @@ Not a `Cell` with one operation per edge: the convolutions that read one value a
 and cells of several graphs share their weights.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import cast
@@ -16,14 +16,9 @@ from torch.nn import functional as F
 from fade_ray.nn.norms import Norm
 from spaces import Dag
 
-# (source vertex, target vertex); the target `n` of a cell on n vertices is OUTPUT
-Edge = tuple[int, int]
-
 
 class EdgeConvolution(nn.Module):
-    """The weights of one edge: `kernel` x `kernel` convolution C -> C with bias, or without bias
-    and followed by BatchNorm.
-    """
+    """The weights of one edge: convolution C -> C with bias, or with BatchNorm instead."""
 
     def __init__(self, channels: int, kernel: int, norm: bool, generator: torch.Generator) -> None:
         super().__init__()
@@ -35,12 +30,13 @@ class EdgeConvolution(nn.Module):
 
 @dataclass(frozen=True)
 class Step:
-    """One convolution of a cell's plan: all `edges` read the same value, that of the `sources`
-    (None: fed by INPUT alone).
-    """
+    """One convolution: edges that read one value, that of `vertex` or (None) of all sources."""
 
     vertex: int | None
-    edges: tuple[Edge, ...]
+    names: tuple[str, ...]
+    """Of the edges' operations."""
+    targets: tuple[int, ...]
+    """Where the edges lead; n of a graph on n vertices is OUTPUT."""
 
 
 @lru_cache(maxsize=65536)
@@ -51,39 +47,35 @@ def plan(dag: Dag) -> tuple[Step, ...]:
     one convolution with more output channels; so are the edges that leave one inner vertex. Narrow
     cells run up to 2x faster that way.
     """
-    out = dag.n
-    leaving: dict[int, list[Edge]] = {
-        v: [e for e in dag.edges if e[0] == v] or [(v, out)] for v in range(dag.n)
-    }
-    sources = set(dag.sources)
-    first = Step(None, tuple(edge for v in dag.sources for edge in leaving[v]))
-    return (first, *(Step(v, tuple(leaving[v])) for v in range(dag.n) if v not in sources))
+
+    def step(vertex: int | None, reading: Sequence[int]) -> Step:
+        leaving = {v: [e for e in dag.edges if e[0] == v] or [(v, dag.n)] for v in reading}
+        edges = [edge for v in reading for edge in leaving[v]]
+        # the edge into OUTPUT is named by its vertex alone: graphs of all sizes share it
+        names = [f"{u}-out" if v == dag.n else f"{u}-{v}" for u, v in edges]
+        return Step(vertex, tuple(names), tuple(v for _, v in edges))
+
+    inner = [v for v in range(dag.n) if v not in dag.sources]
+    return (step(None, dag.sources), *(step(v, [v]) for v in inner))
 
 
 def operation_names(dag: Dag) -> tuple[str, ...]:
-    """The operations of one graph by edge: "source-target", or "source-out" for the edge of a sink
-    into OUTPUT.
-    """
-    return tuple(name for step in plan(dag) for name in _names(step, dag.n))
+    """Those of one graph by edge: "source-target", or "source-out" into OUTPUT."""
+    return tuple(name for step in plan(dag) for name in step.names)
 
 
 def hyper_cell_names(n: int) -> tuple[str, ...]:
-    """All operations that graphs of up to `n` vertices can have: G_max with an edge of every vertex
-    into OUTPUT (FaDE 2.2).
-    """
+    """Those of all graphs of up to `n` vertices: G_max, every vertex into OUTPUT (FaDE 2.2)."""
     inner = [f"{u}-{v}" for u in range(n) for v in range(u + 1, n)]
     return tuple(inner + [f"{v}-out" for v in range(n)])
 
 
 class GraphCell(nn.Module):
     """The operations of one DAG (`operation_names`), or a hyper-cell with those of all candidates
-    of a row (`hyper_cell_names`).
+    of a row (`hyper_cell_names`): `forward(x, dag)` runs one DAG, the channels and side of x stay.
 
-    `forward(x, dag)` runs one DAG through the operations it names. In a hyper-cell a DAG on n'
-    vertices takes the places 0..n'-1 of its canonical order, so that equal draws meet equal weights
-    (each candidate is a path of its own, only weights are common).
-
-    Input and output: [batch, channels, side, side].
+    In a hyper-cell a DAG on n' vertices takes the places 0..n'-1 of its canonical order, so that
+    equal draws meet equal weights (each candidate is a path of its own, only weights are common).
     """
 
     def __init__(
@@ -97,10 +89,9 @@ class GraphCell(nn.Module):
     ) -> None:
         super().__init__()
         self.channels, self.padding = channels, kernel // 2
-        self.edge_activation = edge_activation
-        self.operations = nn.ModuleDict(
-            {name: EdgeConvolution(channels, kernel, norm, generator) for name in names}
-        )
+        self.norm, self.edge_activation = norm, edge_activation
+        made = {name: EdgeConvolution(channels, kernel, norm, generator) for name in names}
+        self.operations = cast(Mapping[str, EdgeConvolution], nn.ModuleDict(made))
 
     def forward(self, x: Tensor, dag: Dag) -> Tensor:
         # FaDE 2.4: a vertex sums its incoming edges and applies ReLU. With the activation on the
@@ -110,38 +101,24 @@ class GraphCell(nn.Module):
         first = activate(x)
         for step in plan(dag):
             value = first if step.vertex is None else activate(sums.pop(step.vertex))
-            for (_, target), y in zip(step.edges, self._convolve(value, step, dag.n), strict=True):
+            for target, y in zip(step.targets, self._convolve(value, step), strict=True):
                 sums[target] = sums[target] + y if target in sums else y
         return activate(sums[dag.n])
 
-    def _convolve(self, value: Tensor, step: Step, n: int) -> Iterable[Tensor]:
-        operations = [cast(EdgeConvolution, self.operations[name]) for name in _names(step, n)]
-        biases: list[Tensor] = [
-            operation.bias for operation in operations if operation.bias is not None
-        ]
+    def _convolve(self, value: Tensor, step: Step) -> Sequence[Tensor]:
+        operations = [self.operations[name] for name in step.names]
+        biases = [operation.bias for operation in operations if operation.bias is not None]
         weight = _joined([operation.weight for operation in operations])
-        bias = _joined(biases) if biases else None
-        fused = F.conv2d(value, weight, bias, padding=self.padding)
-        if operations[0].norm is None and self.edge_activation:
+        fused = F.conv2d(value, weight, _joined(biases) if biases else None, padding=self.padding)
+        if self.edge_activation and not self.norm:
             fused = F.relu(fused)
-        outputs = (
-            [fused] if len(operations) == 1 else list(torch.split(fused, self.channels, dim=1))
-        )
-        if operations[0].norm is None:
+        outputs = [fused] if len(operations) == 1 else torch.split(fused, self.channels, dim=1)
+        norms = [operation.norm for operation in operations if operation.norm is not None]
+        if not norms:
             return outputs
-        normed = [
-            y if op.norm is None else op.norm(y) for op, y in zip(operations, outputs, strict=True)
-        ]
+        normed = [norm(y) for norm, y in zip(norms, outputs, strict=True)]
         return [F.relu(y) for y in normed] if self.edge_activation else normed
 
 
 def _joined(parts: Sequence[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(list(parts))
-
-
-def _names(step: Step, n: int) -> list[str]:
-    # the edge into OUTPUT is named by its vertex alone: candidates with another number of vertices
-    # share it
-    return [
-        f"{source}-out" if target == n else f"{source}-{target}" for source, target in step.edges
-    ]

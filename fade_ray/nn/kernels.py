@@ -15,16 +15,12 @@ from torch.nn.grad import conv2d_weight
 
 
 def special(x: Tensor) -> bool:
-    """Whether these forms serve x: on CPUs, without autocast. GPUs have kernels for torch's own
-    forms.
-    """
+    """Whether these forms serve x: on CPUs, without autocast; GPUs have kernels for torch's own."""
     return x.device.type == "cpu" and not torch.is_autocast_enabled("cpu")
 
 
 def depthwise(x: Tensor, weight: Tensor, stride: int = 1, dilation: int = 1) -> Tensor:
-    """Depthwise convolution of x [N, C, H, W] with weight [C, 1, k, k], k odd; zero padding keeps
-    the side (ceil(side / stride)).
-    """
+    """Depthwise convolution of x [N, C, H, W] with weight [C, 1, k, k], k odd, zeros around."""
     if stride == dilation and stride > 1:
         # a dilated convolution with the same stride reads every stride-th pixel only
         return depthwise(x[:, :, ::stride, ::stride], weight)
@@ -94,18 +90,14 @@ def _weight_gradient(x: Tensor, g: Tensor, kernel: int, dilation: int) -> Tensor
 
 
 def _rows_apart(x: Tensor, d: int, least: int) -> Tensor:
-    """x [N, C, H, W] as d images of every d-th row each [d N, C, max(ceil(H / d), least), W]: torch
-    is slow for fewer rows than a kernel's.
-    """
+    """x as d images of every d-th row [d N, C, max(ceil(H / d), least), W]: fewer are slow."""
     N, C, H, W = x.shape
     X = _padded(x, 0, max(-H % d, d * least - H)).permute(0, 2, 3, 1)
     return X.reshape(N, -1, d, W, C).transpose(1, 2).reshape(d * N, -1, W, C).permute(0, 3, 1, 2)
 
 
 def _side_by_side(x: Tensor, q: int) -> Tensor:
-    """x [N, C, H, W] with the q pixels beside each other as channels [N, q C, H, ceil(W / q)], a
-    view where q divides W.
-    """
+    """x with q pixels of a row as channels [N, q C, H, ceil(W / q)], a view if q divides W."""
     N, C, H, W = x.shape
     return _padded(x, -W % q, 0).permute(0, 2, 3, 1).reshape(N, H, -1, q * C).permute(0, 3, 1, 2)
 
@@ -190,9 +182,7 @@ class PointwiseNorm(Function):
 
 
 def _moments(X: Tensor, P: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Of rows X [n, C] and P [O, C]: the mean m of X, P S with its covariance S, the variance of P
-    x and 1 / sqrt(variance + eps).
-    """
+    """Of rows X [n, C], P [O, C]: mean m, P S, variance of P x, 1 / sqrt(variance + eps)."""
     m = X.mean(0)
     S = torch.addmm(torch.outer(m, m), X.t(), X, beta=-1, alpha=1 / len(X))
     PS = P @ S

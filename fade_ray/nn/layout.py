@@ -1,6 +1,4 @@
-"""The macro layout of a chain: strides, channels and sides of its rows (FaDE 2.4; the paper's code
-for the numbers).
-"""
+"""Strides, channels and sides of a chain's rows (FaDE 2.4; its code for the numbers)."""
 
 import math
 from dataclasses import dataclass

@@ -31,9 +31,7 @@ HEAD_CHANNELS = 40
 
 
 def places(side: int, base_channels: int) -> list[RowLayout]:
-    """The eight rows, shallow to deep; `side` in pixels. The first of each stage halves the map and
-    changes the channels.
-    """
+    """The eight rows for images of `side` pixels; the first of each stage halves the map."""
     rows: list[RowLayout] = []
     before = Map(base_channels, side)
     for layers, factor in zip(STAGES, STAGE_CHANNELS, strict=True):
@@ -72,9 +70,7 @@ class Same(nn.Module):
 
 
 class MBConv(nn.Module):
-    """Inverted residual block: 1x1 convolution to `expansion` times the channels, depthwise and 1x1
-    convolution, the last without activation.
-    """
+    """Inverted residual block: 1x1 to `expansion` times the channels, depthwise, 1x1."""
 
     def __init__(
         self, place: RowLayout, generator: torch.Generator, *, expansion: int, kernel: int
@@ -97,9 +93,7 @@ class MBConv(nn.Module):
 
 
 def identity(place: RowLayout, generator: torch.Generator) -> Same | ConvNorm:
-    """The identity, or where that cannot be, in the first layer of a stage, a 1x1 convolution with
-    BatchNorm.
-    """
+    """The identity, or in the first layer of a stage a 1x1 convolution with BatchNorm."""
     if place.keeps:
         return Same()
     sizes = (place.channels_in, place.channels)
@@ -116,9 +110,7 @@ BUILDERS: dict[Block, Callable[[RowLayout, torch.Generator], Same | ConvNorm | M
 
 
 def _row(blocks: Sequence[Block], place: RowLayout, generator: torch.Generator) -> Row:
-    """Blocks as candidates, each under its number, so that equal blocks of two hyper-architectures
-    have equal names of weights.
-    """
+    """Each block under its number: equal blocks have equal names of weights everywhere."""
     built = {str(block.number): BUILDERS[block](place, generator) for block in blocks}
     mixed = Mixed(nn.ModuleDict(built), [(str(block.number), ()) for block in blocks])
     costs = [block.cost(place.side, relu=False) for block in built.values()]
@@ -159,16 +151,12 @@ class MacroNetwork(Chain):
         super().__init__(hyper, stem, rows, head, image)
 
     def inherit(self, weights: Mapping[str, Tensor]) -> None:
-        """Start from the `state_dict` of an earlier hyper-architecture; blocks that it does not
-        hold in the same row stay as they are.
-        """
+        """Start from an earlier `state_dict`; blocks that it does not hold stay as they are."""
         self.load_state_dict(weights, strict=False)
 
 
 def _blocks(hyper: HyperArchitecture) -> list[list[Block]]:
-    """The distinct candidates of each row. InvalidInput where they are not blocks, or the rows not
-    eight.
-    """
+    """The distinct candidates of the eight rows. InvalidInput where there are others."""
     remedy = "NAS-Bench-Macro has as many layers."
     require(hyper.depth == DEPTH, f"{DEPTH} rows", remedy, rows=hyper.depth)
     rows = [[cell for cell in row if isinstance(cell, Block)] for row in hyper.distinct()]

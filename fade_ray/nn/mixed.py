@@ -1,6 +1,4 @@
-"""A row of candidates, mixed by hard architecture weights; a candidate with weight zero is left
-out, never multiplied by zero.
-"""
+"""A row of candidates under hard weights: those of weight zero are left out, not multiplied."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -12,9 +10,7 @@ from fade_ray.nn.draw import Draw
 
 
 class _StraightThrough(torch.autograd.Function):
-    """out = y_k for the drawn candidate k; d out / d gate_j = y_j for every output that was given
-    (the drawn one first).
-    """
+    """out = y_k of the drawn candidate k; d out / d gate_j = y_j for all outputs given, k first."""
 
     @staticmethod
     def forward(ctx: Any, gate: Tensor, indices: Sequence[int], *outputs: Tensor) -> Tensor:

@@ -63,9 +63,7 @@ class Stem(nn.Module):
 
 
 class Head(nn.Module):
-    """Class scores [batch, classes] of the last map: `before`, the mean over each channel where
-    `pooled`, a classifier. `cost`: of `before`.
-    """
+    """Scores [batch, classes]: `before` (of `cost`), the mean where `pooled`, a classifier."""
 
     def __init__(
         self,
@@ -139,9 +137,7 @@ class Network(nn.Module):
             place.compile()
 
     def cost(self, path: Path = ()) -> Cost:
-        """Of one image's forward pass in evaluation mode along `path`, with all allowed operations
-        of the cells.
-        """
+        """Of one image along `path` in evaluation mode, with all operations of the cells."""
         total = self.stem.cost + self.head.cost
         for index, place in enumerate(self.places):
             total += place.along(path[index] if path else 0)

@@ -63,9 +63,7 @@ class Norm(nn.BatchNorm2d):
         return scale * self.bias if scale is not None and self.affine else self.bias
 
     def track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Take the batch statistics of `count` pixels [channels] into the running ones, where
-        `forward` would.
-        """
+        """Take batch statistics [channels] of `count` pixels in, where `forward` would."""
         if not self._tracking or self.running_mean is None or self.running_var is None:
             return
         if self.num_batches_tracked is not None:
@@ -77,9 +75,7 @@ class Norm(nn.BatchNorm2d):
 
 @contextmanager
 def still(network: nn.Module) -> Iterator[None]:
-    """Within: BatchNorm buffers stand still and network weights ask for no gradient; afterwards the
-    network is bitwise as before.
-    """
+    """Within, buffers stand still and weights ask for no gradient; then all is as before."""
     norms = [module for module in network.modules() if isinstance(module, Norm)]
     weights = [p for p in network.parameters() if p.requires_grad]
     for module in norms:

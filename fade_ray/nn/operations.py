@@ -48,9 +48,7 @@ class Separable(Operation):
 
 
 class Dense(Operation):
-    """ReLU, then a module that ends in a BatchNorm: NAS-Bench-201's convolutions, the
-    skip-connection at stride 2.
-    """
+    """ReLU, then a module that ends in a BatchNorm: a convolution, or a skip at stride 2."""
 
     def __init__(self, module: ConvNorm | FactorizedReduce) -> None:
         super().__init__()
@@ -64,9 +62,7 @@ class Dense(Operation):
 
 
 class Pool(Operation):
-    """Max or average pooling, with BatchNorm behind it where the network asks for it. Averages
-    leave the padding out.
-    """
+    """Max or average pooling, with BatchNorm if asked for. Averages leave the padding out."""
 
     def __init__(self, build: Build, kind: str, kernel: int) -> None:
         super().__init__()

@@ -1,6 +1,4 @@
-"""From architecture logits to architecture weights: of rows of candidates (FaDE 2.1, eq. 3), and of
-the operations and edges of cells.
-"""
+"""From logits to weights: of rows of candidates (FaDE 2.1), of a cell's operations and edges."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,9 +17,7 @@ Used = tuple[tuple[int, ...], ...]
 
 @dataclass(frozen=True)
 class GumbelSample:
-    """One Gumbel-softmax draw of every row. `soft` [d, w]: the relaxed weights y, rows on the
-    simplex; `drawn` [d]: the index of the largest.
-    """
+    """A Gumbel-softmax draw: relaxed weights `soft` [d, w], index of the largest `drawn` [d]."""
 
     soft: Tensor
     drawn: Tensor
@@ -47,7 +43,7 @@ def initial_logits(mask: Tensor, std: float, generator: torch.Generator) -> Tens
 
 
 def architecture_weights(logits: Tensor, mask: Tensor) -> Tensor:
-    """softmax(alpha') of each row [d, w]; a masked candidate has weight exactly 0 and no gradient."""
+    """softmax(alpha') of each row [d, w]; masked candidates: exactly 0, no gradient."""
     return logits.masked_fill(~mask, -torch.inf).softmax(dim=1)
 
 
@@ -206,9 +202,7 @@ def edge_weights(
     temperature: float,
     generator: torch.Generator,
 ) -> EdgeWeights:
-    """The weights of one kind of cell, differentiable in both logits. An edge that allows nothing
-    has weight 0 and runs nothing.
-    """
+    """Of one kind of cell, differentiable; an edge that allows nothing has weight 0."""
     # softmax over nothing would be 0 / 0, also in the gradient
     dead = ~mask.any(dim=1, keepdim=True)
     operations, used = relaxation.weights(logits, mask | dead, temperature, generator)

@@ -56,9 +56,7 @@ as c_{k-1}), the three convolutions with stride 2 before an ImageNet search (sin
 
 
 class ResidualBlock(Place):
-    """The block between the stages of NAS-Bench-201: two ReLU-Conv-BN beside an average pooling
-    with a 1x1 convolution.
-    """
+    """NAS-Bench-201's block between stages: two ReLU-Conv-BN beside a pooling, 1x1 convolution."""
 
     kind, reduction = RESIDUAL, 2
 

@@ -13,9 +13,7 @@ from fade_ray.nn.norms import Norm
 
 
 class Source:
-    """The value of a node [batch, channels, side, side], and what several operations make of it,
-    each computed once.
-    """
+    """The value of a node [batch, channels, side, side], and what is made of it once."""
 
     def __init__(self, value: Tensor) -> None:
         self.value = value
@@ -79,9 +77,7 @@ class Sum:
 
 @dataclass(slots=True)
 class Term:
-    """Where the output y of an operation goes: weight * mask * y is added to `total`; weight a
-    scalar, mask [batch, 1, 1, 1], None for 1.
-    """
+    """Where an output y goes: weight (scalar) * mask [batch, 1, 1, 1] * y is added to `total`."""
 
     total: Sum
     weight: Tensor | None = None

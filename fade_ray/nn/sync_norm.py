@@ -1,6 +1,4 @@
-"""BatchNorm over the batches of several workers. torch's own refuses CPU tensors; this one runs
-wherever an all-reduce does.
-"""
+"""BatchNorm over several workers' batches, also on CPUs, which torch's own refuses."""
 
 from __future__ import annotations
 
@@ -17,9 +15,7 @@ from fade_ray.nn.norms import Norm
 
 @dataclass(frozen=True)
 class Reduction:
-    """This worker among `size` of them; `total` adds a tensor up over all workers, in place, and
-    every worker calls it in the same order.
-    """
+    """This worker among `size`; `total` adds a tensor up over all, in place, in one order."""
 
     rank: int
     size: int
@@ -53,9 +49,7 @@ class SyncNorm(Norm):
 
     @property
     def by_batch(self) -> bool:
-        """Never by this worker's batch alone in training, so that no fused path does without
-        `forward`.
-        """
+        """Never by this worker's batch alone in training: no fused path does without `forward`."""
         return not self.training and super().by_batch
 
     def forward(self, input: Tensor, scale: Tensor | None = None) -> Tensor:
@@ -73,9 +67,7 @@ class SyncNorm(Norm):
 
 
 def synchronised(network: nn.Module, reduction: Reduction) -> nn.Module:
-    """`network` with a `SyncNorm` in the place of every BatchNorm, changed in place; parameters,
-    buffers and their names stay.
-    """
+    """`network`, changed in place: a `SyncNorm` for every BatchNorm, with its tensors."""
     for name, child in network.named_children():
         if isinstance(child, nn.BatchNorm2d):
             setattr(network, name, SyncNorm(child, reduction))
@@ -102,7 +94,7 @@ def _merged(x: Tensor, reduction: Reduction) -> tuple[Tensor, Tensor]:
 
 
 class _Normalise(torch.autograd.Function):
-    """(x - mean) / sqrt(var + eps) * weight + bias, where mean and var depend on x of every worker."""
+    """(x - mean) / sqrt(var + eps) * weight + bias; mean and var depend on all workers' x."""
 
     @staticmethod
     def forward(
