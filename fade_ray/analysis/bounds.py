@@ -7,12 +7,11 @@ weight p* of the best of n candidates from p* >= 1/n above 1 - eps, when <dl/dz,
 z_i>.) What is printed is not true, for two reasons:
 
 1. its last step sums n terms exp(-gap), the best candidate's own among them, whose term is 1. With
-   n - 1 terms the needed gap is
-   ln((n - 1)(1 - eps) / eps) instead of ln((1 - eps) n);
+   n - 1 terms the needed gap is ln((n - 1)(1 - eps) / eps) instead of ln((1 - eps) n);
 2. eq. 18 bounds sum_j p_j <dl/dz, z* - z_j> by delta from below, but its term j = * is 0: the sum
-   is at least (1 - p*) delta. The gap
-   therefore grows by at least eta delta p* (1 - p* + p_i) per step, which vanishes as p* nears 1,
-   and not by eta delta / n: the number of steps grows like 1 / eps, not like ln(1 / eps).
+   is at least (1 - p*) delta. The gap therefore grows by at least eta delta p* (1 - p* + p_i) per
+   step, which vanishes as p* nears 1, and not by eta delta / n: the number of steps grows like
+   1 / eps, not like ln(1 / eps).
 
 `corrected_bound` mends the first alone, `softmax_bound` both.
 """
@@ -60,13 +59,8 @@ def softmax_bound(n: int, eps: float, eta: float, delta: float) -> float:
     part.
     """
     _check(n, eps, eta, delta)
-    require(
-        eta * delta <= 4,
-        "eta delta <= 4",
-        "The proof needs steps that do not overshoot.",
-        eta=eta,
-        delta=delta,
-    )
+    remedy = "The proof needs steps that do not overshoot."
+    require(eta * delta <= 4, "eta delta <= 4", remedy, eta=eta, delta=delta)
     gap = math.log((n - 1) * (1 - eps) / eps)
     if gap < 0:
         return 0.0
@@ -95,10 +89,5 @@ def first_step_above(slopes: Iterable[Floats], eps: float, eta: float, start: Fl
 def _check(n: int, eps: float, eta: float, delta: float) -> None:
     require(n >= 2, "n >= 2", "One candidate has nothing to win.", n=n)
     require(0 < eps < 1, "0 < eps < 1", "It is a share.", eps=eps)
-    require(
-        eta > 0 and delta > 0,
-        "eta > 0 and delta > 0",
-        "Without a margin nothing moves.",
-        eta=eta,
-        delta=delta,
-    )
+    remedy, both = "Without a margin nothing moves.", eta > 0 and delta > 0
+    require(both, "eta > 0 and delta > 0", remedy, eta=eta, delta=delta)

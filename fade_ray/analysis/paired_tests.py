@@ -5,7 +5,7 @@ Intervals and tests are two-sided throughout: harm can be shown as well as gain.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,12 +33,8 @@ def signed_rank(differences: Sequence[float] | Array) -> float:
     no sign (Pratt 1959): they lower what can be shown. 1.0 where all are 0.
     """
     data = np.asarray(differences, float)
-    require(
-        bool(np.isfinite(data).all()),
-        "differences are finite",
-        "Leave incomplete pairs out.",
-        differences=data,
-    )
+    finite, remedy = bool(np.isfinite(data).all()), "Leave incomplete pairs out."
+    require(finite, "differences are finite", remedy, differences=data)
     data = data.round(DIGITS)
     signed = data != 0
     if not signed.any():
@@ -65,7 +61,7 @@ def smallest_p(n: int) -> float:
 
 def effect_size(differences: Sequence[float] | Array) -> float:
     """Cohen's d_z: mean over standard deviation of the differences [n]; NaN for fewer than two or
-    where all are equal.
+    equal ones.
     """
     data = np.asarray(differences, float)
     if len(data) < 2 or np.ptp(data) < 1e-12:
@@ -74,17 +70,13 @@ def effect_size(differences: Sequence[float] | Array) -> float:
 
 
 def superiority(differences: Sequence[float] | Array) -> float:
-    """The share of pairs with a positive difference, those of 0 counted half: the probability of
-    superiority in pairs.
-    """
+    """The share of pairs with a positive difference, those of 0 counted half."""
     data = np.asarray(differences, float).round(DIGITS)
     return float((np.sign(data).mean() + 1) / 2) if len(data) else math.nan
 
 
 def holm(p: Sequence[float]) -> list[float]:
-    """Holm's (1979) adjusted p values of a family of tests: the step-down maximum of (m - i) p_(i),
-    at most 1.
-    """
+    """Holm's (1979) adjusted p values of a family: the step-down maximum of (m - i) p_(i)."""
     m, largest, adjusted = len(p), 0.0, [1.0] * len(p)
     for i, place in enumerate(sorted(range(m), key=p.__getitem__)):
         largest = max(largest, (m - i) * p[place])
@@ -94,9 +86,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """A searcher against a baseline on the seeds that both completed. Differences are searcher -
-    baseline.
-    """
+    """A searcher minus a baseline on the seeds that both completed."""
 
     searcher: str
     baseline: str
@@ -143,9 +133,7 @@ class PairedTest:
 
     @property
     def finding(self) -> str:
-        """What was shown, in words: "better" or "worse" where the corrected test and the interval
-        both say so.
-        """
+        """What was shown: "better" or "worse" where corrected test and interval both say so."""
         return shown(self.low, self.high) if self.corrected <= LEVEL else NOTHING
 
     @property
@@ -159,7 +147,7 @@ LEVEL = 0.05
 
 
 def paired_tests(
-    values: dict[str, dict[int, float]], baselines: Sequence[str], measure: str
+    values: Mapping[str, Mapping[int, float]], baselines: Sequence[str], measure: str
 ) -> tuple[PairedTest, ...]:
     """One test of each searcher against each baseline but itself, corrected as one family.
 
@@ -167,43 +155,40 @@ def paired_tests(
         values: [searcher][seed]: the measure, larger being better. Pairs are the seeds that both
         have.
     """
-    raw = []
-    for baseline in baselines:
-        for searcher in values:
-            if searcher in baselines[: baselines.index(baseline) + 1]:
-                continue  # itself, or a pair of baselines that has been tested
-            seeds = tuple(sorted(values[searcher].keys() & values[baseline].keys()))
-            differences = [values[searcher][seed] - values[baseline][seed] for seed in seeds]
-            raw.append((searcher, baseline, seeds, np.asarray(differences, float)))
-    p = [signed_rank(differences) for *_, differences in raw]
-    smallest = [smallest_p(len(seeds)) for _, _, seeds, _ in raw]
-    zeros = [int((differences.round(DIGITS) == 0).sum()) for *_, differences in raw]
-    attainable = holm(
-        [smallest_p(len(data) - equal) for (*_, data), equal in zip(raw, zeros, strict=True)]
-    )
-    tests = []
-    for (searcher, baseline, seeds, data), equal, one, corrected, least, bound, reach in zip(
-        raw, zeros, p, holm(p), smallest, holm(smallest), attainable, strict=True
-    ):
-        low, high = t_interval(data)
-        tests.append(
-            PairedTest(
-                searcher,
-                baseline,
-                measure,
-                seeds,
-                zeros=equal,
-                difference=float(data.mean()) if len(data) else math.nan,
-                low=low,
-                high=high,
-                effect=effect_size(data),
-                superiority=superiority(data),
-                p=one,
-                corrected=corrected,
-                family=len(raw),
-                smallest=least,
-                smallest_corrected=bound,
-                attainable=reach,
-            )
+    pairs = [
+        (searcher, baseline)
+        for place, baseline in enumerate(baselines)
+        for searcher in values
+        if searcher not in baselines[: place + 1]  # itself, or a pair that has been tested
+    ]
+    seeds = [tuple(sorted(values[one].keys() & values[other].keys())) for one, other in pairs]
+    differences = [
+        np.asarray([values[one][seed] - values[other][seed] for seed in both], float)
+        for (one, other), both in zip(pairs, seeds, strict=True)
+    ]
+    p = [signed_rank(data) for data in differences]
+    zeros = [int((data.round(DIGITS) == 0).sum()) for data in differences]
+    smallest = [smallest_p(len(data)) for data in differences]
+    reach = [smallest_p(len(d) - equal) for d, equal in zip(differences, zeros, strict=True)]
+    tested = (seeds, differences, zeros, p, holm(p), smallest, holm(smallest), holm(reach))
+    return tuple(
+        PairedTest(
+            *pair,
+            measure,
+            both,
+            zeros=equal,
+            difference=float(data.mean()) if len(data) else math.nan,
+            **t_interval(data)._asdict(),
+            effect=effect_size(data),
+            superiority=superiority(data),
+            p=uncorrected,
+            corrected=corrected,
+            family=len(pairs),
+            smallest=least,
+            smallest_corrected=bound,
+            attainable=attainable,
         )
-    return tuple(tests)
+        for pair, both, data, equal, uncorrected, corrected, least, bound, attainable in zip(
+            pairs, *tested, strict=True
+        )
+    )

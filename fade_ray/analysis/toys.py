@@ -9,7 +9,7 @@ is w*(a) = a, so that the valid loss there is a^2 and its true gradient 2 a. The
 |---|---|
 | first order | -2 a: the wrong way |
 | second order | (8 xi - 2) a: right from xi = 1/4 on, exact at xi = 1/2 |
-| amended | (16 eta - 2) a: right from eta = 1/8 on, exact at eta = 1/4; at the paper's own eta = 0.1 still the wrong way |
+| amended | (16 eta - 2) a: right from eta = 1/8 on, exact at 1/4; at the paper's 0.1 still wrong |
 | joint | 0: the train loss is at its optimum for any a |
 """
 
@@ -121,9 +121,9 @@ def run(
     """
     problem = ScalarProblem(weight, logit)
     w, a = problem.weights[0], problem.logits[0]
-    found = Trajectory([], [], [])
+    course = Trajectory([], [], [])
     for step in range(steps + 1):
-        for values, value in zip(found, (a, w, problem.loss(X_VALID)), strict=True):
+        for values, value in zip(course, (a, w, problem.loss(X_VALID)), strict=True):
             values.append(float(value.detach()))
         if step < steps:
             both = UPDATES[estimate.update](problem, X_TRAIN, X_VALID, *_arguments(estimate))
@@ -131,7 +131,7 @@ def run(
                 a -= logit_rate * both.architecture[0]
                 slope = 2 * (w - a) if both.weights is None else both.weights[0]  # grad_w L_train
                 w -= weight_rate * slope
-    return found
+    return course
 
 
 def _gradients(problem: ScalarProblem, estimate: Estimate) -> tuple[Tensor, ...]:
@@ -142,8 +142,7 @@ def _arguments(estimate: Estimate) -> tuple[Unroll, UpdateConfig]:
     return Unroll(estimate.xi), UpdateConfig(eta=estimate.eta)
 
 
-# ---------------------------------------------------------------------------------------------- the
-# claim <g2', g2> >= 0 of A.3
+# the claim <g2', g2> >= 0 of A.3
 
 
 def alignment(
@@ -161,12 +160,7 @@ def alignment(
 
 
 def random_alignments(
-    draws: int,
-    rng: np.random.Generator,
-    *,
-    logits: int = 10,
-    weights: int = 50,
-    decades: float = 4.0,
+    draws: int, rng: np.random.Generator, *, logits: int = 10, weights: int = 50, decades: float = 4
 ) -> NDArray[np.float64]:
     """[draws] cosines for J [logits, weights] and v of standard normal entries, eigenvalues of H
     log-uniform over `decades`.

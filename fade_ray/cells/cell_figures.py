@@ -14,21 +14,9 @@ from matplotlib.patches import Rectangle
 
 from fade_ray.cells.cell_trials import Trial
 from fade_ray.cells.watch import ENOUGH
+from fade_ray.report import style
 from fade_ray.report.genotype_drawing import edge_name, printed
-from fade_ray.report.style import (
-    GRID,
-    INK,
-    LINES,
-    MUTED,
-    SERIES,
-    WIDTH,
-    Picture,
-    count_axis,
-    grid_axes,
-    look,
-    mean_and_range,
-    new_figure,
-)
+from fade_ray.report.style import INK, LINES, MUTED, SERIES, WIDTH, Picture, count_axis, new_figure
 from fade_ray.report.words import count, listed, percent
 from spaces.cell import CellSpace
 
@@ -187,7 +175,7 @@ def _panel(axis: Axes, box: Box, course: Course, edges: list[int], high: float) 
     _image(axis, box, np.clip(values / high, 0, 1))
     for line in range(len(course.cell.ops), len(values), len(course.cell.ops)):
         height = bottom + tall * (1 - line / len(values))
-        axis.plot([left, left + wide], [height, height], color=GRID, lw=0.5, zorder=2)
+        axis.plot([left, left + wide], [height, height], color=style.GRID, lw=0.5, zorder=2)
     for stage in course.stages:
         x = left + wide * stage / len(course.epochs)
         axis.plot([x, x], [bottom, bottom + tall], color=INK, lw=0.8, ls=LINES[1], zorder=3)
@@ -200,11 +188,11 @@ def _panel(axis: Axes, box: Box, course: Course, edges: list[int], high: float) 
 def _epoch_labels(
     axis: Axes, left: float, bottom: float, wide: float, epochs: Sequence[int]
 ) -> None:
-    style: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "va": "top"}
-    axis.text(left, bottom - 0.04, str(epochs[0]), ha="left", **style)
+    looks: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "va": "top"}
+    axis.text(left, bottom - 0.04, str(epochs[0]), ha="left", **looks)
     if len(epochs) > 1:
-        axis.text(left + wide, bottom - 0.04, str(epochs[-1]), ha="right", **style)
-        axis.text(left + wide / 2, bottom - 0.04, "epoch", ha="center", **style)
+        axis.text(left + wide, bottom - 0.04, str(epochs[-1]), ha="right", **looks)
+        axis.text(left + wide / 2, bottom - 0.04, "epoch", ha="center", **looks)
 
 
 def _colour_bar(axis: Axes, left: float, top: float, high: float) -> None:
@@ -255,11 +243,13 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
         return None
     figure = new_figure(0.4 + 2.1 * -(-len(shown) // 3))
     told = []
-    for axis, (title, names, line) in zip(grid_axes(figure, len(shown), 3), shown, strict=True):
+    for axis, (title, names, line) in zip(
+        style.grid_axes(figure, len(shown), 3), shown, strict=True
+    ):
         for index, (name, label) in enumerate(names.items()):
             epochs, values = trial.series(name)
             if epochs:
-                axis.plot(epochs, values, **look(index, ms=2.5, label=label))
+                axis.plot(epochs, values, **style.look(index, ms=2.5, label=label))
                 told.append(f"{label} {values[0]:.3g} to {values[-1]:.3g}")
         for stage in trial.stages:
             axis.axvline(stage - 0.5, color=MUTED, lw=0.8, ls=LINES[1])
@@ -300,7 +290,7 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
         for axis, (name, label) in zip(row, SHARES.items(), strict=True):
             for method, same in group.items():
                 epochs, values = _common(same, name)
-                mean_and_range(axis, epochs, values, methods.index(method), label=method)
+                style.mean_and_range(axis, epochs, values, methods.index(method), label=method)
                 end = percent(float(values[:, -1].mean()), 0)
                 if name == "skip_share":
                     told.append(f"{method} on {space} {end} ({count(len(same), 'seed')})")

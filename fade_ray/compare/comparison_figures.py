@@ -19,21 +19,8 @@ from fade_ray.analysis.resampling import t_interval
 from fade_ray.compare.anytime import anytime, top_reports
 from fade_ray.compare.comparison import Band, Comparison, SeedResult
 from fade_ray.compare.trace import Trace
-from fade_ray.report.style import (
-    INK,
-    LINES,
-    MARKERS,
-    MUTED,
-    PAPER,
-    Picture,
-    beside,
-    legend_above,
-    look,
-    name_rows,
-    new_figure,
-    series,
-    shade,
-)
+from fade_ray.report import style
+from fade_ray.report.style import INK, MARKERS, PAPER, Picture, look, name_rows, new_figure, series
 from fade_ray.report.words import (
     ACCURACY,
     Measure,
@@ -84,7 +71,7 @@ def anytime_curves(
     axis.set_xlabel(f"budget spent ({unit})")
     axis.set_ylabel(f"{score.axis('reported {}')}\nof the best validated so far")
     longest = max(map(len, axis.get_legend_handles_labels()[1]))
-    legend_above(figure, axis, 4 if longest <= 27 else 3)
+    style.legend_above(figure, axis, 4 if longest <= 27 else 3)
     ends = [
         f"{s.searcher} {score.text(s.mean)} ({count(s.seeds, 'seed')})"
         for s in comparison.summaries
@@ -101,11 +88,11 @@ def _band(axis: Axes, band: Band, index: int, searchers: int, score: Measure) ->
     grid = np.append(band.grid, BEYOND * band.grid[-1])
     curves = (np.append(curve, curve[-1]) for curve in (band.mean, band.low, band.high))
     mean, *ends = (score.scale * np.clip(curve, score.low, score.high) for curve in curves)
-    shade(axis, grid, *ends, series(index), step="post", alpha=0.7 / max(5, searchers))
+    style.shade(axis, grid, *ends, series(index), step="post", alpha=0.7 / max(5, searchers))
     # markers of different searchers stand at different budgets
-    style = look(index, ms=5, markevery=(20 * index // searchers, 20), lw=1.9, zorder=_above(index))
+    looks = look(index, ms=5, markevery=(20 * index // searchers, 20), lw=1.9, zorder=_above(index))
     label = f"{short(band.searcher)} ({count(band.seeds, 'seed')})"
-    axis.plot(grid, mean, drawstyle="steps-post", label=label, **style)
+    axis.plot(grid, mean, drawstyle="steps-post", label=label, **looks)
 
 
 def _partial(axis: Axes, trace: Trace, index: int, score: Measure) -> list[float]:
@@ -277,7 +264,7 @@ def _join(
         known = {r.searcher: score.scale * getattr(r, measure) for r in results if r.seed == seed}
         heights = [index for index, name in enumerate(names) if name in known]
         values = [known[names[index]] for index in heights]
-        axis.plot(values, heights, color=MUTED, lw=0.8, alpha=0.55, zorder=1)
+        axis.plot(values, heights, color=style.MUTED, lw=0.8, alpha=0.55, zorder=1)
 
 
 def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
@@ -295,7 +282,7 @@ def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None
     for axis, (measure, group) in zip(axes, groups.items(), strict=True):
         for height, test in enumerate(group):
             _effect(axis, height, test, searchers.index(test.searcher), score)
-        axis.axvline(0, color=MUTED, lw=1.2, ls=LINES[1], zorder=1)
+        axis.axvline(0, color=style.MUTED, lw=1.2, ls=style.LINES[1], zorder=1)
         several = len(comparison.baselines) > 1
         against = (f" − {short(test.baseline)}" if several else "" for test in group)
         name_rows(axis, [short(t.searcher) + rest for t, rest in zip(group, against, strict=True)])
@@ -324,11 +311,11 @@ def baseline_words(comparison: Comparison) -> str:
 def _effect(axis: Axes, height: int, test: PairedTest, index: int, score: Measure) -> None:
     pairs, p = count(len(test.seeds), "pair"), probability(test.corrected)
     better = f"better in {percent(test.superiority, 0)} of {pairs}, p {p}"
-    beside(axis, height, better if test.seeds else "no pairs")
+    style.beside(axis, height, better if test.seeds else "no pairs")
     if math.isfinite(test.low):
         ends = [score.scale * test.low, score.scale * test.high]
         axis.plot(ends, [height, height], color=series(index), lw=2)
     if math.isfinite(test.difference):
         face = series(index) if test.shown else PAPER
-        style: dict[str, Any] = {"color": series(index), "mfc": face, "ms": 8, "mew": 1.8}
-        axis.plot(score.scale * test.difference, height, MARKERS[index % 8], **style)
+        looks: dict[str, Any] = {"color": series(index), "mfc": face, "ms": 8, "mew": 1.8}
+        axis.plot(score.scale * test.difference, height, MARKERS[index % 8], **looks)

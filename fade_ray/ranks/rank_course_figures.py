@@ -12,20 +12,8 @@ from fade_ray.ranks.rank_correlation import Ceiling
 from fade_ray.ranks.rank_courses import Correlation, EqualComputation
 from fade_ray.ranks.rank_records import TRUTHS, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
-from fade_ray.report.style import (
-    LINES,
-    MARKERS,
-    MUTED,
-    Picture,
-    beside,
-    count_axis,
-    grid_axes,
-    legend_above,
-    look,
-    name_rows,
-    new_figure,
-    series,
-)
+from fade_ray.report import style
+from fade_ray.report.style import LINES, MARKERS, MUTED, Picture, beside, look, new_figure, series
 from fade_ray.report.words import count, listed, short, si
 
 NOT_TIME = (
@@ -47,7 +35,7 @@ def over_epochs(findings: RankFindings) -> Picture | None:
         return None
     columns = min(3, len(groups))
     figure = new_figure(0.6 + 2.6 * -(-len(groups) // 3))
-    axes = grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
+    axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
     rhos = [rho for group in groups.values() for course in group for rho in course.rho]
     axes[0].set_ylim(min([0.0, *(rho for rho in rhos if rho < 0)]) - 0.06, 1.04)
     told = []
@@ -62,7 +50,7 @@ def over_epochs(findings: RankFindings) -> Picture | None:
         _ceiling(axis, noise, upright=False)
         axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
         axis.set_title(f"{short(setting)} ({count(len(group), 'seed')})")
-        count_axis(axis, "epoch" if index + 3 >= len(groups) else "")
+        style.count_axis(axis, "epoch" if index + 3 >= len(groups) else "")
         if index % columns == 0:
             axis.set_ylabel("Spearman's correlation")
         last = f"{rho_text(float(mean[-1]))} after epoch {epochs[-1]}" if epochs else "unknown"
@@ -120,10 +108,10 @@ def at_equal_computation(findings: RankFindings) -> Picture | None:
     right.axvline(0, color=MUTED, lw=1.2, ls=LINES[1], zorder=1)
     ends = [(-0.1, one.low - 0.05, one.value - 0.1) for one in equal.settings]
     lowest = min(end for three in ends for end in three if math.isfinite(end))
-    name_rows(right, [short(one.setting) for one in equal.settings])
+    style.name_rows(right, [short(one.setting) for one in equal.settings])
     right.set(xlim=(lowest, 1.04), xlabel="Spearman's correlation", title=f"after {spent}")
     right.grid(axis="y", visible=False)
-    legend_above(figure, left, 4)
+    style.legend_above(figure, left, 4)
     intervals = "bootstrap over architectures and seeds"
     if len(findings.alone) > MOST_RESAMPLED:
         intervals = "Student's t over the seeds; the architectures are all there are"
@@ -155,8 +143,8 @@ def _curves(axis: Axes, equal: EqualComputation) -> None:
     for index, curve in enumerate(equal.curves):
         places = np.asarray(curve.multiply_adds) / unit
         every = [*range(0, len(places), max(1, len(places) // 6)), *range(len(places))[-1:]]
-        style: dict[str, Any] = look(index, ms=4.5, markevery=every, label=short(curve.setting))
-        axis.plot(places, curve.spearman, drawstyle="steps-post", **style)
+        looks: dict[str, Any] = look(index, ms=4.5, markevery=every, label=short(curve.setting))
+        axis.plot(places, curve.spearman, drawstyle="steps-post", **looks)
     axis.axvline(equal.multiply_adds / unit, color=MUTED, lw=1.2, ls=LINES[1])
     xlabel = f"computation ({prefix} multiply-adds)" if prefix else "computation (multiply-adds)"
     axis.set(xlabel=xlabel, ylabel="Spearman's correlation", xlim=(0, 1.02 * last / unit))

@@ -21,18 +21,8 @@ from fade_ray.ranks.rank_correlation import choices_of, means_of
 from fade_ray.ranks.rank_course_figures import rho_text, truth_words
 from fade_ray.ranks.rank_records import Alone, RankRun, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
-from fade_ray.report.style import (
-    INK,
-    LINES,
-    MARKERS,
-    MUTED,
-    PAPER,
-    Picture,
-    depth_colour,
-    grid_axes,
-    new_figure,
-    series,
-)
+from fade_ray.report import style
+from fade_ray.report.style import INK, LINES, MARKERS, MUTED, PAPER, Picture, new_figure, series
 from fade_ray.report.words import ACCURACY, Measure, count, listed, short
 
 Array = npt.NDArray[np.float64]
@@ -65,7 +55,7 @@ def marginals(runs: Sequence[RankRun]) -> Picture | None:
         for row in range(depth):
             axis = grid[number * lines + row // columns, row % columns]
             weights = np.asarray([run.weights[row] for run in group])
-            _marginal(axis, weights, depth_colour(row, depth))
+            _marginal(axis, weights, style.depth_colour(row, depth))
             if number == 0 or lines > 1:
                 axis.set_title(f"row {row + 1}")
             if number == len(groups) - 1 or lines > 1:
@@ -119,7 +109,7 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | No
     true, n, columns = means_of(alone), len(alone), min(3, len(groups))
     dense = n > MOST_RESAMPLED
     figure = new_figure(0.5 + 3.1 * -(-len(groups) // 3))
-    axes = grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
+    axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
     told = []
     for index, (axis, (setting, group)) in enumerate(zip(axes, groups.items(), strict=True)):
         each = psis(group, alone)

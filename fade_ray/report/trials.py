@@ -19,18 +19,14 @@ History = TrialHistory[Any]
 KIND_NAMES = {"ranks": "hyper-architecture", "evaluation": "evaluation", "retraining": "retraining"}
 
 
+MEASURES = {"classification": ACCURACY}
+"""What scores measure, by the name of the objective; of others they are scores and no more."""
+
+
 def measure_of(config: Mapping[str, Any]) -> Measure:
     """How the scores of a run are told, from its configuration: accuracy, if it says nothing."""
-    return ACCURACY if not config.get("objective") else MEASURES.get(_name(config), Measure())
-
-
-def _name(config: Mapping[str, Any]) -> str:
-    objective = config["objective"]
-    return str(objective["name"] if isinstance(objective, Mapping) else objective)
-
-
-MEASURES = {"image-classification": ACCURACY}
-"""By the name of the objective."""
+    objective = (config.get("train") or {}).get("objective") or {"name": "classification"}
+    return MEASURES.get(str(objective["name"]), Measure())
 
 
 def state(

@@ -12,16 +12,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fade_ray.analysis.regression import Regression, regress
-from fade_ray.report.style import (
-    MARKERS,
-    PAPER,
-    Picture,
-    count_axis,
-    legend_above,
-    new_figure,
-    series,
-    shade,
-)
+from fade_ray.report import style
+from fade_ray.report.style import MARKERS, Picture, count_axis, legend_above, new_figure, series
 from fade_ray.report.words import (
     ACCURACY,
     Measure,
@@ -63,7 +55,7 @@ def anchor_trajectories(history: History, features: Sequence[str]) -> Picture | 
     for k in range(dimension):
         mean, spread = together[:, :, k].mean(axis=1), together[:, :, k].std(axis=1)
         low, high = np.maximum(mean - spread, 0), np.minimum(mean + spread, 1)
-        shade(last, iterations, low, high, series(k))
+        style.shade(last, iterations, low, high, series(k))
         _trajectory(last, iterations, mean, k, 1.0, names[k])
     over = " over rows and walks" if walks > 1 else ""
     last.set_title(f"All rows: mean and one standard deviation{over}")
@@ -115,13 +107,13 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Pictu
         line, half = regression.line(grid), regression.band(grid)
         low, high = line - half, line + half
         ends = (score.scale * low, score.scale * high)
-        shade(axis, grid, *ends, series(0), label="95 % confidence band")
+        style.shade(axis, grid, *ends, series(0), label="95 % confidence band")
         axis.plot(grid, score.scale * line, color=series(0), lw=2.2, label="linear regression")
         wanted += [float(low.min()), float(high.max())]
     for walk in walks:
         points = [(e.iteration, score.scale * e.score) for e in evaluations if e.walk == walk]
         label = f"walk {walk + 1}" if len(walks) > 1 else "evaluated architecture"
-        dots = {"color": series(1 + walk), "ms": 6, "mec": PAPER, "mew": 0.6, "alpha": 0.85}
+        dots = {"color": series(1 + walk), "ms": 6, "mec": style.PAPER, "mew": 0.6, "alpha": 0.85}
         marker = MARKERS[walk % len(MARKERS)]
         axis.plot(*zip(*points, strict=True), marker, label=label, **dots)
     axis.set_ylim(*score_limits(y, wanted, score))
@@ -215,7 +207,7 @@ def cumulative_cost(history: History) -> Picture | None:
         for index, (kind, label) in enumerate(KIND_TEXT.items()):
             if parts[kind][-1] > 0:
                 top, steps = base + parts[kind] / scale, range(len(base))
-                shade(axis, steps, base, top, series(index), alpha=0.5, label=label)
+                style.shade(axis, steps, base, top, series(index), alpha=0.5, label=label)
                 axis.plot(steps, top, color=series(index), lw=1.6, zorder=3 - index / 10)
                 base = top
         axis.set(xlim=(0, len(finished)), ylim=(0, None))

@@ -13,20 +13,8 @@ import numpy.typing as npt
 from matplotlib.axes import Axes
 
 from fade_ray.analysis.regression import density
-from fade_ray.report.style import (
-    INK,
-    LINES,
-    MUTED,
-    Picture,
-    count_axis,
-    depth_colour,
-    grid_axes,
-    labels_at_end,
-    name_rows,
-    new_figure,
-    series,
-    shade,
-)
+from fade_ray.report import style
+from fade_ray.report.style import INK, LINES, MUTED, Picture, count_axis, depth_colour, new_figure
 from fade_ray.report.words import count
 from fade_ray.search.search_history import History
 
@@ -67,7 +55,7 @@ def rank_densities(history: History) -> Picture | None:
         axis.axvline(1.0, color=INK, lw=1.2, ls=LINES[1], zorder=1)
     place = {"xytext": (4, -2), "textcoords": "offset points", "va": "top"}
     top.annotate("uniform", (1.0, 1.0), xycoords=("data", "axes fraction"), **place)
-    name_rows(strip, [f"row {row + 1}" for row in range(depth)])
+    style.name_rows(strip, [f"row {row + 1}" for row in range(depth)])
     strip.set_xlabel("architecture weight, as a multiple of the uniform weight")
     strip.grid(axis="y", visible=False)
     spreads = [f"row {row + 1} {np.std(values):.2f}" for row, values in enumerate(rows) if values]
@@ -89,7 +77,7 @@ def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) ->
     drawn = {row: curve for row, curve in curves.items() if curve is not None}
     for row, (x, y) in drawn.items():
         colour = depth_colour(row, len(rows))
-        shade(axis, x, 0, y, colour, alpha=0.12)
+        style.shade(axis, x, 0, y, colour, alpha=0.12)
         axis.plot(x, y, color=colour, lw=2.2, label=f"row {row + 1}")
     axis.set(ylabel="density", ylim=(0, 1.12 * axis.get_ylim()[1] if drawn else 1))
     if drawn:
@@ -109,13 +97,13 @@ def weights_over_epochs(history: History) -> Picture | None:
     tall = 2.5 * -(-depth // columns)
     figure = new_figure(tall + 2.1)
     parts: Any = figure.subfigures(2, 1, height_ratios=[tall, 2.1])
-    axes = grid_axes(parts[0], depth, columns, sharex=True, sharey=True)
+    axes = style.grid_axes(parts[0], depth, columns, sharex=True, sharey=True)
     peak = max(float(weights.max()) for weights in rows)
     for row, (axis, weights) in enumerate(zip(axes, rows, strict=True)):
         axis.axhline(1 / weights.shape[1], color=MUTED, lw=1.0, ls=LINES[1])
         for k, line in enumerate(weights.T):
             dashes = LINES[k // 8 % len(LINES)]
-            axis.plot(epochs, line, color=series(k), ls=dashes, marker="o", ms=2.5, lw=1.6)
+            axis.plot(epochs, line, color=style.series(k), ls=dashes, marker="o", ms=2.5, lw=1.6)
         axis.set(title=f"Row {row + 1}", ylim=(0, min(1.04, 1.1 * peak)))
         count_axis(axis, "epoch" if row + columns >= depth else "")
         if row % columns == 0:
@@ -128,10 +116,10 @@ def weights_over_epochs(history: History) -> Picture | None:
     count_axis(below, "epoch")
     figure.draw_without_rendering()  # the labels need the final places of the axes
     for axis, weights, names in zip(axes, rows, codes, strict=True):
-        ends = [(float(weights[-1, k]), name, series(k)) for k, name in enumerate(names)]
-        labels_at_end(axis, ends, size=8)
+        ends = [(float(weights[-1, k]), name, style.series(k)) for k, name in enumerate(names)]
+        style.labels_at_end(axis, ends, size=8)
     ends = [(float(share[-1]), f"row {row + 1}", INK) for row, share in enumerate(shares)]
-    labels_at_end(below, ends, size=9)
+    style.labels_at_end(below, ends, size=9)
     caption = (
         f"Trial {id}, the last hyper-architecture trained. Above, the weight of each candidate, "
         "named by the code of its graph; dashed: uniform. Below, the entropy: 1 is a uniform row, "

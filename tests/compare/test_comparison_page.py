@@ -324,7 +324,7 @@ def test_scores_that_are_no_accuracies_are_told_as_they_are(tmp_path: Path) -> N
     ]
     comparison = Comparison.of(traces, floor=-12.0)
     run = SyntheticEntered(tmp_path, "fade-ray compare")
-    write(tmp_path, config={"objective": {"name": "language-model"}})
+    write(tmp_path, config={"train": {"objective": {"name": "language-model"}}})
     history = Run.read(run.folder, EnteredHistory)
     page = Page(write_page(comparison_page(history, traces, comparison), tmp_path))
     summary = comparison.summaries[0]
