@@ -109,7 +109,7 @@ def _second_reading(
     return tyro.cli(
         Annotated[whole, tyro.conf.OmitArgPrefixes],
         args=arguments,
-        default=whole(tyro.MISSING if base is None else base),
+        **({} if base is None else {"default": whole(base)}),
         prog=f"fade-ray {kind.name}{before}",
         description=f"{kind.example}\n\n{inspect.getdoc(kind)}",
     ).config
