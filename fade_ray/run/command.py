@@ -16,6 +16,7 @@ import tyro
 from fade_ray.records.additions import load_additions
 from fade_ray.run.kind import Asked, RunKind
 from spaces.choices import Choice
+from spaces.errors import require_known
 
 HELP = {"-h", "--help"}
 
@@ -33,11 +34,13 @@ class ChoiceField:
 
     def chosen(self, config: Any, name: str | None) -> Any:
         """`config` with the member of that name, as it is where it has it already."""
-        member = config
+        if name is None:
+            return config
+        require_known(f"`--{self.name.replace('_', '-')}`", name, self.union.table)
+        member, present = self.union.table[name], config
         for step in self.path:
-            member = getattr(member, step)
-        known = name is None or self.union.member(name) is type(member)
-        return config if known else _with(config, self.path, self.union.member(str(name))())
+            present = getattr(present, step)
+        return config if type(present) is member else _with(config, self.path, member())
 
 
 def choice_fields(config: type[Any], path: tuple[str, ...] = ()) -> list[ChoiceField]:
