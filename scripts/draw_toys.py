@@ -74,7 +74,7 @@ def compute(draw: Draw) -> dict[str, Any]:
 
 
 def figure(records: dict[str, Any]) -> Figure:
-    """Above: the runs; below: the gradient at the weights' optimum by coefficient, and the angles."""
+    """Above: the runs; below: the gradient at the optimum by coefficient, and the angles."""
     drawn = style.new_figure(6.6)
     above, below = drawn.subfigures(2, 1, height_ratios=(1.15, 1))
     panels = list(above.subplots(1, 3))
@@ -162,7 +162,7 @@ def main(draw: Draw) -> None:
         draw.out / "toys.json",
         {**environment(command_line()), "settings": settings, **rounded(records)},
     )
-    alt = "Toy problem of Amended-DARTS: logit, weight and validation loss over steps; gradients; angles."
+    alt = "Toy of Amended-DARTS: logit, weight and validation loss over steps; gradients; angles."
     with style.house_style():
         style.save(
             style.Picture("toys", "The toy of Amended-DARTS", figure(records), alt, ""), draw.out

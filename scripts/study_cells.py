@@ -228,7 +228,7 @@ def main(study: Study) -> None:
     for run in study.runs:
         if not (run / "records.jsonl").exists():
             raise InvalidInput(
-                f"`--runs` must name run directories of `fade-ray cells`, but {run} holds no record."
+                f"`--runs` names run directories of `fade-ray cells`, but {run} holds no record."
             )
     searches, epochs = read(study.runs)
     study.out.mkdir(parents=True, exist_ok=True)
@@ -252,9 +252,8 @@ def main(study: Study) -> None:
         parts = [f"{group['method']:22} {group['space']:12} lr {group['learning_rate']:<6g}"]
         for name in ("skip_share", "parameter_free_share", "c10_test_200", "proxy_accuracy"):
             if group[name] is not None:
-                parts.append(
-                    f"{name} {group[name]['mean']:.3f} +- {group[name]['std']:.3f} (n {group[name]['n']})"
-                )
+                mean, std, n = (group[name][key] for key in ("mean", "std", "n"))
+                parts.append(f"{name} {mean:.3f} +- {std:.3f} (n {n})")
         print(" | ".join(parts))
 
 

@@ -3,7 +3,7 @@ are those of single-level DARTS.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -20,10 +20,9 @@ INTO_LAST = tuple(number for number, (_, target) in enumerate(EDGES) if target =
 """The edges 3<-0, 3<-1, 3<-2."""
 
 
-class Comparison(NamedTuple):
-    """What both kinds of search are compared by: the second batch of each (bilevel, single-level),
-    which of value and cosine, and its words.
-    """
+@dataclass(frozen=True)
+class Comparison:
+    """What both searches are compared by: the second batch of each, value or cosine, its words."""
 
     kind: str
     title: str
@@ -39,11 +38,9 @@ CORRELATION = Comparison(
     {"first-order": "held-out", "joint": "same"},
     0,
     "gradient correlation",
-    f"Sum over all pairs of images of two batches, divided by their number (eq. 13), {{}}. {CAVEAT}",
+    f"Sum over all pairs of images of two batches, over their number (eq. 13), {{}}. {CAVEAT}",
 )
-"""Eq. 13 as the paper compares it (Fig. 2): a bilevel search with held-out batches, a single-level
-one with each batch itself.
-"""
+"""As in Fig. 2: bilevel with held-out batches, single-level with each batch itself."""
 COSINE = Comparison(
     "cosine",
     "Cosine of the gradients of different batches",
@@ -97,9 +94,7 @@ def architecture_weights(one: Measured) -> Picture:
 
 
 def operation_gradients(one: Measured) -> Picture:
-    """dL/dp of each operation on the edges into the last node, in the first, the middle and the
-    last cell (Figs. 3 to 9).
-    """
+    """dL/dp of each operation into the last node, in first, middle and last cell (Figs. 3-9)."""
     rows = len(one.places)
     figure = style.new_figure(0.8 + 2.2 * rows)
     axes = figure.subplots(rows, 3, sharex=True, sharey="row", squeeze=False)

@@ -33,9 +33,7 @@ BATCH_TEXT = {"held-out": "held-out batch", "other": "another batch", "same": "s
 
 @dataclass(frozen=True)
 class Measured:
-    """The whole searches of one setting: S seeds, T epochs, P places (cells), N nodes, E edges, O
-    operations.
-    """
+    """Whole searches of a setting: S seeds, T epochs, P cells, N nodes, E edges, O operations."""
 
     setting: Setting
     seeds: tuple[int, ...]
@@ -47,9 +45,7 @@ class Measured:
     correlations: Mapping[str, Array]
     """Situation -> [S, T + 1, P, N, 2], value and cosine."""
     shares: Array
-    """[S, T + 1, 2] of the genotype that the weights then give: skip-connects, operations free of
-    parameters.
-    """
+    """[S, T + 1, 2]: skip-connects, operations free of parameters, of the genotype then."""
 
     @classmethod
     def of(
@@ -74,9 +70,7 @@ class Measured:
 
 
 def read_study(folder: Path, epochs: int) -> list[Measured]:
-    """What `folder`/records.jsonl holds, by setting; searches that are not whole yet, or failed,
-    are left out.
-    """
+    """The searches in `folder`/records.jsonl that are whole, by setting."""
     searches: dict[tuple[Setting, int], dict[int, Mapping[str, Any]]] = {}
     for event in read_events(folder / "records.jsonl"):
         if event["event"] == "epoch":

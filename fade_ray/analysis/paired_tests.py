@@ -18,9 +18,7 @@ from spaces.errors import require
 Array = npt.NDArray[np.float64]
 
 DIGITS = 12
-"""Differences of shares that are equal on paper differ in their last bits; they tie, and are 0, to
-so many decimals.
-"""
+"""Shares that are equal on paper differ in their last bits; to so many decimals they tie."""
 
 
 def signed_rank(differences: Sequence[float] | Array) -> float:
@@ -60,9 +58,7 @@ def smallest_p(n: int) -> float:
 
 
 def effect_size(differences: Sequence[float] | Array) -> float:
-    """Cohen's d_z: mean over standard deviation of the differences [n]; NaN for fewer than two or
-    equal ones.
-    """
+    """Cohen's d_z: mean over standard deviation of differences [n]; NaN for one or equal ones."""
     data = np.asarray(differences, float)
     if len(data) < 2 or np.ptp(data) < 1e-12:
         return math.nan
@@ -173,7 +169,8 @@ def paired_tests(
     tested = (seeds, differences, zeros, p, holm(p), smallest, holm(smallest), holm(reach))
     return tuple(
         PairedTest(
-            *pair,
+            one,
+            other,
             measure,
             both,
             zeros=equal,
@@ -188,7 +185,10 @@ def paired_tests(
             smallest_corrected=bound,
             attainable=attainable,
         )
-        for pair, both, data, equal, uncorrected, corrected, least, bound, attainable in zip(
+        for (
+            one,
+            other,
+        ), both, data, equal, uncorrected, corrected, least, bound, attainable in zip(
             pairs, *tested, strict=True
         )
     )

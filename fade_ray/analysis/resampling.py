@@ -1,4 +1,4 @@
-"""Intervals for means and other statistics of few values: Student's t, and percentiles of resamples.
+"""Intervals for means and other statistics of few values: Student's t, percentiles of resamples.
 
 Resamples are drawn where they are used: scipy.stats.bootstrap calls the statistic anew for each
 interval, while the measures of a rank study share theirs, architectures and seeds drawn together.

@@ -95,9 +95,7 @@ def true_gradient(logit: float) -> float:
 
 
 class Trajectory(NamedTuple):
-    """[steps + 1] each: logit a, weight w and L_valid(w, a) before the first step and after every
-    one.
-    """
+    """[steps + 1] each: logit a, weight w, L_valid(w, a) before the first and after each step."""
 
     logit: list[float]
     weight: list[float]

@@ -25,9 +25,7 @@ Box = tuple[float, float, float, float]
 """Left, bottom, width, height in inches."""
 
 MARGIN, ROW, SPACE, LINE = 1.06, 0.135, 0.14, 0.3
-"""Inches: room for the names of operations, height of one operation, gap between panels, room for
-the name of an edge.
-"""
+"""Inches: for names of operations, an operation, between panels, for the name of an edge."""
 COMPACT_ROW = 0.075
 
 
@@ -44,9 +42,7 @@ class Course(NamedTuple):
 
 
 def courses(trial: Trial) -> dict[str, Course]:
-    """The weights that were told, by kind of cell; {} where there are none, or none of a known
-    shape.
-    """
+    """The weights that were told, of known shapes, by kind of cell."""
     told = {
         epoch: metrics["weights"]
         for epoch, metrics in sorted(trial.epochs.items())
@@ -70,9 +66,7 @@ def _course(trial: Trial, kind: str, told: Mapping[int, Mapping[str, Any]]) -> C
 
 
 def weight_maps(trial: Trial) -> list[Picture]:
-    """Heat maps of the architecture weights: one panel per edge for each kind of cell, or one per
-    kind where there are many kinds.
-    """
+    """Heat maps of the weights: a panel per edge of each kind of cell, or one per kind of many."""
     found = courses(trial)
     if not found:
         return []
@@ -83,9 +77,7 @@ def weight_maps(trial: Trial) -> list[Picture]:
 
 
 def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
-    """A row of panels per node, a panel per edge into it by source, a line per operation, a column
-    per epoch.
-    """
+    """A row of panels per node, a panel per edge, a line per operation, a column per epoch."""
     cell = course.cell
     targets = sorted({target for _, target in cell.edges})
     sources = sorted({source for source, _ in cell.edges})

@@ -68,9 +68,7 @@ def _pictures(trial: Trial) -> Iterator[Picture]:
 
 
 TRUE = ("c10_test_200", "c100_test_200", "in16_test_200")
-"""Columns of the NAS-Bench-201 table that the page shows, in percent: CIFAR-10, CIFAR-100,
-ImageNet16-120.
-"""
+"""Columns of the NAS-Bench-201 table, in percent: CIFAR-10, CIFAR-100, ImageNet16-120."""
 
 
 def _true(values: Mapping[str, Any] | None) -> str:

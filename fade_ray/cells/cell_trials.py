@@ -88,7 +88,7 @@ class Trial:
         }
 
     def cells(self, kind: str) -> list[CellSpace]:
-        """A kind of cell as it was found, and as its space has it: what names edges and operations."""
+        """A kind of cell as it was found, and as its space has it, with names of edges and ops."""
         published = SPACES[self.plan.space].macro if self.plan.space in SPACES else None
         macros = [macro for macro in (self.macro, published) if macro is not None]
         return [macro.cells[kind] for macro in macros if kind in macro.cells]

@@ -67,7 +67,7 @@ def area(trace: Trace, floor: float) -> float:
 
 
 def top_reports(trace: Trace, k: int) -> tuple[tuple[float, float], ...]:
-    """(score, report) of the k best-scored within the budget, best first, earlier first of equal."""
+    """(score, report) of the k best-scored within the budget, best first, of equal the earlier."""
     within = [
         (score, report)
         for cost, score, report in zip(trace.costs, trace.scores, trace.reports, strict=True)
@@ -77,9 +77,7 @@ def top_reports(trace: Trace, k: int) -> tuple[tuple[float, float], ...]:
 
 
 def check_traces(traces: Sequence[Trace]) -> None:
-    """InvalidInput unless the traces can be compared: at least one, of one budget and unit, each
-    searcher and seed once, well-formed.
-    """
+    """InvalidInput unless well-formed, of one budget and unit, each searcher and seed once."""
     require(len(traces) > 0, "at least one trace", "Run a searcher first.", traces=len(traces))
     allowed = sorted({(trace.budget, trace.unit) for trace in traces})
     remedy = "Compare searchers that may spend the same."

@@ -46,9 +46,7 @@ MEASURES = {"final": "{} at the end of the budget", "area": "area under the anyt
 def anytime_curves(
     traces: Sequence[Trace], comparison: Comparison, score: Measure = ACCURACY
 ) -> Picture | None:
-    """Mean report of the best validated architecture against the budget, a 95 % band over the
-    seeds; partial traces as thin lines.
-    """
+    """Mean report of the best validated against the budget, a 95 % band; partial traces thin."""
     names = [band.searcher for band in comparison.bands]
     figure = new_figure(4.6 + 0.22 * ((len(names) - 1) // 4))
     axis = figure.subplots()
@@ -87,8 +85,8 @@ def _band(axis: Axes, band: Band, index: int, searchers: int, score: Measure) ->
     """Mean and interval of a searcher."""
     grid = np.append(band.grid, BEYOND * band.grid[-1])
     curves = (np.append(curve, curve[-1]) for curve in (band.mean, band.low, band.high))
-    mean, *ends = (score.scale * np.clip(curve, score.low, score.high) for curve in curves)
-    style.shade(axis, grid, *ends, series(index), step="post", alpha=0.7 / max(5, searchers))
+    mean, low, high = (score.scale * np.clip(curve, score.low, score.high) for curve in curves)
+    style.shade(axis, grid, low, high, series(index), step="post", alpha=0.7 / max(5, searchers))
     # markers of different searchers stand at different budgets
     looks = look(index, ms=5, markevery=(20 * index // searchers, 20), lw=1.9, zorder=_above(index))
     label = f"{short(band.searcher)} ({count(band.seeds, 'seed')})"
@@ -104,7 +102,7 @@ def _partial(axis: Axes, trace: Trace, index: int, score: Measure) -> list[float
     thin = look(index, lw=1.0, alpha=0.8, ms=3, zorder=_above(index))
     heights = score.scale * values
     axis.plot(list(trace.costs), heights, drawstyle="steps-post", label=label, **thin)
-    return values.tolist()
+    return [float(value) for value in values]
 
 
 def _above(index: int) -> float:
@@ -144,9 +142,7 @@ def budget_axis(comparison: Comparison) -> tuple[float, str]:
 def best_evaluations(
     traces: Sequence[Trace], comparison: Comparison, score: Measure = ACCURACY
 ) -> Picture | None:
-    """Reports of the best-validated evaluations per searcher: of all its seeds together (FaDE Fig.
-    8), and of each seed.
-    """
+    """Reports of the best-validated of all seeds together (FaDE Fig. 8), and of each seed."""
     names, k = [summary.searcher for summary in comparison.summaries], comparison.k
     together = [list(summary.top) for summary in comparison.summaries]
     whole = {name: [t for t in traces if t.complete and t.searcher == name] for name in names}
@@ -197,21 +193,23 @@ def _box(axis: Axes, index: int, data: Array) -> None:
         **parts,  # type: ignore[arg-type]
     )
     if len(data) <= POINTS_UP_TO:
-        dots = {"color": series(index), "ms": 4, "mec": PAPER, "mew": 0.3, "alpha": 0.8}
+        dots: dict[str, Any] = {
+            "color": series(index),
+            "ms": 4,
+            "mec": PAPER,
+            "mew": 0.3,
+            "alpha": 0.8,
+        }
         axis.plot(data, index + 0.22 * _scattered(len(data)), MARKERS[index % 8], **dots)
 
 
 def _scattered(n: int) -> Array:
-    """[n] in (-1, 1): the golden-ratio sequence, so that points of equal value lie apart and a
-    figure is the same every time.
-    """
+    """[n] in (-1, 1), the golden-ratio sequence: equal values lie apart, the same every time."""
     return np.asarray(2 * ((np.arange(1, n + 1) * 0.6180339887498949) % 1) - 1)
 
 
 def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
-    """Both measures of every seed and their means with intervals; few seeds are joined by lines,
-    since they are pairs.
-    """
+    """Every seed and the means with intervals; few seeds are joined by lines: they are pairs."""
     names = [summary.searcher for summary in comparison.summaries]
     complete = [result for result in comparison.results if result.complete]
     if not complete:
@@ -244,7 +242,13 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
 def _strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -> None:
     """The values of one searcher around the height `index`, mean and interval above them."""
     heights = index + (np.zeros(len(values)) if exact else 0.26 * _scattered(len(values)))
-    dots = {"color": series(index), "ms": 5, "mec": PAPER, "mew": 0.5, "alpha": 0.85}
+    dots: dict[str, Any] = {
+        "color": series(index),
+        "ms": 5,
+        "mec": PAPER,
+        "mew": 0.5,
+        "alpha": 0.85,
+    }
     axis.plot(score.scale * values, heights, MARKERS[index % 8], **dots)
     ends = score.scale * np.clip(t_interval(values), score.low, score.high)
     if np.isfinite(ends).all():
@@ -268,9 +272,7 @@ def _join(
 
 
 def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
-    """Mean difference from the baseline with its 95 % interval, per searcher and measure (a forest
-    plot).
-    """
+    """Mean difference from the baseline with its 95 % interval: a forest plot per measure."""
     groups = {m: [test for test in comparison.tests if test.measure == m] for m in MEASURES}
     families = [test.family for test in comparison.tests if math.isfinite(test.difference)]
     if not families:

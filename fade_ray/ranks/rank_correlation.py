@@ -66,13 +66,9 @@ class SettingAgreement:
     setting: str
     seeds: tuple[SeedAgreement, ...]
     mean: Agreement
-    """Means over seeds; architectures are resampled, the same ones for all seeds: what the choice
-    of architectures leaves open.
-    """
+    """Means over seeds; architectures resampled, the same for all seeds: what they leave open."""
     overall: Agreement
-    """The same means; architectures and seeds are resampled: what other architectures and other
-    seeds might give.
-    """
+    """The same means; architectures and seeds resampled: what others of both might give."""
     pooled: Agreement
     """Of the mean log psi over seeds: the rank that the seeds give together."""
 
@@ -149,9 +145,7 @@ class RankStudy:
     """
     points: tuple[RunPoint, ...]
     equal_computation: EqualComputation | None
-    """Settings at equal multiply-adds, with the intervals of `overall`; None where those of a run
-    are not known.
-    """
+    """With the intervals of `overall`; None where multiply-adds of a run are not known."""
     ceiling: Ceiling
 
     @classmethod
@@ -232,9 +226,7 @@ class _Truth:
         return cls(choices_of(alone), means_of(alone), ks, draws, seeds, confidence)
 
     def setting(self, runs: Sequence[RankRun]) -> tuple[SettingAgreement, Array]:
-        """The setting's agreement, and its mean rho in each resample of architectures and seeds
-        [b].
-        """
+        """The agreement, and the mean rho in each resample of architectures and seeds [b]."""
         psis = np.asarray([log_psis(run.weights, self.choices) for run in runs])  # [seed, n]
         # [measure, seed], [measure, seed, b]
         values, resampled = self._values(psis), self._resampled(psis)
@@ -250,9 +242,7 @@ class _Truth:
         return SettingAgreement(runs[0].setting, tuple(each), mean, both, together), overall[0]
 
     def interval(self, runs: Sequence[RankRun], ended: Sequence[int]) -> Interval:
-        """Of the mean rho of a setting's runs, each after so many of its epochs; architectures and
-        seeds are resampled.
-        """
+        """Of the mean rho of runs, each after so many epochs; architectures and seeds resampled."""
         weights = [run.epochs[n - 1].weights for run, n in zip(runs, ended, strict=True)]
         psis = np.asarray([log_psis(rows, self.choices) for rows in weights])
         resampled = spearman(psis[:, self.draws], self.means[self.draws])  # [seed, b]
@@ -350,9 +340,7 @@ class TableAgreement:
     regrets: tuple[float, ...]
     chance_regrets: tuple[float, ...]
     percentile: float
-    """Share of architectures that are strictly worse than the one of largest psi (of equal ones the
-    worst).
-    """
+    """Share of architectures worse than the one of largest psi (of equal ones the worst)."""
 
 
 def rank_against_table(

@@ -27,9 +27,7 @@ def rho_text(rho: float) -> str:
 
 
 def over_epochs(findings: RankFindings) -> Picture | None:
-    """Spearman's rho over the epochs, a thin line per seed and their mean, below the noise ceiling;
-    a panel per setting.
-    """
+    """Spearman's rho over the epochs of each seed and their mean; a panel per setting."""
     groups, noise = findings.courses, findings.noise
     if not groups:
         return None
@@ -90,9 +88,7 @@ def ceiling_words(noise: Ceiling, shaded: bool = True) -> str:
 
 
 def at_equal_computation(findings: RankFindings) -> Picture | None:
-    """Mean rho over the computation per setting, and with its interval at the computation that all
-    runs reached.
-    """
+    """Mean rho over the computation, and with its interval where all runs have come."""
     equal = None if findings.study is None else findings.study.equal_computation
     if equal is None or not equal.settings:
         return None

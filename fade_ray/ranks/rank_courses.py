@@ -35,9 +35,7 @@ class Point(Protocol):
 
 @dataclass(frozen=True)
 class Course:
-    """Spearman's rho of a run after each of its T epochs; NaN where all weights, or all accuracies,
-    are equal.
-    """
+    """Rho of a run after each of T epochs; NaN where all weights, or accuracies, are equal."""
 
     setting: str
     seed: int
@@ -104,7 +102,7 @@ class EqualComputation:
     multiply_adds: int
     """Computation that every run reached."""
     settings: tuple[Correlation, ...]
-    """After the last epochs that had ended then; without settings of which a seed had ended none."""
+    """After the last epochs that had ended; without settings of which a seed had ended none."""
     curves: tuple[ComputationCurve, ...]
 
 

@@ -38,9 +38,7 @@ def psis(runs: Sequence[RankRun], alone: Sequence[Alone]) -> Array:
 
 
 def marginals(runs: Sequence[RankRun]) -> Picture | None:
-    """Weights of the candidates of each row after the last epoch: mean, deviation and every seed,
-    per setting (Fig. 4).
-    """
+    """Weights after the last epoch: mean, deviation, every seed, per row and setting (Fig. 4)."""
     groups = by_setting(list(runs))
     if not groups:
         return None
@@ -100,9 +98,7 @@ def _heaviest(group: Sequence[RankRun]) -> str:
 
 
 def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | None:
-    """Predicted rank, of the mean log psi over seeds, against the score when trained alone, per
-    setting (Fig. 5).
-    """
+    """Rank by the mean log psi over seeds against the score trained alone, per setting (Fig. 5)."""
     groups, alone = by_setting(findings.runs), findings.whole
     if not groups or len(alone) < 3:
         return None

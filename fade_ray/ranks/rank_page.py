@@ -16,6 +16,7 @@ from fade_ray.ranks.rank_records import RankRun, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.ranks.rank_verdict import first_in_words
 from fade_ray.report.page import (
+    Block,
     Column,
     Figure,
     Headline,
@@ -51,7 +52,11 @@ def rank_page(run: CompareRun, findings: RankFindings, verdict: list[str]) -> Pa
 def _sections(run: CompareRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
     score, study = measure_of(run.settings), found.study
     first = first_in_words(() if study is None else study.results)
-    top = [Verdict(first, verdict), warnings(run.history), Headline(headline(run, found))]
+    top: list[Block] = [
+        Verdict(first, verdict),
+        warnings(run.history),
+        Headline(headline(run, found)),
+    ]
     yield Section("", top)
     agreement = Figure(
         "agreement",
@@ -211,9 +216,7 @@ def run_table(found: RankFindings, score: Measure) -> Table:
 
 
 def alone_table(found: RankFindings, score: Measure) -> Table:
-    """Per architecture, the best first, with its predicted place in each setting. Of a table the
-    best only.
-    """
+    """Per architecture, best first, its predicted places; of a table the best only."""
     alone, groups = found.whole, by_setting(found.runs)
     true, hyper = means_of(alone), HyperArchitecture.from_code(found.hyper)
     many = len(alone) > MOST_RESAMPLED
@@ -239,9 +242,7 @@ def alone_table(found: RankFindings, score: Measure) -> Table:
 
 
 def candidate_table(found: RankFindings) -> Table:
-    """Per row and candidate: its code, and mean and deviation over seeds of its weight in each
-    setting.
-    """
+    """Per row and candidate: code, mean and deviation over seeds of its weight per setting."""
     cells = [
         (row, candidate, cell)
         for row, rows in enumerate(HyperArchitecture.from_code(found.hyper).distinct())

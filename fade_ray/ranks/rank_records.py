@@ -31,9 +31,7 @@ class RankEpoch:
     weights: Rows
     """FaDE weights."""
     multiply_adds: int | None = None
-    """Computation so far: of all passes of the weight and the architecture steps, over all images;
-    None where the record does not tell.
-    """
+    """Of all passes of weight and architecture steps so far; None where no record tells."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +43,7 @@ class RankRun:
     seed: int
     epochs: tuple[RankEpoch, ...]
     accuracy: float | None = None
-    """Of the path of largest weights, on the architecture split, with the network weights of the
-    hyper-architecture.
-    """
+    """Of the path of largest weights, on the architecture split, with the shared weights."""
 
     @property
     def weights(self) -> Rows:
@@ -57,9 +53,7 @@ class RankRun:
 
 @dataclass(frozen=True)
 class Alone:
-    """An architecture of the hyper-architecture, trained alone `len(accuracies)` times with
-    different seeds (or read from a table).
-    """
+    """An architecture trained alone, `len(accuracies)` times (or read from a table)."""
 
     choice: tuple[int, ...]
     """[d]: the distinct candidate of each row."""

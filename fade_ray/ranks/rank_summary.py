@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -180,16 +180,11 @@ class RankFindings:
         table: MacroTable | None = None,
     ) -> "RankFindings":
         """Summaries go over the architectures that have all their repeats."""
-        first = cls(hyper.code(), tuple(runs), tuple(alone), truth)
-        return cls(
-            hyper.code(),
-            tuple(runs),
-            tuple(alone),
-            truth,
-            None if table is None else TableStudy.of(runs, table),
-            summary_of(runs, first.whole) if table is None else None,
-            by_size(hyper, alone),
-        )
+        size = by_size(hyper, alone)
+        found = cls(hyper.code(), tuple(runs), tuple(alone), truth, baseline=size)
+        if table is None:
+            return replace(found, summary=summary_of(runs, found.whole))
+        return replace(found, table=TableStudy.of(runs, table))
 
     @property
     def study(self) -> TableStudy | RankStudy | None:

@@ -12,15 +12,11 @@ from fade_ray.ranks.rank_summary import PairedEstimate, RankFindings, TableStudy
 from fade_ray.report.words import count, listed, number
 
 LOW = 0.5
-"""Of the lower end of an interval of Spearman's correlation, from which on ranks are called
-reliable here.
-"""
+"""Lower end of the interval from which on ranks are called reliable here."""
 
 
 def in_words(findings: RankFindings) -> list[str]:
-    """A sentence per setting, one per difference between settings, then the noise, the truth and
-    the baseline.
-    """
+    """A sentence per setting and difference, then the noise, the truth and the baseline."""
     sentences, baseline = list(_in_words(findings)), findings.baseline
     if baseline is not None:
         sentences.append(

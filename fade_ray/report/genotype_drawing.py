@@ -1,5 +1,5 @@
-"""Cells with their operations, drawn from left to right: inputs, operations in boxes, the nodes that
-add them up, output.
+"""Cells with their operations, drawn from left to right: inputs, operations in boxes, the nodes
+that add them up, output.
 
 Layers of nodes and of operations take turns. Each operation stands right before the node it feeds.
 """
@@ -35,13 +35,11 @@ FAMILIES = (
 """What the name of an operation begins with, and its colour."""
 
 OP_WIDTH, END_WIDTH, RADIUS, HEIGHT = 0.98, 0.56, 0.15, 0.22
-"""Inches: width of the boxes of operations and of inputs and output, radius of a node, height of
-the boxes.
-"""
+"""Inches: width of operations, of inputs and output, radius of a node, height of boxes."""
 GAPS = (0.38, 0.3)
 """Inches between the centres of two things in one layer, of nodes and of operations."""
 BEFORE, BEHIND = 0.36, 0.24
-"""Inches from a layer of nodes to the next of operations, and from one of operations to its nodes."""
+"""Inches from a layer of nodes to the next of operations, and from those to their nodes."""
 LINE = 1.2
 OUTPUT = "output"
 
@@ -89,9 +87,7 @@ def describe_genotype(cell: CellSpace) -> str:
 
 
 def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cells") -> Picture:
-    """One panel per kind of cell; panels stand side by side where they fit. Raises InvalidInput
-    where a choice is left.
-    """
+    """A panel per kind, side by side where they fit. InvalidInput where a choice is left."""
     drawings = {kind: arrange(cell) for kind, cell in macro.cells.items()}
     lines: list[list[str]] = []
     for kind, drawing in drawings.items():

@@ -1,4 +1,4 @@
-"""Cells as graphs of convolutions, drawn downwards: INPUT above, vertices in layers, OUTPUT below."""
+"""Cells as graphs of convolutions, drawn downwards: INPUT, vertices in layers, OUTPUT."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -28,9 +28,7 @@ ABOVE, BELOW = 0.45, 0.68
 
 
 def draw_cells(cells: Sequence[Dag], title: str, caption: str = "") -> Picture:
-    """One panel per cell, from the first row to the last, with its vertices and operations counted
-    below.
-    """
+    """One panel per cell, from the first row to the last, with its size below."""
     drawings = [arrange(cell) for cell in cells]
     columns = min(len(cells), 4)
     reach = max(abs(across) for placed in drawings for _, across in placed.places.values())

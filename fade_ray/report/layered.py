@@ -1,5 +1,4 @@
-"""A layout of graphs in layers, for cells of every kind: nodes in layers, lines through all layers on
-their way.
+"""A layout of graphs in layers, for cells of every kind: nodes, and lines through all on their way.
 
 A line that has to pass a layer gets a place of its own there, so that lines meet between the layers
 only. Coordinates are (along, across) in inches: along from the first layer on, across within one.
@@ -11,6 +10,7 @@ from itertools import islice, pairwise, permutations
 from math import atan2, cos, factorial, pi, sin
 from typing import Any, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch, PathPatch
 from matplotlib.path import Path
@@ -102,8 +102,8 @@ def _settled(
     start: Mapping[Item, float],
     steady: float,
 ) -> dict[Item, float]:
-    """Each item moves to the mean of its neighbours, as near as the others of its layer allow, until
-    they rest; the layers that are `ready` stay where they start at first.
+    """Each item moves to the mean of its neighbours, as near as the others of its layer allow,
+    until they rest; the layers that are `ready` stay where they start at first.
     """
     neighbours: dict[Item, list[Item]] = {item: [] for layer in layers for item in layer}
     for a, b in links:
@@ -126,9 +126,7 @@ def _settled(
 def _pulled(
     item: Item, neighbours: Sequence[Item], across: Mapping[Item, float], steady: float
 ) -> float:
-    """The mean of the neighbours; long lines pull harder along themselves, so that they run
-    straight.
-    """
+    """The mean of the neighbours; long lines pull harder along themselves, to run straight."""
     if not neighbours:
         return across[item]
     strength = {0: steady, 1: 1.0, 2: 6.0}
@@ -200,7 +198,8 @@ def draw_course(
     axis: Axes, course: Path, upright: bool, muted: bool, width: float, head: bool = True
 ) -> None:
     """A line, with a `head` at its end; `upright`: along is down the page."""
-    points = [(across, -along) for along, across in course.vertices] if upright else course.vertices
+    vertices: list[list[float]] = np.asarray(course.vertices).tolist()
+    points = [(y, -x) if upright else (x, y) for x, y in vertices]
     colour, dashes = (MUTED, (0, (3, 2))) if muted else (INK, "-")
     (a, b), (c, d) = points[-2], points[-1]
     size = max(((c - a) ** 2 + (d - b) ** 2) ** 0.5, 1e-9)
@@ -229,5 +228,6 @@ def draw_box(
 
 
 def draw_text(axis: Axes, place: Point, text: str, size: float, colour: str = INK) -> None:
-    middle = {"ha": "center", "va": "center_baseline", "zorder": 4}
-    axis.text(*place, text, fontsize=size, color=colour, **middle)
+    x, y = place
+    middle: dict[str, Any] = {"ha": "center", "va": "center_baseline", "zorder": 4}
+    axis.text(x, y, text, fontsize=size, color=colour, **middle)

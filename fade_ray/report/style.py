@@ -249,7 +249,7 @@ def save(picture: Picture, folder: Path) -> str:
 
 
 def inline(svg: str, name: str, alt: str) -> str:
-    """An SVG file as an element of a page: scaled by it, in its colours, ids of its own, named `alt`.
+    """An SVG file as an element of a page: scaled, in its colours, with its own ids and `alt`.
 
     Needs the custom properties of `dark_colours` only where the page is dark.
     """

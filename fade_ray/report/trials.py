@@ -88,9 +88,13 @@ def time_rows(history: History, share: float | None = None) -> list[Row]:
     """The lines of a headline on training time, and on its share of the trials' wall time."""
     cost, share = history.cost, history.training_share if share is None else share
     images = f"{si(cost.images)} images, summed over all trials"
-    rows = [("training time", duration(cost.seconds), images)] if cost.seconds else []
+    rows: list[Row] = []
+    if cost.seconds:
+        rows.append(("training time", duration(cost.seconds), images))
     told = "of the trials' wall time was training"
-    return rows if share is None else [*rows, ("training share", percent(share, 0), told)]
+    if share is not None:
+        rows.append(("training share", percent(share, 0), told))
+    return rows
 
 
 def cost_table(

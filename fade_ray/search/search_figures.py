@@ -5,6 +5,7 @@ Figure numbers in the docstrings are those of the FaDE paper.
 
 from collections.abc import Sequence
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,14 +107,20 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Pictu
         grid = np.linspace(min(x), max(x), 200)
         line, half = regression.line(grid), regression.band(grid)
         low, high = line - half, line + half
-        ends = (score.scale * low, score.scale * high)
-        style.shade(axis, grid, *ends, series(0), label="95 % confidence band")
+        band = (score.scale * low, score.scale * high)
+        style.shade(axis, grid, *band, series(0), label="95 % confidence band")
         axis.plot(grid, score.scale * line, color=series(0), lw=2.2, label="linear regression")
         wanted += [float(low.min()), float(high.max())]
     for walk in walks:
         points = [(e.iteration, score.scale * e.score) for e in evaluations if e.walk == walk]
         label = f"walk {walk + 1}" if len(walks) > 1 else "evaluated architecture"
-        dots = {"color": series(1 + walk), "ms": 6, "mec": style.PAPER, "mew": 0.6, "alpha": 0.85}
+        dots: dict[str, Any] = {
+            "color": series(1 + walk),
+            "ms": 6,
+            "mec": style.PAPER,
+            "mew": 0.6,
+            "alpha": 0.85,
+        }
         marker = MARKERS[walk % len(MARKERS)]
         axis.plot(*zip(*points, strict=True), marker, label=label, **dots)
     axis.set_ylim(*score_limits(y, wanted, score))

@@ -27,8 +27,8 @@ TRIALS = _schema(
     (REAL, "seconds trial_seconds peak_memory_mib"),
     (TIME, "proposed finished"),
 )
-"""`status` is done, failed or in flight. `accuracy`: the score on the architecture split (accuracies
-are in [0, 1]), `test_accuracy` on the test part, `hyper_accuracy` of the hyper-architecture's
+"""`status` is done, failed or in flight. `accuracy`: the score on the architecture split (as shares
+of 1), `test_accuracy` on the test part, `hyper_accuracy` of the hyper-architecture's
 argmax path on the architecture split.
 """
 
@@ -48,9 +48,7 @@ ANCHORS = _schema((WHOLE, "iteration walk row"), (TEXT, "feature"), (REAL, "valu
 
 
 def ranks_schema(features: Sequence[str]) -> pa.Schema:
-    """One line per place of each trained hyper-architecture: where its point lay, its graph and its
-    architecture weight.
-    """
+    """One line per place of each hyper-architecture: its point, its graph and its weight."""
     places = (WHOLE, "iteration walk repeat row place")
     points = [(f"point_{name}", REAL) for name in features]
     head, tail = _schema((TEXT, "id"), places), _schema((TEXT, "dag"), (REAL, "weight"))

@@ -123,7 +123,7 @@ def test_a_better_searcher_is_said_to_be_better_and_a_worse_one_to_be_worse() ->
 
 
 def test_nothing_is_better_beside_an_interval_that_holds_0() -> None:
-    """Many small gains and one large loss: the ranks speak for the searcher, the mean for nobody."""
+    """Many small gains and one large loss: ranks speak for the searcher, the mean for nobody."""
     traces = [trace("random", seed, 0.5) for seed in range(12)]
     traces += [trace("fade", seed, 0.51 + seed / 1000) for seed in range(11)] + [
         trace("fade", 11, 0.3)

@@ -117,10 +117,8 @@ def test_every_trial_of_the_record_is_on_the_page(finished: Path) -> None:
     page = Page(finished / "report.html")
     for trace in TRACES[::5]:
         for score, test in zip(trace.scores, trace.reports, strict=True):
-            assert (
-                f"{trace.searcher}-{trace.seed} evaluation 1 5 done {100 * score:.2f} % {100 * test:.2f} %"
-                in page.text
-            )
+            scores = f"{100 * score:.2f} % {100 * test:.2f} %"
+            assert f"{trace.searcher}-{trace.seed} evaluation 1 5 done {scores}" in page.text
 
 
 def test_no_number_of_the_tables_is_made_up() -> None:

@@ -141,8 +141,8 @@ def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
     words = in_words(RankFindings("", tuple(runs), (), "table", found))
     shown = "no difference shown" if low < 0 < high else "worse" if high < 0 else "better"
     assert words[2] == (
-        f"late against default: {np.mean(values):+.2f} in Spearman's correlation (95 % interval {low:+.2f} to {high:+.2f}, paired over 2 "
-        f"shared seeds, Student's t): {shown}."
+        f"late against default: {np.mean(values):+.2f} in Spearman's correlation (95 % interval "
+        f"{low:+.2f} to {high:+.2f}, paired over 2 shared seeds, Student's t): {shown}."
     )
     [default, _] = found.equal_computation.settings
     low, high = stats.t.interval(

@@ -107,7 +107,7 @@ def architecture(*graphs: Dag) -> HyperArchitecture:
 
 
 def compared(folder: Path, traces: Sequence[Trace], ended: bool = True) -> SyntheticEntered:
-    """A directory of `fade-ray compare` with one trial in the record per evaluation of its traces."""
+    """A directory of `fade-ray compare` with a trial in the record per evaluation."""
     run = SyntheticEntered(folder, "fade-ray compare --seeds 0 1 2")
     for trace in traces:
         before = 0.0

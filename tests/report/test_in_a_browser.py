@@ -153,7 +153,8 @@ def test_texts_over_each_other_are_seen(
     source = pages["comparison"].read_text()
     (tmp_path / "broken").mkdir()
     page = tmp_path / "broken" / "report.html"
-    twice = '<text x="100" y="100">0.25</text><text x="103" y="101">0.50</text><text x="715" y="50">beyond</text></svg>'
+    twice = '<text x="100" y="100">0.25</text><text x="103" y="101">0.50</text>'
+    twice += '<text x="715" y="50">beyond</text></svg>'
     page.write_text(source.replace("</svg>", twice, 1))
     found = look_at(browser, page, 1400, False, tmp_path)
     assert {"0.25 / 0.50", "beyond / edge"} <= set(found.figures[0]["clashes"])

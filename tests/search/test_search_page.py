@@ -252,7 +252,8 @@ def test_a_report_that_cannot_be_written_is_said_in_one_message(tmp_path: Path) 
 
 
 def test_importing_the_report_loads_nothing_heavy() -> None:
-    script = "import sys, fade_ray.report; print({'matplotlib', 'jinja2', 'scipy', 'torch', 'ray'} & set(sys.modules))"
+    heavy = "{'matplotlib', 'jinja2', 'scipy', 'torch', 'ray'}"
+    script = f"import sys, fade_ray.report; print({heavy} & set(sys.modules))"
     answer = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
