@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fade_ray.trials.fade_ranks import FadeRanks, misgivings
+from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from spaces import HyperArchitecture, catalogue
 
 DAGS = catalogue(1, 4)

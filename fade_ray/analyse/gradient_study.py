@@ -8,9 +8,10 @@ the logits without momentum and weight decay.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -27,12 +28,12 @@ from fade_ray.analyse.gradients import (
 )
 from fade_ray.cells.cell_trial import CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan
-from fade_ray.cells.watch import indicators, learned
+from fade_ray.cells.watch import genotype_now, indicators, learned
 from fade_ray.data import LabelledImages, Splits
-from fade_ray.records.atomic import write_atomically
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.training.failures import TrainingFailed
-from fade_ray.training.states import state_bytes
+from fade_ray.trials.job import Event, checkpoint_path, events
+from fade_ray.trials.trainee import Metrics, lifecycle
 from spaces.errors import require
 from spaces.nasbench201 import KIND
 
@@ -43,19 +44,64 @@ another one of the same images; the first one itself. They are the three rows of
 """
 
 
+@dataclass(frozen=True)
+class MeasuredPlan:
+    """One search of a study."""
+
+    id: str
+    attempt: int
+    setting: Setting
+    seed: int
+    epochs: int
+
+    @property
+    def kind(self) -> str:
+        """What the trial is called where people see it."""
+        return f"{self.setting.text}, seed {self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**{**data, "setting": Setting(**data["setting"])})
+
+
+def plans(study: GradientStudy) -> list[MeasuredPlan]:
+    """Every search of the study, seeds outermost."""
+    pairs = itertools.product(study.seeds, study.settings)
+    return [
+        MeasuredPlan(f"{setting.name}-seed{seed}", 0, setting, seed, study.epochs)
+        for seed, setting in pairs
+    ]
+
+
 def check_images(study: GradientStudy, splits: Splits) -> None:
     """Raises InvalidInput where the weights would learn from less than two batches, which could not
     be compared.
     """
     ours, theirs = halves(splits, study.search_config(study.settings[0]).grid.held_out)
-    images = min(len(ours), len(theirs))
-    require(
-        images >= 2 * study.batch_size,
-        "half of the training images fill 2 batches or more",
-        "Lower --batch-size, or use more images.",
-        images=images,
-        batch_size=study.batch_size,
-    )
+    images, size = min(len(ours), len(theirs)), study.batch_size
+    rule = "half of the training images fill 2 batches or more"
+    remedy = "Lower --batch-size, or use more images."
+    require(images >= 2 * size, rule, remedy, images=images, batch_size=size)
+
+
+@dataclass(frozen=True)
+class GradientJob:
+    """The trials of a study. The metrics of an epoch are those of `MeasuredSearch`."""
+
+    study: GradientStudy
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        """See `fade_ray.trials.job.Job`."""
+        planned = MeasuredPlan.from_dict(plan)
+        return lifecycle(
+            lambda: MeasuredSearch(planned, data, self.study),
+            checkpoint_path(folder, planned.id),
+            threads=self.study.threads,
+        )
 
 
 def run_study(
@@ -64,95 +110,73 @@ def run_study(
     folder: Path,
     tell: Callable[[str], None] = lambda text: None,
 ) -> None:
-    """Every search that `folder`/records.jsonl does not hold whole yet; an interrupted one goes on
-    after its last epoch, with the same bits on the CPU. `tell` is given a line for each that ends.
+    """Every search that `folder`/records.jsonl does not hold whole yet. `tell` is given a line for
+    each that ends.
 
-    A record has one line per epoch of each search, 0 being the state before the first step; its
-    fields are those of `measurement`. Raises InvalidInput for too few images. A search whose loss
-    is no longer finite is recorded as "failed", and the study goes on.
+    A record has one line per epoch of each search, with its metrics. A search whose loss is no
+    longer finite is recorded as "failed", and the study goes on. Raises InvalidInput for too few
+    images.
     """
     check_images(study, splits)
-    before = torch.get_num_threads()
-    torch.set_num_threads(study.threads)
-    try:
-        with Journal(folder / "records.jsonl") as journal:
-            known = _known(folder)
-            plans = [(seed, setting) for seed in study.seeds for setting in study.settings]
-            for number, (seed, setting) in enumerate(plans, start=1):
-                end = _search(study, setting, seed, splits, folder, journal, known)
-                tell(f"{number} of {len(plans)}: {setting.text}, seed {seed}: {end}")
-    finally:
-        torch.set_num_threads(before)
+    with Journal(folder / "records.jsonl") as journal:
+        recorded = read_events(folder / "records.jsonl")
+        known = {(line["search"], line.get("epoch")) for line in recorded if "search" in line}
+        every = plans(study)
+        for number, plan in enumerate(every, start=1):
+            end = _recorded(study, plan, splits, journal, known)
+            tell(f"{number} of {len(every)}: {plan.kind}: {end}")
 
 
-def _known(folder: Path) -> set[tuple[str, int]]:
-    """(search, epoch) of what is on record; a search that failed has epoch -1."""
-    events = read_events(folder / "records.jsonl")
-    return {(event["search"], event.get("epoch", -1)) for event in events if "search" in event}
-
-
-def _search(
+def _recorded(
     study: GradientStudy,
-    setting: Setting,
-    seed: int,
+    plan: MeasuredPlan,
     splits: Splits,
-    folder: Path,
     journal: Journal,
-    known: set[tuple[str, int]],
+    known: set[tuple[str, int | None]],
 ) -> str:
-    """One search from its checkpoint, or from the start, to its end; the end in words."""
-    id = f"{setting.name}-seed{seed}"
-    if (id, -1) in known:
+    """One search from where it stopped to its end; the end in words."""
+    if (plan.id, None) in known:
         return "had failed"
-    if {(id, epoch) for epoch in range(study.epochs + 1)} <= known:
+    if {(plan.id, epoch) for epoch in range(study.epochs + 1)} <= known:
         return "was there"
-    about = {
-        "search": id,
-        "update": setting.update,
-        "relaxation": setting.relaxation,
-        "learning_rate": setting.learning_rate,
-        "seed": seed,
-    }
-    checkpoint = folder / "checkpoints" / f"{id}.pt"
-    try:
-        for epoch, fields in measured_search(study, setting, seed, splits, checkpoint):
-            # else the process died before the checkpoint of that epoch
-            if (id, epoch) not in known:
-                journal.append("epoch", **about, epoch=epoch, **fields)
-    except TrainingFailed as error:
-        journal.append("failed", **about, reason=str(error))
-        checkpoint.unlink(missing_ok=True)
-        return f"failed: {error}"
-    return f"training accuracy {fields['accuracy']:.3f}, {fields['parameter_free_share']:.0%} free of parameters"
+    about = {"search": plan.id, **asdict(plan.setting), "seed": plan.seed}
+    metrics: Metrics = {}
+    for event in events(GradientJob(study), plan.to_dict(), splits, journal.path.parent):
+        if "epoch" not in event:
+            failure = event["outcome"].get("failure")
+            break
+        metrics = event["metrics"]
+        # else the process died before the checkpoint of that epoch
+        if (plan.id, event["epoch"]) not in known:
+            journal.append("epoch", epoch=event["epoch"], **(metrics | about))
+    if failure is not None:
+        journal.append("failed", **about, reason=failure["reason"])
+        return f"failed: {failure['reason']}"
+    free = metrics["parameter_free_share"]
+    return f"training accuracy {metrics['accuracy']:.3f}, {free:.0%} free of parameters"
 
 
-def measured_search(
-    study: GradientStudy, setting: Setting, seed: int, splits: Splits, checkpoint: Path
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(epoch, its `measurement`) of a search, from 0 or after the epoch of `checkpoint`, which is
-    written when the next epoch is asked for and removed at the end. Raises TrainingFailed when the
-    loss is not finite.
+class MeasuredSearch(CellSearch):
+    """A search whose metrics are, beside loss, accuracy and costs, the `measurement` of each epoch;
+    epoch 0 is the state before the first step.
     """
-    config = study.search_config(setting)
-    plan = CellPlan("0", 0, 0, setting.recipe, SPACE, seed, study.epochs)
-    search = CellSearch(plan, splits, config)
-    if checkpoint.exists():
-        search.load_state_dict(torch.load(checkpoint, weights_only=True, map_location="cpu"))
-    else:
-        yield 0, measurement(search, None, study.pairs)
-        write_atomically(checkpoint, state_bytes(search.state_dict()))
-    places = first_middle_last(search.network.macro)
-    while not search.finished:
-        with OperationGradients(search.network, places) as measured:
-            metrics = search.run_epoch()["metrics"]
-        kept = {key: metrics[key] for key in ("loss", "accuracy", "architecture_loss", "seconds")}
+
+    def __init__(self, plan: MeasuredPlan, splits: Splits, study: GradientStudy) -> None:
+        inner = CellPlan(plan.id, 0, 0, plan.setting.recipe, SPACE, plan.seed, plan.epochs)
+        super().__init__(inner, splits, study.search_config(plan.setting))
+        self.pairs, self.places = study.pairs, first_middle_last(self.network.macro)
+
+    def first_metrics(self) -> Metrics:
+        return measurement(self, None, self.pairs)
+
+    def run_epoch(self) -> Metrics:
+        with OperationGradients(self.network, self.places) as measured:
+            metrics = super().run_epoch()
         gradients = {str(place): slope.tolist() for place, slope in measured.mean().items()}
-        yield search.training.epoch, kept | measurement(search, gradients, study.pairs)
-        write_atomically(checkpoint, state_bytes(search.state_dict()))
-    checkpoint.unlink(missing_ok=True)
+        return metrics | measurement(self, gradients, self.pairs)
 
 
-def measurement(search: CellSearch, gradients: dict[str, Any] | None, pairs: int) -> dict[str, Any]:
+def measurement(search: CellSearch, gradients: dict[str, Any] | None, pairs: int) -> Metrics:
     """What is known at the end of an epoch, JSON-able.
 
     weights [E][O]: architecture weights; skip_share, parameter_free_share: of the genotype they now
@@ -160,14 +184,16 @@ def measurement(search: CellSearch, gradients: dict[str, Any] | None, pairs: int
     of batches at the weights as they are; gradients: {place: dL/dp [E][O]}, the mean over the
     epoch's steps, None before the first.
     """
-    macro = search.network.macro
-    state = indicators(macro, learned(search.architecture), search.recipe.stages)
-    found = {
+    known, macro = learned(search.architecture), search.network.macro
+    now = genotype_now(search.recipe.stages, known, macro, search.whole)
+    state = indicators(macro, known, now)
+    return {
         "weights": state["weights"][KIND],
         "skip_share": state["skip_share"],
         "parameter_free_share": state["parameter_free_share"],
+        "correlation": correlations(search, pairs),
+        "gradients": gradients,
     }
-    return found | {"correlation": correlations(search, pairs), "gradients": gradients}
 
 
 def correlations(search: CellSearch, pairs: int) -> dict[str, Any]:
@@ -181,29 +207,26 @@ def correlations(search: CellSearch, pairs: int) -> dict[str, Any]:
         _gradients(search, part, pairs) for part in (search.train_images, search.valid_images)
     )
     partners = {"held-out": theirs, "other": ours[1:] + ours[:1], "same": ours}
-    found: dict[str, Any] = {}
+    means: dict[str, Any] = {}
     for situation in SITUATIONS:
         both = list(zip(ours, partners[situation], strict=False))
         for place, node in ours[0]:
             several = [correlation(mine[place, node], their[place, node]) for mine, their in both]
-            if not all(math.isfinite(one.value) for one in several):
+            if not all(math.isfinite(single.value) for single in several):
+                epoch = search.training.epoch
                 raise TrainingFailed(
-                    f"the gradients became infinite after epoch {search.training.epoch}; lower the rate"
+                    f"the gradients became infinite after epoch {epoch}; lower the rate"
                 )
-            found.setdefault(situation, {}).setdefault(str(place), {})[str(node)] = _mean(several)
-    return found
+            means.setdefault(situation, {}).setdefault(str(place), {})[str(node)] = _mean(several)
+    return means
 
 
 def _gradients(search: CellSearch, part: LabelledImages, pairs: int) -> list[dict[Node, Tensor]]:
     """The `node_gradients` of some batches of `part`, which depend on seed and epoch alone."""
     seed = np.random.SeedSequence([search.plan.seed, search.training.epoch]).generate_state(1)[0]
-    batches = search.batches(part, augmented=True).epoch(torch.Generator().manual_seed(int(seed)))
-    problem, network, weights = (
-        search.training.problem,
-        search.network,
-        search.architecture.expected(),
-    )
-    places = first_middle_last(network.macro)
+    batches = search.feed.augmented(part).epoch(torch.Generator().manual_seed(int(seed)))
+    problem, network = search.training.problem, search.network
+    weights, places = search.architecture.expected(), first_middle_last(network.macro)
     return [
         node_gradients(problem, network, weights, batch, places)
         for batch in itertools.islice(batches, max(2, pairs))
@@ -211,7 +234,5 @@ def _gradients(search: CellSearch, part: LabelledImages, pairs: int) -> list[dic
 
 
 def _mean(several: Sequence[Correlation]) -> dict[str, float]:
-    return {
-        name: float(np.mean([getattr(one, name) for one in several]))
-        for name in ("value", "cosine")
-    }
+    names = ("value", "cosine")
+    return {name: float(np.mean([getattr(each, name) for each in several])) for name in names}

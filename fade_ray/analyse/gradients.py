@@ -9,7 +9,7 @@ its own correlation is that of two batches of the same images. The paper's eq. 1
 = k alone; eq. 13, the full double sum, is measured here.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Self, cast
@@ -29,25 +29,6 @@ Node = tuple[int, int]
 """Place of a cell in the stack, residual blocks counted, and a node of it."""
 
 
-def softmax_logit_gradient(p: Tensor, s: Tensor) -> Tensor:
-    """dL/da_i = p_i (s_i - sum_j p_j s_j) [..., O] of p = softmax(a), s = dL/dp (single-level eq.
-    17).
-    """
-    return p * (s - (p * s).sum(-1, keepdim=True))
-
-
-def sigmoid_logit_gradient(q: Tensor, s: Tensor) -> Tensor:
-    """dL/da_i = q_i (1 - q_i) s_i [..., O] of q = sigmoid(a), s = dL/dq (algorithms E.3)."""
-    return q * (1 - q) * s
-
-
-LOGIT_GRADIENTS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "softmax": softmax_logit_gradient,
-    "sigmoid": sigmoid_logit_gradient,
-}
-"""Relaxation -> (weights [..., O], dL/dweights [..., O]) -> dL/dlogits [..., O]."""
-
-
 @dataclass(frozen=True)
 class Correlation:
     """`value`: the inner product of two gradients. `cosine`: of the angle between them, free of
@@ -63,37 +44,6 @@ def correlation(ours: Tensor, theirs: Tensor) -> Correlation:
     ours, theirs = ours.double().flatten(), theirs.double().flatten()
     value, scale = float(ours @ theirs), float(ours.norm() * theirs.norm())
     return Correlation(value, value / scale if scale else 0.0)
-
-
-def linear_correlation(
-    g_val: Tensor, x_val: Tensor, g_train: Tensor, x_train: Tensor
-) -> Correlation:
-    """sum_j sum_k <g_val^j, g_train^k> <x_train^k, x_val^j> (single-level eq. 13), for g_val [N,
-    D], x_val [N, E], g_train [M, D], x_train [M, E].
-
-    It is the Frobenius inner product of the two gradients of a linear map, sum_j g_j x_j^T and
-    sum_k g_k x_k^T [D, E] (algorithms E.3): one product of D x E instead of N x M x D. Gradients g
-    of a batch's mean loss hold the 1 / N and 1 / M already.
-    """
-    return correlation(g_val.T @ x_val, g_train.T @ x_train)
-
-
-def gradient_correlation(
-    problem: Problem,
-    network: CellNetwork,
-    weights: Mapping[str, EdgeWeights],
-    batch: Any,
-    other: Any,
-    places: Sequence[int],
-) -> dict[Node, Correlation]:
-    """Eq. 13 for every node that is computed in the cells at `places`, from `batch` and `other`;
-    see `node_gradients`.
-
-    The same batch twice: see the caveat of this module.
-    """
-    first = node_gradients(problem, network, weights, batch, places)
-    second = node_gradients(problem, network, weights, other, places)
-    return {node: correlation(first[node], second[node]) for node in first}
 
 
 def node_gradients(
@@ -221,16 +171,3 @@ class OperationGradients:
         slope = slope.detach()
         self._sums[place] = self._sums[place] + slope if place in self._sums else slope.clone()
         self.passes[place] += 1
-
-
-def operation_gradients(
-    problem: Problem, network: CellNetwork, batch: Any, places: Sequence[int]
-) -> dict[int, Tensor]:
-    """Place -> dL/dp [E, O] of one batch; network and generators are left as they were. See
-    `OperationGradients`.
-    """
-    states = generator_states(problem)
-    with OperationGradients(network, places) as measured:
-        gradients(problem, batch, problem.logits)
-    rewind(problem, states)
-    return measured.mean()

@@ -15,12 +15,17 @@ from spaces.errors import InvalidInput, require, require_known
 
 @dataclass(frozen=True)
 class Stage:
-    """One training of a search network, from fresh weights and logits, and what narrows its space
-    afterwards.
+    """One training of a search network, from fresh weights and logits, and what makes the next
+    space of its own.
+
+    `edges`: weights of the edges. `cells`, `channels`, `epochs`: None for those of the run.
     """
 
     discretise: str
     edges: str = "none"
+    cells: int | None = None
+    channels: int | None = None
+    epochs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -104,17 +109,18 @@ def check_pair(name: str, space: str, macro: Macro, channels: int) -> None:
         f"`{name}` mixes 1/{chosen.partial} of the channels.",
         channels=channels,
     )
-    for kind, cell in macro.cells.items():
+    for kind, whole in macro.cells.items():
+        cell = whole
         for stage in chosen.stages:
-            smaller = DISCRETISERS[stage.discretise](uniform(cell), cell)
+            smaller = DISCRETISERS[stage.discretise](uniform(cell), cell, whole)
             if smaller == cell and not cell.is_discrete:
                 raise InvalidInput(
                     f"Recipe {name!r} makes no sense on space {space!r}: {stage.discretise} would leave out nothing there, since its edges are "
                     "fixed already. Use `amended-fixed` or another recipe."
                 )
             cell = smaller
-        whole = cell.keep is not None or all(any(row) for row in cell.allowed)
-        if not cell.is_discrete or not whole:
+        filled = cell.keep is not None or all(any(row) for row in cell.allowed)
+        if not cell.is_discrete or not filled:
             raise InvalidInput(
                 f"Recipe {name!r} makes no sense on space {space!r}: its stages ({', '.join(s.discretise for s in chosen.stages)}) do not lead "
                 f"to a genotype of the {kind} cell, which needs an operation on "

@@ -1,6 +1,4 @@
-"""From trained architecture weights to a smaller space: every discretiser narrows a space by what
-was learned on it.
-"""
+"""From trained architecture weights to another space: what a stage of a search ends with."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,44 +26,47 @@ class Learned:
     edge_logits: Array
 
 
-Discretiser = Callable[[Learned, CellSpace], CellSpace]
+Discretiser = Callable[[Learned, CellSpace, CellSpace], CellSpace]
+"""(learned, the space that was searched, the whole space) -> the next one. Most narrow what was
+searched; one that lets operations of the whole space in again is possible.
+"""
 
 
-def best_op(learned: Learned, space: CellSpace) -> CellSpace:
+def best_op(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
     """The operation of largest weight on every edge, ties to the first."""
-    return space.narrowed(_best(learned.weights, space))
+    return searched.narrowed(_best(learned.weights, searched))
 
 
-def top_edges(learned: Learned, space: CellSpace) -> CellSpace:
-    """DARTS: each node keeps the `space.keep` edges whose best operation, `none` apart, weighs
-    most, with that operation (algorithms B.3).
+def top_edges(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
+    """DARTS: each node keeps the `keep` edges whose best operation, `none` apart, weighs most, with
+    that operation (algorithms B.3).
 
     With edge factors an edge is scored by its factor times that weight (PC-DARTS). Ties go to the
     edge from the lower node.
     """
-    chosen = _best(learned.weights, space)
+    chosen = _best(learned.weights, searched)
     score = np.where(chosen, learned.weights, -np.inf).max(axis=1)
     if learned.factors is not None:
         score = score * learned.factors
-    for node in range(space.inputs, space.nodes):
-        edges = [edge for edge in space.incoming(node) if chosen[edge].any()]
+    for node in range(searched.inputs, searched.nodes):
+        edges = [edge for edge in searched.incoming(node) if chosen[edge].any()]
         ranked = sorted(edges, key=lambda edge: (-score[edge], edge))
-        chosen[ranked[len(ranked) if space.keep is None else space.keep :]] = False
-    return space.narrowed(chosen)
+        chosen[ranked[len(ranked) if searched.keep is None else searched.keep :]] = False
+    return searched.narrowed(chosen)
 
 
-def best_edge_pairs(learned: Learned, space: CellSpace) -> CellSpace:
+def best_edge_pairs(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
     """Amended-DARTS: each node keeps the two edges of its heaviest pair, with all their operations
     (eq. 16; algorithms D.4).
     """
-    kept = np.ones(len(space.edges), dtype=bool)
-    pairs = edge_pairs(space)
-    for node in range(space.inputs, space.nodes):
-        into = [number for number, (edge, _) in enumerate(pairs) if space.edges[edge][1] == node]
+    kept = np.ones(len(searched.edges), dtype=bool)
+    pairs = edge_pairs(searched)
+    for node in range(searched.inputs, searched.nodes):
+        into = [number for number, (edge, _) in enumerate(pairs) if searched.edges[edge][1] == node]
         if into:  # a single edge has no rival
-            kept[list(space.incoming(node))] = False
+            kept[list(searched.incoming(node))] = False
             kept[list(pairs[max(into, key=lambda number: learned.edge_logits[number])])] = True
-    return space.narrowed(np.repeat(kept[:, None], len(space.ops), axis=1))
+    return searched.narrowed(np.repeat(kept[:, None], len(searched.ops), axis=1))
 
 
 def _choosable(space: CellSpace) -> Mask:

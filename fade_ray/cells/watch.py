@@ -11,7 +11,8 @@ from fade_ray.training.edge_architecture import EdgeArchitecture
 from spaces.cell import NONE, CellSpace, Macro
 
 SKIP = "skip_connect"
-ENOUGH = 0.3  # of a genotype may be free of parameters (single-level, section 3.3)
+ENOUGH = 0.3
+"""Of a genotype's operations may be free of parameters (single-level, section 3.3)."""
 
 
 def parameter_free(op: str) -> bool:
@@ -21,22 +22,35 @@ def parameter_free(op: str) -> bool:
 
 def learned(architecture: EdgeArchitecture) -> dict[str, Learned]:
     """The weights of every kind of cell as they are now, without noise."""
-    found = {}
+    parts = {}
     for kind, weights in architecture.expected().items():
         factors = None if weights.edges is None else weights.edges.double().cpu().numpy()
         edge_logits = architecture.edge_logits[kind].double().cpu().numpy()
-        found[kind] = Learned(weights.operations.double().cpu().numpy(), factors, edge_logits)
-    return found
+        parts[kind] = Learned(weights.operations.double().cpu().numpy(), factors, edge_logits)
+    return parts
 
 
-def narrowed(macro: Macro, found: Mapping[str, Learned], stages: Iterable[Stage]) -> Macro:
-    """`macro` after the discretisers of `stages`, all by what is known now."""
-    cells = dict(macro.cells)
-    for stage in stages:
-        cells = {
-            kind: DISCRETISERS[stage.discretise](found[kind], cell) for kind, cell in cells.items()
+def after(stage: Stage, known: Mapping[str, Learned], searched: Macro, whole: Macro) -> Macro:
+    """What a stage that searched `searched` hands on."""
+    discretise = DISCRETISERS[stage.discretise]
+    return searched.with_cells(
+        {
+            kind: discretise(known[kind], cell, whole.cells[kind])
+            for kind, cell in searched.cells.items()
         }
-    return macro.with_cells(cells)
+    )
+
+
+def genotype_now(
+    stages: Iterable[Stage], known: Mapping[str, Learned], searched: Macro, whole: Macro
+) -> Macro:
+    """What `stages` would make of the weights as they are now. A stage that lets operations in is
+    passed over: nothing was learned of these yet.
+    """
+    for stage in stages:
+        smaller = after(stage, known, searched, whole)
+        searched = smaller if smaller <= searched else searched
+    return searched
 
 
 def share(genotype: Macro, *, skip: bool = False) -> float:
@@ -47,29 +61,26 @@ def share(genotype: Macro, *, skip: bool = False) -> float:
     return sum(op == SKIP if skip else parameter_free(op) for op in ops) / max(1, len(ops))
 
 
-def indicators(
-    macro: Macro, found: Mapping[str, Learned], stages: Iterable[Stage]
-) -> dict[str, Any]:
-    """The watchdogs of one moment.
+def indicators(searched: Macro, known: Mapping[str, Learned], genotype: Macro) -> dict[str, Any]:
+    """The watchdogs of one moment, of the weights and the `genotype` they now give.
 
-    weights {kind: [E][O]}, factors {kind: [E]}, and of the genotype they now give: skip_share,
-    parameter_free_share; none_weight (mean over edges, None where the space holds no `none`),
-    entropy (mean over edges of the weights made to add up to 1, as a share of the uniform one's).
+    weights {kind: [E][O]}, factors {kind: [E]}, skip_share, parameter_free_share; none_weight (mean
+    over edges, None where the space holds no `none`), entropy (mean over edges of the weights made
+    to add up to 1, as a share of the uniform one's).
     """
-    genotype = narrowed(macro, found, stages)
+    cells, factors = searched.cells, {kind: part.factors for kind, part in known.items()}
+    nones = (
+        part.weights[cells[kind].mask.any(axis=1), cells[kind].ops.index(NONE)]
+        for kind, part in known.items()
+        if NONE in cells[kind].ops
+    )
     return {
-        "weights": {kind: one.weights.tolist() for kind, one in found.items()},
-        "factors": {
-            kind: one.factors.tolist() for kind, one in found.items() if one.factors is not None
-        },
+        "weights": {kind: part.weights.tolist() for kind, part in known.items()},
+        "factors": {kind: part.tolist() for kind, part in factors.items() if part is not None},
         "skip_share": share(genotype, skip=True),
         "parameter_free_share": share(genotype),
-        "none_weight": _mean(
-            one.weights[macro.cells[kind].mask.any(axis=1), macro.cells[kind].ops.index(NONE)]
-            for kind, one in found.items()
-            if NONE in macro.cells[kind].ops
-        ),
-        "entropy": _mean(_entropy(one, macro.cells[kind]) for kind, one in found.items()),
+        "none_weight": _mean(nones),
+        "entropy": _mean(_entropy(part, cells[kind]) for kind, part in known.items()),
     }
 
 
@@ -79,9 +90,9 @@ def _mean(parts: Iterable[Any]) -> float | None:
     return float(values.mean()) if values.size else None
 
 
-def _entropy(one: Learned, cell: CellSpace) -> Any:
+def _entropy(part: Learned, cell: CellSpace) -> Any:
     choices = cell.mask.sum(axis=1)
-    rows = one.weights[choices > 1]
+    rows = part.weights[choices > 1]
     rows = rows / rows.sum(axis=1, keepdims=True).clip(1e-30)
     value = -(rows * np.log(rows.clip(1e-30))).sum(axis=1)
     return value / np.log(choices[choices > 1])
@@ -93,6 +104,7 @@ def misgivings(genotype: Macro) -> list[str]:
     if free <= ENOUGH:
         return []
     return [
-        f"the result may have collapsed: {free:.0%} of its operations are free of parameters ({skips:.0%} skip-connects), more than "
-        f"{ENOUGH:.0%}; such networks train quickly and end worse. Lower the weight learning rate, or use another recipe."
+        f"the result may have collapsed: {free:.0%} of its operations are free of parameters "
+        f"({skips:.0%} skip-connects), more than {ENOUGH:.0%}; such networks train quickly and end "
+        "worse. Lower the weight learning rate, or use another recipe."
     ]

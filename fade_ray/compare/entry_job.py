@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.data import Splits
+from fade_ray.search.chain_trial import run_trial
 from fade_ray.search.search_config import Config
 from fade_ray.training.estimators import forward_passes
-from fade_ray.trials.chain_trial import run_trial
 from fade_ray.trials.job import Event
 from searchers import Proposal
 from searchers.contest import Entered

@@ -2,8 +2,18 @@
 network (`batches`).
 """
 
-from fade_ray.data.batches import Batches
+from fade_ray.data.batches import Batches, ImageBatches
+from fade_ray.data.feed import Feed
 from fade_ray.data.images import Augment, LabelledImages, Splits
 from fade_ray.data.sources import SOURCES, load
 
-__all__ = ["SOURCES", "Augment", "Batches", "LabelledImages", "Splits", "load"]
+__all__ = [
+    "SOURCES",
+    "Augment",
+    "Batches",
+    "Feed",
+    "ImageBatches",
+    "LabelledImages",
+    "Splits",
+    "load",
+]

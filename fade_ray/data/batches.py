@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.data.images import Augment, LabelledImages
-from spaces.errors import InvalidInput
+from spaces.errors import require
 
 Batch = tuple[Tensor, Tensor]
 
@@ -55,21 +57,103 @@ class Draws:
     def to(self, device: torch.device) -> Draws:
         return Draws(*(None if t is None else _send(t, device) for t in self._parts()))  # type: ignore[arg-type]
 
-    def slice(self, start: int, stop: int) -> Draws:
-        return Draws(*(None if t is None else t[start:stop] for t in self._parts()))  # type: ignore[arg-type]
+    def slice(self, run: slice) -> Draws:
+        return Draws(*(None if t is None else t[run] for t in self._parts()))  # type: ignore[arg-type]
 
     def _parts(self) -> tuple[Tensor | None, ...]:
         return self.order, self.flip, self.crop, self.cutout
 
 
-class Batches:
-    """One part of a data set as float32 batches: images [B, C, H, W] and labels int64 [B], both on
-    `device`.
+class ImageBatches(ABC):
+    """Labelled images as batches: images float32 [B, C, H, W], normalised by `mean` and `std` (per
+    channel, in units of [0, 1]), and labels int64 [B], both on `device`.
 
-    The images stay one uint8 tensor on the device; on the CPU it shares the memory of the given
-    array, which may be read-only (nothing here writes to it). `mean`, `std`: per channel, in units
-    of [0, 1]. `channels_last` sets the memory format of the batches, not their shape. Raises
-    `InvalidInput` for a batch size below 1 or wrong channels.
+    `rank`, `size`: this worker among those that share every batch, of which each has an equal run;
+    `batch_size`, a multiple of `size`, is that of the whole batch. All workers draw for the whole
+    one, so that their runs side by side are what one worker would see, bit for bit. `channels_last`
+    sets the memory format of the batches, not their shape. Raises InvalidInput for a batch size
+    below 1 or wrong channels.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        channels: int,
+        *,
+        batch_size: int,
+        device: torch.device,
+        mean: Sequence[float],
+        std: Sequence[float],
+        channels_last: bool = False,
+        rank: int = 0,
+        size: int = 1,
+    ) -> None:
+        require(batch_size >= 1, "batch_size >= 1", "Raise it.", batch_size=batch_size)
+        rule = "mean and std have one entry per channel"
+        remedy, given = "Use those of this data set.", {"mean": mean, "std": std}
+        require(len(mean) == len(std) == channels, rule, remedy, **given, channels=channels)
+        self.count, self.batch_size, self.device = count, batch_size, device
+        self.rank, self.size = rank, size
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        # (x / 255 - mean) / std = x * scale + shift
+        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(-1, 1, 1)
+        shift = [-m / s for m, s in zip(mean, std, strict=True)]
+        self._shift = torch.tensor(shift, device=device).view(-1, 1, 1)
+
+    def __len__(self) -> int:
+        """Batches per epoch."""
+        return max(1, self.count // self.batch_size)
+
+    @abstractmethod
+    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Augmented batches of every image once, in random order; an incomplete last batch only
+        where it is the only one.
+
+        All draws of the epoch are made in this call, on the host, and depend on nothing but the
+        state of `generator` (a CPU generator): the same batches on every device, and a state saved
+        between two calls is enough to go on.
+        """
+
+    def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Epochs without end. The draws of an epoch are made when its first batch is asked for."""
+        while True:
+            yield from self.epoch(generator)
+
+    def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
+        """Every image once, in order, without augmentation, for evaluation; of several workers each
+        has every `size`-th batch. The last batch may be incomplete.
+        """
+        step = self.batch_size if batch_size is None else batch_size
+        require(step >= 1, "batch_size >= 1", "Raise it.", batch_size=step)
+        starts = range(self.rank * step, self.count, self.size * step)
+        return self._plain([slice(start, min(start + step, self.count)) for start in starts])
+
+    @abstractmethod
+    def _plain(self, runs: list[slice]) -> Iterator[Batch]:
+        """The images of these numbers, without augmentation."""
+
+    @property
+    def _used(self) -> int:
+        """Images of an epoch."""
+        return min(self.count, len(self) * self.batch_size)
+
+    def _runs(self) -> list[slice]:
+        """This worker's run of each batch of an epoch."""
+        run = min(self.batch_size, self._used) // self.size
+        starts = range(0, self._used - self.size * run + 1, self.batch_size)
+        first = self.rank * run
+        return [slice(start + first, start + first + run) for start in starts]
+
+    def _normalised(self, images: Tensor) -> Tensor:
+        return images.float().mul_(self._scale).add_(self._shift)
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        return images.contiguous(memory_format=self.memory_format)
+
+
+class Batches(ImageBatches):
+    """One part of a data set that is kept on the device as one uint8 tensor; on the CPU it shares
+    the memory of the given array, which may be read-only (nothing here writes to it).
 
     Augmentation, in this order: flip, crop (padding is black, 0 before the normalisation, as
     torchvision's `RandomCrop` before `Normalize`), normalisation, cutout (filled with 0 after it,
@@ -81,78 +165,31 @@ class Batches:
         self,
         part: LabelledImages,
         *,
-        batch_size: int,
         device: torch.device,
-        mean: Sequence[float],
-        std: Sequence[float],
         augment: Augment = Augment(),  # noqa: B008, frozen
-        channels_last: bool = False,
+        **options: Any,
     ) -> None:
-        if batch_size < 1:
-            raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
+        channels, height, width = part.images.shape[1:]
+        super().__init__(len(part), channels, device=device, **options)
         self.images, self.labels = _shared(part.images).to(device), _shared(part.labels).to(device)
-        channels, height, width = self.images.shape[1:]
-        if not len(mean) == len(std) == channels:
-            raise InvalidInput(
-                f"Mean and standard deviation need one entry per channel, but got {mean=}, {std=} for {channels} "
-                "channels. Use those of this data set."
-            )
-        self.batch_size, self.device, self.augment = batch_size, device, augment
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        # (x / 255 - mean) / std = x * scale + shift
-        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(channels, 1, 1)
-        self._shift = torch.tensor(
-            [-m / s for m, s in zip(mean, std, strict=True)], device=device
-        ).view(channels, 1, 1)
-        self._rows, self._columns = (
-            torch.arange(height, device=device),
-            torch.arange(width, device=device),
-        )
+        self.augment = augment
+        self._rows = torch.arange(height, device=device)
         self._outside_rows = _outside(self._rows, augment.cutout)
-        self._outside_columns = _outside(self._columns, augment.cutout)
-
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return max(1, len(self.labels) // self.batch_size)
+        self._outside_columns = _outside(torch.arange(width, device=device), augment.cutout)
 
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Augmented batches of every image once, in random order; an incomplete last batch only
-        where it is the only one.
+        height, width = self.images.shape[2:]
+        draws = Draws.draw(self.count, self._used, height, width, self.augment, generator)
+        return self._drawn(draws)
 
-        All draws of the epoch are made in this call, on the host, and depend on nothing but the
-        state of `generator` (a CPU generator): the same batches on every device, and a state saved
-        between two calls is enough to go on.
-        """
-        return self._batches(self._draw(generator))
+    def _plain(self, runs: list[slice]) -> Iterator[Batch]:
+        for run in runs:
+            yield self._laid_out(self._normalised(self.images[run])), self.labels[run]
 
-    def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Epochs without end. The draws of an epoch are made when its first batch is asked for."""
-        while True:
-            yield from self.epoch(generator)
-
-    def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Every image once, in order, without augmentation, for evaluation; the last batch may be
-        incomplete.
-        """
-        size = self.batch_size if batch_size is None else batch_size
-        if size < 1:
-            raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
-        for start in range(0, len(self.labels), size):
-            images = self._normalised(self.images[start : start + size])
-            yield (
-                images.contiguous(memory_format=self.memory_format),
-                self.labels[start : start + size],
-            )
-
-    def _draw(self, generator: torch.Generator) -> Draws:
-        total, (height, width) = len(self.labels), self.images.shape[2:]
-        used = min(total, len(self) * self.batch_size)
-        return Draws.draw(total, used, height, width, self.augment, generator)
-
-    def _batches(self, draws: Draws) -> Iterator[Batch]:
-        draws, used = draws.to(self.device), len(draws.order)
-        for start in range(0, used, self.batch_size):
-            chosen = draws.slice(start, min(start + self.batch_size, used))
+    def _drawn(self, draws: Draws) -> Iterator[Batch]:
+        draws = draws.to(self.device)
+        for run in self._runs():
+            chosen = draws.slice(run)
             yield self._augmented(chosen), self.labels.index_select(0, chosen.order)
 
     def _augmented(self, draws: Draws) -> Tensor:
@@ -167,7 +204,7 @@ class Batches:
         batch = self._normalised(images)
         if draws.cutout is not None:
             batch.mul_(self._kept(draws.cutout))
-        return batch.contiguous(memory_format=self.memory_format)
+        return self._laid_out(batch)
 
     def _flipped(self, images: Tensor, flip: Tensor) -> Tensor:
         """Flip all, then take each image [C, H, W] whole from one or the other: several times
@@ -195,9 +232,6 @@ class Batches:
         )
         corner = offsets[:, 0] * width + offsets[:, 1]
         return runs.index_select(0, (first + corner[:, None, None]).view(-1)).view(B, C, H, W)
-
-    def _normalised(self, images: Tensor) -> Tensor:
-        return images.float().mul_(self._scale).add_(self._shift)
 
     def _kept(self, centres: Tensor) -> Tensor:
         """float [B, 1, H, W]: 0 inside of each image's square, 1 outside."""

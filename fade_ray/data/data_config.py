@@ -1,8 +1,8 @@
 """What a run says about its images."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from fade_ray.data import Splits, load
+from fade_ray.data import Augment, Splits, load
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,11 @@ class DataConfig:
     """Augmentation: random horizontal flip; by default what suits the data set."""
     cutout: int | None = None
     """Augmentation: a square of this side, in pixels, is blanked."""
+
+    def augmentation(self, usual: Augment) -> Augment:
+        """That of the data set, with what is given here."""
+        given = {name: getattr(self, name) for name in ("crop", "flip", "cutout")}
+        return replace(usual, **{name: v for name, v in given.items() if v is not None})
 
 
 def load_images(data: DataConfig) -> Splits:

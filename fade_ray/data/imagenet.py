@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from fade_ray.data.batches import Batch
+from fade_ray.data.batches import Batch, ImageBatches
 from fade_ray.data.images import IntArray
 from fade_ray.data.splits import stratified_limit
 from spaces.errors import InvalidInput
@@ -176,15 +176,12 @@ class _Order:
         return len(self.batches)
 
 
-class FolderBatches:
-    """One part of `ImageFolders` with the interface of `Batches`: images float32 [B, 3, side, side]
-    and labels int64 [B] on `device`.
+class FolderBatches(ImageBatches):
+    """One part of `ImageFolders`, of which this worker decodes its own run of each batch alone.
 
-    `rank`, `size`: this worker among those that share every batch; it decodes its own run of each
-    alone (see `SharedBatches`). Order and augmentation depend on nothing but the generator: not on
-    the number of loader processes or workers. `mean`, `std`: per channel, in units of [0, 1].
-    Raises InvalidInput for a batch size below 1, and, when it comes to it, for a picture that
-    cannot be read.
+    Order and augmentation depend on nothing but the generator: not on the number of loader
+    processes or workers. Raises InvalidInput, when it comes to it, for a picture that cannot be
+    read.
     """
 
     def __init__(
@@ -192,24 +189,11 @@ class FolderBatches:
         samples: Sequence[tuple[str, int]],
         transform: Transform,
         *,
-        batch_size: int,
         device: torch.device,
-        mean: Sequence[float],
-        std: Sequence[float],
-        channels_last: bool = False,
-        rank: int = 0,
-        size: int = 1,
         loader_workers: int = 0,
+        **options: Any,
     ) -> None:
-        if batch_size < 1:
-            raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
-        self.images, self.batch_size, self.device = len(samples), batch_size, device
-        self.rank, self.size = rank, size
-        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
-        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device).view(-1, 1, 1)
-        self._shift = torch.tensor(
-            [-m / s for m, s in zip(mean, std, strict=True)], device=device
-        ).view(-1, 1, 1)
+        super().__init__(len(samples), 3, device=device, **options)
         self._order = _Order()
         self._loader = DataLoader(
             _Pictures(samples, transform),
@@ -222,57 +206,19 @@ class FolderBatches:
             generator=torch.Generator(),
         )
 
-    def __len__(self) -> int:
-        """Batches per epoch."""
-        return max(1, self.images // self.batch_size)
-
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
-        """This worker's run of each batch, augmented, every picture in random order; an incomplete
-        last batch only where it is the only one.
+        order = torch.randperm(self.count, generator=generator)[: self._used]
+        seeds = torch.randint(2**62, (self._used,), generator=generator)
+        return self._read(torch.stack([order, seeds], dim=1), self._runs())
 
-        All draws of the epoch are made in this call, on the host, from `generator` (a CPU
-        generator).
-        """
-        used = min(self.images, len(self) * self.batch_size)
-        keys = torch.stack(
-            [
-                torch.randperm(self.images, generator=generator)[:used],
-                torch.randint(2**62, (used,), generator=generator),
-            ],
-            dim=1,
-        )
-        run = min(self.batch_size, used) // self.size
-        starts = range(
-            self.rank * run, used - self.size * run + self.rank * run + 1, self.batch_size
-        )
-        return self._read([keys[start : start + run] for start in starts])
+    def _plain(self, runs: list[slice]) -> Iterator[Batch]:
+        numbers = torch.arange(self.count)
+        return self._read(torch.stack([numbers, torch.zeros_like(numbers)], dim=1), runs)
 
-    def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Epochs without end."""
-        while True:
-            yield from self.epoch(generator)
-
-    def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
-        """Every picture once, in order; of several workers each reads every `size`-th batch. The
-        last batch may be incomplete.
-        """
-        step = self.batch_size if batch_size is None else batch_size
-        if step < 1:
-            raise InvalidInput(f"`batch_size >= 1` must hold, but got {batch_size=}. Raise it.")
-        numbers = torch.arange(self.images)
-        keys = torch.stack([numbers, torch.zeros_like(numbers)], dim=1)
-        return self._read(
-            [
-                keys[start : start + step]
-                for start in range(self.rank * step, self.images, self.size * step)
-            ]
-        )
-
-    def _read(self, batches: list[Tensor]) -> Iterator[Batch]:
-        self._order.batches = batches
-        for found in self._loader:
-            if isinstance(found, str):
-                raise InvalidInput(found)
-            images, labels = (tensor.to(self.device, non_blocking=True) for tensor in found)
-            normalised = images.float().mul_(self._scale).add_(self._shift)
-            yield normalised.contiguous(memory_format=self.memory_format), labels
+    def _read(self, keys: Tensor, runs: list[slice]) -> Iterator[Batch]:
+        self._order.batches = [keys[run] for run in runs]
+        for read in self._loader:
+            if isinstance(read, str):
+                raise InvalidInput(read)
+            images, labels = (tensor.to(self.device, non_blocking=True) for tensor in read)
+            yield self._laid_out(self._normalised(images)), labels

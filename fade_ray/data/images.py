@@ -55,6 +55,12 @@ class LabelledImages:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @staticmethod
+    def joined(*parts: LabelledImages) -> LabelledImages:
+        """Several parts as one, in their order, copied."""
+        images, labels = ([getattr(part, n) for part in parts] for n in ("images", "labels"))
+        return LabelledImages(np.concatenate(images), np.concatenate(labels))
+
     def take(self, indices: Sequence[int] | IntArray) -> LabelledImages:
         """The images at `indices` (in that order), copied. Raises `InvalidInput` for an index that
         does not exist.
@@ -163,6 +169,11 @@ class Splits:
     @property
     def num_classes(self) -> int:
         return len(self.classes)
+
+    @property
+    def all_but_test(self) -> LabelledImages:
+        """The weights part, behind it the architecture part."""
+        return LabelledImages.joined(self.weights, self.architecture)
 
     def describe(self) -> str:
         """One line for people: sizes of the parts, shape of an image, augmentation."""

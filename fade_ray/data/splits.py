@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fade_ray.data.images import IntArray
+from fade_ray.data.images import IntArray, LabelledImages
 from spaces.errors import InvalidInput
 
 
@@ -108,3 +108,18 @@ def _shuffled_classes(
 
 def _ascending(groups: Sequence[IntArray]) -> IntArray:
     return np.sort(np.concatenate(groups))
+
+
+def stratified_halves(
+    images: LabelledImages, share: float
+) -> tuple[LabelledImages, LabelledImages]:
+    """Two disjoint parts that keep the images' order; the second has the last `share`, in
+    thousandths, of each class.
+    """
+    classes = range(int(images.labels.max()) + 1)
+    groups = [np.flatnonzero(images.labels == c) for c in classes]
+    sizes = apportion([len(group) for group in groups], round(share * 1000), 1000)
+    held_out = _ascending(
+        [group[len(group) - size :] for group, size in zip(groups, sizes, strict=True)]
+    )
+    return images.take(np.setdiff1d(np.arange(len(images)), held_out)), images.take(held_out)

@@ -18,7 +18,7 @@ from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.retrain.retrain_images import Images
 from fade_ray.retrain.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement, evaluate
-from fade_ray.training.sums import Workers
+from fade_ray.training.sums import ALONE
 from spaces.errors import InvalidInput
 
 NAME = "architecture"
@@ -70,9 +70,7 @@ def deliver(
         facts=facts,
     )
     batch = next(
-        images.test(
-            Placement(torch.device("cpu"), None, channels_last=False), Workers(), 8
-        ).ordered()
+        images.test(Placement(torch.device("cpu"), None, channels_last=False), ALONE, 8).ordered()
     )[0]
     check_export(network, path, batch)
     return path
@@ -117,9 +115,9 @@ def measure(
     for path in sorted((folder / "weights").glob("*.safetensors")):
         network = trained_network(job, images, folder, path.stem)
         network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
-        test = images.test(placement, Workers(), job.config.train.batch_size)
+        test = images.test(placement, ALONE, job.config.train.batch_size)
         objective = job.config.train.objective
-        accuracy = evaluate(network, test, objective, placement)["accuracy"]
+        accuracy = objective.score(evaluate(network, test, objective, placement))
         recorded = recorded_accuracy(path)
         if abs(accuracy - recorded) > max(TOLERANCE, 2 / images.counts[1]) + 1e-9:
             raise InvalidInput(

@@ -7,21 +7,21 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import numpy as np
-
-from fade_ray.data import Augment, Batches, LabelledImages
+from fade_ray.data import Feed, ImageBatches
 from fade_ray.data.data_config import load_images
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
-from fade_ray.data.shared import SharedBatches
 from fade_ray.retrain.retrain_config import NORMALISATIONS, RetrainConfig
 from fade_ray.training import Placement
 from fade_ray.training.sums import Workers
 from spaces.errors import require
 
 IMAGENET_SIDE = 224
+
+
+Opener = Callable[[Placement, Workers, int], ImageBatches]
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,8 +39,8 @@ class Images:
     std: tuple[float, ...]
     counts: tuple[int, int]
     description: str
-    train: Callable[[Placement, Workers, int], Batches]
-    test: Callable[[Placement, Workers, int], Batches]
+    train: Opener
+    test: Opener
 
 
 def open_images(config: RetrainConfig) -> Images:
@@ -75,35 +75,14 @@ def _statistics(
 
 
 def _in_memory(config: RetrainConfig) -> Images:
-    data = config.data
     splits = load_images(config.data)
-    parts = (splits.weights, splits.architecture)
-    training = LabelledImages(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("images", "labels"))
-    )
+    training = splits.all_but_test
     mean, std = _statistics(config, splits.channels, lambda: channel_statistics(training.images))
-    given: dict[str, Any] = {"crop": data.crop, "flip": data.flip, "cutout": data.cutout}
-    augment = replace(
-        splits.augment, **{name: value for name, value in given.items() if value is not None}
-    )
+    splits = replace(splits, mean=mean, std=std)
+    augment = config.data.augmentation(splits.augment)
 
-    def batches(
-        part: LabelledImages, chosen: Augment
-    ) -> Callable[[Placement, Workers, int], Batches]:
-        def build(placement: Placement, workers: Workers, batch_size: int) -> Batches:
-            return SharedBatches(
-                part,
-                rank=workers.rank,
-                size=workers.size,
-                batch_size=batch_size,
-                device=placement.device,
-                mean=mean,
-                std=std,
-                augment=chosen,
-                channels_last=placement.channels_last,
-            )
-
-        return build
+    def feed(placement: Placement, workers: Workers, batch_size: int) -> Feed:
+        return Feed(splits, placement, batch_size, augment, workers.rank, workers.size)
 
     return Images(
         side=splits.side,
@@ -112,10 +91,10 @@ def _in_memory(config: RetrainConfig) -> Images:
         mean=mean,
         std=std,
         counts=(len(training), len(splits.test)),
-        description=f"{splits.name}: {len(training):,} training and {len(splits.test):,} test images of "
-        f"{splits.side}x{splits.side}; augmentation: {augment}",
-        train=batches(training, augment),
-        test=batches(splits.test, Augment()),
+        description=f"{splits.name}: {len(training):,} training and {len(splits.test):,} test "
+        f"images of {splits.side}x{splits.side}; augmentation: {augment}",
+        train=lambda *where: feed(*where).augmented(training),
+        test=lambda *where: feed(*where).plain(splits.test),
     )
 
 
@@ -136,9 +115,9 @@ def _from_folders(config: RetrainConfig) -> Images:
     # its own would take a pass over all
     mean, std = _statistics(config, 3, lambda: NORMALISATIONS["imagenet"])
 
-    def batches(samples: Any, transform: Any) -> Callable[[Placement, Workers, int], Batches]:
-        def build(placement: Placement, workers: Workers, batch_size: int) -> Batches:
-            made = FolderBatches(
+    def batches(samples: Any, transform: Any) -> Opener:
+        def build(placement: Placement, workers: Workers, batch_size: int) -> ImageBatches:
+            return FolderBatches(
                 samples,
                 transform,
                 batch_size=batch_size,
@@ -150,7 +129,6 @@ def _from_folders(config: RetrainConfig) -> Images:
                 size=workers.size,
                 loader_workers=config.workers.loader_workers,
             )
-            return cast(Batches, made)  # the same interface
 
         return build
 
@@ -161,7 +139,8 @@ def _from_folders(config: RetrainConfig) -> Images:
         mean=mean,
         std=std,
         counts=(len(folders.train), len(folders.val)),
-        description=f"{root.resolve().name}: {len(folders.train):,} training and {len(folders.val):,} test images at {side}x{side}",
+        description=f"{root.resolve().name}: {len(folders.train):,} training and "
+        f"{len(folders.val):,} test images at {side}x{side}",
         train=batches(folders.train, transforms.training()),
         test=batches(folders.val, transforms.test()),
     )

@@ -4,25 +4,27 @@ worker and for several, without Ray.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from fade_ray.export import check_texts
-from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.nn import CellNetwork
 from fade_ray.retrain.retrain_config import RetrainConfig
 from fade_ray.retrain.retrain_images import Images
+from fade_ray.run.run_config import RunConfig
 from fade_ray.training import Placement, Training, evaluate
-from fade_ray.training.states import state_bytes
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.sums import ALONE, Workers
 from fade_ray.trials.job import Event, write_output
+from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle, weights_bytes
+from searchers import Outcome
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
 
@@ -62,6 +64,28 @@ class Retraining:
         )
         return Retraining(genotype.at_depth(config.network.cells), config)
 
+    @property
+    def run(self) -> RunConfig:
+        return self.config.run
+
+    @property
+    def out(self) -> str | None:
+        return self.config.out
+
+    @property
+    def name(self) -> str:
+        return self.config.name
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {"genotype": self.macro.to_dict()} | self.config.to_dict()
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Retraining:
+        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
+        rest = {key: value for key, value in values.items() if key != "genotype"}
+        return cls(Macro.from_dict(values["genotype"]), RetrainConfig.from_dict(rest))
+
 
 def build_network(job: Retraining, images: Images) -> CellNetwork:
     """The untrained network. Raises InvalidInput where cells, stem and images do not go together."""
@@ -80,6 +104,9 @@ def _seeds(job: Retraining) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(job.config.seed).generate_state(2) >> 1]
 
 
+Wrap = Callable[[nn.Module], nn.Module]
+
+
 def retrain(
     job: Retraining,
     images: Images,
@@ -87,166 +114,159 @@ def retrain(
     placement: Placement,
     *,
     workers: Workers = ALONE,
-    wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
+    wrap: Wrap = lambda network: network,
 ) -> Iterator[Event]:
-    """Train `job`, yielding {"epoch", "metrics"} for epoch 0 (the memory of one step) and every
-    epoch, and at last {"result"}.
+    """The events of `job`: see `fade_ray.trials.trainee.lifecycle`; epoch 0 tells the memory of one
+    step, the metrics of the last event are what result.json says.
 
-    After each epoch everything the next one depends on is written to `folder`, atomically; one that
-    starts again tells the finished epochs again and goes on: the same bits on a CPU with as many
-    threads. Of several workers each calls this with its own `workers`; the first one alone writes.
-    `folder/weights` gets the weights of the last and of the best epoch, and their moving average,
-    each with its accuracy.
-
-    Raises InvalidInput where a step does not fit into memory, TrainingFailed when a loss is not
-    finite, Unwritable when `folder` is.
+    Of several workers each calls this with its own `workers`; the first one alone writes. The
+    checkpoint stays: what is delivered afterwards may fail. Raises InvalidInput where a step does
+    not fit into memory, TrainingFailed when a loss is not finite, Unwritable when `folder` is.
     """
-    config, leads = job.config, workers.rank == 0
-    checkpoint = folder / CHECKPOINT
-    told: list[Event] = []
-    if not checkpoint.exists():
-        told.append(
-            {
-                "epoch": 0,
-                "metrics": {"step_memory_mib": _step_memory(job, images, placement, workers)},
-            }
+    return lifecycle(
+        lambda: RetrainTrial(job, images, folder, placement, workers, wrap),
+        folder / CHECKPOINT,
+        leads=workers.rank == 0,
+        keeps=True,
+    )
+
+
+class RetrainTrial(Trainee):
+    """A genotype in training. `folder/weights` gets the weights of the last and of the best epoch,
+    and their average, each with its accuracy.
+    """
+
+    def __init__(
+        self,
+        job: Retraining,
+        images: Images,
+        folder: Path,
+        placement: Placement,
+        workers: Workers,
+        wrap: Wrap,
+    ) -> None:
+        self.job, self.images, self.folder = job, images, folder
+        self.placement, self.workers, self.best = placement, workers, -math.inf
+        config = job.config
+        self.network = build_network(job, images)
+        self.training = Training(
+            self.network,
+            images.train(placement, workers, config.train.batch_size),
+            config.train,
+            config.epochs,
+            placement,
+            3 * _seeds(job)[1],
+            wrap=wrap,
+            workers=workers,
         )
-    training = Training(
-        build_network(job, images),
-        images.train(placement, workers, config.train.batch_size),
-        config.train,
-        config.epochs,
-        placement,
-        3 * _seeds(job)[1],
-        wrap=wrap,
-        workers=workers,
-    )
-    if checkpoint.exists():
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
-        training.load_state_dict(saved["training"])
-        told = saved["told"]
-    test = images.test(placement, workers, config.train.batch_size)
-    yield from told
-    while not training.finished:
-        metrics = training.run_epoch()
-        metrics |= _measured(training, test)
-        best = max((event["metrics"]["test_accuracy"] for event in told[1:]), default=-1.0)
-        told.append({"epoch": training.epoch, "metrics": metrics})
-        if leads:
-            if metrics["test_accuracy"] > best:
-                _keep(training, folder, "best", training.epoch, metrics["test_accuracy"])
-            write_output(checkpoint, state_bytes({"training": training.state_dict(), "told": told}))
-        yield told[-1]
-    if leads:
-        _keep_last(training, folder, told)
-        yield {"result": _result(job, images, training, told)}
+        self.test = images.test(placement, workers, config.train.batch_size)
 
+    def first_metrics(self) -> Metrics:
+        """MiB of one step of one worker, tried on a network of its own: none of the real one's
+        statistics move, no worker waits for another.
+        """
+        job, size = self.job, self.workers.size
+        config, network = job.config, build_network(job, self.images)
+        batches = self.images.train(self.placement, ALONE, config.train.batch_size // size)
+        alone = Training(network, batches, config.train, config.epochs, self.placement, 0)
+        try:
+            return {"step_memory_mib": step_memory(alone)}
+        except InvalidInput as error:
+            if size == 1:
+                raise
+            raise InvalidInput(
+                f"{error} These are images of one of {size} workers: multiply by {size}."
+            ) from error
 
-def _measured(training: Training, test: Any) -> dict[str, float]:
-    """Loss and accuracy on the test part, of the weights and of their average."""
+    def run_epoch(self) -> Metrics:
+        """With loss and accuracy on the test part, of the weights and of their average."""
+        metrics = self.training.run_epoch()
+        means = self._measured()
+        metrics |= {f"test_{name}": value for name, value in means.items()}
+        averaged = self.training.averaged()
+        if averaged is not None:
+            with averaged:
+                metrics |= {f"average_test_{n}": value for n, value in self._measured().items()}
+        score = self.job.config.train.objective.score(means)
+        if score > self.best:
+            self.best = score
+            self._keep("best", score)
+        return metrics
 
-    def means(part: str) -> dict[str, float]:
-        objective, workers = training.config.objective, training.workers
-        told = evaluate(training.network, test, objective, training.placement, workers=workers)
-        return {f"{part}_{name}": value for name, value in told.items()}
+    def _measured(self) -> dict[str, float]:
+        objective = self.job.config.train.objective
+        return evaluate(self.network, self.test, objective, self.placement, workers=self.workers)
 
-    measured, averaged = means("test"), training.averaged()
-    if averaged is not None:
-        with averaged:
-            measured |= means("average_test")
-    return measured
+    def _keep(self, name: str, score: float) -> None:
+        """Write the network's weights with the test score that they have."""
+        if self.workers.rank == 0:
+            about = {"epoch": str(self.training.epoch), "test_accuracy": repr(score)}
+            write_output(weights_path(self.folder, name), weights_bytes(self.network, about))
 
+    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
+        scores = {part: self._scores(part, epochs) for part in ("test", "average_test")}
+        self._keep("last", scores["test"][-1])
+        averaged = self.training.averaged()
+        if averaged is not None:
+            with averaged:
+                self._keep("average", scores["average_test"][-1])
+        return Ending(Outcome(), self._result(scores, epochs))
 
-def _step_memory(job: Retraining, images: Images, placement: Placement, workers: Workers) -> float:
-    """MiB of one step of one worker, tried on a network of its own: none of the real one's
-    statistics move, no worker waits for another.
-    """
-    share = job.config.train.batch_size // workers.size
-    alone = Training(
-        build_network(job, images),
-        images.train(placement, Workers(), share),
-        job.config.train,
-        job.config.epochs,
-        placement,
-        0,
-    )
-    try:
-        return step_memory(alone)
-    except InvalidInput as error:
-        if workers.size == 1:
-            raise
-        raise InvalidInput(
-            f"{error} These are images of one of {workers.size} workers: multiply by {workers.size}."
-        ) from error
+    def _scores(self, part: str, epochs: Sequence[Mapping[str, Any]]) -> list[float]:
+        """After each epoch; [] where no average is kept."""
+        objective = self.job.config.train.objective
+        names = ("loss", *objective.higher_is_better)
+        return [
+            objective.score({name: metrics[f"{part}_{name}"] for name in names})
+            for metrics in epochs
+            if f"{part}_loss" in metrics
+        ]
+
+    def _result(
+        self, scores: Mapping[str, list[float]], epochs: Sequence[Mapping[str, Any]]
+    ) -> Metrics:
+        """What result.json says."""
+        network, config, images = self.network, self.job.config, self.images
+        auxiliary = network.auxiliary.parameters() if network.auxiliary is not None else ()
+        parameters = sum(p.numel() for p in network.parameters())
+        test, average = scores["test"], scores["average_test"]
+        spent = {
+            name: sum(m[name] for m in epochs) for name in ("images", "multiply_adds", "seconds")
+        }
+        return {
+            "genotype": self.job.macro.notation,
+            "recipe": config.recipe,
+            "epochs": len(epochs),
+            "test_accuracy_last": test[-1],
+            "test_accuracy_best": max(test),
+            "best_epoch": test.index(max(test)) + 1,  # the first of equals
+            "best_note": BEST_NOTE,
+            "average_test_accuracy_last": average[-1] if average else None,
+            "average_test_accuracy_best": max(average, default=None),
+            "test_images": images.counts[1],
+            "exported": config.export,
+            "parameters": parameters - sum(p.numel() for p in auxiliary),
+            "parameters_with_auxiliary": parameters,
+            "multiply_adds": network.multiply_adds(),
+            "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
+            "shape": {
+                "side": images.side,
+                "channels": images.channels,
+                "num_classes": len(images.classes),
+            },
+            "data": images.description,
+            "seed": config.seed,
+            "cost": spent,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        return self.training.state_dict() | {"best": self.best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.training.load_state_dict(state)
+        self.best = state["best"]
 
 
 def weights_path(folder: Path, name: str) -> Path:
     """Where the weights called `name` (last, best, average) are kept."""
     return folder / "weights" / f"{name}.safetensors"
-
-
-def _keep(training: Training, folder: Path, name: str, epoch: int, accuracy: float) -> None:
-    """Write the network's weights with the test accuracy they have."""
-    # cloned: safetensors refuses channels-last strides
-    weights = {
-        key: value.detach().cpu().contiguous()
-        for key, value in training.network.state_dict().items()
-    }
-    write_output(
-        weights_path(folder, name),
-        save(weights, {"epoch": str(epoch), "test_accuracy": repr(accuracy)}),
-    )
-
-
-def _keep_last(training: Training, folder: Path, told: list[Event]) -> None:
-    metrics = told[-1]["metrics"]
-    _keep(training, folder, "last", training.epoch, metrics["test_accuracy"])
-    averaged = training.averaged()
-    if averaged is not None:
-        with averaged:
-            _keep(training, folder, "average", training.epoch, metrics["average_test_accuracy"])
-
-
-def _result(
-    job: Retraining, images: Images, training: Training, told: list[Event]
-) -> dict[str, Any]:
-    """What result.json says."""
-    network, config, epochs = training.network, job.config, [event["metrics"] for event in told[1:]]
-    auxiliary = (
-        0 if network.auxiliary is None else sum(p.numel() for p in network.auxiliary.parameters())
-    )
-    parameters = sum(p.numel() for p in network.parameters())
-    # the first of equals
-    best = max(range(len(epochs)), key=lambda epoch: epochs[epoch]["test_accuracy"])
-    return {
-        "genotype": job.macro.notation,
-        "recipe": config.recipe,
-        "epochs": len(epochs),
-        "test_accuracy_last": epochs[-1]["test_accuracy"],
-        "test_accuracy_best": epochs[best]["test_accuracy"],
-        "best_epoch": best + 1,
-        "best_note": BEST_NOTE,
-        "average_test_accuracy_last": epochs[-1].get("average_test_accuracy"),
-        "average_test_accuracy_best": max(
-            (m["average_test_accuracy"] for m in epochs if "average_test_accuracy" in m),
-            default=None,
-        ),
-        "test_images": images.counts[1],
-        "exported": config.export,
-        "parameters": parameters - auxiliary,
-        "parameters_with_auxiliary": parameters,
-        "multiply_adds": network.multiply_adds(),
-        "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
-        "shape": {
-            "side": images.side,
-            "channels": images.channels,
-            "num_classes": len(images.classes),
-        },
-        "data": images.description,
-        "seed": config.seed,
-        "cost": {
-            key: sum(m[key] for m in epochs) for key in ("images", "multiply_adds", "seconds")
-        },
-        "peak_memory_mib": max(m["peak_memory_mib"] for m in epochs),
-        "device": training.placement.device.type,
-    }

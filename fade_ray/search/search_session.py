@@ -1,16 +1,32 @@
 """The session of an outer search."""
 
-from fade_ray.run.session import Session
+from collections.abc import Sequence
+
+from fade_ray.records.journal import Journal
+from fade_ray.run.session import Session, Watcher
+from fade_ray.search.search_history import History
 from searchers import AskTell, Outcome, Proposal
 
 
 class SearchSession(Session[Proposal]):
-    """Records the anchors after each of the `iterations` that move them; what follows evaluates and
-    retrains.
+    """The session of an outer search, which records the anchors after each of the `iterations` that
+    move them.
     """
 
     searcher: AskTell
-    iterations: int
+    history: History
+
+    def __init__(
+        self,
+        searcher: AskTell,
+        journal: Journal,
+        history: History,
+        watchers: Sequence[Watcher] = (),
+        *,
+        iterations: int,
+    ) -> None:
+        super().__init__(searcher, journal, history, watchers)
+        self.iterations = iterations  # what follows evaluates and retrains
 
     def begin(self) -> None:
         if 0 not in self.history.anchors:

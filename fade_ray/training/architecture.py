@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from fade_ray.data import Batches
+from fade_ray.data import ImageBatches
 from fade_ray.nn.draw import Draw
 from fade_ray.training.objectives import Batch
 from fade_ray.training.updates import Unroll
@@ -37,7 +37,7 @@ class Step:
 class Architecture(Protocol):
     """Logits under training: rows of candidates, or edges of cells."""
 
-    batches: Batches | None
+    batches: ImageBatches | None
     """Held-out images that the logits learn from; None where they learn from the weights' own."""
     generator: torch.Generator
     """Of the start, and of all draws; on the CPU."""

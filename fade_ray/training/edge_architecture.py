@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from fade_ray.data import Batches
+from fade_ray.data import ImageBatches
 from fade_ray.nn.draw import Draw, EdgeWeights
 from fade_ray.nn.relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.architecture import Step
@@ -99,7 +99,7 @@ class EdgeArchitecture:
         config: CellArchitectureConfig,
         generator: torch.Generator,
         device: torch.device,
-        batches: Batches | None = None,
+        batches: ImageBatches | None = None,
     ) -> None:
         self.macro, self.config, self.generator = macro, config, generator
         self.batches = batches

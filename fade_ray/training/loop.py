@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fade_ray.data import Batches
+from fade_ray.data import ImageBatches
 from fade_ray.nn import Draw, DropPath, Network, still
 from fade_ray.training.architecture import Architecture, Step
 from fade_ray.training.average import Average, swapped
@@ -46,7 +46,7 @@ class Training:
     def __init__(
         self,
         network: Network,
-        batches: Batches,
+        batches: ImageBatches,
         config: TrainConfig,
         epochs: int,
         placement: Placement,
@@ -241,7 +241,7 @@ class Training:
 
 def evaluate(
     network: Network,
-    batches: Batches,
+    batches: ImageBatches,
     objective: Objective,
     placement: Placement,
     draw: Draw = Draw(),  # noqa: B008, frozen

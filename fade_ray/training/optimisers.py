@@ -3,8 +3,8 @@
 import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import torch
 from torch import Tensor
@@ -51,6 +51,11 @@ class Optimiser(Choice):
         if epoch < self.warm_up_epochs:
             return self.learning_rate * (epoch + 1) / self.warm_up_epochs
         return SCHEDULES[self.schedule](self, epoch, epochs)
+
+    def slower(self, factor: float) -> Self:
+        """The same at learning rates divided by `factor`."""
+        rates = self.learning_rate / factor, self.final_learning_rate / factor
+        return replace(self, learning_rate=rates[0], final_learning_rate=rates[1])
 
     def clipped(self, weights: Sequence[Tensor]) -> None:
         """Clip the gradients of `weights` in place."""

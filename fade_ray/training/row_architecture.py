@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fade_ray.data import Batches
+from fade_ray.data import ImageBatches
 from fade_ray.nn import Chain, Draw, architecture_weights, entropy, initial_logits
 from fade_ray.nn.relaxations import draw_path
 from fade_ray.training.architecture import Step
@@ -97,7 +97,7 @@ class RowArchitecture:
     def __init__(
         self,
         network: Chain,
-        batches: Batches,
+        batches: ImageBatches,
         config: ArchitectureConfig,
         generator: torch.Generator,
     ) -> None:

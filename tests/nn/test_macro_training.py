@@ -12,6 +12,7 @@ from fade_ray.data import Batches, Splits, load
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import ChainNetwork, MacroNetwork, NetworkConfig
 from fade_ray.run.run_config import RunConfig
+from fade_ray.search.chain_trial import build_network, run_trial
 from fade_ray.search.search_config import Config, OuterConfig
 from fade_ray.training import (
     Adam,
@@ -24,7 +25,6 @@ from fade_ray.training import (
     place,
 )
 from fade_ray.training.estimators import ESTIMATORS
-from fade_ray.trials.chain_trial import build_network, run_trial
 from searchers import Proposal
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput

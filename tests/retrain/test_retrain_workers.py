@@ -17,7 +17,6 @@ import torch
 from safetensors.torch import load_file
 
 from fade_ray.data import Augment, Batches, LabelledImages
-from fade_ray.data.shared import SharedBatches
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import Retraining
 from fade_ray.retrain.retrain_images import open_images
@@ -120,7 +119,7 @@ def test_the_shares_side_by_side_are_the_whole_batches(
         "augment": Augment(crop=2, flip=True, cutout=3),
     }
     whole = list(Batches(part, **options).epoch(torch.Generator().manual_seed(1)))
-    shares = [SharedBatches(part, rank=rank, size=size, **options) for rank in range(size)]
+    shares = [Batches(part, rank=rank, size=size, **options) for rank in range(size)]
     runs = [list(share.epoch(torch.Generator().manual_seed(1))) for share in shares]
     assert {len(run) for run in runs} == {len(whole)}
     for expected, parts in zip(whole, zip(*runs, strict=True), strict=True):

@@ -12,7 +12,7 @@ import pytest
 from fade_ray.analyse.analyse_run import analyse_command
 from fade_ray.analyse.gradient_config import SPACE, GradientStudy, Setting
 from fade_ray.analyse.gradient_figures import pictures
-from fade_ray.analyse.gradient_study import SITUATIONS, measured_search, run_study
+from fade_ray.analyse.gradient_study import SITUATIONS, GradientJob, plans, run_study
 from fade_ray.analyse.gradient_summary import Measured, in_words, numbers, read_study, summary
 from fade_ray.analyse.gradients import OperationGradients
 from fade_ray.cells.cell_trial import CellSearch
@@ -26,6 +26,7 @@ STUDY = GradientStudy(
     out="", seeds=(0,), channels=2, epochs=2, batch_size=16, pairs=2, device="cpu"
 )
 BILEVEL, JOINT = STUDY.settings
+TIMES = {"time", "seconds", "images_per_second", "peak_memory_mib"}
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +43,7 @@ def whole(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def untimed(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in line.items() if name not in ("time", "seconds")}
+    return {name: value for name, value in line.items() if name not in TIMES}
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
@@ -68,35 +69,29 @@ def test_the_record_has_every_epoch_of_every_search_once(whole: Path) -> None:
 def test_a_restored_search_goes_on_with_the_same_bits(
     whole: Path, splits: Splits, tmp_path: Path
 ) -> None:
-    """The process dies after the record of epoch 2 and before its checkpoint: epoch 2 is run again
-    and recorded once.
+    """The process dies after the checkpoint of epoch 1 and before its record: it is recorded when
+    it is told again.
     """
-    checkpoint = tmp_path / "checkpoints" / f"{JOINT.name}-seed0.pt"
-    started = measured_search(STUDY, JOINT, 0, splits, checkpoint)
-    next(started), next(started), next(started)
-    after_epoch_1 = checkpoint.read_bytes()
-    again = dict(measured_search(STUDY, JOINT, 0, splits, checkpoint))
-    assert list(again) == [2]
-    assert untimed(again[2]).items() <= lines(whole)[-1].items()
+    joint = [plan for plan in plans(STUDY) if plan.setting == JOINT]
+    started = GradientJob(STUDY).run(joint[0].to_dict(), splits, tmp_path)
+    next(started), next(started)
+    started.close()
+    kept = (whole / "records.jsonl").read_text().splitlines(keepends=True)
+    # torn while it was written
+    (tmp_path / "records.jsonl").write_text("".join(kept[:4]) + kept[4][:30])
+    run_study(STUDY, splits, tmp_path)
+    assert [untimed(line) for line in lines(tmp_path)] == [untimed(line) for line in lines(whole)]
 
     text = (whole / "records.jsonl").read_text()
     run_study(STUDY, splits, whole)
     assert (whole / "records.jsonl").read_text() == text  # nothing left to do
-    checkpoint.write_bytes(after_epoch_1)
-    kept = text.splitlines(keepends=True)
-    # torn while it was written
-    (tmp_path / "records.jsonl").write_text("".join(kept[:5]) + kept[5][:30])
-    run_study(STUDY, splits, tmp_path)
-    assert [untimed(line) for line in lines(tmp_path)] == [untimed(line) for line in lines(whole)]
 
 
 def test_measuring_does_not_change_the_search(splits: Splits, tmp_path: Path) -> None:
     def course(pairs: int) -> list[Any]:
         study = dataclasses.replace(STUDY, pairs=pairs, epochs=1)
-        return [
-            fields["weights"]
-            for _, fields in measured_search(study, BILEVEL, 0, splits, tmp_path / "c.pt")
-        ]
+        events = GradientJob(study).run(plans(study)[0].to_dict(), splits, tmp_path)
+        return [event["metrics"]["weights"] for event in events if "epoch" in event]
 
     assert course(2) == course(3)
 

@@ -214,7 +214,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:
     config = small("darts-1st", space="nasbench201", cells=3, channels=4)
     search = CellSearch(config.plans()[0], splits, config)
     problem = search.training.problem
-    batch = next(search.batches(search.valid_images).ordered())
+    batch = next(search.feed.plain(search.valid_images).ordered())
     with asking(problem, problem.logits):
         (logits,) = problem.logits
         (gradient,) = torch.autograd.grad(problem.loss(batch), (logits,), create_graph=True)

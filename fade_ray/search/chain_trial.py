@@ -1,0 +1,218 @@
+"""One proposal, trained: what is behind every trial of the outer search, with or without Ray."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from fade_ray.data import Feed, LabelledImages, Splits
+from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, architecture_weights
+from fade_ray.search.fade_ranks import FadeRanks, misgivings
+from fade_ray.search.search_config import Config
+from fade_ray.training import RowArchitecture, Training, evaluate, place
+from fade_ray.trials.job import Event, checkpoint_path, write_output
+from fade_ray.trials.trainee import Ending, Trainee, lifecycle, weights_bytes
+from searchers import Outcome, Proposal
+from spaces import Candidate, Dag
+from spaces.errors import InvalidInput
+from spaces.nasbench_macro import Block
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """The `Job` of the outer search: its plans are proposals, its data the splits of the images."""
+
+    config: Config
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        return run_trial(Proposal.from_dict(plan), data, self.config, folder)
+
+
+def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
+    """The events of a proposal: see `fade_ray.trials.trainee.lifecycle`."""
+    return lifecycle(
+        lambda: ChainTrial(proposal, splits, config, folder),
+        checkpoint_path(folder, proposal.id),
+        threads=config.run.cpus_per_trial,
+    )
+
+
+class ChainTrial(Trainee):
+    """A proposal in training. `folder` holds the weights of its parent, and gets its own where
+    another trial starts from them.
+    """
+
+    def __init__(self, proposal: Proposal, splits: Splits, config: Config, folder: Path) -> None:
+        self.proposal, self.splits, self.config, self.folder = proposal, splits, config, folder
+        self.kind = KINDS[proposal.kind]
+        self.placement = place(config.run.device, config.train.precision)
+        augment = config.data.augmentation(splits.augment)
+        self.feed = Feed(splits, self.placement, config.train.batch_size, augment)
+        seeds = [int(s) for s in np.random.SeedSequence(proposal.seed).generate_state(3) >> 1]
+        generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
+        self.network = build_network(proposal, splits, config, generator)
+        if proposal.parent is not None:
+            self.network.inherit(load_file(weights_path(folder, proposal.parent)))
+        batches = self.feed.augmented(self.kind.part(splits))
+        architecture = None
+        if proposal.ranks:
+            held_out = self.feed.augmented(splits.architecture)
+            architecture = RowArchitecture(self.network, held_out, config.architecture, drawn)
+        self.training = Training(
+            self.network,
+            batches,
+            config.train,
+            proposal.epochs,
+            self.placement,
+            4 * seeds[2],
+            architecture,
+        )
+
+    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
+        ending = self.kind.ending(self)
+        if self.kind.keeps_weights(self.config):
+            path = weights_path(self.folder, self.proposal.id)
+            write_output(path, weights_bytes(self.network))
+        return ending
+
+    def measured(
+        self,
+        part: LabelledImages,
+        draw: Draw = Draw(),  # noqa: B008, frozen
+        *,
+        batch_statistics: bool = False,
+    ) -> dict[str, float]:
+        """Mean loss and measures on a part of the images."""
+        return evaluate(
+            self.network,
+            self.feed.plain(part),
+            self.config.train.objective,
+            self.placement,
+            draw,
+            batch_statistics=batch_statistics,
+        )
+
+
+def _ranks(trial: ChainTrial) -> Ending:
+    architecture = trial.training.architecture
+    assert isinstance(architecture, RowArchitecture)
+    hyper, splits = trial.network.hyper, trial.splits
+    first = architecture_weights(architecture.start, architecture.mask)
+    ranks, start = (
+        FadeRanks(hyper, tuple(tuple(row) for row in architecture.rows(weights)))
+        for weights in (architecture.weights, first)
+    )
+    best = Draw(architecture.best_path())
+    means = trial.measured(splits.architecture, best, batch_statistics=True)
+    warnings = misgivings(ranks, start, means.get("accuracy"), splits.num_classes)
+    return Ending(Outcome(log_weights=ranks.credited()), _named("hyper", means), warnings)
+
+
+def _evaluation(trial: ChainTrial) -> Ending:
+    config, means = trial.config, trial.measured(trial.splits.architecture)
+    outcome = Outcome(score=config.train.objective.score(means), measures=means)
+    if not config.outer.test_evaluations:
+        return Ending(outcome)
+    return Ending(outcome, _named("test", trial.measured(trial.splits.test)))
+
+
+def _retraining(trial: ChainTrial) -> Ending:
+    # the outcome that a searcher sees holds no test accuracy
+    return Ending(Outcome(), _named("test", trial.measured(trial.splits.test)))
+
+
+def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:
+    return {f"{part}_{name}": value for name, value in means.items()}
+
+
+@dataclass(frozen=True)
+class TrialKind:
+    """What tells the kinds of trial apart: the images trained on, what is measured at the end, and
+    whether the weights stay.
+    """
+
+    part: Callable[[Splits], LabelledImages]
+    ending: Callable[[ChainTrial], Ending]
+    keeps_weights: Callable[[Config], bool]
+
+
+KINDS: dict[str, TrialKind] = {
+    "ranks": TrialKind(lambda s: s.weights, _ranks, lambda c: c.outer.carry_weights),
+    "evaluation": TrialKind(lambda s: s.weights, _evaluation, lambda c: False),
+    "retraining": TrialKind(lambda s: s.all_but_test, _retraining, lambda c: True),
+}
+
+
+def weights_path(folder: Path, id: str) -> Path:
+    """Where the final network weights of a trial are kept, if they are."""
+    return folder / "weights" / f"{id}.safetensors"
+
+
+class Shaped(Protocol):
+    """What a network must know of its data."""
+
+    @property
+    def side(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def num_classes(self) -> int: ...
+
+
+def build_network(
+    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+) -> Chain:
+    """The (hyper-)network of a proposal.
+
+    Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
+    """
+    kinds = {type(cell) for row in proposal.hyper.rows for cell in row}
+    if len(kinds) > 1 or not kinds <= set(NETWORKS):
+        names = " or ".join(kind.__name__ for kind in NETWORKS)
+        raise InvalidInput(
+            f"A network is made of cells of one kind, {names}, but got {proposal.hyper.code()!r}. "
+            "Give every row cells of that kind."
+        )
+    return NETWORKS[kinds.pop()](proposal, shape, config, generator)
+
+
+def _graph_network(
+    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+) -> Chain:
+    # a single architecture has nothing to share
+    network = config.network if proposal.ranks else replace(config.network, share=False)
+    return ChainNetwork(
+        proposal.hyper,
+        network,
+        side=shape.side,
+        channels=shape.channels,
+        classes=shape.num_classes,
+        generator=generator,
+        share_vertices=config.space.max_vertices,
+    )
+
+
+def _block_network(
+    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+) -> Chain:
+    return MacroNetwork(
+        proposal.hyper,
+        config.network.base_channels,
+        side=shape.side,
+        channels=shape.channels,
+        classes=shape.num_classes,
+        generator=generator,
+    )
+
+
+NETWORKS: dict[type[Candidate], Callable[[Proposal, Shaped, Config, torch.Generator], Chain]] = {
+    Dag: _graph_network,
+    Block: _block_network,
+}
+"""The network of each kind of cells."""

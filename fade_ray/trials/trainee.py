@@ -1,0 +1,167 @@
+"""What is trained epoch by epoch, and its one lifecycle: told, checkpointed, gone on with, ended."""
+
+import pickle
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+
+from fade_ray.nn import Network
+from fade_ray.training import Placement, Training
+from fade_ray.training.states import state_bytes
+from fade_ray.trials.job import Event, write_output
+from searchers import Outcome
+
+FORMAT = 2
+"""Of checkpoints. Those of another one are left alone: the trial starts again from its seed."""
+
+Metrics = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What a trainee came to: the outcome for the searcher, what else is told, and warnings."""
+
+    outcome: Outcome
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+class Trainee(ABC):
+    """What a trial trains; by itself one `training` from its first epoch to its last.
+
+    Raises what goes wrong: see `fade_ray.trials.job.failure_of`.
+    """
+
+    placement: Placement
+    training: Training
+
+    @property
+    def finished(self) -> bool:
+        return self.training.finished
+
+    def first_metrics(self) -> Metrics | None:
+        """What is told before the first step, as epoch 0; None for nothing."""
+        return None
+
+    def run_epoch(self) -> Metrics:
+        """One epoch; its metrics hold what it cost: images, multiply_adds, seconds."""
+        return self.training.run_epoch()
+
+    @abstractmethod
+    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
+        """Called once, at the end, with the metrics of all `epochs`, 0 left out. What is to stay is
+        written by then.
+        """
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything the next epoch depends on; loads with `weights_only=True`."""
+        return self.training.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.training.load_state_dict(state)
+
+
+def lifecycle(
+    build: Callable[[], Trainee],
+    checkpoint: Path,
+    *,
+    threads: int | None = None,
+    leads: bool = True,
+    keeps: bool = False,
+) -> Iterator[Event]:
+    """The events of a trainee: {"epoch", "metrics"} of each epoch and at last {"outcome", "metrics",
+    "warnings"}, with the sums of what its epochs cost.
+
+    Before an epoch is told, everything the next one depends on is written to `checkpoint`; one that
+    starts again tells the finished epochs again and goes on there: the same bits on a CPU with as
+    many `threads`. Of several workers that train together only the one that `leads` writes. The
+    checkpoint is removed before the last event unless it `keeps` it.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads or before)
+    try:
+        yield from _carried_out(build(), checkpoint, leads=leads, keeps=keeps)
+    finally:
+        torch.set_num_threads(before)
+
+
+def _carried_out(
+    trainee: Trainee, checkpoint: Path, *, leads: bool, keeps: bool
+) -> Iterator[Event]:
+    told = _restored(trainee, checkpoint)
+    yield from told
+    while not trainee.finished:
+        number = told[-1]["epoch"] + 1 if told else 1
+        told.append({"epoch": number, "metrics": trainee.run_epoch()})
+        if leads:
+            held = {"format": FORMAT, "of": _name(trainee), "told": told}
+            write_output(checkpoint, state_bytes(held | {"state": trainee.state_dict()}))
+        yield told[-1]
+    ending = trainee.ending([event["metrics"] for event in told if event["epoch"]])
+    if leads and not keeps:
+        checkpoint.unlink(missing_ok=True)
+    device = {"device": device_name(trainee.placement)}
+    yield {
+        "outcome": ending.outcome.to_dict(),
+        "metrics": costs(told) | ending.metrics | device,
+        "warnings": list(ending.warnings),
+    }
+
+
+def _restored(trainee: Trainee, checkpoint: Path) -> list[Event]:
+    """What had been told before, with the trainee where it was; else the state before the first
+    step.
+    """
+    saved = _read(checkpoint, _name(trainee))
+    if saved is None:
+        first = trainee.first_metrics()
+        return [] if first is None else [{"epoch": 0, "metrics": first}]
+    trainee.load_state_dict(saved["state"])
+    told: list[Event] = saved["told"]
+    return told
+
+
+def _read(checkpoint: Path, name: str) -> dict[str, Any] | None:
+    """A checkpoint of this format and this kind of trainee, None for anything else."""
+    try:
+        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+    except FileNotFoundError:
+        return None
+    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
+        return None  # torn, or of something else
+    fits = isinstance(saved, dict) and (saved.get("format"), saved.get("of")) == (FORMAT, name)
+    return saved if fits else None
+
+
+def _name(trainee: Trainee) -> str:
+    return type(trainee).__qualname__
+
+
+def costs(told: Sequence[Event]) -> Metrics:
+    """Sums of what the epochs of some events cost, and the peak of their memory."""
+    epochs = [event["metrics"] for event in told]
+    sums: Metrics = {
+        name: sum((metrics.get(name, 0) for metrics in epochs), start=zero)
+        for name, zero in (("images", 0), ("multiply_adds", 0), ("seconds", 0.0))
+    }
+    peak = max((metrics.get("peak_memory_mib", 0.0) for metrics in epochs), default=0.0)
+    return sums | {"peak_memory_mib": peak}
+
+
+def device_name(placement: Placement) -> str:
+    """What a training runs on, for people."""
+    if placement.device.type == "cuda":
+        return torch.cuda.get_device_name(placement.device)
+    return placement.device.type
+
+
+def weights_bytes(network: Network, about: Mapping[str, str] | None = None) -> bytes:
+    """The weights of a network as the content of a file, with what is said `about` them."""
+    # contiguous: safetensors refuses channels-last strides
+    weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
+    return save(weights, None if about is None else dict(about))
