@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from parsed_page import read_run
 from synthetic_cells import SyntheticCells, whole
 
 from fade_ray.cells.cell_figures import (
@@ -20,7 +21,6 @@ from fade_ray.cells.cell_figures import (
 from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_trials import Trial, trials_of
-from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.style import house_style
 from spaces.darts import published
@@ -40,11 +40,11 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_report(folder: Path) -> Path:
-    return write_page(cells_page(Run.read(folder, CellHistory)), folder)
+    return write_page(cells_page(read_run(folder, CellHistory)), folder)
 
 
 def trials_in(folder: Path) -> list[Trial]:
-    return trials_of(Run.read(folder, CellHistory))
+    return trials_of(read_run(folder, CellHistory))
 
 
 def words(path: Path) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from parsed_page import EVIL, Page
+from parsed_page import EVIL, Page, read_run
 from synthetic_comparison import (
     SKILL,
     SyntheticEntered,
@@ -301,7 +301,7 @@ def test_figures_alone_of_a_hundred_seeds(tmp_path: Path) -> None:
 
 def test_a_replay_has_no_record(tmp_path: Path) -> None:
     traces = synthetic_traces(2, 5, ("fade", "random"), unit="evaluations")
-    run = Run(tmp_path, EnteredHistory([]))
+    run = Run(tmp_path, EnteredHistory([]), {})
     page = comparison_page(run, traces, Comparison.of(traces), replayed=True)
     shown = Page(write_page(page, tmp_path))
     assert "Comparison of searchers, replayed on a table" in shown.text
@@ -323,7 +323,7 @@ def test_scores_that_are_no_accuracies_are_told_as_they_are(tmp_path: Path) -> N
     comparison = Comparison.of(traces, floor=-12.0)
     run = SyntheticEntered(tmp_path, "fade-ray compare")
     write(tmp_path, config={"train": {"objective": {"name": "language-model"}}})
-    history = Run.read(run.folder, EnteredHistory)
+    history = read_run(run.folder, EnteredHistory)
     page = Page(write_page(comparison_page(history, traces, comparison), tmp_path))
     summary = comparison.summaries[0]
     assert f"fade 4 {summary.mean:.2f} {summary.std:.2f}" in page.text

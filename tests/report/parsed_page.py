@@ -1,7 +1,10 @@
-"""A page as a test reads it."""
+"""A run that a page is made of, and a page, as a test reads them."""
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
+
+from fade_ray.records.run_files import Run, read_object
 
 EVIL = "</pre><script>alert('1')</script>\"&"
 VOID = {"meta", "link", "br", "img", "hr", "input"}
@@ -50,3 +53,10 @@ class Page(HTMLParser):
                 assert attributes["role"] == "img"
                 found[name] = attributes["aria-label"] or ""
         return found
+
+
+def read_run(folder: Path, history: Any) -> Run[Any, Any]:
+    """A run whose configuration is what its file says, whatever that is."""
+    names = ("config.json", "environment.json", "result.json")
+    files = (read_object(folder / name) for name in names)
+    return Run(folder, history.read(folder / "records.jsonl"), *files)

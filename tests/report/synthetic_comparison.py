@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from parsed_page import read_run
 
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_page import comparison_page
@@ -19,7 +20,6 @@ from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
 from fade_ray.records.journal import FORMAT, Journal
-from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from searchers.base import Proposal
 from searchers.contest import Entered
@@ -132,7 +132,7 @@ def made(traces: Sequence[Trace]) -> Comparison:
 
 def comparison_report(folder: Path, traces: Sequence[Trace]) -> Path:
     """The page of a comparison in `folder` whose searches found `traces`."""
-    run = Run.read(folder, EnteredHistory)
+    run = read_run(folder, EnteredHistory)
     return write_page(comparison_page(run, traces, made(traces) if traces else None), folder)
 
 
@@ -216,5 +216,5 @@ def ranks_report(
     found = RankFindings(hyper.code(), tuple(runs), tuple(alone), truth, table)
     if table is None:
         found = replace(found, summary=summary_of(runs, found.whole))
-    page = rank_page(Run.read(folder, EnteredHistory), found, ["as the command says it"])
+    page = rank_page(read_run(folder, EnteredHistory), found, ["as the command says it"])
     return write_page(page, folder)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from browser import INSTALL, Found, find_browser, look_at
+from parsed_page import read_run
 from synthetic_cells import whole
 from synthetic_comparison import (
     compared,
@@ -20,7 +21,6 @@ from synthetic_run import SyntheticRun
 from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.compare.trace import Trace
-from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page
@@ -31,12 +31,12 @@ FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
 
 def _search(folder: Path) -> Path:
     SyntheticRun(folder).search(6).end(0.972)
-    return write_page(search_page(Run.read(folder, History)), folder)
+    return write_page(search_page(read_run(folder, History)), folder)
 
 
 def _cells(folder: Path) -> Path:
     whole(folder)
-    return write_page(cells_page(Run.read(folder, CellHistory)), folder)
+    return write_page(cells_page(read_run(folder, CellHistory)), folder)
 
 
 def _compared(folder: Path, traces: list[Trace], ended: bool = True) -> Path:

@@ -9,11 +9,10 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from parsed_page import EVIL, Page
+from parsed_page import EVIL, Page, read_run
 from synthetic_run import COMMAND, SyntheticRun
 
 from fade_ray.records.journal import Journal
-from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.trials import warnings
 from fade_ray.report.words import ACCURACY
@@ -28,7 +27,7 @@ FIGURES = {"cells", "accuracy", "anchors", "ranks", "weights", "cost"}
 
 
 def write_report(folder: Path) -> Path:
-    return write_page(search_page(Run.read(folder, History)), folder)
+    return write_page(search_page(read_run(folder, History)), folder)
 
 
 def report(folder: Path) -> Page:
@@ -225,11 +224,11 @@ def test_everything_is_escaped(tmp_path: Path) -> None:
 
 def test_two_retrainings_are_not_called_one(tmp_path: Path) -> None:
     run = SyntheticRun(tmp_path, depth=1, walks=1).search(2).end(0.9)
-    assert "spread is unknown" in headline(Run.read(tmp_path, History), ACCURACY)[0][2]
+    assert "spread is unknown" in headline(read_run(tmp_path, History), ACCURACY)[0][2]
     assert run.best is not None
     again = run.propose("retraining", 1, run.best[1])
     run.finish(again, Outcome(), test_accuracy=0.92)
-    name, value, remark = headline(Run.read(tmp_path, History), ACCURACY)[0]
+    name, value, remark = headline(read_run(tmp_path, History), ACCURACY)[0]
     assert (name, value) == ("test accuracy", "90.00 %")
     assert "mean 91.00 %, standard deviation 1.41 points over 2 retrainings" in remark
 
@@ -270,7 +269,9 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page
-write_page(search_page(Run.read(Path(sys.argv[1]), History)), Path(sys.argv[1]))
+folder = Path(sys.argv[1])
+run = Run(folder, History.read(folder / "records.jsonl"), {})
+write_page(search_page(run), folder)
 assert "matplotlib.pyplot" not in sys.modules
 assert matplotlib.rcParams["font.size"] == 23
 """
