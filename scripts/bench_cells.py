@@ -210,7 +210,8 @@ def main(bench: Bench) -> None:
     if "memory" in bench.part:
         memory = {form: added_memory(form, bench.threads) for form in FORMS}
         print(
-            f"memory beyond torch: {memory['ours'] / memory['plain']:.2f}x of the plain form ({memory['ours']:.0f} MiB)"
+            f"memory beyond torch: {memory['ours'] / memory['plain']:.2f}x of the plain form "
+            f"({memory['ours']:.0f} MiB)"
         )
         figures["added_memory_mib"] = memory
     if bench.json is not None:

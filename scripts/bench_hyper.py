@@ -202,7 +202,8 @@ def main(bench: Bench) -> None:
     memory = {form: added_memory(form, bench.threads) for form in FORMS}
     for form in ("sampled", "exact", "score function"):
         print(
-            f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense ({memory[form]:.0f} MiB)"
+            f"{form}, memory beyond torch: {memory[form] / memory['dense']:.2f}x of dense "
+            f"({memory[form]:.0f} MiB)"
         )
     if bench.json is not None:
         write_json(bench.json, figures | {"added_memory_mib": memory})

@@ -145,10 +145,14 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
 
     @property
     def anchors(self) -> list[list[list[float]]]:
-        return [[[float(x) for x in point] for point in rows] for rows in self._anchors]
+        anchors: list[list[list[float]]] = self._anchors.tolist()
+        return anchors
 
     def _half_widths(self, anchor: Array) -> HalfWidths:
         return GAMMA_RULES[self.options.gamma_rule](self.space, anchor, self.options.gamma)
+
+    def _stencil(self, anchor: Array) -> Array:
+        return stencil(anchor, self._half_widths(anchor).widths)
 
     def _evaluated(self, iteration: int) -> bool:
         return iteration % self.options.evaluate_every == 0 or iteration == self.options.iterations
@@ -160,16 +164,8 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         parents [hyper-architecture][repeat]: where their networks start from with `carry`.
         """
         for number, group in enumerate(self._groups):
-            walks = [
-                np.asarray(
-                    [
-                        stencil(anchor, self._half_widths(anchor).widths)
-                        for anchor in self._anchors[walk]
-                    ]
-                )
-                for walk in group
-            ]
-            points = np.concatenate(walks, axis=1)  # [d, walks (2k+1), k]
+            stencils = [[self._stencil(anchor) for anchor in self._anchors[w]] for w in group]
+            points = np.concatenate(stencils, axis=1)  # [d, walks (2k+1), k]
             hyper = self.generate(points)
             for repeat, parent in enumerate(parents[number]):
                 self.propose(
@@ -192,14 +188,10 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         ranks: Ranks = {}  # of each hyper-architecture with a successful repeat
         parents = []
         for number in range(len(self._groups)):
-            trials = [
-                (p, o.log_weights)
-                for p, o in told
-                if p.ranks and p.walk == number and o.log_weights
-            ]
+            trials = [(p, o) for p, o in told if p.ranks and p.walk == number]
             if trials:
                 hyper = trials[0][0].hyper
-                ranks[number] = hyper, pooled([log_weights for _, log_weights in trials], hyper)
+                ranks[number] = hyper, pooled([o.log_weights or () for _, o in trials], hyper)
             parents.append(self._heirs([p for p, _ in trials]))
         for number, (hyper, log_weights) in ranks.items():
             self._move(self._groups[number], hyper, log_weights)
@@ -212,7 +204,7 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
             self._offer(ranks, max(self.options.elites, self.options.finalists))
 
     def _move(self, group: tuple[int, ...], hyper: HyperArchitecture, log_weights: Array) -> None:
-        """Each anchor of the walks of a hyper-architecture by its part of the log weights [d, w]."""
+        """Each anchor of the `group` of walks by its part of the log weights [d, w]."""
         options, w = self.options, hyper.width // len(group)
         gradient, step_rule = GRADIENTS[options.gradient], STEP_RULES[options.step_rule]
         for i, walk in enumerate(group):
@@ -229,17 +221,13 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
                 self._velocities[walk, row] = self._anchors[walk, row] - anchor
 
     def _heirs(self, trials: list[Proposal]) -> list[str | None]:
-        """For each repeat of the next iteration the id of the trial whose network weights it may
-        start from.
-        """
+        """By repeat of the next iteration: the trial whose network weights it may start from."""
         succeeded = {trial.repeat: trial.id for trial in trials}
         spare = next(iter(succeeded.values()), None)
         return [succeeded.get(repeat, spare) for repeat in range(self.options.repeats)]
 
     def _merits(self, ranks: Ranks) -> dict[int, float]:
-        """Of the walks of a wide hyper-architecture by its ranks, every `evaluate_every`-th
-        iteration.
-        """
+        """Of the walks of a wide hyper-architecture, every `evaluate_every`-th iteration."""
         if not ranks or not self._evaluated(self.completed):
             return {}
         (_, log_weights) = ranks[0]
@@ -250,14 +238,13 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         if len(set(merits.values())) < 2:
             return
         worst, best = min(merits, key=merits.__getitem__), max(merits, key=merits.__getitem__)
-        displaced = self._anchors[best] + self.rng.normal(
-            0.0, self.options.mutation, self._anchors[best].shape
-        )
+        shape = self._anchors[best].shape
+        displaced = self._anchors[best] + self.rng.normal(0.0, self.options.mutation, shape)
         self._anchors[worst] = inside(displaced)
         self._velocities[worst] = 0.0
 
     def _offer(self, ranks: Ranks, count: int) -> None:
-        """Propose the `count` architectures of largest psi of each hyper-architecture of new ranks."""
+        """Propose the `count` architectures of largest psi by new ranks."""
         self._ranks, self._offered = ranks, 0
         self._propose_best(count)
 
@@ -270,42 +257,30 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         first, self._offered = self._offered, self._offered + count
         for number, (hyper, log_weights) in self._ranks.items():
             # One weight per distinct candidate: a duplicate would give the same architecture twice.
-            rows = [
-                row[firsts(cells)].tolist()
-                for row, cells in zip(log_weights, hyper.rows, strict=True)
-            ]
-            paths = best_paths(rows, self._offered)[first:]
+            rows = zip(log_weights, hyper.rows, strict=True)
+            distinct = [row[firsts(cells)].tolist() for row, cells in rows]
+            paths = best_paths(distinct, self._offered)[first:]
             for repeat, (choice, _) in enumerate(paths, start=first):
                 self.propose_architecture(hyper.architecture(choice), walk=number, repeat=repeat)
 
     def own_state(self) -> State:
-        ranks = [
-            [number, hyper.code(), weights.tolist()]
-            for number, (hyper, weights) in self._ranks.items()
-        ]
-        return {
-            "anchors": self.anchors,
-            "velocities": self._velocities.tolist(),
-            "ranks": ranks,
-            "offered": self._offered,
-        }
+        ranks = [[n, hyper.code(), logs.tolist()] for n, (hyper, logs) in self._ranks.items()]
+        own = {"anchors": self.anchors, "velocities": self._velocities.tolist()}
+        return own | {"ranks": ranks, "offered": self._offered}
 
     def load_own_state(self, state: State) -> None:
         self._anchors = np.asarray(state["anchors"], dtype=np.float64)
         self._velocities = np.asarray(state["velocities"], dtype=np.float64)
         self._ranks = {
-            number: (HyperArchitecture.from_code(code), np.asarray(weights, dtype=np.float64))
-            for number, code, weights in state["ranks"]
+            number: (HyperArchitecture.from_code(code), np.asarray(logs, dtype=np.float64))
+            for number, code, logs in state["ranks"]
         }
         self._offered = state["offered"]
 
 
 def medians(told: Told) -> dict[int, float]:
-    """The median score of the architectures generated from a walk's anchors, of the walks that
-    have one.
-
-    Elites have no points: they tell of the best of a hyper-architecture, not of where the walk
-    stands.
+    """The median score of the architectures generated from a walk's anchors, where it has one.
+    Elites have no points: they tell of the best of a hyper-architecture, not of where it stands.
     """
     scores: dict[int, list[float]] = {}
     for proposal, outcome in told:

@@ -1,4 +1,4 @@
-"""The ask/tell protocol of all outer searchers: proposals, outcomes and what a searcher promises."""
+"""The ask/tell protocol of all outer searchers: proposals, and what a searcher promises."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal, Protocol, Self
 
 from searchers.outcome import Outcome
-from searchers.plan import State
+from searchers.plan import Asks, State
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
@@ -67,24 +67,15 @@ class Proposal:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         points = tuple(tuple(tuple(point) for point in row) for row in data["points"])
-        return cls(
-            **{**data, "points": points, "hyper": HyperArchitecture.from_code(data["hyper"])}
-        )
+        hyper = HyperArchitecture.from_code(data["hyper"])
+        return cls(**{**data, "points": points, "hyper": hyper})
 
 
 Told = list[tuple[Proposal, Outcome]]  # the successful trials of a batch, sorted by index
 
 
-class AskTell(Protocol):
-    """What the loop, the Tune adapter and the tests know of a searcher."""
-
-    def ask(self) -> Proposal | None:
-        """The next trial; None while all of the batch is in flight, and when done."""
-
-    def tell(self, id: str, outcome: Outcome) -> None:
-        """Answer a proposal, in any order. InvalidInput if `id` is not in flight or `outcome` is of
-        no such trial.
-        """
+class AskTell(Asks[Proposal], Protocol):
+    """An outer searcher. `tell` raises InvalidInput for an outcome of no such trial, too."""
 
     def spare(self) -> None:
         """Add to the batch evaluations that are worth the rest of a budget, for `ask` to give; none
@@ -93,9 +84,6 @@ class AskTell(Protocol):
         For a search that ends with this batch, complete or not: how often it is called must not
         change what it asks otherwise.
         """
-
-    @property
-    def done(self) -> bool: ...
 
     @property
     def iteration(self) -> int:
@@ -117,28 +105,17 @@ class AskTell(Protocol):
     def in_flight(self) -> list[Proposal]:
         """Asked and not yet told: what has to run again after a restart from a saved state."""
 
-    def state_dict(self) -> State: ...
-
-    def load_state_dict(self, state: State) -> None: ...
-
 
 def at_least(low: int, **values: int) -> None:
     """InvalidInput for the first of `values` below `low`."""
     for name, value in values.items():
-        require(
-            value >= low,
-            f"{name} >= {low}",
-            f"Give `{name}` a value of {low} or more.",
-            **{name: value},
-        )
+        remedy = f"Give `{name}` a value of {low} or more."
+        require(value >= low, f"{name} >= {low}", remedy, **{name: value})
 
 
 def checked(proposal: Proposal, outcome: Outcome) -> Outcome:
     """What a searcher acts on, as plain floats; a failure where the trial found nothing, NaN or
-    infinity instead of what is asked.
-
-    InvalidInput where it is no result of such a trial at all: log weights of another shape or above
-    0.
+    infinity. InvalidInput for what no such trial gives: log weights of another shape or above 0.
     """
     if outcome.failure is not None:
         return Outcome(failure=outcome.failure)

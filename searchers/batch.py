@@ -9,12 +9,14 @@ many trials run at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterable
+from dataclasses import asdict, replace
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from searchers.attempts import Attempts, answered
 from searchers.base import Kind, Points, Proposal, Told, at_least, checked
 from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
@@ -25,19 +27,6 @@ from spaces.hyper import HyperArchitecture
 
 Array = NDArray[np.float64]
 Options = TypeVar("Options", bound=Searcher)
-
-
-@dataclass
-class _Item:
-    """A proposal of the running batch: waiting, then asked (in flight), then told."""
-
-    proposal: Proposal
-    asked: bool = False
-    outcome: Outcome | None = None
-
-    @property
-    def flying(self) -> bool:
-        return self.asked and self.outcome is None
 
 
 class BatchSearcher(ABC):
@@ -55,7 +44,7 @@ class BatchSearcher(ABC):
         self.rng = np.random.Generator(np.random.PCG64(seed))
         self.completed = 0  # batches
         self.proposed = 0  # trials, retries not counted
-        self._batch: list[_Item] = []
+        self._batch = self._fresh()
         self._failures: list[tuple[str, str]] = []
         # index, architecture, score
         self._best: tuple[int, HyperArchitecture, float] | None = None
@@ -67,7 +56,7 @@ class BatchSearcher(ABC):
 
     @abstractmethod
     def learn(self, told: Told) -> None:
-        """Learn from the successful trials of batch number `completed` and propose the next batch."""
+        """Learn from the successful trials of batch `completed`, and propose the next one."""
 
     def own_state(self) -> State:
         """What the subclass has to save, JSON-able."""
@@ -91,11 +80,9 @@ class BatchSearcher(ABC):
         nested: Points = ()
         if points is not None:
             nested = tuple(tuple(tuple(point) for point in row) for row in points.tolist())
-        iteration, index = self.completed + 1, self.proposed
-        proposal = Proposal(
-            "", index, 0, kind, iteration, walk, repeat, nested, hyper, 0, epochs, parent
-        )
-        self._batch.append(_Item(self._attempt(proposal, 0)))
+        place = (self.completed + 1, walk, repeat, nested)
+        proposal = Proposal("", self.proposed, 0, kind, *place, hyper, 0, epochs, parent)
+        self._batch.add(self._attempt(proposal, 0))
         self.proposed += 1
 
     def _attempt(self, proposal: Proposal, attempt: int) -> Proposal:
@@ -106,26 +93,21 @@ class BatchSearcher(ABC):
         id = f"{proposal.index:05d}" + (f"r{attempt}" if attempt else "")
         return replace(proposal, id=id, attempt=attempt, seed=seed)
 
+    def _fresh(self, proposals: Iterable[Proposal] = ()) -> Attempts[Proposal]:
+        """A batch."""
+        return Attempts(
+            proposals, lambda before: self._attempt(before, before.attempt + 1), self.max_retries
+        )
+
     def ask(self) -> Proposal | None:
-        for item in self._batch:
-            if not item.asked:
-                item.asked = True
-                return item.proposal
-        return None
+        return self._batch.ask()
 
     def tell(self, id: str, outcome: Outcome) -> None:
-        flying = {item.proposal.id: item for item in self._batch if item.flying}
-        remedy = "Answer each proposal of `ask` once."
-        require(id in flying, "id in flight", remedy, id=id, in_flight=sorted(flying))
-        item = flying[id]
-        outcome = checked(item.proposal, outcome)
-        if outcome.failure is not None and item.proposal.attempt < self.max_retries:
-            item.proposal = self._attempt(item.proposal, item.proposal.attempt + 1)
-            item.asked = False
-            return
-        item.outcome = outcome
-        self._note(item.proposal, outcome)
-        if all(item.outcome is not None for item in self._batch):
+        proposal = answered(id, {flying.id: flying for flying in self._batch.in_flight})
+        outcome = checked(proposal, outcome)
+        self._batch.tell(id, outcome)
+        self._note(proposal, outcome)
+        if self._batch.done:
             self._finish()
 
     def _note(self, proposal: Proposal, outcome: Outcome) -> None:
@@ -138,12 +120,8 @@ class BatchSearcher(ABC):
 
     def _finish(self) -> None:
         self._failures = self.failures
-        told = [
-            (item.proposal, item.outcome)
-            for item in self._batch
-            if item.outcome is not None and item.outcome.failure is None
-        ]
-        self._batch = []
+        told = [(last, outcome) for _, last, outcome in self._batch.told if outcome.failure is None]
+        self._batch = self._fresh()
         self.completed += 1
         self.learn(told)
 
@@ -152,11 +130,11 @@ class BatchSearcher(ABC):
 
     @property
     def done(self) -> bool:
-        return not self._batch
+        return len(self._batch) == 0
 
     @property
     def iteration(self) -> int:
-        return self.completed + (1 if self._batch else 0)
+        return self.completed + (not self.done)
 
     @property
     def anchors(self) -> list[list[list[float]]]:
@@ -168,24 +146,18 @@ class BatchSearcher(ABC):
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        outcomes = [(item.proposal.id, item.outcome) for item in self._batch]
-        return self._failures + [
-            (id, str(o.failure)) for id, o in outcomes if o is not None and o.failure is not None
-        ]
+        return self._failures + self._batch.failures
 
     @property
     def in_flight(self) -> list[Proposal]:
-        return [item.proposal for item in self._batch if item.flying]
+        return self._batch.in_flight
 
     def arguments(self) -> State:
         """What this searcher was built from, JSON-able: a state may be loaded only where it is the
         same.
         """
-        return {
-            "searcher": type(self).__name__,
-            "seed": self.seed,
-            "max_retries": self.max_retries,
-        }
+        names = {"searcher": type(self).__name__}
+        return names | {"seed": self.seed, "max_retries": self.max_retries}
 
     def state_dict(self) -> State:
         """All that a searcher of the same arguments needs to go on alike, JSON-able; the
@@ -197,10 +169,8 @@ class BatchSearcher(ABC):
             "generator": self.rng.bit_generator.state,
             "next_index": self.proposed,
             "completed": self.completed,
-            "batch": [
-                [i.proposal.to_dict(), i.asked, i.outcome and i.outcome.to_dict()]
-                for i in self._batch
-            ],
+            "batch": [proposal.to_dict() for proposal in self._batch.first],
+            "attempts": self._batch.state(),
             "failures": [list(failure) for failure in self._failures],
             "best": best and [best[0], best[1].code(), best[2]],
             "own": self.own_state(),
@@ -217,10 +187,8 @@ class BatchSearcher(ABC):
         self.load_own_state(state["own"])
         self.rng.bit_generator.state = state["generator"]
         self.proposed, self.completed = state["next_index"], state["completed"]
-        self._batch = [
-            _Item(Proposal.from_dict(proposal), asked, outcome and Outcome.from_dict(outcome))
-            for proposal, asked, outcome in state["batch"]
-        ]
+        self._batch = self._fresh(Proposal.from_dict(proposal) for proposal in state["batch"])
+        self._batch.load(state["attempts"])
         self._failures = [(id, reason) for id, reason in state["failures"]]
         best = state["best"]
         self._best = best and (best[0], HyperArchitecture.from_code(best[1]), best[2])
@@ -254,25 +222,18 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
             tuple(tuple(self.space.sample(point, self.rng) for point in row) for row in points)
         )
 
-    def propose_at(self, points: Array, *, walk: int = 0, repeat: int = 0) -> None:
+    def propose_at(self, points: Array, walk: int = 0, repeat: int = 0) -> None:
         """The evaluation of an architecture generated from one point per row, [d, k]."""
         stacked = points[:, None, :]  # [d, 1, k]
-        self.propose_architecture(self.generate(stacked), points=stacked, walk=walk, repeat=repeat)
+        self.propose_architecture(self.generate(stacked), walk, repeat, stacked)
 
     def propose_architecture(
         self,
         architecture: HyperArchitecture,
-        *,
-        points: Array | None = None,
         walk: int = 0,
         repeat: int = 0,
+        points: Array | None = None,
     ) -> None:
         """The evaluation of an architecture, of window 1."""
-        self.propose(
-            "evaluation",
-            architecture,
-            self.lengths.evaluation_epochs,
-            points=points,
-            walk=walk,
-            repeat=repeat,
-        )
+        epochs = self.lengths.evaluation_epochs
+        self.propose("evaluation", architecture, epochs, walk=walk, repeat=repeat, points=points)

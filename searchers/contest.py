@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from searchers.attempts import answered
 from searchers.base import AskTell, Kind, Proposal
 from searchers.outcome import Outcome
 from searchers.plan import State
@@ -15,9 +16,7 @@ from spaces.errors import require
 
 @dataclass(frozen=True)
 class Entered:
-    """A trial of one of several searches: `proposal`, whose ids begin with the name of its search,
-    `entry`.
-    """
+    """A trial of one of several searches: `proposal`, its id begun with the name `entry`."""
 
     entry: str
     proposal: Proposal
@@ -84,6 +83,22 @@ class _Entry:
     def fail(self, error: Exception) -> None:
         self.pending, self.waiting, self.failure = [], [], f"{type(error).__name__}: {error}"
 
+    def state_dict(self) -> State:
+        parts = {"pending": self.pending, "waiting": self.waiting, "flying": self.flying.values()}
+        proposals = {name: [each.to_dict() for each in part] for name, part in parts.items()}
+        spending = [self.last, self.costs, self.failure]
+        return {"searcher": self.searcher.state_dict(), **proposals, "spending": spending}
+
+    def load_state_dict(self, state: State) -> None:
+        self.searcher.load_state_dict(state["searcher"])
+        self.pending, self.waiting, flying = (
+            [Proposal.from_dict(each) for each in state[name]]
+            for name in ("pending", "waiting", "flying")
+        )
+        self.flying = {proposal.id: proposal for proposal in flying}
+        self.last, costs, self.failure = state["spending"]
+        self.costs = [(kind, cost) for kind, cost in costs]
+
 
 class Contest:
     """Asks every search of `entries` in turn, the one that has spent least first, until each has
@@ -100,9 +115,7 @@ class Contest:
     that the searcher can spare (`AskTell.spare`). What is left after that stays unspent. What a
     search asks depends on its own outcomes alone, not on their order or on the other searches. A
     search that raises an exception has ended, with its reason in `failures`; the others go on.
-
-    Raises:
-        InvalidInput: no search, or a budget that is not above 0 and finite.
+    InvalidInput for no search, or a budget that is not above 0 and finite.
     """
 
     def __init__(
@@ -112,12 +125,8 @@ class Contest:
         price: Callable[[str, Proposal], float | None],
     ) -> None:
         require(len(entries) > 0, "at least one search", "Name a searcher.", entries=list(entries))
-        require(
-            0 < budget < math.inf,
-            "0 < budget < inf",
-            "Give each search something to spend.",
-            budget=budget,
-        )
+        remedy = "Give each search something to spend."
+        require(0 < budget < math.inf, "0 < budget < inf", remedy, budget=budget)
         self.budget, self.price = budget, price
         self.entries = {name: _Entry(name, searcher) for name, searcher in entries.items()}
         for entry in self.entries.values():
@@ -146,18 +155,14 @@ class Contest:
                     unknown.setdefault(proposal.kind, proposal)
             if unknown and entry.spent < self.budget:
                 entry.waiting = list(unknown.values())
-                entry.pending = [
-                    proposal for proposal in entry.pending if proposal not in entry.waiting
-                ]
+                entry.pending = [each for each in entry.pending if each not in entry.waiting]
             else:
                 self._fit(entry)
         except Exception as error:
             entry.fail(error)
 
     def _fit(self, entry: _Entry) -> None:
-        """All that is pending where the budget has room for it; else what is useful without a later
-        batch.
-        """
+        """All that is pending if the budget has room for it; else what is useful by itself."""
         room = self.budget * (1 + 1e-9) - entry.spent
         batch, entry.pending = entry.pending, []
         cost = math.fsum(self._price(entry, proposal) or 0.0 for proposal in batch)
@@ -179,10 +184,7 @@ class Contest:
         """
         if not any(proposal.ranks for proposal in batch):
             return 0.0
-        known = next(
-            (self._price(entry, proposal) for proposal in batch if proposal.scored),
-            None,
-        )
+        known = next((self._price(entry, proposal) for proposal in batch if proposal.scored), None)
         return (entry.mean("evaluation") if known is None else known) or 0.0
 
     def _take(
@@ -197,7 +199,7 @@ class Contest:
         return room
 
     def _price(self, entry: _Entry, proposal: Proposal) -> float | None:
-        """What a trial is expected to cost; None where nothing is known. Called when nothing runs:
+        """What a trial is expected to cost, None where nothing is known; asked when nothing runs:
         what ended first does not matter.
         """
         price = self.price(entry.name, proposal)
@@ -205,19 +207,9 @@ class Contest:
 
     def tell(self, id: str, outcome: Outcome) -> None:
         """Answer a trial, in any order. InvalidInput if `id` is not in flight."""
-        flying = {
-            f"{name}-{own}": (entry, own)
-            for name, entry in self.entries.items()
-            for own in entry.flying
-        }
-        require(
-            id in flying,
-            "id in flight",
-            "Answer each trial of `ask` once.",
-            id=id,
-            in_flight=sorted(flying),
-        )
-        entry, own = flying[id]
+        entries = self.entries.items()
+        flying = {f"{name}-{own}": (entry, own) for name, entry in entries for own in entry.flying}
+        entry, own = answered(id, flying)
         proposal = entry.flying.pop(own)
         cost = outcome.cost if outcome.cost is not None else self.price(entry.name, proposal)
         entry.costs.append((proposal.kind, cost or 0.0))
@@ -241,46 +233,22 @@ class Contest:
     @property
     def failures(self) -> dict[str, str]:
         """Why a search ended before its budget, by its name."""
-        return {
-            name: entry.failure for name, entry in self.entries.items() if entry.failure is not None
-        }
+        failed = {name: entry.failure for name, entry in self.entries.items()}
+        return {name: failure for name, failure in failed.items() if failure is not None}
 
     def over(self, name: str) -> bool:
-        """Whether a search has come to its end: its budget covers nothing more of use to it, or it
-        has nothing left to ask.
-        """
+        """Whether a search has come to its end: nothing left to ask, or that its budget covers."""
         entry = self.entries[name]
         return entry.failure is None and entry.idle
 
     def state_dict(self) -> State:
         """JSON-able; a run is continued from its record instead."""
-        return {
-            name: {
-                "searcher": entry.searcher.state_dict(),
-                "pending": [proposal.to_dict() for proposal in entry.pending],
-                "waiting": [proposal.to_dict() for proposal in entry.waiting],
-                "flying": [proposal.to_dict() for proposal in entry.flying.values()],
-                "spending": [entry.last, entry.costs, entry.failure],
-            }
-            for name, entry in self.entries.items()
-        }
+        return {name: entry.state_dict() for name, entry in self.entries.items()}
 
     def load_state_dict(self, state: State) -> None:
         """Go on where `state_dict` was taken; InvalidInput if that had other searches."""
-        remedy = "Enter the same searches."
-        require(
-            list(state) == list(self.entries),
-            "same entries",
-            remedy,
-            here=list(self.entries),
-            saved=list(state),
-        )
+        names = {"here": list(self.entries), "saved": list(state)}
+        same = names["here"] == names["saved"]
+        require(same, "same entries", "Enter the same searches.", **names)
         for name, entry in self.entries.items():
-            saved = state[name]
-            entry.searcher.load_state_dict(saved["searcher"])
-            entry.pending = [Proposal.from_dict(proposal) for proposal in saved["pending"]]
-            entry.waiting = [Proposal.from_dict(proposal) for proposal in saved["waiting"]]
-            flying = [Proposal.from_dict(proposal) for proposal in saved["flying"]]
-            entry.flying = {proposal.id: proposal for proposal in flying}
-            entry.last, costs, entry.failure = saved["spending"]
-            entry.costs = [(kind, cost) for kind, cost in costs]
+            entry.load_state_dict(state[name])

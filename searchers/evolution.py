@@ -21,10 +21,8 @@ from spaces.hyper import HyperArchitecture
 
 def moved_box(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate | None:
     """A cell drawn from a box beside the cell's own: one bin up or down an axis, each with equal
-    probability.
-
-    Empty boxes resolve as in `FeatureSpace`; directions that lead back into the cell's own box are
-    left out. None where all of them are.
+    probability. Empty boxes resolve as in `FeatureSpace`; directions that lead back into the cell's
+    own box are left out. None where all of them are.
     """
     point = space.embed(cell)
     bins = np.asarray(space.bins)
@@ -37,15 +35,11 @@ def moved_box(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) ->
 
 def edited(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate | None:
     """A cell of the space one edit away: its kind drawn among those that have one, then the cell
-    among the kind's.
-
-    None where there is no such cell.
+    among the kind's. None where there is no such cell.
     """
-    kinds = [
-        within
-        for cells in cell.edits().values()
-        if (within := [other for other in cells if holds(space, other)])
-    ]
+    edits = cell.edits().values()
+    kinds = [[other for other in cells if holds(space, other)] for cells in edits]
+    kinds = [kind for kind in kinds if kind]
     if not kinds:
         return None
     kind = kinds[int(rng.integers(len(kinds)))]
@@ -63,9 +57,7 @@ MUTATIONS: tuple[Mutation, ...] = (moved_box, edited)
 
 
 def mutated(space: FeatureSpace, cell: Candidate, rng: np.random.Generator) -> Candidate:
-    """Another cell of the space by one of the `MUTATIONS`; the cell itself where none of them finds
-    one.
-    """
+    """Another cell of the space by one of the `MUTATIONS`; the cell itself where none finds one."""
     first = int(rng.integers(len(MUTATIONS)))
     for mutation in (*MUTATIONS[first:], *MUTATIONS[:first]):
         child = mutation(space, cell, rng)
@@ -89,13 +81,9 @@ class Breeding:
 
     def __post_init__(self) -> None:
         at_least(1, population=self.population, tournament=self.tournament)
-        require(
-            self.tournament <= self.population,
-            "tournament <= population",
-            "A tournament is held among that many.",
-            tournament=self.tournament,
-            population=self.population,
-        )
+        sizes = {"tournament": self.tournament, "population": self.population}
+        holds = self.tournament <= self.population
+        require(holds, "tournament <= population", "It is held among that many.", **sizes)
 
 
 @dataclass(frozen=True)
@@ -111,14 +99,10 @@ class Evolution(Breeding, Searcher, name="evolution"):
         Searcher.__post_init__(self)
         Breeding.__post_init__(self)
         at_least(1, batch=self.batch)
-        require(
-            self.population <= self.trials,
-            "population <= iterations * batch",
-            "The first `population` architectures are random.",
-            population=self.population,
-            iterations=self.iterations,
-            batch=self.batch,
-        )
+        remedy = "The first `population` architectures are random."
+        given = {"iterations": self.iterations, "batch": self.batch}
+        rule, holds = "population <= iterations * batch", self.population <= self.trials
+        require(holds, rule, remedy, population=self.population, **given)
 
     @property
     def trials(self) -> int:

@@ -21,21 +21,15 @@ def best_paths(
     < 0 or an empty row.
     """
     require(k >= 0, "k >= 0", "Ask for no fewer than 0 paths.", k=k)
-    require(
-        all(len(row) > 0 for row in log_weights),
-        "len(row) >= 1",
-        "Leave empty rows out.",
-        rows=log_weights,
-    )
-    order = [
-        sorted(range(len(row)), key=row.__getitem__, reverse=True) for row in log_weights
-    ]  # ties: lower index first
+    filled = all(len(row) > 0 for row in log_weights)
+    require(filled, "len(row) >= 1", "Leave empty rows out.", rows=log_weights)
+    # ties: lower index first
+    order = [sorted(range(len(row)), key=row.__getitem__, reverse=True) for row in log_weights]
 
     def entry(ranks: tuple[int, ...]) -> tuple[float, tuple[int, ...]]:
         # fsum rounds once, so that a lower weight in one row can never give a higher sum.
-        return -math.fsum(
-            row[places[r]] for row, places, r in zip(log_weights, order, ranks, strict=True)
-        ), ranks
+        chosen = zip(log_weights, order, ranks, strict=True)
+        return -math.fsum(row[places[rank]] for row, places, rank in chosen), ranks
 
     heap = [entry((0,) * len(log_weights))]
     best: list[tuple[tuple[int, ...], float]] = []

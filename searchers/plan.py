@@ -36,9 +36,11 @@ P_co = TypeVar("P_co", bound=Plan, covariant=True)
 class Asks(Protocol[P_co]):
     """A searcher of any kind, or something that stands before one."""
 
-    def ask(self) -> P_co | None: ...
+    def ask(self) -> P_co | None:
+        """The next trial; None while all that are left are in flight, and when done."""
 
-    def tell(self, id: str, outcome: Outcome) -> None: ...
+    def tell(self, id: str, outcome: Outcome) -> None:
+        """Answer a trial, in any order. InvalidInput if `id` is not in flight."""
 
     @property
     def done(self) -> bool: ...

@@ -1,4 +1,4 @@
-"""Searches that propose points of the joint feature space and score them by evaluations (FaDE 3.2)."""
+"""Searches for points of the joint feature space, scored by evaluations (FaDE 3.2)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log FaDE weights of the rows of a hyper-architecture: pooled over repeats, and of parts of a row."""
+"""Log FaDE weights of the rows of a hyper-architecture: over repeats, and of parts of a row."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Array = NDArray[np.float64]
 
 
 def firsts(row: Sequence[Hashable]) -> list[int]:
-    """The first place of each distinct candidate of a row, in the order of the distinct candidates."""
+    """The first place of each distinct candidate of a row, in their order."""
     return [row.index(candidate) for candidate in dict.fromkeys(row)]
 
 

@@ -41,13 +41,11 @@ class StagedSearch(Generic[P]):
             self._second = GridSearch(plans, self._again, self._max_retries)
 
     def ask(self) -> P | None:
-        """The next trial; None while all that are left are in flight, between the stages too, and
-        when done.
-        """
+        """As `Asks.ask`; None between the stages too."""
         return self._stage.ask()
 
     def tell(self, id: str, outcome: Outcome) -> None:
-        """Answer a plan, in any order. InvalidInput if `id` is not in flight."""
+        """As `Asks.tell`."""
         self._stage.tell(id, outcome)
         self._go_on()
 

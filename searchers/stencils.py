@@ -38,18 +38,15 @@ def stencil(anchor: Array, gamma: float | Array) -> Array:
 
 
 class HalfWidths(NamedTuple):
-    """Of the stencil of a row: `widths` [k] per axis, and `apart` [k], whether the difference of
-    its two sides counts.
-    """
+    """Of the stencil of a row: `widths` [k], and `apart` [k], whether its two sides' difference
+    counts."""
 
     widths: Array
     apart: NDArray[np.bool_]
 
 
 def fixed(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
-    """gamma on each axis, as in the paper: where empty boxes resolve alike both sides may draw from
-    the same cells.
-    """
+    """gamma on each axis, as in the paper; of empty boxes both sides may draw the same cells."""
     return HalfWidths(np.full(space.dim, gamma), np.ones(space.dim, dtype=bool))
 
 

@@ -24,8 +24,7 @@ An axis with that scatter loses 5 % of its slope, one with a tenth of the spread
 would be mostly noise, blown up.
 """
 ROUNDING = 1e-12
-"""Length below which a gradient of weights, numbers from 0 to 1, is rounding and has no direction.
-"""
+"""Length below which a gradient of weights, numbers from 0 to 1, is rounding alone."""
 
 
 def pseudo_gradient(log_weights: Sequence[float] | Array) -> Array:
@@ -62,10 +61,8 @@ def inside(point: Array) -> Array:
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a trained row tells of the surroundings of its anchor.
-
-    `cells` [2k+1] are those drawn from the stencil of `half_widths`, `log_weights` [2k+1] their log
-    FaDE weights.
+    """What a trained row tells of the surroundings of its anchor: `cells` [2k+1] are those drawn
+    from the stencil of `half_widths`, `log_weights` [2k+1] their log FaDE weights.
     """
 
     space: FeatureSpace
@@ -104,14 +101,14 @@ def slope(features: Array, values: Array, ridge: float = 0.0) -> Array:
     Exactly 0 along axes on which no features differ; without a ridge, the shortest of several
     minimisers.
     """
-    found = np.zeros(features.shape[1])
+    slopes = np.zeros(features.shape[1])
     varying = np.ptp(features, axis=0) > 0
     x = (features - features.mean(axis=0))[:, varying]
     y = values - values.mean()
     # The ridge as further rows, which pull each coefficient to 0.
     rows = np.vstack([x, np.sqrt(ridge) * np.eye(x.shape[1])])
-    found[varying] = np.linalg.lstsq(rows, np.concatenate([y, np.zeros(x.shape[1])]))[0]
-    return found
+    slopes[varying] = np.linalg.lstsq(rows, np.concatenate([y, np.zeros(x.shape[1])]))[0]
+    return slopes
 
 
 def plain(gradient: Array, step_size: float, gamma: float) -> Array:
@@ -120,15 +117,11 @@ def plain(gradient: Array, step_size: float, gamma: float) -> Array:
 
 
 def normalised(gradient: Array, step_size: float, gamma: float) -> Array:
-    """A step of length lambda gamma along the gradient of the row, however flat the weights are; 0
-    for no gradient.
-    """
+    """A step of length lambda gamma along the gradient, however flat the weights; 0 for none."""
     length = float(np.linalg.norm(gradient))
-    return (
-        np.zeros_like(gradient)
-        if length < ROUNDING
-        else np.asarray(step_size * gamma / length * gradient)
-    )
+    if length < ROUNDING:
+        return np.zeros_like(gradient)
+    return np.asarray(step_size * gamma / length * gradient)
 
 
 GRADIENTS: dict[str, Callable[[Surroundings], Array]] = {

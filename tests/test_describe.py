@@ -20,7 +20,7 @@ from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
 from spaces.notation import write_genotype
 
-ALL_CONVOLUTIONS = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|nor_conv_3x3~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+ALL_CONVOLUTIONS = "|{0}~0|+|{0}~0|{0}~1|+|{0}~0|{0}~1|{0}~2|".format("nor_conv_3x3")
 
 # algorithms F.1: genotype, CIFAR-10 parameters, with the auxiliary head, multiply-adds in millions,
 # CIFAR-100 parameters, ImageNet parameters, multiply-adds and those with 2 per BatchNorm and 1 per

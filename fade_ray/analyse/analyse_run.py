@@ -88,13 +88,11 @@ def _begin(folder: Path, study: Any) -> None:
     """Make the folder, or check that it holds this study. Raises InvalidInput naming the
     differences if it holds another one.
     """
-    import dataclasses
-
-    from fade_ray.records.json_form import differences, plain
+    from fade_ray.records.json_form import as_json, differences
     from fade_ray.run.folder import command_line, environment, read_json, write_json
 
     path = folder / "study.json"
-    ours = {"kind": "gradients", **plain(dataclasses.asdict(study))}
+    ours = {"kind": "gradients", **as_json(study)}
     if path.exists():
         kept = [
             {k: v for k, v in one.items() if k not in MAY_CHANGE}

@@ -11,14 +11,14 @@ from fade_ray.report.trials import origin, state, warnings
 from fade_ray.report.words import count
 
 
-def gradient_page(run: Run[Any], study: Sequence[Measured]) -> Page:
+def gradient_page(run: Run[Any, Any], study: Sequence[Measured]) -> Page:
     """The report of a study; `study`: its whole searches."""
     whole = count(sum(len(one.seeds) for one in study), "whole search", "whole searches")
     reached = state(run.history, run.folder, "analyse gradients", f"{whole}.")
     return Page("Gradient study", run.name, reached, _sections(run, study))
 
 
-def _sections(run: Run[Any], study: Sequence[Measured]) -> Iterator[Section]:
+def _sections(run: Run[Any, Any], study: Sequence[Measured]) -> Iterator[Section]:
     yield Section("", [warnings(run.history)])
     for one in study:
         columns = (

@@ -38,7 +38,7 @@ def grid_text(trials: Sequence[Trial]) -> str:
 
 
 def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
-    score = measure_of(run.config)
+    score = measure_of(run.settings)
     yield Section("", [warnings(run.history)])
     methods = methods_over_seeds(trials)
     compared: list[Block] = [] if methods is None else [figure(methods)]

@@ -16,7 +16,7 @@ from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
 from spaces.errors import InvalidInput
 
-CellRun = Run[CellHistory]
+CellRun = Run[Any, CellHistory]
 
 SHARES = ("parameter_free_share", "skip_share")
 FOUND = ("genotype", *SHARES, "proxy_accuracy", "discrete_accuracy")

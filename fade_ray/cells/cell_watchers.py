@@ -1,9 +1,7 @@
 """What a person sees while cells are searched: lines on stderr, and TensorBoard."""
 
-import math
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,7 +9,7 @@ from rich.text import Text
 
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.run.progress import LiveWatcher, clock
-from fade_ray.run.session import Watcher
+from fade_ray.run.tensorboard import Tags, scalars
 from searchers import Outcome
 
 
@@ -68,56 +66,17 @@ class CellProgress(LiveWatcher):
         self.live.update(Text(" · ".join(parts)), refresh=True)
 
 
-SCALARS = {
-    "loss": "loss/weights",
-    "architecture_loss": "loss/architecture",
-    "accuracy": "accuracy/weights",
-    "true_accuracy": "accuracy/true",
-    "learning_rate": "training/learning_rate",
-    "skip_share": "genotype/skip_share",
-    "parameter_free_share": "genotype/parameter_free_share",
-    "none_weight": "architecture/none_weight",
-    "entropy": "architecture/entropy",
-    "eigenvalue": "architecture/hessian_eigenvalue",
-    "images_per_second": "speed/images_per_second",
-    "peak_memory_mib": "memory/peak_mib",
-}
+def board_tags(metrics: Mapping[str, Any]) -> Tags:
+    """What TensorBoard shows of an epoch, the architecture weights of every edge among it."""
+    tags = scalars(metrics) | {"architecture/entropy": metrics.get("entropy")}
+    for kind, rows in metrics.get("weights", {}).items():
+        for edge, weights in enumerate(rows):
+            for op, weight in enumerate(weights):
+                tags[f"weights_{kind}/edge{edge:02d}_op{op}"] = weight
+    return tags
 
 
-class CellTensorBoard(Watcher):
-    """Losses, indicators and the architecture weights of every edge, per epoch."""
-
-    def __init__(self, folder: Path) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._folder, self._new = folder, SummaryWriter
-        self._writers: dict[str, Any] = {}
-
-    def proposed(self, proposal: CellPlan) -> None:
-        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
-
-    def epoch(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> None:
-        writer = self._writers[proposal.id]
-        values = {tag: metrics.get(key) for key, tag in SCALARS.items()}
-        for kind, rows in metrics.get("weights", {}).items():
-            for edge, weights in enumerate(rows):
-                values |= {
-                    f"weights_{kind}/edge{edge:02d}_op{op}": weight
-                    for op, weight in enumerate(weights)
-                }
-        for tag, value in values.items():
-            if value is not None and math.isfinite(value):
-                writer.add_scalar(tag, value, epoch)
-
-    def finished(self, proposal: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        writer = self._writers.pop(proposal.id)
-        for key in ("proxy_accuracy", "discrete_accuracy"):
-            if metrics.get(key) is not None:
-                writer.add_scalar(
-                    f"accuracy/{key.removesuffix('_accuracy')}", metrics[key], proposal.epochs
-                )
-        writer.close()
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+def end_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
+    """Accuracies of the mixture and of the genotype with its weights."""
+    names = ("proxy", "discrete")
+    return {f"accuracy/{name}": metrics.get(f"{name}_accuracy") for name in names}

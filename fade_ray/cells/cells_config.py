@@ -8,8 +8,7 @@ from typing import Any, Literal
 
 from fade_ray.cells.cell_recipes import check_pair, overridden, recipe
 from fade_ray.data.data_config import DataConfig
-from fade_ray.records.json_form import as_json, build
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
@@ -119,7 +118,7 @@ class GridConfig:
 
 
 @dataclass(frozen=True)
-class CellsConfig:
+class CellsConfig(RunOptions):
     """A whole run of `fade-ray cells`."""
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -127,10 +126,6 @@ class CellsConfig:
     architecture: ArchitectureOptions = field(default_factory=ArchitectureOptions)
     train: TrainConfig = CELL_TRAINING
     run: RunConfig = field(default_factory=RunConfig)
-    out: str | None = None
-    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
-    name: str = "cells"
-    """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
         for space in self.grid.spaces:
@@ -198,17 +193,6 @@ class CellsConfig:
         stages = recipe(name).stages if recipe(name).trains else ()
         return sum(stage.epochs or self.grid.epochs for stage in stages)
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts."""
-        values: dict[str, Any] = as_json(self)
-        return {"kind": "cells"} | values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "CellsConfig":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: CellsConfig = build(cls, upgrade(values), "")
-        return config
-
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """A config.json of any age in its present form: "epochs" and "cutout" were of the training."""
@@ -218,8 +202,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
         part: {**values.get(part, {}), **{name: train[name] for name in names if name in train}}
         for part, names in moved.items()
     }
-    kept = {key: value for key, value in values.items() if key != "kind"}
-    return kept | parts | {"train": upgraded_training(train)}
+    return {**values, **parts, "train": upgraded_training(train)}
 
 
 @dataclass(frozen=True)

@@ -1,155 +1,133 @@
-"""A grid of cell searches from configuration to report: `run_cells(config) -> folder`."""
+"""A grid of cell searches as a kind of run: recipes x spaces x seeds."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from rich.console import Console
-from rich.table import Table as TextTable
 
-from fade_ray.cells.cell_history import CELLS, CellHistory
+from fade_ray.cells.cell_history import CellHistory
+from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
 from fade_ray.cells.cell_trials import trials_of
-from fade_ray.cells.cell_watchers import CellProgress, CellTensorBoard
-from fade_ray.cells.cells_config import CellPlan, CellsConfig
-from fade_ray.data import Splits
+from fade_ray.cells.cell_watchers import CellProgress, board_tags, end_tags
+from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
-from fade_ray.run.engines import carry_out, interruptible, recording
-from fade_ray.run.folder import (
-    check_kind,
-    check_same_run,
-    command_line,
-    run_folder,
-    write_json,
-)
-from fade_ray.run.session import Session, Watcher
-from fade_ray.training import place
+from fade_ray.report.page import write_page
+from fade_ray.run.folder import write_json
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.standing import best_trial
+from fade_ray.run.tensorboard import TensorBoard
+from fade_ray.run.text_table import number, text_table
+from fade_ray.run.watcher import Watcher
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
 
+Ran = Run[CellsConfig, CellHistory]
+Row = dict[str, Any]
 
-def run_cells(
-    config: CellsConfig, *, watchers: Sequence[Watcher] | None = None, command: str | None = None
-) -> Path:
-    """Run every search of the grid, or what is left of it in `config.out`; returns the run
-    directory.
 
-    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
-    everything a user can mend, before any work where that is possible, and where no search
-    succeeded; Interrupted on Ctrl-C, with everything done so far on disk.
+class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
+    """Search cells: which operation stands on which edge. Every recipe on every space, every seed.
+
+    `--out DIR` continues the unfinished run in DIR, with its flags.
     """
-    folder = run_folder(config)
-    if check_same_run(folder, config, CELLS) and (folder / "result.json").exists():
-        finish_cells(folder)
-        return folder
-    with interruptible(folder, CELLS):
-        splits = prepare_cells(config)
-        with recording(folder, config, CELLS, CellHistory, command or command_line()) as (
-            journal,
-            history,
-        ):
-            plans = config.plans()
-            shown = [CellProgress(plans)] if watchers is None else list(watchers)
-            everyone = [*shown, CellTensorBoard(folder / "tensorboard")]
-            # a search that fails would fail again by its seed; one whose process dies is restarted
-            # by the engine
-            searcher = GridSearch(plans, lambda plan: plan, max_retries=0)
-            session: Session[CellPlan] = Session(searcher, journal, history, everyone)
-            share = carry_out(session, CellJob(config), splits, config.run, folder)
-            write_json(folder / "result.json", {"kind": "cells", "training_share": share})
-        finish_cells(folder)
-    return folder
 
+    example = "fade-ray cells --recipes darts-1st single-level --spaces s5 --data cifar10"
+    config, history = CellsConfig, CellHistory
 
-def prepare_cells(config: CellsConfig) -> Splits:
-    """The data of a run; every rule that can be checked before work starts is checked here."""
-    import torch
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        return upgrade(values)
 
-    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
-        place(config.run.device, config.train.precision)
-    config.check_table()
-    splits = load_images(config.data)
-    with torch.device("meta"):  # shapes alone
-        for space in config.grid.spaces:
-            for name in config.grid.recipes:
-                search_network(
-                    config.macro(space),
-                    splits,
-                    config,
-                    space,
-                    RECIPES[name].partial,
-                    torch.Generator(device="cpu"),
-                )
-    return splits
+    def prepare(self, config: CellsConfig) -> Trials[GridSearch[CellPlan]]:
+        check_device(config.run, config.train.precision)
+        config.check_table()
+        splits = load_images(config.data)
+        with torch.device("meta"):  # shapes alone
+            for space in config.grid.spaces:
+                for name in config.grid.recipes:
+                    search_network(
+                        config.macro(space),
+                        splits,
+                        config,
+                        space,
+                        RECIPES[name].partial,
+                        torch.Generator(device="cpu"),
+                    )
+        # a search that fails would fail again by its seed; one whose process dies is restarted by
+        # the engine
+        return Trials(GridSearch(config.plans(), lambda plan: plan, 0), CellJob(config), splits)
 
+    def watchers(
+        self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
+    ) -> list[Watcher]:
+        return [CellProgress(config.plans())]
 
-def cell_rows(folder: Path) -> list[dict[str, Any]]:
-    """One row per search of the run in `folder`, with what is known of it by now; retrained
-    accuracies where there are any.
-    """
-    return [trial.row for trial in trials_of(Run.read(folder, CellHistory))]
+    def board(self, folder: Path) -> TensorBoard:
+        return TensorBoard(folder, board_tags, end_tags)
 
+    def finish(self, run: Ran) -> list[Row]:
+        trials = trials_of(run)
+        rows = [trial.row for trial in trials]
+        write_json(run.folder / "cells.json", {"trials": rows})
+        write_page(cells_page(run, trials), run.folder)
+        return rows
 
-def finish_cells(folder: Path) -> None:
-    """Everything that is made from the records alone: cells.json and the report."""
-    from fade_ray.cells.cell_page import cells_page
-    from fade_ray.report.page import write_page
+    def reached(self, run: Ran) -> str:
+        done, total = len(run.history.outcomes), len(run.config.plans())
+        return f"{done} of {total} cell searches on {run.config.data.data}"
 
-    check_kind(folder, CELLS)
-    run = Run.read(folder, CellHistory)
-    trials = trials_of(run)
-    write_json(folder / "cells.json", {"trials": [trial.row for trial in trials]})
-    write_page(cells_page(run, trials), folder)
+    def best(self, run: Ran) -> str:
+        best = best_trial(run.history)
+        if best is None:
+            return "-"
+        id, accuracy = best
+        return f"proxy accuracy {accuracy:.4f} ({run.history.proposals[id].kind}, trial {id})"
 
+    def found(self, run: Ran) -> str:
+        return str(run.folder / "cells.json")
 
-def best_row(folder: Path) -> dict[str, Any]:
-    """The search of best proxy accuracy. Raises InvalidInput where none has ended well."""
-    done = [row for row in cell_rows(folder) if row["proxy_accuracy"] is not None]
-    if not done:
+    def tell(self, run: Ran, console: Console) -> None:
+        _print(run.made, console)
+        best = best_row(run.made)
+        if best is None:
+            raise InvalidInput(
+                f"A search must have ended well, but none has in {run.folder}. See its report.html."
+            )
+        console.print(
+            f"train the best fade-ray retrain {run.folder} --trial {best['id']}", soft_wrap=True
+        )
+
+    def export(self, run: Ran, onnx: bool) -> list[Path]:
         raise InvalidInput(
-            f"A search must have ended well, but none has in {folder}. See its report.html."
+            f"Trained networks are exported, but {run.folder} holds a search of cells. Train one of "
+            f"its genotypes with `fade-ray retrain {run.folder}`, which exports it."
         )
-    return max(done, key=lambda row: float(row["proxy_accuracy"]))
 
 
-def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
+def best_row(rows: Sequence[Row]) -> Row | None:
+    """The search of best proxy accuracy, the first of equals; None where none has one."""
+    done = [row for row in rows if row["proxy_accuracy"] is not None]
+    return max(done, key=lambda row: float(row["proxy_accuracy"]), default=None)
+
+
+COLUMNS = ("id", "method", "space", "seed", "free", "proxy", "retrained", "true", "seconds", "MiB")
+
+
+def _print(rows: Sequence[Row], console: Console) -> None:
     """The table at the end of a run."""
-    table = TextTable(box=None, pad_edge=False)
-    true = any(row["true"] for row in rows)
-    heads = [
-        "id",
-        "method",
-        "space",
-        "seed",
-        "free",
-        "proxy",
-        "retrained",
-        *(["true"] if true else []),
-        "seconds",
-        "MiB",
-    ]
-    for head in heads:
-        table.add_column(
-            head, justify="left" if head in ("id", "method", "space") else "right", no_wrap=True
-        )
-    for row in rows:
-        shown = [
-            row["id"],
-            row["method"],
-            row["space"],
-            str(row["seed"]),
-            _share(row["parameter_free_share"]),
-        ]
-        shown += [_number(row["proxy_accuracy"], 3), _number(row["retrained_accuracy"], 3)]
-        shown += [_number((row["true"] or {}).get("c10_test_200"), 2)] if true else []
-        shown += [_number(row["device_seconds"], 0), _number(row["peak_memory_mib"], 0)]
-        table.add_row(*shown)
-    console.print(table)
+    left_out = set() if any(row["true"] for row in rows) else {"true"}
+    heads = [head for head in COLUMNS if head not in left_out]
+    cells = [_shown(row) for row in rows]
+    table = [[texts[head] for head in heads] for texts in cells]
+    console.print(text_table(heads, table, left=("id", "method", "space")))
     console.print(
-        "free: share of operations without parameters; proxy: accuracy of the search network on held-out images"
+        "free: share of operations without parameters; proxy: accuracy of the search network on "
+        "held-out images",
+        soft_wrap=True,
     )
     for row in rows:
         if row["genotype"]:
@@ -158,9 +136,15 @@ def print_rows(rows: Sequence[Mapping[str, Any]], console: Console) -> None:
             console.print(f"{row['id']} {row['state']}", soft_wrap=True, markup=False, style="red")
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
-
-
-def _share(value: float | None) -> str:
-    return "-" if value is None else f"{value:.0%}"
+def _shown(row: Mapping[str, Any]) -> dict[str, str]:
+    """By the head of its column."""
+    free = row["parameter_free_share"]
+    return {
+        **{name: str(row[name]) for name in ("id", "method", "space", "seed")},
+        "free": "-" if free is None else f"{free:.0%}",
+        "proxy": number(row["proxy_accuracy"], 3),
+        "retrained": number(row["retrained_accuracy"], 3),
+        "true": number((row["true"] or {}).get("c10_test_200"), 2),
+        "seconds": number(row["device_seconds"], 0),
+        "MiB": number(row["peak_memory_mib"], 0),
+    }

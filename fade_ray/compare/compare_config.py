@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import as_json, from_json
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.entrants import WALK, entrant, names
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig, options_in
 from fade_ray.training.old_configs import upgraded_training
@@ -60,7 +59,7 @@ class ContestConfig:
 
 
 @dataclass(frozen=True)
-class CompareConfig:
+class CompareConfig(RunOptions):
     """A whole comparison: `Config`, but for the searchers and seeds that take the place of one, and
     the options of all searchers of a kind in place of those of one.
     """
@@ -76,10 +75,6 @@ class CompareConfig:
     evolution: Breeding = field(default_factory=Breeding)
     outer: OuterConfig = field(default_factory=OuterConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    out: str | None = None
-    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
-    name: str = "compare"
-    """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
         dict(self.configs())  # every rule of every search is checked here
@@ -100,18 +95,6 @@ class CompareConfig:
         """InvalidInput for an entrant that learns nothing: see `Config.check_ranks`."""
         for _, config in self.configs():
             config.check_ranks()
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts."""
-        values: dict[str, Any] = as_json(self)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "CompareConfig":
-        """The inverse of `to_dict`, of configurations before version 2 too. Raises InvalidInput for
-        unknown names.
-        """
-        return from_json(cls, upgrade(values))
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:

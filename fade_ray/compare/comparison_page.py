@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
@@ -35,7 +36,7 @@ from fade_ray.report.trials import (
 )
 from fade_ray.report.words import DASH, Measure, count, interval, listed, number, percent, si
 
-CompareRun = Run[EnteredHistory]
+CompareRun = Run[Any, EnteredHistory]
 MOST_EVALUATIONS = 2000
 """Of a replay, that are listed on the page; more are in the traces alone."""
 FILES = "the traces, comparison.json, config.json and environment.json"
@@ -68,7 +69,7 @@ def whole_of(done: int, whole: int, noun: str, plural: str = "") -> str:
 def _sections(
     run: CompareRun, traces: Sequence[Trace], made: Comparison | None, replayed: bool
 ) -> Iterator[Section]:
-    score = measure_of(run.config)
+    score = measure_of(run.settings)
     first, sentences = verdict(made)
     top: list[Block] = [Verdict(first, sentences), warnings(run.history)]
     yield Section("", [*top, Headline([] if made is None else headline(run, made, score))])

@@ -1,7 +1,6 @@
 """What the record of a run of several searches says."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
@@ -16,7 +15,9 @@ class EnteredHistory(TrialHistory[Entered]):
         Records of earlier versions have none.
     """
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    parse = Entered.from_dict
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self.over: set[str] = set()
         super().__init__(events)
 
@@ -24,10 +25,6 @@ class EnteredHistory(TrialHistory[Entered]):
         super()._take(event)
         if event["event"] == "over":
             self.over.add(event["entry"])
-
-    @classmethod
-    def parse(cls, plan: Mapping[str, Any]) -> Entered:
-        return Entered.from_dict(plan)
 
     def of(self, entry: str) -> list[str]:
         """The ids of the ended trials of one search, in the order of its questions: which of

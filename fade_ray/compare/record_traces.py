@@ -1,6 +1,6 @@
 """From the record of a comparison to its traces."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -65,3 +65,54 @@ def _trace(
     reported = [(cost, score, report) for cost, score, report in found if report is not None]
     costs, scores, reports = zip(*reported, strict=True) if reported else ((), (), ())
     return Trace(searcher, seed, budget, UNITS[unit], costs, scores, reports, complete)
+
+
+def spent_on_ranks(history: EnteredHistory) -> dict[tuple[str, int], float]:
+    """What each search spent on hyper-architectures, by (searcher, seed)."""
+    sums: dict[tuple[str, int], float] = {}
+    for id, outcome in history.outcomes.items():
+        entered = history.proposals[id]
+        name, _, seed = entered.entry.rpartition("-")
+        ranks = outcome.cost if entered.proposal.ranks else 0.0
+        sums[name, int(seed)] = sums.get((name, int(seed)), 0.0) + (ranks or 0.0)
+    return sums
+
+
+def random_pick(traces: Sequence[Trace], baseline: str, chance: float) -> float:
+    """What a search counts as before its first evaluation: the mean report of all that the baseline
+    has evaluated, `chance` of nothing.
+
+    The accuracy of a guess would make the area a measure of when the first evaluation ends, and of
+    little else.
+    """
+    reports = [report for trace in traces if trace.searcher == baseline for report in trace.reports]
+    return sum(reports) / len(reports) if reports else chance
+
+
+def without_evaluation(history: EnteredHistory, traces: Sequence[Trace]) -> str | None:
+    """What to tell where searches came to their end before their first evaluation did, as they may
+    if only trials tell their cost; None without any.
+
+    Searches whose evaluations have all failed are not meant: each of those failures has been told.
+    """
+    took: dict[str, list[float]] = {}  # by search
+    failed: set[str] = set()
+    for id, outcome in history.outcomes.items():
+        entered = history.proposals[id]
+        if entered.proposal.scored and outcome.score is not None:
+            took.setdefault(entered.entry, []).append(outcome.cost or 0.0)
+        elif entered.proposal.scored:
+            failed.add(entered.entry)
+    ended = [f"{t.searcher}-{t.seed}" for t in traces if t.complete and not t.costs]
+    empty = [name for name in ended if name in took or name not in failed]
+    if not empty:
+        return None
+    costs = [cost for name in empty for cost in took.get(name, [])]
+    mean = f"an evaluation took {sum(costs) / len(costs):.3g} on average" if costs else ""
+    return (
+        f"Each search must have room for an evaluation, but {', '.join(empty)} ended without one "
+        f"inside the budget of {traces[0].budget:g} {traces[0].unit}: "
+        f"{mean or 'none came to an evaluation'}. They count as a random pick. Raise --budget, "
+        "lower --evaluation-epochs or --rank-epochs, or use fewer images (--limit), in another "
+        "--out."
+    )

@@ -3,19 +3,16 @@
 import io
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import tyro
-from torch import nn
 
 from fade_ray.describe.describe_text import as_text
 from fade_ray.describe.subjects import Cells, Chain, Options, SearchNetwork, Space, Subject
 from fade_ray.export.export_module import write_whole
-from fade_ray.nn import Network
-from fade_ray.nn.costs import CONVENTIONS, Cost
 from spaces import HyperArchitecture, nasbench201
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
@@ -48,13 +45,11 @@ def find(options: Options) -> Subject:
         )
     if options.space is not None:
         space = published(options.space)
-        return (SearchNetwork if options.search else Space)(space.macro, space)
-    found = _named(str(options.what))
-    if isinstance(found, HyperArchitecture):
-        return Chain(found)
-    if isinstance(found, Chain):
-        return found
-    return SearchNetwork(found) if options.search else Cells(found)
+        return (SearchNetwork if options.search else Space)(space.macro, space.channels)
+    cells = _named(str(options.what))
+    if isinstance(cells, Chain):
+        return cells
+    return SearchNetwork(cells) if options.search else Cells(cells)
 
 
 FORMS: dict[str, Callable[[str], Macro]] = {
@@ -64,7 +59,7 @@ FORMS: dict[str, Callable[[str], Macro]] = {
 """How a genotype begins that is given in full."""
 
 
-def _named(what: str) -> Macro | Chain | HyperArchitecture:
+def _named(what: str) -> Macro | Chain:
     if what in GENOTYPES:
         return GENOTYPES[what]
     for beginning, parse in FORMS.items():
@@ -74,7 +69,7 @@ def _named(what: str) -> Macro | Chain | HyperArchitecture:
     if os.path.isfile(path := os.path.expanduser(what)):
         return _read(Path(path))
     try:
-        return HyperArchitecture.from_code(what)
+        return Chain(HyperArchitecture.from_code(what))
     except InvalidInput as error:
         named = {name.lower(): name for name in GENOTYPES}
         near = get_close_matches(what.lower(), named, n=1)
@@ -99,45 +94,8 @@ def _read(path: Path) -> Macro | Chain:
 
 def describe(subject: Subject, options: Options) -> dict[str, Any]:
     """JSON-able: all that is known of `subject` in the network that `options` ask for."""
-    description = {**subject.facts(), "name": options.space or options.what}
-    built = subject.network(options)
-    return description if built is None else description | built[1] | _measured(built[0])
-
-
-def _measured(network: Network) -> dict[str, Any]:
-    """What is counted in a network."""
-    auxiliary, parameters = network.auxiliary, _count(network)
-    return {
-        "classes": network.classes,
-        "input_shape": list(network.input_shape),
-        "parameters": parameters - (0 if auxiliary is None else _count(auxiliary)),
-        "parameters_with_auxiliary": None if auxiliary is None else parameters,
-        "multiply_adds": {name: network.multiply_adds((), name) for name in CONVENTIONS},
-        "stages": list(_stages(network)),
-    }
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _stages(network: Network) -> Iterator[dict[str, Any]]:
-    """Every part: shape of its output [channels, side, side], parameters, multiply-adds."""
-
-    def stage(name: str, shape: list[int], part: nn.Module, cost: Cost) -> dict[str, Any]:
-        counts = {"parameters": _count(part), "multiply_adds": cost.multiply_adds}
-        return {"stage": name, "shape": shape, **counts}
-
-    stem = network.stem
-    first, last = stem.maps
-    if first != last:
-        yield {"stage": "stem 0", "shape": [*first, first.side]}
-    if stem.blocks:
-        yield stage("stem" + " 1" * (first != last), [*last, last.side], stem, stem.cost)
-    for index, place in enumerate(network.places):
-        title = f"{index} {place.kind}" + " (reduction)" * (place.reduction > 1)
-        yield stage(title, [*place.out, place.out.side], place, place.along(0))
-    yield stage("classifier", [network.classes], network.head, network.head.cost)
+    name = options.space or options.what
+    return {**subject.facts(), "name": name, **subject.counts(options)}
 
 
 def draw(subject: Subject, path: Path) -> Path:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 import tyro
 
-from fade_ray.nn import CellNetwork, CellNetworkConfig, ChainNetwork, Network, NetworkConfig
+from fade_ray.describe.counts import counts
+from fade_ray.nn import CellNetwork, CellNetworkConfig, ChainNetwork, NetworkConfig
 from spaces import Dag, HyperArchitecture
 from spaces.cell import CellSpace, Macro
-from spaces.darts import PublishedSpace
 from spaces.errors import InvalidInput, require, require_known
 from spaces.stackings import RESIDUAL
 
@@ -69,19 +69,6 @@ class Options:
         return MACROS[self.macro or DEFAULT]
 
 
-class Subject(Protocol):
-    """Something to describe."""
-
-    def facts(self) -> dict[str, Any]:
-        """JSON-able: its kind and what is known without a network."""
-
-    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
-        """Its network, with "macro", "cells" and "channels"; None where it has none."""
-
-    def picture(self) -> Any:
-        """Its cells, drawn. Raises InvalidInput where a choice is left."""
-
-
 @dataclass(frozen=True)
 class Cells:
     """Cells: a genotype."""
@@ -90,27 +77,23 @@ class Cells:
 
     def facts(self) -> dict[str, Any]:
         macro = self.macro
-        require(
-            macro.is_discrete,
-            "one operation per edge, or --search",
-            "Add `--search` for the search network of these cells.",
-            choices=macro.size,
-        )
+        rule, remedy = "one operation per edge, or --search", "Add `--search` for their network."
+        require(macro.is_discrete, rule, remedy, choices=macro.size)
         graph = {kind: _graph(cell) for kind, cell in macro.cells.items()}
         return {"kind": "genotype", "genotype": macro.notation, "graph": graph}
 
-    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+    def counts(self, options: Options) -> dict[str, Any]:
         stack, setting = self.macro.stack, options.setting
         usual = (setting.cells if stack.shared else self.macro.depth, setting.channels)
         cells, channels = stack.retrained or usual
         norm = setting.auxiliary_norm
         config = CellNetworkConfig(channels, auxiliary=stack.auxiliary, auxiliary_norm=norm)
-        return self._built(options, cells, config)
+        return self._counts(options, cells, config)
 
-    def _built(
+    def _counts(
         self, options: Options, cells: int, config: CellNetworkConfig, search: bool = False
-    ) -> tuple[Network, dict[str, Any]]:
-        """`cells` and the channels of `config` where `size` names none."""
+    ) -> dict[str, Any]:
+        """With `cells` and the channels of `config` where `options` name none."""
         setting, stems = options.setting, self.macro.stack.stems
         macro = self.macro.at_depth(cells if options.cells is None else options.cells)
         stem = setting.stem + "-search" * (search and setting.stem == "imagenet")
@@ -123,7 +106,7 @@ class Cells:
             classes=setting.classes,
             generator=torch.Generator().manual_seed(0),
         )
-        return network, {"macro": setting.name, "cells": macro.depth, "channels": channels}
+        return counts(network, macro=setting.name, cells=macro.depth, channels=channels)
 
     def picture(self) -> Any:
         from fade_ray.report.genotype_drawing import draw_genotype  # matplotlib takes a second
@@ -133,15 +116,14 @@ class Cells:
 
 @dataclass(frozen=True)
 class Space(Cells):
-    """Cells with choices left. `published`: the space that they are, where they are one."""
+    """Cells with choices left. `channels`: those of their search network."""
 
-    published: PublishedSpace | None = None
+    channels: int = 16
 
     def facts(self) -> dict[str, Any]:
         macro = self.macro
         kinds = {place.kind for place in macro.layout} - {RESIDUAL}
         cells = {kind: cell for kind, cell in macro.cells.items() if kind in kinds}
-        names = ("keep", "size")
         return {
             "kind": "space",
             "size": macro.with_cells(cells).size,
@@ -149,15 +131,16 @@ class Space(Cells):
             "spaces": {
                 kind: {
                     "edges": len(cell.edges),
+                    "keep": cell.keep,
                     "ops": [*cell.ops],
-                    **{name: getattr(cell, name) for name in names},
+                    "size": cell.size,
                 }
                 for kind, cell in cells.items()
             },
         }
 
-    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
-        return None
+    def counts(self, options: Options) -> dict[str, Any]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -167,9 +150,9 @@ class SearchNetwork(Space):
     def facts(self) -> dict[str, Any]:
         return super().facts() | {"kind": "search network"}
 
-    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
-        channels = 16 if self.published is None else self.published.channels
-        return self._built(options, self.macro.depth, CellNetworkConfig(channels), search=True)
+    def counts(self, options: Options) -> dict[str, Any]:
+        config = CellNetworkConfig(self.channels)
+        return self._counts(options, self.macro.depth, config, search=True)
 
 
 def _graph(cell: CellSpace) -> dict[str, Any]:
@@ -214,35 +197,24 @@ class Chain:
         graph = {f"row {number}": _dag_graph(dag) for number, (dag,) in graphs}
         return {"kind": "chain", "genotype": self.hyper.code(), "graph": graph}
 
-    def network(self, options: Options) -> tuple[Network, dict[str, Any]] | None:
+    def counts(self, options: Options) -> dict[str, Any]:
         hyper, setting = self.hyper, options.setting
-        require(
-            options.cells in (None, hyper.depth),
-            "--cells is the number of rows of the code",
-            "Leave it out: a chain has one cell per row.",
-            cells=options.cells,
-            rows=hyper.depth,
-        )
-        as_exported = options.macro is None and self.shape is not None
-        image_channels = 3 if self.shape is None else self.shape[0]
-        shape = (image_channels, setting.side, setting.classes)
-        channels, side, classes = self.shape if as_exported and self.shape else shape
+        rule, remedy = "--cells is the number of rows of the code", "Leave it out."
+        fits = options.cells in (None, hyper.depth)
+        require(fits, rule, remedy, cells=options.cells, rows=hyper.depth)
         config = replace(self.config or NetworkConfig(depth=hyper.depth), share=False)
-        config = replace(
-            config,
-            final_channels=config.final_channels if options.channels is None else options.channels,
-            strides=config.strides if as_exported else (),
-        )
+        if options.channels is not None:
+            config = replace(config, final_channels=options.channels)
+        channels, side, classes = self.shape or (3, setting.side, setting.classes)
+        as_exported = options.macro is None and self.shape is not None
+        if not as_exported:
+            side, classes, config = setting.side, setting.classes, replace(config, strides=())
         generator = torch.Generator().manual_seed(0)
         network = ChainNetwork(
             hyper, config, side=side, channels=channels, classes=classes, generator=generator
         )
         macro = "as exported" if as_exported else setting.name
-        return network, {
-            "macro": macro,
-            "cells": hyper.depth,
-            "channels": config.final_channels,
-        }
+        return counts(network, macro=macro, cells=hyper.depth, channels=config.final_channels)
 
     def picture(self) -> Any:
         from fade_ray.report.graph_drawing import draw_cells  # matplotlib takes a second
@@ -253,3 +225,6 @@ class Chain:
 def _dag_graph(dag: Dag) -> dict[str, Any]:
     into = {str(v): [str(u) for u, w in dag.edges if w == v] or ["INPUT"] for v in range(dag.n)}
     return {"vertices": into, "outputs": [str(v) for v in dag.sinks]}
+
+
+Subject = Cells | Chain

@@ -7,8 +7,7 @@ from typing import Any, Literal
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import as_json, build
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.search_config import RECIPES, Config, OuterConfig
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.old_configs import upgraded_training
@@ -138,7 +137,7 @@ class StudyConfig:
 
 
 @dataclass(frozen=True)
-class RankStudyConfig:
+class RankStudyConfig(RunOptions):
     """A whole rank study."""
 
     study: StudyConfig = field(default_factory=StudyConfig)
@@ -147,10 +146,6 @@ class RankStudyConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     run: RunConfig = field(default_factory=RunConfig)
-    out: str | None = None
-    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
-    name: str = "ranks"
-    """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
         trainings = {name: self._training(name) for name in self.study.settings}
@@ -208,14 +203,7 @@ class RankStudyConfig:
             run=self.run,
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts."""
-        values: dict[str, Any] = as_json(self)
-        return values
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "RankStudyConfig":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        train = upgraded_training(values.get("train", {}))
-        config: RankStudyConfig = build(cls, {**values, "train": train}, "")
-        return config
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration in its present form."""
+    return {**values, "train": upgraded_training(values.get("train", {}))}

@@ -50,7 +50,7 @@ def rank_page(run: CompareRun, findings: RankFindings, verdict: list[str]) -> Pa
 
 
 def _sections(run: CompareRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
-    score, study = measure_of(run.config), found.study
+    score, study = measure_of(run.settings), found.study
     first = first_in_words(() if study is None else study.results)
     top: list[Block] = [
         Verdict(first, verdict),

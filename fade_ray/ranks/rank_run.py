@@ -1,7 +1,6 @@
-"""A rank study from configuration to report: `rank_study(config) -> folder`."""
+"""A rank study as a kind of run."""
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,93 +9,105 @@ from rich.console import Console
 
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.entry_job import EntryJob
-from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
-from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
+from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig, upgrade
+from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_results import of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
 from fade_ray.ranks.rank_trials import ALONE, check_sample, hyper_architecture, search
 from fade_ray.ranks.rank_verdict import in_words
-from fade_ray.records.json_form import build
 from fade_ray.records.run_files import Run
-from fade_ray.run.engines import carry_out, interruptible, recording
-from fade_ray.run.folder import (
-    RunKind,
-    check_kind,
-    check_same_run,
-    command_line,
-    read_json,
-    run_folder,
-    write_json,
-)
+from fade_ray.report.page import write_page
+from fade_ray.run.folder import write_json
 from fade_ray.run.grid_progress import GridProgress
-from fade_ray.run.session import Session, Watcher
-from fade_ray.run.tensorboard import TensorBoard
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
-from fade_ray.training import place
 from searchers import Outcome
 from searchers.contest import Entered
 from spaces.nasbench_macro import MacroTable
 
+Ran = Run[RankStudyConfig, EnteredHistory]
 
-def _more_settings(before: RankStudyConfig, now: RankStudyConfig) -> bool:
-    """Whether only settings were added, behind those there were: what was trained and sampled stays
-    as it is.
+
+class RankStudyRun(RunOfTrials[RankStudyConfig, EnteredHistory], name="rank-study"):
+    """Hold the ranks of hyper-architectures against architectures of theirs trained alone.
+
+    A hyper-architecture is trained in each setting with each seed, then a sample of its
+    architectures alone, stratified over the predicted rank. `--out DIR` continues the unfinished
+    study in DIR, with its flags, or one that has ended with further --settings.
     """
-    known = before.study.settings
-    same = replace(
-        now,
-        study=replace(now.study, settings=known),
-        run=before.run,
-        out=before.out,
-        name=before.name,
-    )
-    return now.study.settings[: len(known)] == known and same == before
 
+    example = "fade-ray rank-study --settings default marginal --seeds 0 1 2"
+    config, history = RankStudyConfig, EnteredHistory
 
-RANK_STUDY: RunKind[RankStudyConfig] = RunKind(
-    "rank-study", RankStudyConfig.from_dict, _more_settings
-)
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        return upgrade(values)
 
+    def grows(self, before: RankStudyConfig, now: RankStudyConfig) -> bool:
+        """Whether only settings were added, behind those there were: what was trained and sampled
+        stays as it is.
+        """
+        known = before.study.settings
+        rest = {name: getattr(before, name) for name in ("run", "out", "name")}
+        same = replace(now, study=replace(now.study, settings=known), **rest)
+        return now.study.settings[: len(known)] == known and same == before
 
-def rank_study(
-    config: RankStudyConfig,
-    *,
-    watchers: Sequence[Watcher] | None = None,
-    command: str | None = None,
-) -> Path:
-    """Train everything of a study, or what is left of it in `config.out`; returns the run
-    directory.
-
-    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
-    everything a user can mend, before any work where that is possible; Interrupted on Ctrl-C, with
-    everything done so far on disk. A study may be continued with further settings, judged by the
-    architectures that it has trained alone already.
-    """
-    folder = run_folder(config)
-    if check_same_run(folder, config, RANK_STUDY) and (folder / "result.json").exists():
-        finish_rank_study(folder)
-        return folder
-    with interruptible(folder, RANK_STUDY):
-        splits = prepare_rank_study(config)
-        with recording(folder, config, RANK_STUDY, EnteredHistory, command or command_line()) as (
-            journal,
-            history,
-        ):
-            study = config.study
-            trials = len(study.settings) * len(study.seeds) + (
-                0 if study.table else study.sample * study.repeats
+    def prepare(self, config: RankStudyConfig) -> Trials[Any]:
+        check_device(config.run, config.train.precision)
+        config.check_ranks()
+        study, network = config.study, config.network
+        hyper = hyper_architecture(study, network.depth)
+        if study.table is None:
+            check_sample(hyper.size, study.sample)
+        else:
+            MacroTable.read(Path(study.table).expanduser())
+        splits = load_images(config.data)
+        if study.table is None:
+            chain_layout(
+                splits.side, network.depth, splits.channels, network.final_channels, network.strides
             )
-            shown = [GridProgress(trials, _line)] if watchers is None else list(watchers)
-            everyone = [*shown, TensorBoard(folder / "tensorboard")]
-            session: Session[Entered] = Session(
-                search(study, config.network.depth), journal, history, everyone
-            )
-            share = carry_out(session, EntryJob(configs(config)), splits, config.run, folder)
-            write_json(folder / "result.json", {"kind": "rank-study", "training_share": share})
-        finish_rank_study(folder)
-    return folder
+        config.data.augmentation(splits.augment)
+        return Trials(search(study, network.depth), EntryJob(configs(config)), splits)
+
+    def watchers(
+        self, config: RankStudyConfig, prepared: Trials[Any], history: EnteredHistory
+    ) -> list[Watcher]:
+        return [GridProgress(_trainings(config.study), _line)]
+
+    def finish(self, run: Ran) -> list[str]:
+        """ranks.json and the report; the verdict in words."""
+        study, history = run.config.study, run.history
+        hyper = hyper_architecture(study, run.config.network.depth)
+        table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
+        alone = trained_alone(history, hyper) if table is None else of_table(table)
+        truth = truth_part(history) if table is None else "table"
+        runs = rank_runs(history, study.settings)
+        findings = RankFindings.of(hyper, runs, alone, truth, table)
+        verdict = in_words(findings)
+        write_json(run.folder / "ranks.json", findings.as_json() | {"verdict": verdict})
+        write_page(rank_page(run, findings, verdict), run.folder)
+        return verdict
+
+    def reached(self, run: Ran) -> str:
+        done, total = len(run.history.outcomes), _trainings(run.config.study)
+        return f"{done} of {total} trainings of a rank study on {run.config.data.data}"
+
+    def best(self, run: Ran) -> str:
+        return "-"
+
+    def found(self, run: Ran) -> str:
+        return str(run.folder / "ranks.json")
+
+    def tell(self, run: Ran, console: Console) -> None:
+        for sentence in run.made:
+            console.print(sentence, soft_wrap=True)
+
+
+def _trainings(study: StudyConfig) -> int:
+    alone = 0 if study.table else study.sample * study.repeats
+    return len(study.settings) * len(study.seeds) + alone
 
 
 def _line(entered: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
@@ -109,62 +120,5 @@ def configs(config: RankStudyConfig) -> dict[str, Config]:
     """The configuration of each entry: the settings', and the first one's for the architectures
     alone.
     """
-    found = {name: config.config(name) for name in config.study.settings}
-    return found | {ALONE: config.config(config.study.settings[0])}
-
-
-def prepare_rank_study(config: RankStudyConfig) -> Splits:
-    """The data; every rule that can be checked before work starts is checked here."""
-    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
-        place(config.run.device, config.train.precision)
-    config.check_ranks()
-    study, network = config.study, config.network
-    hyper = hyper_architecture(study, network.depth)
-    if study.table is None:
-        check_sample(hyper.size, study.sample)
-    else:
-        MacroTable.read(Path(study.table).expanduser())
-    splits = load_images(config.data)
-    if study.table is None:
-        chain_layout(
-            splits.side, network.depth, splits.channels, network.final_channels, network.strides
-        )
-    config.data.augmentation(splits.augment)
-    return splits
-
-
-def finish_rank_study(folder: Path) -> None:
-    """Everything that is made from the records alone: ranks.json and the report."""
-    from fade_ray.ranks.rank_page import rank_page
-    from fade_ray.report.page import write_page
-
-    study, depth = asked(folder)
-    run = Run.read(folder, EnteredHistory)
-    hyper = hyper_architecture(study, depth)
-    table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
-    alone = trained_alone(run.history, hyper) if table is None else of_table(table)
-    truth = truth_part(run.history) if table is None else "table"
-    runs = rank_runs(run.history, study.settings)
-    findings = RankFindings.of(hyper, runs, alone, truth, table)
-    verdict = in_words(findings)
-    write_json(folder / "ranks.json", findings.as_json() | {"verdict": verdict})
-    write_page(rank_page(run, findings, verdict), folder)
-
-
-def asked(folder: Path) -> tuple[StudyConfig, int]:
-    """What the study in `folder` asked for, and its depth.
-
-    Not its whole configuration: studies of before a rule about trainings (as that against
-    an estimator `of_scale` with BatchNorm) still have results to show. Raises InvalidInput for a
-    directory of something else.
-    """
-    check_kind(folder, RANK_STUDY)
-    values = read_json(folder / "config.json")
-    study: StudyConfig = build(StudyConfig, values["study"], "study.")
-    return study, int(values["network"]["depth"])
-
-
-def print_ranks(folder: Path, console: Console) -> None:
-    """The verdict at the end of a study."""
-    for sentence in json.loads((folder / "ranks.json").read_text())["verdict"]:
-        console.print(sentence, soft_wrap=True)
+    by_setting = {name: config.config(name) for name in config.study.settings}
+    return by_setting | {ALONE: config.config(config.study.settings[0])}

@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all."""
+"""Files that are whole or not there at all, and still there after a power cut."""
 
 import os
 from contextlib import suppress
@@ -6,11 +6,12 @@ from pathlib import Path
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
-    """Put `content` at `path` in one step and return `path`; the folder is made where it is
-    missing.
+    """Put `content` at `path` in one step, flushed to disk, and return `path`; its folder is made
+    where it is missing.
 
     A reader finds the old file or the new one. The temporary file's name is this process's own: two
-    may write the same file, and the later one wins.
+    may write the same file, and the later one wins. File and folder are on the disk on return, so
+    that an event which names the file may follow.
 
     Raises:
         OSError: if the place cannot be written (read-only, full disk). What was at `path` stays,
@@ -19,9 +20,24 @@ def write_atomically(path: Path, content: bytes) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+    _flush_folder(path.parent)
     return path
+
+
+def _flush_folder(folder: Path) -> None:
+    """Put the names in `folder` on the disk, where the system can (Windows cannot)."""
+    if not hasattr(os, "O_DIRECTORY"):
+        return
+    entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(entry)
+    finally:
+        os.close(entry)

@@ -1,11 +1,10 @@
 """What the events of a run say together."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from fade_ray.records.journal import Event, read_events
 from searchers.outcome import Outcome
@@ -34,37 +33,22 @@ class Cost:
         )
 
 
-class TrialHistory(ABC, Generic[P]):
-    """What the events of a run of trials say together, whatever the trials are; a subclass says how
-    their plans are read.
+class RunHistory:
+    """What the events of any run say; a subclass takes those of its kind.
 
     Attributes:
-        proposals: id -> plan, sorted by id. outcomes: id -> Outcome, in the order in which the
-        trials finished. The first of an id counts, since
-            the search went on from it.
-        metrics: id -> the metrics of its "finished" event.
-        epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
-        times: (event, id) -> the time of the "proposed" or "finished" event, ISO 8601 in UTC.
         warnings: (id or None, message), each once.
-        resumed: how often the run was continued.
-        ended: whether the run reached its end.
-        training_share: of the trials' wall time, the share spent training; None before the end.
-        started, last: the times of the first and the last event.
+        resumed: how often the run was continued. ended: whether it reached its end.
+        started, last: the times of the first and the last event, ISO 8601 in UTC; None of none.
 
     Raises:
         InvalidInput: if the events contradict each other or miss a field.
     """
 
-    def __init__(self, events: Iterable[Event]) -> None:
-        self.proposals: dict[str, P] = {}
-        self.outcomes: dict[str, Outcome] = {}
-        self.metrics: dict[str, dict[str, Any]] = {}
-        self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
-        self.times: dict[tuple[str, str], str] = {}
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self.warnings: list[tuple[str | None, str]] = []
         self.resumed = 0
         self.ended = False
-        self.training_share: float | None = None
         self.started: str | None = None
         self.last: str | None = None
         for number, event in enumerate(events, start=1):
@@ -72,43 +56,69 @@ class TrialHistory(ABC, Generic[P]):
                 self._take(event)
             except (KeyError, TypeError, AttributeError, ValueError) as error:
                 raise InvalidInput(
-                    f"Every event of a record must be complete and follow from those before it, but event {number} "
-                    f"({event.get('event')!r}, {event.get('time')}) does not: {error}. "
-                    "Was it written by another version of fade_ray, or edited?"
+                    "Every event of a record must be complete and follow from those before it, but "
+                    f"event {number} ({event.get('event')!r}, {event.get('time')}) does not: "
+                    f"{error}. Was it written by another version of fade_ray, or edited?"
                 ) from error
-        self.proposals = dict(sorted(self.proposals.items()))
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """The history in a `records.jsonl`; errors as in `read_events`."""
+        """The history in a record; errors as in `read_events`."""
         return cls(read_events(path))
-
-    @classmethod
-    @abstractmethod
-    def parse(cls, plan: Mapping[str, Any]) -> P:
-        """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
 
     def _take(self, event: Event) -> None:
         self.started = self.started or event["time"]
         self.last = event["time"]
-        name = event["event"]
-        if name == "start":
-            self.resumed += bool(event["resumed"])
+        if event["event"] == "start":
+            self.resumed += bool(event.get("resumed"))
             self.ended = False
-        elif name == "proposed":
-            proposal = self.parse(event["proposal"])
+        elif event["event"] == "warning":
+            warning = (event.get("id"), str(event["message"]))
+            if warning not in self.warnings:
+                self.warnings.append(warning)
+        elif event["event"] == "end":
+            self.ended = True
+
+
+class TrialHistory(RunHistory, Generic[P]):
+    """What the events of a run of trials say together, whatever the trials are; a subclass says how
+    their plans are read.
+
+    Attributes:
+        proposals: id -> plan, sorted by id.
+        outcomes: id -> Outcome, in the order in which the trials finished. The first of an id
+            counts, since the search went on from it.
+        metrics: id -> the metrics of its "finished" event.
+        epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
+        times: (event, id) -> the time of the "proposed" or "finished" event, ISO 8601 in UTC.
+        training_share: of the trials' wall time, the share spent training; None before the end.
+    """
+
+    parse: ClassVar[Callable[[Mapping[str, Any]], Any]]
+    """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.proposals: dict[str, P] = {}
+        self.outcomes: dict[str, Outcome] = {}
+        self.metrics: dict[str, dict[str, Any]] = {}
+        self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
+        self.times: dict[tuple[str, str], str] = {}
+        self.training_share: float | None = None
+        super().__init__(events)
+        self.proposals = dict(sorted(self.proposals.items()))
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        name = event["event"]
+        if name == "proposed":
+            proposal = type(self).parse(event["proposal"])
             self.proposals[proposal.id] = proposal
             self.times["proposed", proposal.id] = event["time"]
         elif name == "epoch":
             self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
         elif name == "finished":
             self._finish(event)
-        elif name == "warning":
-            warning = (event.get("id"), str(event["message"]))
-            if warning not in self.warnings:
-                self.warnings.append(warning)
         elif name == "end":
-            self.ended = True
             self.training_share = event.get("training_share")
 
     def _finish(self, event: Event) -> None:
@@ -142,15 +152,9 @@ class TrialHistory(ABC, Generic[P]):
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:
-    """An outcome from its record, where the log of a weight that reached zero, minus infinity,
-    stands as null.
-    """
+    """An outcome from its record, where null is the log of a weight that reached zero."""
     rows = data.get("log_weights")
-    if rows is not None:
-        data = {
-            **data,
-            "log_weights": [
-                [-math.inf if value is None else value for value in row] for row in rows
-            ],
-        }
-    return Outcome.from_dict(dict(data))
+    if rows is None:
+        return Outcome.from_dict(data)
+    finite = [[-math.inf if value is None else value for value in row] for row in rows]
+    return Outcome.from_dict({**data, "log_weights": finite})

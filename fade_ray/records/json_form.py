@@ -10,8 +10,10 @@ from typing import Any, TypeVar
 import cattrs
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
+from spaces.cell import Macro
 from spaces.choices import Choice
 from spaces.errors import InvalidInput
+from spaces.hyper import HyperArchitecture
 
 T = TypeVar("T")
 
@@ -37,11 +39,15 @@ def from_json(cls: type[T], values: Any) -> T:
         ) from error
 
 
+MAY_CHANGE = ("run", "workers", "out", "name")
+"""The parts of a configuration that say how a run is carried out, not what it finds."""
+
+
 def differences(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> list[str]:
     """Where two configurations in their JSON form describe another run: "part.name: theirs ->
     ours", the parts that may change left out.
     """
-    parts = sorted((set(ours) | set(theirs)) - {"run", "out", "name"})
+    parts = sorted({*ours, *theirs} - {*MAY_CHANGE})
     return [line for part in parts for line in _differences(part, ours.get(part), theirs.get(part))]
 
 
@@ -88,13 +94,9 @@ _CONVERTER = cattrs.Converter(
 _CONVERTER.register_unstructure_hook_factory(_is_choice, _unstructured_choice)
 _CONVERTER.register_structure_hook_factory(_is_choice, _structured_choice)
 _CONVERTER.register_unstructure_hook(Path, str)
-
-
-def plain(value: Any) -> Any:
-    """`as_json`, by its old name."""
-    return as_json(value)
-
-
-def build(cls: Any, values: Mapping[str, Any], where: str) -> Any:
-    """`from_json`, by its old name."""
-    return from_json(cls, values)
+_CONVERTER.register_unstructure_hook(Macro, Macro.to_dict)
+_CONVERTER.register_structure_hook(Macro, lambda values, _: Macro.from_dict(values))
+_CONVERTER.register_unstructure_hook(HyperArchitecture, HyperArchitecture.code)
+_CONVERTER.register_structure_hook(
+    HyperArchitecture, lambda code, _: HyperArchitecture.from_code(code)
+)

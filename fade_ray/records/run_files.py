@@ -7,28 +7,34 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from fade_ray.records.history import TrialHistory
+from fade_ray.records.history import RunHistory
+from fade_ray.records.json_form import as_json
 from spaces.errors import InvalidInput
 
-H = TypeVar("H", bound=TrialHistory[Any])
+C = TypeVar("C")
+H = TypeVar("H", bound=RunHistory)
 
 
 @dataclass(frozen=True)
-class Run(Generic[H]):
-    """A run directory: its record and its JSON files as they are; what is not there yet is empty."""
+class Run(Generic[C, H]):
+    """A run directory: its record and its JSON files; what is not there yet is empty.
+
+    `config`: the configuration as an object (or as JSON); `environment`: of the first start, or of
+    the last that asked for more; `made`: what the kind of run made of it all, such as a comparison.
+    """
 
     folder: Path
     history: H
-    config: Mapping[str, Any] = field(default_factory=dict)
+    config: C
     environment: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] = field(default_factory=dict)
+    made: Any = None
 
-    @classmethod
-    def read(cls, folder: Path, history: type[H]) -> "Run[H]":
-        """InvalidInput: no `records.jsonl`, or a file that does not hold what it should."""
-        names = ("config.json", "environment.json", "result.json")
-        files = (read_object(folder / name) for name in names)
-        return cls(folder, history.read(folder / "records.jsonl"), *files)
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """The configuration as JSON."""
+        values: Mapping[str, Any] = as_json(self.config)
+        return values
 
     @property
     def name(self) -> str:
@@ -37,7 +43,7 @@ class Run(Generic[H]):
     @property
     def command(self) -> str | None:
         """The command that reproduces the run, as it was recorded."""
-        files = (self.result, self.config, self.environment)
+        files = (self.result, self.settings, self.environment)
         command = next((file["command"] for file in files if file.get("command")), None)
         if isinstance(command, list):
             return shlex.join(str(part) for part in command)

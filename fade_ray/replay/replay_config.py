@@ -3,22 +3,21 @@
 import dataclasses
 import json
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from fade_ray.analysis.rank_measures import Rows
-from fade_ray.records.json_form import build, plain
 from fade_ray.replay.replayed import Prices
 from fade_ray.replay.table_objective import RankModel
+from fade_ray.run.run_config import RunOptions
 from fade_ray.search.entrants import entrant, names, replayed
 from searchers.base import at_least
 from spaces.errors import InvalidInput, require, require_known
 
 
 @dataclass(frozen=True)
-class ReplayConfig:
+class ReplayConfig(RunOptions):
     """Searchers against the table of a benchmark: no training, hundreds of seeds.
 
     Raises InvalidInput for unknown names and numbers out of range.
@@ -67,10 +66,6 @@ class ReplayConfig:
     """
     workers: int = 1
     """Processes. Their number changes no result."""
-    out: str | None = None
-    """Run directory; by default runs/<time>-replay. An unfinished run in it is continued, also with
-    more searchers or seeds.
-    """
 
     def __post_init__(self) -> None:
         for name in ("searchers", "baseline"):
@@ -89,27 +84,12 @@ class ReplayConfig:
         require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)
         self.prices, self.model(None)  # check what belongs to them
 
-    @property
-    def name(self) -> str:
-        """Of the run: part of the default run directory."""
-        return "replay"
-
     def same_answers(self, other: "ReplayConfig") -> bool:
         """Whether both give the same trace for the same searcher and seed; they may differ in which
         of them they run.
         """
-        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out")
+        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out", "name")
         return dataclasses.replace(self, **{name: getattr(other, name) for name in asked}) == other
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts."""
-        return {"replay": plain(dataclasses.asdict(self))}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ReplayConfig":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        config: ReplayConfig = build(cls, values["replay"], "replay.")
-        return config
 
     @property
     def prices(self) -> Prices:

@@ -1,42 +1,34 @@
-"""`fade-ray replay --table FILE`: searchers against a table, with the comparison that follows from
-it.
-"""
+"""A replay as a kind of run: searchers against a table, and the comparison that follows from it."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
-from rich.table import Table as TextTable
 
 from fade_ray.compare.comparison import Comparison, Summary
+from fade_ray.compare.comparison_page import comparison_page
 from fade_ray.compare.comparison_tables import comparison_tables
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
-from fade_ray.records.journal import FORMAT, Journal, plain, read_events
+from fade_ray.records.history import RunHistory
+from fade_ray.records.journal import Event, plain
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_study import Job, Study, agreement, noise_points, prepare, run_study
 from fade_ray.replay.replayed import UNIT, Replayed
+from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
-from fade_ray.run.engines import interruptible
-from fade_ray.run.folder import (
-    RunKind,
-    check_same_run,
-    command_line,
-    environment,
-    opened,
-    run_folder,
-    stored,
-    write_json,
-)
+from fade_ray.run.folder import write_json
+from fade_ray.run.kind import RunKind, Standing, Start
+from fade_ray.run.text_table import text_table
+from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
-
-RECORD = "replays.jsonl"
 
 SEQUENCES = ("costs", "scores", "reports")
 TRACES = pa.schema(
@@ -51,95 +43,163 @@ TRACES = pa.schema(
 )
 """One line per trace, as `Trace`."""
 
-REPLAY: RunKind[ReplayConfig] = RunKind(
-    "replay", ReplayConfig.from_dict, ReplayConfig.same_answers, ("tables",)
-)
+
+class ReplayHistory(RunHistory):
+    """What the record of a replay says. `done`: the searches that have ended, by (searcher, seed)."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.done: dict[Job, Replayed] = {}
+        super().__init__(events)
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if event["event"] == "replayed":
+            self.add(Replayed.from_dict(event))
+
+    def add(self, replayed: Replayed) -> None:
+        self.done[replayed.trace.searcher, replayed.trace.seed] = replayed
 
 
-def replay_run(
-    config: ReplayConfig, console: Console | None = None, *, command: str | None = None
-) -> Path:
-    """Run every search of a replay, or those that `config.out` does not hold yet; returns the run
-    directory.
+Ran = Run[ReplayConfig, ReplayHistory]
 
-    `RECORD` is appended to as each search ends. `console` is told of each searcher and of the
-    outcome. Raises InvalidInput for everything a user can mend, before any work; Interrupted on
-    Ctrl-C, with everything done so far on disk.
+
+class Lines(Watcher):
+    """Prints how far a replay is."""
+
+    def __init__(self) -> None:
+        self.console = Console(highlight=False, markup=False)
+
+    def noted(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
+
+class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
+    """Replay searchers against the table of a benchmark, without training.
+
+    Each proposal is answered from the table, each search has the same budget. Writes traces,
+    tables, figures and the comparison with its tests. Bayesian search takes a minute per seed
+    (--bayes-seeds, --workers). `--out DIR` continues the unfinished replay in DIR, also with more
+    --searchers or --seeds.
     """
-    console = console or Console(quiet=True)
-    folder = run_folder(config)
-    check_same_run(folder, config, REPLAY)
-    study = prepare(config)
-    command = command or command_line()
-    with (
-        interruptible(folder, REPLAY),
-        opened(folder, config, command, REPLAY),
-        Journal(folder / RECORD) as journal,
-    ):
-        done = recorded(folder)
-        journal.append("start", format=FORMAT, environment=environment(command))
-        found = run_study(
-            study,
-            lambda text: console.print(text, soft_wrap=True),
-            done,
-            lambda one: journal.append("replayed", **one.to_dict()),
+
+    example = "fade-ray replay --table nasbench_macro.parquet --searchers fade random by-size"
+    config, history = ReplayConfig, ReplayHistory
+    record = "replays.jsonl"
+    folders = ("tables",)
+
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        """The first versions held them as one part."""
+        return dict(values.get("replay", values))
+
+    def default(self) -> None:
+        """A table has to be named."""
+
+    def grows(self, before: ReplayConfig, now: ReplayConfig) -> bool:
+        return before.same_answers(now)
+
+    def read_record(self, folder: Path) -> ReplayHistory:
+        """From the record, or where that was not kept from the traces."""
+        if (folder / self.record).exists():
+            return super().read_record(folder)
+        history, made = ReplayHistory(), read_object(folder / "comparison.json")
+        results = {(r["searcher"], int(r["seed"])): r for r in made.get("results") or []}
+        for trace in read_traces(folder / "traces.parquet"):
+            spent = results.get((trace.searcher, trace.seed), {}).get("spent_on_ranks")
+            history.add(Replayed(trace, spent or 0.0))
+        return history
+
+    def prepare(self, config: ReplayConfig) -> Study:
+        return prepare(config)
+
+    def watchers(
+        self, config: ReplayConfig, prepared: Study, history: ReplayHistory
+    ) -> list[Watcher]:
+        return [Lines()]
+
+    def work(self, prepared: Study, start: Start[ReplayConfig, ReplayHistory]) -> Mapping[str, Any]:
+        run_study(
+            prepared,
+            start.additions,
+            lambda line: start.show("noted", line),
+            start.history.done,
+            lambda replayed: start.journal.append("replayed", **replayed.to_dict()),
         )
-        finish_replay(folder, study, found, console)
-    return folder
+        start.journal.append("end")
+        return {}
+
+    def deliver(self, prepared: Study, run: Ran) -> dict[str, Any]:
+        """What the ranks were made of, and the searches that failed."""
+        benchmark, model = prepared.benchmark, prepared.model
+        rho = agreement(benchmark, model)
+        failed = [one for one in run.history.done.values() if one.failure is not None]
+        return {
+            "benchmark": benchmark.name,
+            "floor": benchmark.random_pick,
+            "rank_spearman": rho if math.isfinite(rho) else None,
+            "rank_noise_points": noise_points(benchmark, model),
+            "failures": [
+                {
+                    "searcher": one.trace.searcher,
+                    "seed": one.trace.seed,
+                    "failure": one.failure,
+                }
+                for one in failed
+            ],
+        }
+
+    def finish(self, run: Ran) -> Comparison:
+        """Traces, comparison, tables and report; searches that have not ended count as partial."""
+        done = [_replayed(run, job) for job in run.config.jobs()]
+        traces = [replayed.trace for replayed in done]
+        on_ranks = {(r.trace.searcher, r.trace.seed): r.spent_on_ranks for r in done}
+        made = read_object(run.folder / "comparison.json")  # of before result.json told the floor
+        floor = float(run.result.get("floor", made.get("floor", 0.0)))
+        comparison = Comparison.of(traces, run.config.baseline, floor, spent_on_ranks=on_ranks)
+        write_tables({"traces": traces_table(traces)}, run.folder)
+        write_json(run.folder / "comparison.json", plain(as_json(comparison)))
+        write_tables(comparison_tables(comparison, traces), run.folder / "tables", "csv")
+        untrained = replace(run, history=EnteredHistory())
+        write_page(comparison_page(untrained, traces, comparison, replayed=True), run.folder)
+        return comparison
+
+    def standing(self, run: Ran) -> Standing:
+        if run.result:
+            return Standing(f"a replay on {run.result['benchmark']}")
+        jobs = run.config.jobs()
+        done = sum(job in run.history.done for job in jobs)
+        return Standing(f"{done} of {len(jobs)} searches of a replay on {run.config.table}")
+
+    def tell(self, run: Ran, console: Console) -> None:
+        """Means, the tests in words, and what the ranks were made of. Columns: evaluations per
+        seed; evaluations' worth spent on ranks; final report with its standard deviation; area
+        under the curve; mean ranks by both.
+        """
+        comparison: Comparison = run.made
+        console.print()
+        rows = [_row(summary) for summary in comparison.summaries]
+        console.print(text_table(HEADS, rows, left=("searcher",)))
+        config, rho = run.config, run.result["rank_spearman"]
+        told = "undefined, since they are all equal" if rho is None else f"{rho:.2f}"
+        console.print(
+            f"\n{run.result['benchmark']}, budget {config.budget:g} evaluations; a "
+            f"hyper-architecture costs {config.rank_cost:g}. FaDE-ranks: {_made_of(run)}; over all "
+            f"architectures their Spearman's rho with the reports is {told}. Areas count "
+            f"{100 * comparison.floor:.2f}%, the mean of the table, before the first evaluation.\n",
+            soft_wrap=True,
+        )
+        for sentence in comparison.verdict:
+            console.print(sentence, soft_wrap=True)
 
 
-def recorded(folder: Path) -> dict[Job, Replayed]:
-    """The searches that have ended, by (searcher, seed). Raises InvalidInput for a record that
-    cannot be read.
-    """
-    path = folder / RECORD
-    try:
-        ended = [
-            Replayed.from_dict(event) for event in read_events(path) if event["event"] == "replayed"
-        ]
-    except (KeyError, TypeError) as error:
-        raise InvalidInput(
-            f"{path} must hold the searches of a replay, but: {error!r}. Restore it, or choose another --out."
-        ) from error
-    return {(one.trace.searcher, one.trace.seed): one for one in ended}
+def _replayed(run: Ran, job: Job) -> Replayed:
+    """The search as it ended, or an empty one."""
+    empty = Trace(*job, run.config.budget, UNIT, (), (), (), complete=False)
+    return run.history.done.get(job, Replayed(empty, 0.0))
 
 
-def report_replay(folder: Path) -> None:
-    """Draw the report of a replay; of an unfinished one with the searches that have ended, the
-    others marked as partial.
-    """
-    config = stored(folder, REPLAY)
-    if config is not None and (folder / RECORD).exists() and not (folder / "result.json").exists():
-        done = recorded(folder)
-        traces = [
-            done[job].trace
-            if job in done
-            else Trace(*job, config.budget, UNIT, (), (), (), complete=False)
-            for job in config.jobs()
-        ]
-        write_tables({"traces": traces_table(traces)}, folder)
-    traces = read_traces(folder / "traces.parquet")
-    made = read_object(folder / "comparison.json")
-    write_comparison(folder, traces, compared(traces, made) if traces else None)
-
-
-def compared(traces: Sequence[Trace], made: Mapping[str, Any]) -> Comparison:
-    """The comparison of a replay as it was made, by its comparison.json ({}: none is recorded)."""
-    if not made:
-        names = [trace.searcher for trace in traces]
-        return Comparison.of(traces, "random" if "random" in names else names[0])
-    spent = {(r["searcher"], int(r["seed"])): r.get("spent_on_ranks") for r in made["results"]}
-    return Comparison.of(traces, made["baselines"], made["floor"], made["k"], spent)
-
-
-def write_comparison(folder: Path, traces: Sequence[Trace], comparison: Comparison | None) -> None:
-    """The report of a replay."""
-    from fade_ray.compare.comparison_page import comparison_page
-    from fade_ray.report.page import write_page
-
-    names = ("config.json", "environment.json", "result.json")
-    run = Run(folder, EnteredHistory([]), *(read_object(folder / name) for name in names))
-    write_page(comparison_page(run, traces, comparison, replayed=True), folder)
+def traces_table(traces: Sequence[Trace]) -> pa.Table:
+    """One line per trace."""
+    return pa.Table.from_pylist(as_json(list(traces)), schema=TRACES)
 
 
 def read_traces(path: Path) -> list[Trace]:
@@ -153,104 +213,20 @@ def read_traces(path: Path) -> list[Trace]:
         ) from error
 
 
-def finish_replay(folder: Path, study: Study, found: Sequence[Replayed], console: Console) -> None:
-    """The files of a replay, its report and what it says. InvalidInput if the folder cannot be
-    written.
-    """
-    traces = [one.trace for one in found]
-    on_ranks = {(one.trace.searcher, one.trace.seed): one.spent_on_ranks for one in found}
-    comparison = Comparison.of(
-        traces, study.config.baseline, study.benchmark.random_pick, spent_on_ranks=on_ranks
-    )
-    rho, points = (
-        agreement(study.benchmark, study.model),
-        noise_points(study.benchmark, study.model),
-    )
-    try:
-        write_tables({"traces": traces_table(traces)}, folder)
-        write_json(folder / "comparison.json", plain(as_json(comparison)))
-        write_tables(comparison_tables(comparison, traces), folder / "tables", "csv")
-        write_comparison(folder, traces, comparison)
-        write_json(folder / "result.json", result_of(study, found, rho, points))
-    except OSError as error:
-        raise InvalidInput(
-            f"{folder} must be writable, but: {error.strerror}. Free space or choose another with --out."
-        ) from error
-    print_results(console, study, comparison, rho, points)
+def _made_of(run: Ran) -> str:
+    """The ranks in words."""
+    config, points = run.config, run.result["rank_noise_points"]
+    if points is None:
+        return f"learned ({config.ranks})"
+    words = {0.0: "no marginals", 1.0: "marginals"}
+    signal = words.get(config.rank_signal, f"{config.rank_signal:g} x marginals")
+    return f"{signal} with noise {config.rank_noise:g}, {points:.2f} points of accuracy"
 
 
-def result_of(
-    study: Study, found: Sequence[Replayed], rho: float, points: float | None
-) -> dict[str, Any]:
-    """What result.json says: what the ranks were made of, and the searches that failed."""
-    failed = [(one.trace, one.failure) for one in found if one.failure is not None]
-    return {
-        "kind": "replay",
-        "benchmark": study.benchmark.name,
-        "rank_spearman": rho if math.isfinite(rho) else None,
-        "rank_noise_points": points,
-        "failures": [
-            {"searcher": trace.searcher, "seed": trace.seed, "failure": text}
-            for trace, text in failed
-        ],
-    }
+HEADS = ("searcher", "seeds", "evals", "ranks", "report %", "std", "area %", "rank", "area rank")
 
 
-def traces_table(traces: Sequence[Trace]) -> pa.Table:
-    """One line per trace."""
-    return pa.Table.from_pylist(as_json(list(traces)), schema=TRACES)
-
-
-def print_results(
-    console: Console, study: Study, comparison: Comparison, rho: float, points: float | None
-) -> None:
-    """Means, the tests in words, and what the ranks were made of. Columns: evaluations per seed;
-    evaluations' worth spent on ranks; final report with its standard deviation; area under the
-    curve; mean ranks by both.
-    """
-    table = TextTable(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for head in (
-        "searcher",
-        "seeds",
-        "evals",
-        "ranks",
-        "report %",
-        "std",
-        "area %",
-        "rank",
-        "area rank",
-    ):
-        table.add_column(head, justify="left" if head == "searcher" else "right", no_wrap=True)
-    for summary in comparison.summaries:
-        table.add_row(*_cells(summary))
-    console.print()
-    console.print(table)
-    config = study.config
-    source = f"learned ({config.ranks})" if points is None else _made_of(study, points)
-    console.print(
-        f"\n{study.benchmark.name}, budget {config.budget:g} evaluations; a hyper-architecture costs {config.rank_cost:g}. FaDE-ranks: {source}; "
-        f"over all architectures their Spearman's rho with the reports is {_number(rho)}. "
-        f"Areas count {100 * comparison.floor:.2f}%, the mean of the table, before the first evaluation.\n",
-        soft_wrap=True,
-    )
-    for sentence in comparison.verdict:
-        console.print(sentence, soft_wrap=True)
-
-
-def _number(rho: float) -> str:
-    return f"{rho:.2f}" if math.isfinite(rho) else "undefined, since they are all equal"
-
-
-def _made_of(study: Study, points: float) -> str:
-    """The ranks of a table in words."""
-    model = study.model
-    signal = {0.0: "no marginals", 1.0: "marginals"}.get(
-        model.signal, f"{model.signal:g} x marginals"
-    )
-    return f"{signal} with noise {model.noise:g}, {points:.2f} points of accuracy"
-
-
-def _cells(summary: Summary) -> tuple[str, ...]:
+def _row(summary: Summary) -> tuple[str, ...]:
     return (
         summary.searcher,
         f"{summary.seeds}" + (f" (+ {summary.partial} partial)" if summary.partial else ""),

@@ -3,6 +3,7 @@ it.
 """
 
 import multiprocessing
+import pickle
 import signal
 import time
 from collections import Counter
@@ -16,6 +17,7 @@ from functools import partial
 import numpy as np
 
 from fade_ray.ranks.rank_correlation import rank_against_table
+from fade_ray.records.additions import Addition
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replayed import Replayed, replay, searcher_of
@@ -90,6 +92,7 @@ def _first_evaluation(study: Study, name: str) -> float:
 
 def run_study(
     study: Study,
+    additions: Sequence[Addition] = (),
     tell: Callable[[str], None] = lambda text: None,
     done: Mapping[Job, Replayed] | None = None,
     keep: Callable[[Replayed], None] = lambda one: None,
@@ -97,7 +100,7 @@ def run_study(
     """All jobs, in their order; those that are `done`, failed ones too, are not run again: they
     would answer the same.
 
-    `keep` gets each of the others as it ends, `tell` a line per searcher and per search that
+    `additions` are loaded in each worker first. `keep` gets each of the others as it ends, `tell` a line per searcher and per search that
     failed.
     """
     known = dict(done or {})
@@ -105,7 +108,7 @@ def run_study(
     left = [job for job in jobs if job not in known]
     counts = Counter(name for name, _ in left)
     waiting, started = Counter(counts), time.perf_counter()
-    with _mapped(study, left) as results:
+    with _mapped(study, left, additions) as results:
         for job, result in zip(left, results, strict=True):
             keep(result)
             known[job] = result
@@ -125,7 +128,9 @@ def run_study(
 
 
 @contextmanager
-def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
+def _mapped(
+    study: Study, jobs: Sequence[Job], additions: Sequence[Addition]
+) -> Iterator[Iterator[Replayed]]:
     workers = min(study.config.workers, len(jobs))
     if workers <= 1:
         yield map(study.run, jobs)
@@ -135,7 +140,10 @@ def _mapped(study: Study, jobs: Sequence[Job]) -> Iterator[Iterator[Replayed]]:
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     with ProcessPoolExecutor(
-        workers, context, initializer=_begin, initargs=(study.config,)
+        workers,
+        context,
+        initializer=_begin,
+        initargs=(tuple(additions), pickle.dumps(study.config)),
     ) as pool:
         try:
             with _deaf():
@@ -168,8 +176,10 @@ def _deaf() -> Iterator[None]:
 _STUDY: dict[str, Study] = {}  # of a worker process
 
 
-def _begin(config: ReplayConfig) -> None:
-    _STUDY["study"] = prepare(config)
+def _begin(additions: Sequence[Addition], config: bytes) -> None:
+    for addition in additions:  # before anything that they define is unpickled
+        addition.load()
+    _STUDY["study"] = prepare(pickle.loads(config))
 
 
 def _work(job: Job) -> Replayed:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.data.data_config import DataConfig
-from fade_ray.records.json_form import build
+from fade_ray.records.json_form import from_json
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES, load_cells
@@ -71,7 +71,7 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
             + f"Name one with --trial, or finish the search with `fade-ray cells --out {folder}`."
         )
     return Origin(
-        load_cells(path), str(path), folder, chosen, build(DataConfig, config["data"], "data.")
+        load_cells(path), str(path), folder, chosen, from_json(DataConfig, config["data"])
     )
 
 

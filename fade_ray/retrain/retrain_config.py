@@ -10,8 +10,7 @@ import tyro
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.cell_network import CellNetworkConfig
-from fade_ray.records.json_form import as_json, build
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
@@ -116,8 +115,11 @@ class WorkersConfig:
 
 
 @dataclass(frozen=True)
-class RetrainConfig:
-    """A whole retraining but for the genotype."""
+class RetrainConfig(RunOptions):
+    """A whole retraining."""
+
+    genotype: Annotated[Macro | None, tyro.conf.Suppress, tyro.conf.Fixed] = None
+    """What is trained; recipes leave it open."""
 
     data: RetrainData = field(default_factory=RetrainData)
     network: NetworkOptions = field(default_factory=NetworkOptions)
@@ -132,12 +134,6 @@ class RetrainConfig:
     (optimistic), or their average (--ema).
     """
     seed: int = 0
-    out: str | None = None
-    """Directory; by default RUN/retrain/<trial>, or runs/<time>-retrain for a genotype. An
-    unfinished retraining in it is continued.
-    """
-    name: str = "retrain"
-    """Part of the default directory of a genotype."""
 
     def __post_init__(self) -> None:
         train, size = self.train, self.workers.workers
@@ -183,20 +179,14 @@ class RetrainConfig:
             device=w.device, address=w.address, dashboard=w.dashboard, verbose=w.verbose
         )
 
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts; `workers` as "run", which may change when a retraining is
-        continued.
-        """
-        values: dict[str, Any] = as_json(self)
-        return {("run" if key == "workers" else key): value for key, value in values.items()}
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "RetrainConfig":
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        train, data = values.get("train", {}), dict(values.get("data", {}))
-        named = {("workers" if key == "run" else key): value for key, value in values.items()}
-        named["train"] = upgraded_training(train)
-        if "epochs" in train:  # which were of the training once, as was the cutout
-            named |= {"epochs": train["epochs"], "data": data | {"cutout": train["cutout"]}}
-        config: RetrainConfig = build(cls, named, "")
-        return config
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration in its present form: "workers" was called "run", and "epochs" and
+    "cutout" were of the training.
+    """
+    train = values.get("train", {})
+    named = {("workers" if key == "run" else key): value for key, value in values.items()}
+    if "epochs" in train:
+        data = {**values.get("data", {}), "cutout": train["cutout"]}
+        named |= {"epochs": train["epochs"], "data": data}
+    return named | {"train": upgraded_training(train)}

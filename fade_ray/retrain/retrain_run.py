@@ -1,12 +1,10 @@
-"""`fade-ray retrain`: a genotype trained from scratch in a directory of its own, resumed, exported
-and checked.
-"""
+"""A retraining as a kind of run: a genotype trained from scratch, exported and checked."""
 
 import shutil
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -14,161 +12,256 @@ from safetensors.torch import load_file
 
 from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.records.journal import FORMAT, Journal, read_events
-from fade_ray.retrain import (
-    RETRAIN_RECIPES,
-    Origin,
-    RetrainConfig,
-    Retraining,
-    find_genotype,
-    retrain_recipe,
-)
+from fade_ray.records.history import RunHistory
+from fade_ray.records.journal import Event
+from fade_ray.records.run_files import Run
 from fade_ray.retrain.deliver import deliver, measure
-from fade_ray.retrain.retrain_config import RetrainData
+from fade_ray.retrain.origin import Origin, find_genotype
+from fade_ray.retrain.retrain_config import RetrainConfig, RetrainData, upgrade
 from fade_ray.retrain.retrain_images import Images, open_images
+from fade_ray.retrain.retrain_recipes import RETRAIN_RECIPES, retrain_recipe
 from fade_ray.retrain.retraining import (
     BEST_NOTE,
     CHECKPOINT,
+    Retraining,
     build_network,
     retrain,
     weights_path,
 )
-from fade_ray.run.engines import interruptible
-from fade_ray.run.folder import (
-    RunKind,
-    check_same_run,
-    command_line,
-    default_folder,
-    environment,
-    opened,
-    read_json,
-    stored,
-    write_json,
-)
+from fade_ray.run.folder import read_json
+from fade_ray.run.kind import Asked, RunKind, Standing, Start
+from fade_ray.run.progress import LiveWatcher
+from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
-from fade_ray.trials.job import Event
 from spaces.errors import InvalidInput
 
-RETRAIN = RunKind("retrain", Retraining.from_dict)
-USAGE = f"""usage: fade-ray retrain SOURCE [--trial ID] [--recipe NAME] [options]
-       fade-ray retrain --out DIR            continue an unfinished retraining
-       fade-ray retrain --check DIR          compare the weights in DIR with the accuracy recorded with them
 
-Train a genotype from scratch, test it, export it. SOURCE: the run directory of a finished `fade-ray cells` (its trial with the best proxy
-accuracy, or --trial ID), a genotype file, or a published name. `--recipe NAME` starts from a named setting ({", ".join(RETRAIN_RECIPES)});
-flags override it. The same command again continues where it stopped.
-"""
+class RetrainHistory(RunHistory):
+    """What the record of a retraining says. `epochs`: epoch (0: before the first) -> metrics."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self.epochs: dict[int, dict[str, Any]] = {}
+        super().__init__(events)
+
+    def _take(self, event: Event) -> None:
+        super()._take(event)
+        if event["event"] == "epoch":
+            self.epochs[int(event["epoch"])] = event["metrics"]
 
 
-def run_retraining(
-    job: Retraining,
-    folder: Path,
-    *,
-    source: str = "",
-    tell: Callable[[Event], None] = lambda e: None,
-) -> dict[str, Any]:
-    """Carry `job` out in `folder`, or continue the one there; returns what its result.json says. A
-    finished one is not run again.
+Ran = Run[RetrainConfig, RetrainHistory]
+Began = Start[RetrainConfig, RetrainHistory]
 
-    `tell` is shown each epoch. Raises InvalidInput for everything a user can mend, before any
-    training where that is possible; Interrupted on Ctrl-C, with everything done so far on disk.
+
+@dataclass(frozen=True)
+class Prepared:
+    """A retraining with its images; `placement` is where this process trains and measures."""
+
+    job: Retraining
+    images: Images
+    placement: Placement
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which genotype."""
+
+    trial: str | None = None
+    """A trial of a run of `fade-ray cells`; by default the one with the best proxy accuracy."""
+    check: str | None = None
+    """Compare the weights in this directory with the accuracy recorded with them; train nothing."""
+
+
+class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
+    """Train a genotype from scratch, test it, export it.
+
+    SOURCE: the run directory of a `fade-ray cells` (its trial with the best proxy accuracy, or
+    --trial ID), a genotype file, or a published name. `--recipe NAME` starts from a named setting;
+    flags override it. The same command again continues where it stopped, and so does
+    `fade-ray retrain --out DIR`.
     """
-    folder = folder.expanduser().resolve()
-    if _check_same(folder, job):
-        (folder / CHECKPOINT).unlink(missing_ok=True)
-        return dict(read_json(folder / "result.json"))
-    with interruptible(folder, RETRAIN):
-        images = open_images(job.config)
-        # every rule that can be checked is checked before the directory is made
-        build_network(job, images)
-        alone = job.config.workers.workers == 1
-        placement = place(job.config.workers.device if alone else "cpu", job.config.train.precision)
-        command = command_line()
-        with opened(folder, job, command, RETRAIN), Journal(folder / "records.jsonl") as journal:
-            resumed = bool(read_events(folder / "records.jsonl"))
-            journal.append(
-                "start",
-                format=FORMAT,
-                resumed=resumed,
-                source=source,
-                environment=environment(command),
+
+    example = "fade-ray retrain DARTS_V2 --recipe darts-cifar10"
+    config, history, recipes = RetrainConfig, RetrainHistory, RETRAIN_RECIPES
+    folders, reports = (), False
+    source = "SOURCE"
+    options = Chosen
+
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        return upgrade(values)
+
+    def to_json(self, config: RetrainConfig) -> dict[str, Any]:
+        """With the genotype at its full depth."""
+        macro = Retraining.of(genotype(config), config).macro
+        return super().to_json(config) | {"genotype": macro.to_dict()}
+
+    def instead(self, asked: Asked) -> bool:
+        if asked.options.check is None:
+            return False
+        console = Console(highlight=False)
+        for name, (recorded, measured) in check_accuracy(Path(asked.options.check)).items():
+            console.print(f"{name:8} {recorded:.4f} recorded, {measured:.4f} measured")
+        return True
+
+    def base(self, asked: Asked) -> RetrainConfig:
+        """A recipe, or what is stored in the directory, on the genotype that is asked for."""
+        origin = self._origin(asked)
+        usual = None if origin.run is None else origin.run / "retrain" / str(origin.trial)
+        folder = Path(asked.out).expanduser() if asked.out else usual
+        before = None if folder is None or asked.recipe else self.stored(folder)
+        config = before or _on(origin, retrain_recipe(asked.recipe or "quick"))
+        return replace(config, genotype=origin.macro, out=folder and str(folder))
+
+    def _origin(self, asked: Asked) -> Origin:
+        if asked.source is not None:
+            return find_genotype(asked.source, asked.options.trial)
+        before = self.stored(Path(asked.out).expanduser()) if asked.out else None
+        if before is None:
+            raise InvalidInput(
+                "`fade-ray retrain` needs a genotype, or a directory with a retraining, but got "
+                "neither. Name a run directory of `fade-ray cells`, a genotype file or a published "
+                "genotype before the options."
             )
-            try:
-                result = (_train_here if alone else _train_on_workers)(
-                    job, images, folder, placement, journal, tell
+        return Origin(genotype(before), str(asked.out))
+
+    def same(self, folder: Path, config: RetrainConfig) -> bool:
+        """One of which no epoch is done may be started with other flags: a batch that fits, a lower
+        learning rate.
+        """
+        before = self.stored(folder)
+        if before is not None:
+            if not (folder / "result.json").exists() and not (folder / CHECKPOINT).exists():
+                return True
+            # in words: a difference of cells is long
+            if genotype(before).cells != genotype(config).cells:
+                raise InvalidInput(
+                    f"{folder} holds the retraining of another genotype. Continue that one with "
+                    f"`fade-ray retrain --out {folder}`, or choose another directory with --out."
                 )
-            except TrainingFailed as error:
-                other = (
-                    ", and start in another directory with --out"
-                    if (folder / CHECKPOINT).exists()
-                    else ""
-                )
-                raise InvalidInput(f"A retraining must stay finite, but {error}{other}.") from error
-            deliver(job, images, folder, result, placement)
-            write_json(folder / "result.json", result)
-            journal.append("end", test_accuracy=result["test_accuracy_last"])
-            (folder / CHECKPOINT).unlink(missing_ok=True)
-    return result
+        return super().same(folder, config)
+
+    def prepare(self, config: RetrainConfig) -> Prepared:
+        job = Retraining.of(genotype(config), config)
+        images, alone = open_images(config), config.workers.workers == 1
+        build_network(job, images)
+        device = config.workers.device if alone else "cpu"
+        return Prepared(job, images, place(device, config.train.precision))
+
+    def watchers(
+        self, config: RetrainConfig, prepared: Prepared, history: RetrainHistory
+    ) -> list[Watcher]:
+        return [EpochLines(config.epochs)]
+
+    def work(self, prepared: Prepared, start: Began) -> Mapping[str, Any]:
+        carry_out = _here if start.config.workers.workers == 1 else _on_workers
+        try:
+            return carry_out(prepared, start)
+        except TrainingFailed as error:
+            kept = (start.folder / CHECKPOINT).exists()
+            other = ", and start in another directory with --out" if kept else ""
+            raise InvalidInput(f"A retraining must stay finite, but {error}{other}.") from error
+
+    def deliver(self, prepared: Prepared, run: Ran) -> Mapping[str, Any]:
+        deliver(prepared.job, prepared.images, run.folder, run.result, prepared.placement)
+        return run.result
+
+    def finish(self, run: Ran) -> None:
+        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+
+    def standing(self, run: Ran) -> Standing:
+        config, epochs = run.config, run.history.epochs
+        done = max(epochs, default=0)
+        reached = f"epoch {done} of {config.epochs} on {config.data.data}"
+        accuracy = epochs.get(done, {}).get("test_accuracy")
+        return Standing(reached, [] if accuracy is None else [("test", f"{accuracy:.4f} after it")])
+
+    def tell(self, run: Ran, console: Console) -> None:
+        for label, text in _told(run.result, run.folder).items():
+            console.print(f"{label:14} {text}", soft_wrap=True, markup=False)
+
+    def export(self, run: Ran, onnx: bool) -> list[Path]:
+        if not run.result:
+            raise InvalidInput(
+                "Only a finished retraining has files to export, and the one in "
+                f"{run.folder} is not finished. Finish it with `fade-ray retrain --out {run.folder}`."
+            )
+        stem = run.folder / "architectures" / "architecture"
+        paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
+        if onnx:
+            network = _trained(run, read_json(paths[-1]))
+            paths.append(export_onnx(network, stem.with_suffix(".onnx")))
+        return paths
 
 
-def _train_here(
-    job: Retraining,
-    images: Images,
-    folder: Path,
-    placement: Placement,
-    journal: Journal,
-    tell: Callable[[Event], None],
-) -> dict[str, Any]:
+RETRAIN = RunKind.table["retrain"]
+
+
+def genotype(config: RetrainConfig) -> Any:
+    """What is trained. Raises InvalidInput where the configuration names nothing."""
+    if config.genotype is None:
+        raise InvalidInput("A retraining needs a genotype, but got none. Give `genotype`.")
+    return config.genotype
+
+
+def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
+    """A recipe on the data of the search where it names none, at the depth of the search where
+    every cell is its own.
+    """
+    if origin.data is not None and config.data == RetrainData():
+        data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
+        config = replace(config, data=data)
+    if origin.macro.stacking == "unshared":
+        config = replace(config, network=replace(config.network, cells=origin.macro.depth))
+    return config
+
+
+def _here(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     """In this process."""
-    if job.config.workers.cpus_per_worker is not None:
-        torch.set_num_threads(job.config.workers.cpus_per_worker)
-    known = {event["epoch"] for event in read_events(journal.path) if event["event"] == "epoch"}
-    result: dict[str, Any] = {}
-    for event in retrain(job, images, folder, placement):
+    cpus = start.config.workers.cpus_per_worker
+    if cpus is not None:
+        torch.set_num_threads(cpus)
+    result: Mapping[str, Any] = {}
+    for event in retrain(prepared.job, prepared.images, start.folder, prepared.placement):
         if "outcome" in event:
             result = event["metrics"]
-        elif event["epoch"] not in known:
-            journal.append("epoch", **event)
-            tell(event)
+        elif event["epoch"] not in start.history.epochs:
+            start.journal.append("epoch", **event)
+            start.show("epoch", None, event["epoch"], event["metrics"])
+    start.journal.append("end", test_accuracy=result["test_accuracy_last"])
     return result
 
 
-def _train_on_workers(
-    job: Retraining,
-    images: Images,
-    folder: Path,
-    placement: Placement,
-    journal: Journal,
-    tell: Callable[[Event], None],
-) -> dict[str, Any]:
+def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     """On several workers of a Ray cluster, each of which reads the images itself."""
-    from fade_ray.run.train_workers import (
-        train_on_workers,  # Ray is imported by those who run on it
-    )
+    # Ray is imported by those who run on it
+    from fade_ray.run.train_workers import train_on_workers
 
-    result = train_on_workers(job, folder, tell)
+    result = train_on_workers(
+        prepared.job,
+        start.folder,
+        lambda event: start.show("epoch", None, event["epoch"], event["metrics"]),
+        start.additions,
+    )
     # Ray's own state of the run: pickles that nothing here reads
-    shutil.rmtree(folder / "tune", ignore_errors=True)
+    shutil.rmtree(start.folder / "tune", ignore_errors=True)
+    start.journal.append("end", test_accuracy=result["test_accuracy_last"])
     return result
 
 
-def _check_same(folder: Path, job: Retraining) -> bool:
-    """Whether `folder` holds this retraining, finished. InvalidInput where it holds another one of
-    which an epoch is done.
-
-    One that has not got so far may be started with other flags: a batch that fits, a lower learning
-    rate.
-    """
-    before, finished = stored(folder, RETRAIN), (folder / "result.json").exists()
-    if before is not None and not finished and not (folder / CHECKPOINT).exists():
-        return False
-    # in words: a difference of cells is long
-    if before is not None and before.macro.cells != job.macro.cells:
-        raise InvalidInput(
-            f"{folder} holds the retraining of another genotype. Continue that one with `fade-ray retrain --out {folder}`, or choose another "
-            "directory with --out."
-        )
-    return check_same_run(folder, job, RETRAIN) and finished
+def _trained(run: Ran, facts: Mapping[str, Any]) -> CellNetwork:
+    """The network that was exported with these facts, in evaluation mode."""
+    job = Retraining.of(genotype(run.config), run.config)
+    channels, side, _ = facts["input_shape"]
+    network = CellNetwork(
+        job.macro,
+        job.config.network_config(job.macro),
+        side=side,
+        channels=channels,
+        classes=len(facts["classes"]),
+        generator=torch.Generator(),
+    )
+    network.load_state_dict(load_file(weights_path(run.folder, facts["weights"])))
+    return network.eval()
 
 
 def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[float, float]]:
@@ -179,159 +272,57 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
     rounding explains.
     """
     folder = folder.expanduser()
-    job = stored(folder, RETRAIN)
-    if job is None or not (folder / "result.json").exists():
+    config = RETRAIN.stored(folder)
+    if config is None or not (folder / "result.json").exists():
         raise InvalidInput(
             f"Only a finished retraining can be checked, but {folder} holds none. Finish it first."
         )
-    return measure(job, open_images(job.config), folder, place(device, job.config.train.precision))
+    placement = place(device, config.train.precision)
+    job = Retraining.of(genotype(config), config)
+    return measure(job, open_images(config), folder, placement)
 
 
-def export_retraining(folder: Path, *, onnx: bool) -> list[Path]:
-    """The exported files of a finished retraining; with `onnx` an ONNX file is added. Raises
-    InvalidInput for an unfinished one.
-    """
-    job = stored(folder, RETRAIN)
-    if job is None or not (folder / "result.json").exists():
-        raise InvalidInput(
-            f"Only a finished retraining has files to export, and the one in {folder} is not finished. "
-            f"Finish it with `fade-ray retrain --out {folder}`."
-        )
-    architectures = folder / "architectures"
-    paths = [architectures / f"architecture{suffix}" for suffix in (".py", ".safetensors", ".json")]
-    if onnx:
-        told = read_json(paths[-1])
-        channels, side, _ = told["input_shape"]
-        network = CellNetwork(
-            job.macro,
-            job.config.network_config(job.macro),
-            side=side,
-            channels=channels,
-            classes=len(told["classes"]),
-            generator=torch.Generator(),
-        )
-        network.load_state_dict(load_file(weights_path(folder, told["weights"])))
-        paths.append(export_onnx(network.eval(), architectures / "architecture.onnx"))
-    return paths
-
-
-def retrain_command(arguments: list[str]) -> None:
-    """`fade-ray retrain` with these arguments."""
-    from fade_ray.cli import take_flag
-
-    if not arguments or arguments in (["-h"], ["--help"]):
-        print(USAGE + "\n`fade-ray retrain SOURCE --help` lists the options.")
-        raise SystemExit(0 if arguments else 2)
-    rest, checked = take_flag(arguments, "--check")
-    console = Console(highlight=False)
-    if checked is not None:
-        for name, (recorded, measured) in check_accuracy(Path(checked)).items():
-            console.print(f"{name:8} {recorded:.4f} recorded, {measured:.4f} measured")
-        return
-    source = None if rest[0].startswith("-") else rest[0]
-    job, folder = parse_retraining(rest if source is None else rest[1:], source)
-    result = run_retraining(job, folder, source=source or "", tell=EpochLines(job))
-    _print(console, result, folder)
-
-
-def parse_retraining(arguments: list[str], source: str | None) -> tuple[Retraining, Path]:
-    """The retraining that a command line asks for, and its directory: a recipe, or what is stored
-    in the directory, and flags over it.
-    """
-    import tyro
-
-    from fade_ray.cli import take_flag
-
-    rest, trial = take_flag(arguments, "--trial")
-    rest, recipe = take_flag(rest, "--recipe")
-    out = take_flag(rest, "--out")[1]
-    origin = _origin(source, trial, out)
-    usual = None if origin.run is None else origin.run / "retrain" / str(origin.trial)
-    folder = Path(out).expanduser() if out else usual
-    before = None if folder is None else stored(folder, RETRAIN)
-    base = (
-        before.config if before is not None and recipe is None else _base(origin, recipe or "quick")
-    )
-    config: RetrainConfig = tyro.cli(
-        Annotated[RetrainConfig, tyro.conf.OmitArgPrefixes],
-        args=rest,
-        default=base,
-        prog="fade-ray retrain SOURCE",
-        description=USAGE,
-    )
-    return Retraining.of(origin.macro, config), folder or default_folder(
-        Retraining.of(origin.macro, config)
-    )
-
-
-def _origin(source: str | None, trial: str | None, out: str | None) -> Origin:
-    if source is not None:
-        return find_genotype(source, trial)
-    before = None if out is None else stored(Path(out).expanduser(), RETRAIN)
-    if before is None:
-        raise InvalidInput(
-            "`fade-ray retrain` needs a genotype, or a directory with a retraining, but got neither. Name a run directory of `fade-ray cells`, "
-            "a genotype file or a published genotype before the options."
-        )
-    return Origin(before.macro, str(out))
-
-
-def _base(origin: Origin, recipe: str) -> RetrainConfig:
-    """The recipe, on the data of the search where it names none, at the depth of the search where
-    every cell is its own.
-    """
-    config = retrain_recipe(recipe)
-    if origin.data is not None and config.data == RetrainData():
-        data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
-        config = replace(config, data=data)
-    if not origin.macro.stack.shared:
-        config = replace(config, network=replace(config.network, cells=origin.macro.depth))
-    return config
-
-
-class EpochLines:
+class EpochLines(LiveWatcher):
     """Shows each epoch as a line on stderr."""
 
-    def __init__(self, job: Retraining, console: Console | None = None) -> None:
-        self.epochs = job.config.epochs
-        self.console = console or Console(stderr=True, highlight=False)
+    def __init__(self, epochs: int, console: Console | None = None) -> None:
+        super().__init__(console)
+        self.epochs = epochs
 
-    def __call__(self, event: Event) -> None:
-        number, found = event["epoch"], event["metrics"]
-        if number == 0:
-            self.console.print(
-                f"one step takes {found['step_memory_mib']:,.0f} MiB at its peak", soft_wrap=True
-            )
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        if epoch == 0:
+            text = f"one step takes {metrics['step_memory_mib']:,.0f} MiB at its peak"
+            self.console.print(text, soft_wrap=True)
             return
+        average = metrics.get("average_test_accuracy")
         parts = [
-            f"epoch {number}/{self.epochs}",
-            f"loss {found['loss']:.4f}",
-            f"test {found['test_accuracy']:.4f}",
-            *(
-                [f"average {found['average_test_accuracy']:.4f}"]
-                if "average_test_accuracy" in found
-                else []
-            ),
-            f"{found['images_per_second']:,.0f} images/s",
+            f"epoch {epoch}/{self.epochs}",
+            f"loss {metrics['loss']:.4f}",
+            f"test {metrics['test_accuracy']:.4f}",
+            *([] if average is None else [f"average {average:.4f}"]),
+            f"{metrics['images_per_second']:,.0f} images/s",
         ]
         self.console.print(" · ".join(parts), soft_wrap=True)
 
 
-def _print(console: Console, result: dict[str, Any], folder: Path) -> None:
+def _told(result: Mapping[str, Any], folder: Path) -> dict[str, str]:
+    """What a finished retraining comes to, by its label."""
     average, cost = result["average_test_accuracy_last"], result["cost"]
-    lines = [
-        f"genotype       {result['genotype']}",
-        f"test accuracy  {result['test_accuracy_last']:.4f} (last epoch, {result['test_images']:,} images)",
-        f"best epoch     {result['test_accuracy_best']:.4f} (epoch {result['best_epoch']}; {BEST_NOTE})",
-        *(
-            []
-            if average is None
-            else [f"average        {average:.4f} (moving average of the weights, last epoch)"]
-        ),
-        f"parameters     {result['parameters']:,} (with the auxiliary head {result['parameters_with_auxiliary']:,})",
-        f"multiply-adds  {result['multiply_adds']:,} per image (conv+fc), {result['multiply_adds_2bn_relu']:,} (conv+fc+2bn+relu)",
-        f"cost           {cost['images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, {cost['seconds']:.0f} s training",
-        f"exported       {folder / 'architectures' / 'architecture.py'}",
-    ]
-    for line in lines:
-        console.print(line, soft_wrap=True, markup=False)
+    lines = {
+        "genotype": result["genotype"],
+        "test accuracy": f"{result['test_accuracy_last']:.4f} (last epoch, "
+        f"{result['test_images']:,} images)",
+        "best epoch": f"{result['test_accuracy_best']:.4f} (epoch {result['best_epoch']}; "
+        f"{BEST_NOTE})",
+        "average": f"{average or 0:.4f} (moving average of the weights, last epoch)",
+        "parameters": f"{result['parameters']:,} (with the auxiliary head "
+        f"{result['parameters_with_auxiliary']:,})",
+        "multiply-adds": f"{result['multiply_adds']:,} per image (conv+fc), "
+        f"{result['multiply_adds_2bn_relu']:,} (conv+fc+2bn+relu)",
+        "cost": f"{cost['images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, "
+        f"{cost['seconds']:.0f} s training",
+        "exported": str(folder / "architectures" / "architecture.py"),
+    }
+    if average is None:
+        del lines["average"]
+    return lines

@@ -18,7 +18,6 @@ from fade_ray.export import check_texts
 from fade_ray.nn import CellNetwork
 from fade_ray.retrain.retrain_config import RetrainConfig
 from fade_ray.retrain.retrain_images import Images
-from fade_ray.run.run_config import RunConfig
 from fade_ray.training import Placement, Training, evaluate
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.sums import ALONE, Workers
@@ -63,28 +62,6 @@ class Retraining:
             cells=cells,
         )
         return Retraining(genotype.at_depth(config.network.cells), config)
-
-    @property
-    def run(self) -> RunConfig:
-        return self.config.run
-
-    @property
-    def out(self) -> str | None:
-        return self.config.out
-
-    @property
-    def name(self) -> str:
-        return self.config.name
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"genotype": self.macro.to_dict()} | self.config.to_dict()
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Retraining:
-        """The inverse of `to_dict`. Raises InvalidInput for unknown names."""
-        rest = {key: value for key, value in values.items() if key != "genotype"}
-        return cls(Macro.from_dict(values["genotype"]), RetrainConfig.from_dict(rest))
 
 
 def build_network(job: Retraining, images: Images) -> CellNetwork:

@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job, events
 from searchers import Outcome
@@ -11,7 +10,7 @@ from searchers import Outcome
 D = TypeVar("D")
 
 
-def run_local(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> None:
+def run_local(session: Session[Any], job: Job[D], data: D, folder: Path) -> None:
     """Carry the session out. The same seed gives the same record as Ray Tune, bit for bit on the
     CPU with equal `cpus_per_trial`.
     """

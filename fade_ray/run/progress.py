@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from fade_ray.run.session import Watcher
+from fade_ray.run.watcher import Watcher
 
 
 def clock(seconds: float) -> str:

@@ -12,6 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fade_ray.records.additions import Addition
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job
@@ -37,7 +38,14 @@ ALWAYS = {
 }
 
 
-def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder: Path) -> None:
+def run_ray(
+    session: Session[Any],
+    job: Job[D],
+    data: D,
+    run: RunConfig,
+    folder: Path,
+    additions: Sequence[Addition] = (),
+) -> None:
     """Carry the session out on Ray Tune.
 
     Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one
@@ -56,7 +64,13 @@ def run_ray(session: Session[Any], job: Job[D], data: D, run: RunConfig, folder:
         gpus = gpus_per_trial(run, nodes)
         slots = concurrency(run, gpus, nodes)
         check_storage(ray, folder)
-        trial = tune.with_parameters(FadeTrial, job=job, data=data, folder=str(folder))
+        trial = tune.with_parameters(
+            FadeTrial,
+            additions=tuple(additions),
+            job=ray.cloudpickle.dumps(job),
+            data=data,
+            folder=str(folder),
+        )
         trial = tune.with_resources(trial, {"cpu": run.cpus_per_trial, "gpu": gpus})
         trial.__name__ = FadeTrial.__name__  # what Ray's dashboard and `ps` show
         experiments = folder / "tune"
@@ -136,7 +150,6 @@ def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
                     f"No Ray cluster answers at {address}. Start one with `ray start --head`, or use `--address local`."
                 ) from error
     if address == "local":
-        os.environ.setdefault("RAY_AUTH_MODE", "disabled")  # a cluster of our own, on loopback
         if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
             raise InvalidInput(
                 '`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.'

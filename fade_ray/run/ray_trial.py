@@ -1,13 +1,14 @@
 """A trial as a Ray actor that is used again for the next one."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from ray import tune
+from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
+from fade_ray.records.additions import Addition
 from fade_ray.trials.job import Event, Job, events
 
 
@@ -15,11 +16,22 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
     """One plan; each `step` is an epoch. Checkpoints are the job's own, so a restarted actor goes
     on after the last epoch.
 
-    The data come out of the object store; arrays are not copied.
+    The data come out of the object store; arrays are not copied. The job comes pickled: what it is
+    made of may be defined in a file of the user's, which is loaded before.
     """
 
-    def setup(self, config: dict[str, Any], job: Job[Any], data: Any, folder: str) -> None:
-        self._job, self._data, self._folder = job, data, Path(folder)
+    def setup(
+        self,
+        config: dict[str, Any],
+        additions: Sequence[Addition],
+        job: bytes,
+        data: Any,
+        folder: str,
+    ) -> None:
+        for addition in additions:
+            addition.load()
+        self._job: Job[Any] = cloudpickle.loads(job)
+        self._data, self._folder = data, Path(folder)
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:

@@ -1,7 +1,9 @@
 """How and where a run is carried out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from spaces.errors import require
 
@@ -68,3 +70,15 @@ class RunConfig:
             "It has no resources to share out: choose the GPU with --device cuda.",
             gpus_per_trial=gpus,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What the configurations of all kinds of run begin with."""
+
+    out: str | None = None
+    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
+    name: str = ""
+    """Name of the run, part of the default run directory; by default that of its kind."""
+    use: Annotated[tuple[str, ...], tyro.conf.Suppress, tyro.conf.Fixed] = ()
+    """Files of your own that are loaded first, here and in every worker."""

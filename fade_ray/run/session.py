@@ -8,38 +8,13 @@ from typing import Any, Generic, TypeVar
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
+from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
 
 COSTS = ("images", "multiply_adds", "seconds")
 P = TypeVar("P", bound=Plan)
-
-
-class Watcher:
-    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks
-    at what it cares for.
-
-    A `proposal` is a plan of the kind that the run is made of: in an outer search a `Proposal`.
-    """
-
-    def proposed(self, proposal: Any) -> None:
-        """A trial is about to run."""
-
-    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
-        """One of its epochs, from 1, is over."""
-
-    def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        """It has ended, well or not."""
-
-    def warned(self, message: str) -> None:
-        """Something to tell, each wording once."""
-
-    def iteration(self, number: int, anchors: Sequence[Any]) -> None:
-        """Iteration `number` is over (0: the start); `anchors` [walk][d][k] after it."""
-
-    def close(self) -> None:
-        """The run has ended or stopped."""
 
 
 class Session(Generic[P]):

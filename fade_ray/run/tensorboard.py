@@ -1,53 +1,83 @@
 """TensorBoard files: one folder per trial."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fade_ray.run.session import Watcher
-from searchers import Outcome, Proposal
+from fade_ray.run.watcher import Watcher
+from searchers import Outcome
+
+Tags = dict[str, float | None]
+
+
+class TensorBoard(Watcher):
+    """A `Watcher` that writes what `epoch_tags` makes of the metrics of each epoch, and `end_tags`
+    of a trial's end.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        epoch_tags: Callable[[Mapping[str, Any]], Tags],
+        end_tags: Callable[[Outcome, Mapping[str, Any]], Tags],
+    ) -> None:
+        from tensorboardX import SummaryWriter
+
+        self._folder, self._new = folder, SummaryWriter
+        self._epoch_tags, self._end_tags = epoch_tags, end_tags
+        self._writers: dict[str, Any] = {}
+
+    def proposed(self, proposal: Any) -> None:
+        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
+
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self._write(proposal.id, self._epoch_tags(metrics), epoch)
+
+    def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        self._write(proposal.id, self._end_tags(outcome, metrics), proposal.epochs)
+        self._writers.pop(proposal.id).close()
+
+    def _write(self, id: str, tags: Tags, epoch: int) -> None:
+        for tag, value in tags.items():
+            if value is not None and math.isfinite(value):
+                self._writers[id].add_scalar(tag, value, epoch)
+
+    def close(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+
 
 SCALARS = {
     "loss": "loss/weights",
     "architecture_loss": "loss/architecture",
     "accuracy": "accuracy/weights",
     "architecture_accuracy": "accuracy/architecture",
+    "true_accuracy": "accuracy/true",
+    "learning_rate": "training/learning_rate",
+    "skip_share": "genotype/skip_share",
+    "parameter_free_share": "genotype/parameter_free_share",
+    "none_weight": "architecture/none_weight",
+    "eigenvalue": "architecture/hessian_eigenvalue",
     "images_per_second": "speed/images_per_second",
     "peak_memory_mib": "memory/peak_mib",
 }
 
 
-class TensorBoard(Watcher):
-    """A `Watcher` that writes losses, accuracies, architecture weights, entropy, images/s and peak
-    memory per epoch.
-    """
+def scalars(metrics: Mapping[str, Any]) -> Tags:
+    """What epochs of all kinds have in common, each where it is known."""
+    return {tag: metrics.get(key) for key, tag in SCALARS.items()}
 
-    def __init__(self, folder: Path) -> None:
-        from tensorboardX import SummaryWriter
 
-        self._folder, self._new = folder, SummaryWriter
-        self._writers: dict[str, Any] = {}
+def row_tags(metrics: Mapping[str, Any]) -> Tags:
+    """Of a hyper-architecture or an architecture: its weights and entropies by row too."""
+    tags = scalars(metrics)
+    for row, weights in enumerate(metrics.get("weights") or [], start=1):
+        tags |= {f"weights_row_{row}/{index}": weight for index, weight in enumerate(weights)}
+        tags[f"entropy/row_{row}"] = metrics["entropy"][row - 1]
+    return tags
 
-    def proposed(self, proposal: Proposal) -> None:
-        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
 
-    def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
-        writer = self._writers[proposal.id]
-        for key, tag in SCALARS.items():
-            if metrics.get(key) is not None:
-                writer.add_scalar(tag, metrics[key], epoch)
-        for row, weights in enumerate(metrics.get("weights") or [], start=1):
-            for index, weight in enumerate(weights):
-                writer.add_scalar(f"weights_row_{row}/{index}", weight, epoch)
-            writer.add_scalar(f"entropy/row_{row}", metrics["entropy"][row - 1], epoch)
-
-    def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        writer = self._writers.pop(proposal.id)
-        for key, value in (("valid", outcome.score), ("test", metrics.get("test_accuracy"))):
-            if value is not None:
-                writer.add_scalar(f"accuracy/{key}", value, proposal.epochs)
-        writer.close()
-
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+def accuracy_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
+    """The score, and the accuracy on the test part."""
+    return {"accuracy/valid": outcome.score, "accuracy/test": metrics.get("test_accuracy")}

@@ -3,15 +3,17 @@
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from fade_ray.records.additions import Addition
 from fade_ray.records.journal import Journal, read_events
-from fade_ray.retrain import Retraining
+from fade_ray.records.json_form import as_json, from_json
+from fade_ray.retrain import RetrainConfig, Retraining
 from fade_ray.retrain.parallel import data_parallel, process_workers
 from fade_ray.retrain.retrain_images import open_images
 from fade_ray.retrain.retraining import retrain
@@ -19,6 +21,7 @@ from fade_ray.run.folder import read_json
 from fade_ray.run.ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
 from fade_ray.training import TrainingFailed, place
 from fade_ray.trials.job import Event, write_output
+from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
 RESULT, FAILURE = "trained.json", "failed.json"
@@ -27,7 +30,10 @@ EXPECTED = {"InvalidInput": InvalidInput, "TrainingFailed": TrainingFailed}
 
 
 def train_on_workers(
-    job: Retraining, folder: Path, tell: Callable[[Event], None]
+    job: Retraining,
+    folder: Path,
+    tell: Callable[[Event], None],
+    additions: Sequence[Addition] = (),
 ) -> dict[str, Any]:
     """Carry `job` out on `workers` of a Ray cluster; returns what goes into result.json.
 
@@ -38,7 +44,7 @@ def train_on_workers(
     options = job.config.workers
     for name, value in (ALWAYS if options.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
-    with ray_cluster(job.run) as ray, following(folder / "records.jsonl", tell):
+    with ray_cluster(job.config.run) as ray, following(folder / "records.jsonl", tell):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         use_gpu = _use_gpu(options.device, nodes)
         _check_room(job, nodes, use_gpu)
@@ -47,7 +53,7 @@ def train_on_workers(
             (folder / name).unlink(missing_ok=True)
         for left in range(WORKER_RESTARTS, -1, -1):
             try:
-                _fit(job, folder, use_gpu)
+                _fit(job, folder, use_gpu, additions)
                 break
             except Exception as error:
                 _raise_expected(folder, error)
@@ -58,7 +64,7 @@ def train_on_workers(
     return result
 
 
-def _fit(job: Retraining, folder: Path, use_gpu: bool) -> None:
+def _fit(job: Retraining, folder: Path, use_gpu: bool, additions: Sequence[Addition]) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
@@ -66,7 +72,12 @@ def _fit(job: Retraining, folder: Path, use_gpu: bool) -> None:
     resources = {"CPU": float(options.cpus_per_worker or 1)} | ({"GPU": 1.0} if use_gpu else {})
     trainer = TorchTrainer(
         work,
-        train_loop_config={"job": job.to_dict(), "folder": str(folder)},
+        train_loop_config={
+            "genotype": as_json(job.macro),
+            "config": as_json(job.config),
+            "folder": str(folder),
+            "additions": [(addition.path, addition.text) for addition in additions],
+        },
         scaling_config=ScalingConfig(
             num_workers=options.workers, use_gpu=use_gpu, resources_per_worker=resources
         ),
@@ -79,7 +90,13 @@ def work(settings: dict[str, Any]) -> None:
     """What each worker runs."""
     import ray.train.torch
 
-    job, folder = Retraining.from_dict(settings["job"]), Path(settings["folder"])
+    for path, text in settings["additions"]:
+        Addition(path, text).load()
+    config = from_json(RetrainConfig, settings["config"])
+    job, folder = (
+        Retraining(from_json(Macro, settings["genotype"]), config),
+        Path(settings["folder"]),
+    )
     torch.set_num_threads(job.config.workers.cpus_per_worker or 1)
     workers = process_workers()
     placement = place(str(ray.train.torch.get_device()), job.config.train.precision)

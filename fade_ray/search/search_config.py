@@ -8,8 +8,7 @@ from typing import Any
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
-from fade_ray.records.json_form import as_json, from_json
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.optimisers import Adam
@@ -45,7 +44,7 @@ class OuterConfig(TrialLengths):
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(RunOptions):
     """A whole run."""
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -58,10 +57,6 @@ class Config:
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 0
     """Seed of the whole run."""
-    out: str | None = None
-    """Run directory; by default runs/<time>-<name>. An unfinished run in it is continued."""
-    name: str = "fade"
-    """Name of the run, part of the default run directory."""
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
@@ -102,18 +97,6 @@ class Config:
     def search(self, space: FeatureSpace) -> AskTell:
         """The searcher in `space`, at its beginning."""
         return self.searcher.build(space, self.network.depth, self.outer, self.seed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able, nested by the parts."""
-        values: dict[str, Any] = as_json(self)
-        return values
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Config":
-        """The inverse of `to_dict`, of older configurations too. Raises InvalidInput for unknown
-        names.
-        """
-        return from_json(cls, upgrade(values))
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:

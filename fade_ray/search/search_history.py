@@ -1,7 +1,7 @@
 """What the record of an outer search says."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
@@ -27,13 +27,11 @@ class History(TrialHistory[Proposal]):
         anchors: iteration -> [walk][depth][feature]; iteration 0 is the random start.
     """
 
-    def __init__(self, events: Iterable[Event]) -> None:
+    parse = Proposal.from_dict
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
         self.anchors: dict[int, Anchors] = {}
         super().__init__(events)
-
-    @classmethod
-    def parse(cls, plan: Mapping[str, Any]) -> Proposal:
-        return Proposal.from_dict(plan)
 
     def _take(self, event: Event) -> None:
         super()._take(event)
@@ -46,7 +44,7 @@ class History(TrialHistory[Proposal]):
         return [
             Evaluation(proposal.iteration, proposal.walk, outcome.score, id)
             for id, proposal in self.proposals.items()
-            if proposal.kind == "evaluation"
+            if proposal.scored
             and (outcome := self.outcomes.get(id)) is not None
             and outcome.failure is None
             and outcome.score is not None

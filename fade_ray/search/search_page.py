@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fade_ray.analysis.regression import wilson
 from fade_ray.records.run_files import Run
@@ -36,7 +36,7 @@ from fade_ray.search.search_history import Evaluation, History
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
 from spaces.dag import Dag
 
-SearchRun = Run[History]
+SearchRun = Run[Any, History]
 ENDED = "ended without a result: nothing was found to retrain."
 FILES = "records.jsonl, config.json, environment.json and result.json of the run alone"
 BEST = 10
@@ -50,7 +50,7 @@ def search_page(run: SearchRun) -> Page:
 
 
 def _sections(run: SearchRun) -> Iterator[Section]:
-    history, score = run.history, measure_of(run.config)
+    history, score = run.history, measure_of(run.settings)
     nothing = "There is no result: no evaluation has succeeded."
     yield Section("", [warnings(history), Headline(headline(run, score), nothing)])
     yield Section("Architecture", _architecture(run))
@@ -60,7 +60,7 @@ def _sections(run: SearchRun) -> Iterator[Section]:
         lambda: figures.scores_over_iterations(history, score),
         "No evaluation has finished yet.",
     )
-    features = [str(name) for name in (run.config.get("space") or {}).get("features") or ()]
+    features = [str(name) for name in (run.settings.get("space") or {}).get("features") or ()]
     anchors = Figure(
         "anchors",
         "Anchor trajectories",

@@ -37,7 +37,7 @@ class Progress(LiveWatcher):
             self.iterations_before = proposal.iteration - 1
         if proposal.iteration != self.number:
             self.number, self.batch = proposal.iteration, {}
-        self.stage = "retraining" if proposal.kind == "retraining" else "search"
+        self.stage = "retraining" if proposal.final else "search"
         self.batch[proposal.id] = (0, proposal.epochs)
         self._draw()
 
@@ -49,7 +49,7 @@ class Progress(LiveWatcher):
     def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         self.batch[proposal.id] = (proposal.epochs, proposal.epochs)
         self.rates.pop(proposal.id, None)
-        if outcome.score is not None and proposal.kind == "evaluation":
+        if outcome.score is not None and proposal.scored:
             self.best = max(self.best or 0.0, outcome.score)
         self._draw()
 

@@ -1,4 +1,4 @@
-"""The end of a run: the found architecture exported, result.json written."""
+"""The end of a run: the found architecture exported, result.json made."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import load_file
 
-from fade_ray.data import Splits
 from fade_ray.export import export_module, export_onnx
 from fade_ray.nn import ChainNetwork
-from fade_ray.run.folder import read_json, stored_config, write_json
+from fade_ray.records.run_files import Run
+from fade_ray.run.run_of_trials import Trials
 from fade_ray.search.chain_trial import Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
@@ -32,29 +32,22 @@ def retrained_network(
     return network.eval()
 
 
-def write_result(
-    folder: Path, splits: Splits, config: Config, searcher: AskTell, share: float | None
-) -> None:
-    """Export the architecture to `folder/architectures` and write result.json. Raises InvalidInput
+def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, Any]:
+    """Export the architecture to `architectures`; what becomes result.json. Raises InvalidInput
     when there is none.
     """
-    history = History.read(folder / "records.jsonl")
-    retrained = [
-        p
-        for p in history.proposals.values()
-        if p.kind == "retraining" and _succeeded(history, p.id)
-    ]
-    if searcher.best is None or not retrained:
-        reasons = "; ".join(f"{id}: {reason}" for id, reason in searcher.failures[-3:])
+    splits, history, folder = prepared.data, run.history, run.folder
+    best, proposal = prepared.searcher.best, _retrained(history)
+    if best is None or proposal is None:
+        reasons = "; ".join(f"{id}: {reason}" for id, reason in prepared.searcher.failures[-3:])
         raise InvalidInput(
-            f"No architecture was evaluated and retrained with success in {folder}, so there is no result ({reasons}). "
-            "Mend the cause and start in a new directory."
+            f"No architecture was evaluated and retrained with success in {folder}, so there is no "
+            f"result ({reasons}). Mend the cause and start in a new directory."
         )
-    found, accuracy = searcher.best
-    proposal = retrained[0]
-    metrics = history.metrics[proposal.id]
-    network = retrained_network(folder, proposal, splits, config)
-    scores = {"valid_accuracy": accuracy, "test_accuracy": metrics["test_accuracy"]}
+    architecture, accuracy = best
+    network = retrained_network(folder, proposal, splits, run.config)
+    test_accuracy = history.metrics[proposal.id]["test_accuracy"]
+    scores = {"valid_accuracy": accuracy, "test_accuracy": test_accuracy}
     export_module(
         network,
         folder / "architectures",
@@ -65,19 +58,15 @@ def write_result(
         facts={"data": splits.describe(), **scores},
     )
     cost = history.cost
-    result: dict[str, Any] = {
+    return {
         "architecture": {
-            "code": found.code(),
-            "cells": [row[0].code for row in found.rows],
+            "code": architecture.code(),
+            "cells": [row[0].code for row in architecture.rows],
             "parameters": sum(p.numel() for p in network.parameters()),
             "multiply_adds": network.multiply_adds(),
         },
         **scores,
-        "shape": {
-            "side": splits.side,
-            "channels": splits.channels,
-            "num_classes": splits.num_classes,
-        },
+        "shape": {name: getattr(splits, name) for name in Shape._fields},
         "chance": 1 / splits.num_classes,
         "test_images": len(splits.test),
         "data": splits.describe(),
@@ -88,43 +77,45 @@ def write_result(
             "trial_seconds": cost.trial_seconds,
         },
         "trials": history.trials,
-        "training_share": share,
-        "run": folder.name,
+        **run.result,
+        "run": run.name,
     }
-    write_json(folder / "result.json", result)
 
 
-def _succeeded(history: History, id: str) -> bool:
-    outcome = history.outcomes.get(id)
-    return outcome is not None and outcome.failure is None
+def _retrained(history: History) -> Proposal | None:
+    """The first retraining that ended well."""
+    return next(
+        (
+            proposal
+            for id, proposal in history.proposals.items()
+            if proposal.final and id in history.outcomes and history.outcomes[id].failure is None
+        ),
+        None,
+    )
 
 
-class _Shape(NamedTuple):
+class Shape(NamedTuple):
+    """What a network must know of its images."""
+
     side: int
     channels: int
     num_classes: int
 
 
-def export_run(folder: Path, *, onnx: bool) -> list[Path]:
+def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     """The files of a finished run's architecture; with `onnx` an ONNX file is added to them. Raises
     InvalidInput for an unfinished run.
     """
-    config = stored_config(folder)
-    if config is None or not (folder / "result.json").exists():
+    if not run.result:
         raise InvalidInput(
-            f"Only a finished run has an architecture to export, and the one in {folder} is not finished. "
-            f"Finish it with `fade-ray search --out {folder}`."
+            "Only a finished run has an architecture to export, and the one in "
+            f"{run.folder} is not finished. Finish it with `fade-ray search --out {run.folder}`."
         )
-    architectures = folder / "architectures"
-    paths = [architectures / f"architecture{suffix}" for suffix in (".py", ".safetensors", ".json")]
-    if onnx:
-        shape = _Shape(**read_json(folder / "result.json")["shape"])
-        history = History.read(folder / "records.jsonl")
-        proposal = next(
-            p
-            for p in history.proposals.values()
-            if p.kind == "retraining" and _succeeded(history, p.id)
-        )
-        network = retrained_network(folder, proposal, shape, config)
-        paths.append(export_onnx(network, architectures / "architecture.onnx"))
+    stem = run.folder / "architectures" / "architecture"
+    paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
+    proposal = _retrained(run.history)
+    if onnx and proposal is not None:
+        shape: Shaped = Shape(**run.result["shape"])
+        network = retrained_network(run.folder, proposal, shape, run.config)
+        paths.append(export_onnx(network, stem.with_suffix(".onnx")))
     return paths

@@ -1,138 +1,115 @@
-"""The main job from configuration to report: `search(config) -> Result`."""
+"""The outer search as a kind of run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fade_ray.data import Splits
+from rich.console import Console
+
 from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.records.run_files import Run
-from fade_ray.run.engines import Interrupted, carry_out, interruptible, recording
-from fade_ray.run.folder import (
-    SEARCH,
-    check_kind,
-    check_same_run,
-    command_line,
-    read_json,
-    run_folder,
-)
-from fade_ray.run.session import Watcher
-from fade_ray.run.tensorboard import TensorBoard
+from fade_ray.report.page import write_page
+from fade_ray.report.tables import write_tables
+from fade_ray.run.kind import Start
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import SearchJob
-from fade_ray.search.search_config import Config
+from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
+from fade_ray.search.search_page import search_page
 from fade_ray.search.search_progress import Progress
-from fade_ray.search.search_result import write_result
+from fade_ray.search.search_result import deliver, exported
 from fade_ray.search.search_session import SearchSession
-from fade_ray.training import place
+from fade_ray.search.search_tables import search_tables
 from searchers import AskTell, WithRetraining
-from spaces import GraphSpace, HyperArchitecture
+from spaces import GraphSpace
 
-__all__ = ["Interrupted", "Result", "finish", "load_result", "prepare", "search"]
+Ran = Run[Config, History]
+Began = Start[Config, History]
 
 
-@dataclass(frozen=True)
-class Result:
-    """What a finished run found; `folder` holds everything else."""
+class SearchRun(RunOfTrials[Config, History], name="search"):
+    """Search which graphs form the cells of a network, retrain the best one, test and report it.
 
-    architecture: HyperArchitecture
-    """The best architecture by evaluation on the architecture split, width one."""
-    valid_accuracy: float
-    """Its accuracy there, as evaluated in the search."""
-    test_accuracy: float
-    """Of the architecture retrained from scratch on weights and architecture parts, measured once
-    on the test part.
+    `--recipe NAME` starts from a named setting; `--out DIR` continues the unfinished run in DIR,
+    with its flags.
     """
-    summary: dict[str, Any]
-    """result.json."""
-    folder: Path
 
+    example = "fade-ray search --data cifar10 --iterations 10"
+    config, history, recipes = Config, History, RECIPES
 
-def search(
-    config: Config, *, watchers: Sequence[Watcher] | None = None, command: str | None = None
-) -> Result:
-    """Run a search to its end, or continue the one in `config.out`.
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        return upgrade(values)
 
-    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
-    everything a user can mend, before any work where that is possible; Interrupted on Ctrl-C, with
-    everything done so far on disk.
-    """
-    folder = run_folder(config)
-    if check_same_run(folder, config, SEARCH) and (folder / "result.json").exists():
-        if not (folder / "report.html").exists():
-            finish(folder)
-        return load_result(folder)
-    with interruptible(folder, SEARCH):
-        _carry_out(config, folder, watchers, command or command_line())
-        finish(folder)
-    return load_result(folder)
-
-
-def _carry_out(
-    config: Config, folder: Path, watchers: Sequence[Watcher] | None, command: str
-) -> None:
-    """Search, retrain, export, up to result.json."""
-    splits, searcher = prepare(config)
-    with recording(folder, config, SEARCH, History, command) as (journal, history):
-        shown = (
-            [Progress(config.searcher.iterations, history.best)]
-            if watchers is None
-            else list(watchers)
+    def prepare(self, config: Config) -> Trials[AskTell]:
+        check_device(config.run, config.train.precision)
+        space = GraphSpace.create(**vars(config.space))
+        config.check_ranks()
+        inner = config.search(space)
+        outer = config.outer
+        searcher = WithRetraining(
+            inner, outer.retrain_epochs, seed=config.seed, max_retries=outer.max_retries
         )
-        everyone = [*shown, TensorBoard(folder / "tensorboard")]
-        session = SearchSession(
-            searcher, journal, history, everyone, iterations=config.searcher.iterations
+        splits, network = load_images(config.data), config.network
+        config.data.augmentation(splits.augment)
+        chain_layout(
+            splits.side, network.depth, splits.channels, network.final_channels, network.strides
         )
-        share = carry_out(session, SearchJob(config), splits, config.run, folder)
-        write_result(folder, splits, config, searcher, share)
+        return Trials(searcher, SearchJob(config), splits)
 
+    def watchers(
+        self, config: Config, prepared: Trials[AskTell], history: History
+    ) -> list[Watcher]:
+        return [Progress(config.searcher.iterations, history.best)]
 
-def prepare(config: Config) -> tuple[Splits, AskTell]:
-    """The data and the searcher of a run; every rule that can be checked before work starts is
-    checked here.
-    """
-    if config.run.engine == "local" or config.run.device not in ("auto", "cuda"):
-        # on a cluster the driver need not have the trials' GPU
-        place(config.run.device, config.train.precision)
-    space = GraphSpace.create(**vars(config.space))
-    config.check_ranks()
-    inner = config.search(space)
-    searcher = WithRetraining(
-        inner, config.outer.retrain_epochs, seed=config.seed, max_retries=config.outer.max_retries
-    )
-    splits = load_images(config.data)
-    config.data.augmentation(splits.augment)
-    network = config.network
-    chain_layout(
-        splits.side, network.depth, splits.channels, network.final_channels, network.strides
-    )
-    return splits, searcher
+    def session(self, trials: Any, start: Began, watchers: Sequence[Watcher]) -> SearchSession:
+        session = SearchSession(trials.searcher, start.journal, start.history, watchers)
+        session.iterations = start.config.searcher.iterations
+        return session
 
+    def deliver(self, prepared: Trials[AskTell], run: Ran) -> dict[str, Any]:
+        return deliver(prepared, run)
 
-def finish(folder: Path) -> None:
-    """Everything that is made from the records alone: tables, figures, report."""
-    from fade_ray.report.page import write_page
-    from fade_ray.report.tables import write_tables
-    from fade_ray.search.search_page import search_page
-    from fade_ray.search.search_tables import search_tables
+    def finish(self, run: Ran) -> None:
+        tables = search_tables(run.history, run.config.space.features)
+        write_tables(tables, run.folder / "tables")
+        write_page(search_page(run), run.folder)
 
-    check_kind(folder, SEARCH)
-    run = Run.read(folder, History)
-    features = run.config["space"]["features"]
-    write_tables(search_tables(run.history, features), folder / "tables")
-    write_page(search_page(run), folder)
+    def reached(self, run: Ran) -> str:
+        searcher = run.config.searcher
+        reached = min(searcher.iterations, max(run.history.anchors, default=0))
+        return (
+            f"iteration {reached} of {searcher.iterations}, {searcher.name} search on "
+            f"{run.config.data.data}"
+        )
 
+    def best(self, run: Ran) -> str:
+        best = run.history.best
+        return "-" if best is None else f"{best.score:.4f} (evaluation {best.id})"
 
-def load_result(folder: Path) -> Result:
-    """The result of a finished run. Raises InvalidInput if `folder` holds none."""
-    folder = Path(folder)
-    summary = read_json(folder / "result.json")
-    return Result(
-        HyperArchitecture.from_code(summary["architecture"]["code"]),
-        summary["valid_accuracy"],
-        summary["test_accuracy"],
-        summary,
-        folder,
-    )
+    def found(self, run: Ran) -> str:
+        result = run.result
+        return f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}"
+
+    def tell(self, run: Ran, console: Console) -> None:
+        result = run.result
+        trials, cost, share = result["trials"], result["cost"], result["training_share"]
+        lines = {
+            "architecture": result["architecture"]["code"],
+            "valid accuracy": f"{result['valid_accuracy']:.4f} (one evaluation, on the "
+            "architecture part)",
+            "test accuracy": f"{result['test_accuracy']:.4f} (retrained, "
+            f"{result['test_images']:,} images)",
+            "trials": f"{trials['done']} done, {trials['failed']} failed, "
+            f"{trials['retried']} retried",
+            "cost": f"{cost['training_images']:,} training images, {cost['multiply_adds']:.3g} "
+            f"multiply-adds, {cost['seconds']:.0f} s training",
+        }
+        if share is not None:
+            lines["training"] = f"{share:.0%} of the trials' wall time"
+        for label, text in lines.items():
+            console.print(f"{label:14} {text}", soft_wrap=True)
+
+    def export(self, run: Ran, onnx: bool) -> list[Path]:
+        return exported(run, onnx)

@@ -1,32 +1,16 @@
 """The session of an outer search."""
 
-from collections.abc import Sequence
-
-from fade_ray.records.journal import Journal
-from fade_ray.run.session import Session, Watcher
-from fade_ray.search.search_history import History
+from fade_ray.run.session import Session
 from searchers import AskTell, Outcome, Proposal
 
 
 class SearchSession(Session[Proposal]):
-    """The session of an outer search, which records the anchors after each of the `iterations` that
-    move them.
+    """Records the anchors after each of the `iterations` that move them; what follows evaluates and
+    retrains.
     """
 
     searcher: AskTell
-    history: History
-
-    def __init__(
-        self,
-        searcher: AskTell,
-        journal: Journal,
-        history: History,
-        watchers: Sequence[Watcher] = (),
-        *,
-        iterations: int,
-    ) -> None:
-        super().__init__(searcher, journal, history, watchers)
-        self.iterations = iterations  # what follows evaluates and retrains
+    iterations: int
 
     def begin(self) -> None:
         if 0 not in self.history.anchors:

@@ -64,7 +64,8 @@ for path in sorted(Path(sys.argv[1]).glob("*.py")):
     with torch.no_grad():
         normalised = module.preprocess(images)
         single, double = model(normalised), model.double()(normalised.double())
-    save_file({"normalised": normalised, "single": single, "double": double}, path.with_suffix(".outputs"))
+    outputs = {"normalised": normalised, "single": single, "double": double}
+    save_file(outputs, path.with_suffix(".outputs"))
 """
 
 
@@ -96,7 +97,7 @@ def every_operation() -> Macro:
 
 
 def holey() -> Macro:
-    """A node without edges, which is zero, an output of few nodes, and an input that nothing reads."""
+    """A node without edges, which is zero, an output of few nodes, an input that nothing reads."""
     space = CellSpace.create(2, 6, ("skip_connect", "sep_conv_3x3"), outputs=(4, 5), keep=2)
     cell = space.genotype(
         [

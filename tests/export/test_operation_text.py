@@ -1,4 +1,4 @@
-"""An operation from a file outside of the package: searched, trained, exported, or refused in time."""
+"""An operation from a file outside of the package: searched, exported, or refused in time."""
 
 import importlib.util
 from collections.abc import Iterator

@@ -37,6 +37,7 @@ WIDE = Macro(
     3,
 )
 SMALL201 = nasbench201.macro(3)
+CELL201 = "|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1|none~2|"
 STEM201 = CellNetworkConfig(channels=4, stem="nasbench201")
 
 
@@ -72,7 +73,7 @@ def images(
 
 
 # published counts
-# -------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 # weights, with auxiliary head, multiply-adds in millions; CIFAR-100; ImageNet: weights,
 # multiply-adds by both conventions
@@ -163,9 +164,9 @@ def test_nasbench201_has_its_published_sizes() -> None:
     [
         (GENOTYPES["PC_DARTS_cifar"].at_depth(4), CellNetworkConfig(channels=4), 9),
         (GENOTYPES["DARTS_V1"].at_depth(3), CellNetworkConfig(channels=4, stem="imagenet"), 40),
-        (nasbench201.macro(3, nasbench201.decode("|nor_conv_1x1~0|+|none~0|nor_conv_3x3~1|+|skip_connect~0|avg_pool_3x3~1|none~2|")), STEM201, 10),
+        (nasbench201.macro(3, nasbench201.decode(CELL201)), STEM201, 10),
     ],
-)  # fmt: skip
+)
 def test_multiply_adds_count_what_runs(macro: Macro, config: CellNetworkConfig, side: int) -> None:
     model = network(macro, config, side=side).eval()
     with FlopCounterMode(display=False) as counter, torch.no_grad():
@@ -174,7 +175,7 @@ def test_multiply_adds_count_what_runs(macro: Macro, config: CellNetworkConfig, 
 
 
 # the plain form
-# ---------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def logits_of(macro: Macro, dtype: torch.dtype = torch.float64) -> dict[str, tuple[Tensor, Tensor]]:
@@ -267,7 +268,7 @@ def test_logits_alone_cost_no_weight_gradients_and_get_the_same() -> None:
 
 
 # what is left out
-# --------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_operations_that_are_not_used_do_not_run() -> None:
@@ -341,7 +342,7 @@ def test_estimating_leaves_running_statistics_alone() -> None:
 
 
 # images, heads, drop path
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("stem", ["cifar", "imagenet", "imagenet-search"])
@@ -406,7 +407,7 @@ def test_drop_path_spares_identities_rests_in_evaluation_and_repeats_with_its_ge
 
 
 # what cannot be
-# ----------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_mistakes_are_named() -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from fade_ray.run.engines import carry_out, interruptible, recording
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import read_events
-from fade_ray.run.engines import carry_out, interruptible, recording
 from fade_ray.run.folder import RunKind, check_same_run, run_folder, write_json
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session, Watcher

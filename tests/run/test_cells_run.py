@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fade_ray.run.engines import Interrupted
+from fade_ray.run.status import status
 from processes import children_of, end_by_id, wait_for
 from stopper import Stopper
 
@@ -16,9 +18,7 @@ from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.cells_run import best_row, cell_rows, run_cells
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
-from fade_ray.run.engines import Interrupted
 from fade_ray.run.run_config import RunConfig
-from fade_ray.run.status import status
 from fade_ray.training import SGD, TrainConfig
 from spaces.errors import InvalidInput
 

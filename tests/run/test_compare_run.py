@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fade_ray.run.engines import Interrupted
+from fade_ray.run.status import status
 from stopper import Stopper
 
 from fade_ray.cli import main
@@ -17,10 +19,8 @@ from fade_ray.compare.compare_run import compare, prepare_compare, read_traces
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
-from fade_ray.run.engines import Interrupted
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Watcher
-from fade_ray.run.status import status
 from fade_ray.search.entrants import WALK
 from fade_ray.search.search_config import OuterConfig, SpaceConfig
 from fade_ray.training import Adam, ArchitectureConfig, TrainConfig

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fade_ray.run.status import status
 from stopper import Stopper
 
 import fade_ray
 from fade_ray.records.json_form import differences
 from fade_ray.run.folder import opened
-from fade_ray.run.status import status
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_run import Interrupted, search
 from fade_ray.training import Adam

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fade_ray.run.engines import Interrupted
+from fade_ray.run.status import status
 
 from fade_ray.cli import parse
 from fade_ray.records.journal import read_events
-from fade_ray.run.engines import Interrupted
 from fade_ray.run.folder import stored_kind
 from fade_ray.run.session import Watcher
-from fade_ray.run.status import status
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from fade_ray.search.search_result import export_run

@@ -10,16 +10,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fade_ray.run.engines import Interrupted
+from fade_ray.run.status import status
 from stopper import Stopper
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_run import RANK_STUDY, asked, prepare_rank_study, rank_study
-from fade_ray.run.engines import Interrupted
 from fade_ray.run.folder import stored
 from fade_ray.run.run_config import RunConfig
-from fade_ray.run.status import status
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from spaces import nasbench_macro
 from spaces.errors import InvalidInput

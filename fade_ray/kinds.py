@@ -1,0 +1,70 @@
+"""What stands behind each word after `fade-ray`: the table that the command line is made from.
+
+A kind of run is loaded when it is asked for, so that the list itself is shown at once. Kinds that a
+user's file registers (`--use`) stand in `RunKind.table` and are listed in a group of their own.
+"""
+
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from fade_ray.run.kind import RunKind, stored_kind
+from spaces.errors import require_known
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A command: what `fade-ray --help` says of it, and the module that has it."""
+
+    group: str
+    summary: str
+    module: str
+
+
+KINDS: dict[str, Listed] = {
+    "search": Listed(
+        "search",
+        "which graphs form the cells of a network: search, retrain, test, report",
+        "fade_ray.search.search_run",
+    ),
+    "cells": Listed(
+        "search",
+        "which operation stands on which edge of a cell: recipes x spaces x seeds",
+        "fade_ray.cells.cells_run",
+    ),
+    "retrain": Listed(
+        "search",
+        "SOURCE: train a genotype from scratch, test and export it",
+        "fade_ray.retrain.retrain_run",
+    ),
+    "compare": Listed(
+        "study",
+        "searchers x seeds under one budget: curves, tests, a verdict",
+        "fade_ray.compare.compare_run",
+    ),
+    "rank-study": Listed(
+        "study",
+        "ranks of a hyper-architecture against architectures trained alone",
+        "fade_ray.ranks.rank_run",
+    ),
+    "replay": Listed(
+        "study",
+        "searchers on a table of known accuracies, without training",
+        "fade_ray.replay.replay_run",
+    ),
+}
+"""The kinds of run, by the name that their folders have too."""
+
+
+def kind_of_run(name: str) -> RunKind[Any, Any]:
+    """The kind of that name, loaded. Raises InvalidInput with the nearest one."""
+    if name in KINDS:
+        import_module(KINDS[name].module)
+    require_known("A kind of run", name, {**KINDS, **RunKind.table})
+    return RunKind.table[name]
+
+
+def kind_in(folder: Path) -> RunKind[Any, Any]:
+    """The kind of the run in `folder`. Raises InvalidInput where there is none."""
+    return kind_of_run(stored_kind(folder))

@@ -1,0 +1,139 @@
+"""The configuration that a command line asks for, of any kind of run.
+
+Two readings: the first one takes what decides what there is to say (`--recipe`, `--out`, `--use`, a
+member of each choice, such as `--searcher evolution`), the second one everything, over the
+configuration that those give.
+"""
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import tyro
+
+from fade_ray.records.additions import load_additions
+from fade_ray.run.kind import Asked, RunKind
+from spaces.choices import Choice
+from spaces.errors import require_known
+
+HELP = {"-h", "--help"}
+
+
+@dataclass(frozen=True)
+class ChoiceField:
+    """A field of a configuration that is one of several by name. `path`: the fields to it."""
+
+    path: tuple[str, ...]
+    union: type[Choice]
+
+    @property
+    def name(self) -> str:
+        return self.path[-1]
+
+    def chosen(self, config: Any, name: str | None) -> Any:
+        """`config` with the member of that name, as it is where it has it already."""
+        if name is None:
+            return config
+        require_known(f"`--{self.name.replace('_', '-')}`", name, self.union.table)
+        member, present = self.union.table[name], config
+        for step in self.path:
+            present = getattr(present, step)
+        return config if type(present) is member else _with(config, self.path, member())
+
+
+def choice_fields(config: type[Any], path: tuple[str, ...] = ()) -> list[ChoiceField]:
+    """All fields of a configuration, of its parts too, whose type is a union of choices."""
+    hints, found = get_type_hints(config), list[ChoiceField]()
+    for field in fields(config):
+        hint, here = hints[field.name], (*path, field.name)
+        if isinstance(hint, type) and Choice in hint.__bases__:
+            found.append(ChoiceField(here, hint))
+        elif is_dataclass(hint) and isinstance(hint, type):
+            found += choice_fields(hint, here)
+    return found
+
+
+def _with(config: Any, path: Sequence[str], value: Any) -> Any:
+    first, *rest = path
+    return replace(config, **{first: _with(getattr(config, first), rest, value) if rest else value})
+
+
+def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
+    """The configuration that `arguments` (behind the command's name) ask for; None where they asked
+    for something in place of a run, which is done. Raises InvalidInput, and SystemExit as tyro
+    does, with a message for the user.
+    """
+    source, rest = None, list(arguments)
+    if kind.source is not None and rest and not rest[0].startswith("-"):
+        source, *rest = rest
+    choices, shared = choice_fields(kind.config), _shared(kind)
+    first_reading = make_dataclass(
+        "First", [*shared, ("options", kind.options, kind.options()), ("out", str | None, None)]
+    )
+    first, _ = tyro.cli(
+        Annotated[first_reading, tyro.conf.OmitArgPrefixes],
+        args=rest,
+        return_unknown_args=True,
+        add_help=False,
+    )
+    use = tuple(str(Path(path).expanduser().resolve()) for path in first.use)
+    load_additions(use)
+    recipe = getattr(first, "recipe", None)
+    asked = Asked(source, recipe, first.out, first.options)
+    if HELP & set(rest) and source is None:
+        base = kind.default()
+    elif kind.instead(asked):
+        return None
+    else:
+        base = kind.base(asked)
+    if base is not None:
+        base = replace(base, use=use or base.use)
+        for choice in choices:
+            base = choice.chosen(base, getattr(first, choice.name))
+    config = _second_reading(kind, shared, base, rest)
+    return replace(config, use=use or config.use)
+
+
+def _second_reading(
+    kind: RunKind[Any, Any], shared: list[Any], base: Any, arguments: Sequence[str]
+) -> Any:
+    """The configuration by all flags over `base`."""
+    whole = make_dataclass(
+        "Whole",
+        [
+            ("config", Annotated[kind.config, tyro.conf.arg(name="")]),
+            ("options", Annotated[kind.options, tyro.conf.arg(name="")], kind.options()),
+            *shared,
+        ],
+    )
+    before = "" if kind.source is None else f" {kind.source}"
+    return tyro.cli(
+        Annotated[whole, tyro.conf.OmitArgPrefixes],
+        args=arguments,
+        **({} if base is None else {"default": whole(base)}),
+        prog=f"fade-ray {kind.name}{before}",
+        description=f"{kind.example}\n\n{inspect.getdoc(kind)}",
+    ).config
+
+
+def _shared(kind: RunKind[Any, Any]) -> list[Any]:
+    """The options that decide what the others are, as fields of a dataclass."""
+    told = tyro.conf.arg
+    names = ", ".join(kind.recipes)
+    recipe = Annotated[
+        str | None, told(help=f"Start from a named setting: {names}.", metavar="NAME")
+    ]
+    files = tyro.conf.UseAppendAction[tuple[str, ...]]
+    text = "A Python file of your own, loaded first: what it adds is known by name."
+    return [
+        *([("recipe", recipe, None)] if kind.recipes else []),
+        ("use", Annotated[files, told(help=text, metavar="FILE")], ()),
+        *((choice.name, _choice_argument(choice), None) for choice in choice_fields(kind.config)),
+    ]
+
+
+def _choice_argument(choice: ChoiceField) -> Any:
+    text = f"One of {', '.join(choice.union.table)}; its own options are listed below."
+    return Annotated[str | None, tyro.conf.arg(help=text, metavar="NAME")]

@@ -1,0 +1,247 @@
+"""A kind of run: everything that the command line, the run directory and the reports need of it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+
+from rich.console import Console
+
+from fade_ray.records.additions import Addition, load_additions
+from fade_ray.records.history import RunHistory
+from fade_ray.records.journal import Journal
+from fade_ray.records.json_form import as_json, differences, from_json
+from fade_ray.records.run_files import Run, read_object
+from fade_ray.run.folder import FOLDERS, Configuration, read_json
+from fade_ray.run.watcher import Watcher
+from spaces.errors import InvalidInput, require_known
+
+C = TypeVar("C", bound=Configuration)
+H = TypeVar("H", bound=RunHistory)
+
+
+@dataclass(frozen=True)
+class Start(Generic[C, H]):
+    """A run that is being carried out: where, what is on record so far, and who watches."""
+
+    folder: Path
+    config: C
+    journal: Journal
+    history: H
+    """What the record said before this start."""
+    watchers: Sequence[Watcher]
+    additions: tuple[Addition, ...] = ()
+
+    def show(self, what: str, *told: Any) -> None:
+        for watcher in self.watchers:
+            getattr(watcher, what)(*told)
+
+
+@dataclass(frozen=True)
+class NoOptions:
+    """A kind that asks for nothing but its configuration."""
+
+
+class Asked(NamedTuple):
+    """What a command line says beside the fields of a configuration."""
+
+    source: str | None = None
+    """What stands before the options, for kinds that take a SOURCE."""
+    recipe: str | None = None
+    out: str | None = None
+    options: Any = NoOptions()
+    """Of the kind's own `options`."""
+
+
+class Standing(NamedTuple):
+    """How far a run is: how much of what is done, and further lines (label, text)."""
+
+    reached: str
+    lines: Sequence[tuple[str, str]] = ()
+
+
+class RunKind(ABC, Generic[C, H]):
+    """All that a kind of run is. A subclass with a name is known by it, to the command line too:
+
+        class Census(RunKind[CensusConfig, RunHistory], name="census"): ...
+
+    Its docstring is the text of `fade-ray NAME --help`, the first line that of `fade-ray --help`.
+    A run goes through `prepare`, `work`, `deliver` and `finish`, in this order; `finish` alone is
+    repeated by `fade-ray report`.
+    """
+
+    table: ClassVar[dict[str, "RunKind[Any, Any]"]] = {}
+    """The kinds that are loaded, by name: the words after `fade-ray`, also "config.json"'s "kind"."""
+    name: ClassVar[str]
+    example: ClassVar[str]
+    """One command line that makes sense."""
+
+    config: type[C]
+    history: type[H]
+    recipes: Mapping[str, C] = {}
+    """Named configurations, by `--recipe`."""
+    source: ClassVar[str | None] = None
+    """What may stand before the options, such as "SOURCE"; None: nothing."""
+    options: ClassVar[type] = NoOptions
+    """What the command line asks beside the configuration: a frozen dataclass with defaults."""
+    record: ClassVar[str] = "records.jsonl"
+    folders: ClassVar[tuple[str, ...]] = FOLDERS
+    reports: ClassVar[bool] = True
+    """Whether `finish` draws a page."""
+
+    def __init_subclass__(cls, name: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(**rest)
+        if name is not None:
+            cls.name, RunKind.table[name] = name, cls()
+
+    def default(self) -> C | None:
+        """What flags are over; None where a configuration needs some."""
+        return self.config()
+
+    def base(self, asked: Asked) -> C | None:
+        """What flags are over: a recipe, the configuration of the run that `--out` names, or the
+        default. Raises InvalidInput.
+        """
+        if asked.recipe is not None:
+            require_known("`--recipe`", asked.recipe, self.recipes)
+            return self.recipes[asked.recipe]
+        before = self.stored(Path(asked.out).expanduser()) if asked.out else None
+        return before or self.default()
+
+    def instead(self, asked: Asked) -> bool:
+        """Whether something was done in place of a run, as the options asked."""
+        return False
+
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        """A config.json of an earlier version in the present form."""
+        return values
+
+    def grows(self, before: C, now: C) -> bool:
+        """Whether a run of the configuration `before` may be continued with `now`, which only adds
+        to it.
+        """
+        return False
+
+    @abstractmethod
+    def prepare(self, config: C) -> Any:
+        """What the work needs, such as its data. Every rule that can be checked before work starts
+        is checked here, before the directory is made. Raises InvalidInput.
+        """
+
+    def watchers(self, config: C, prepared: Any, history: H) -> list[Watcher]:
+        """What a person sees of it."""
+        return []
+
+    @abstractmethod
+    def work(self, prepared: Any, start: Start[C, H]) -> Mapping[str, Any]:
+        """Carry it out to the end, or what is left of it; every event goes to the journal as it
+        happens. Returns what is not on record.
+        """
+
+    def deliver(self, prepared: Any, run: Run[C, H]) -> Mapping[str, Any]:
+        """What becomes result.json, with the files that belong to it; `run.result` is what `work`
+        returned.
+        """
+        return run.result
+
+    def finish(self, run: Run[C, H]) -> Any:
+        """Everything that is made from the records alone, finished or not: tables, figures, page.
+        Returns what is told of it at the end.
+        """
+
+    def standing(self, run: Run[C, H]) -> Standing:
+        """What `fade-ray status` says."""
+        return Standing(f"a run of {self.name}")
+
+    def tell(self, run: Run[C, H], console: Console) -> None:
+        """What is printed at the end."""
+
+    def export(self, run: Run[C, H], onnx: bool) -> list[Path]:
+        """The exported files of a finished run; with `onnx` an ONNX file is added. Raises
+        InvalidInput where there is none.
+        """
+        raise InvalidInput(
+            "Trained networks are exported, of `fade-ray search` and `fade-ray retrain`, but "
+            f"{run.folder} holds a run of `fade-ray {self.name}`."
+        )
+
+    def to_json(self, config: C) -> dict[str, Any]:
+        """config.json."""
+        return {"kind": self.name, **as_json(config)}
+
+    def stored(self, folder: Path) -> C | None:
+        """The configuration of the run in `folder`, with its additions loaded; None where there is
+        none. Raises InvalidInput for one of another kind or version.
+        """
+        path = folder / "config.json"
+        if not path.exists():
+            return None
+        values = read_object(path)
+        kind = values.pop("kind", FIRST_KIND)
+        if kind != self.name:
+            raise InvalidInput(
+                f"{folder} must hold a run of `fade-ray {self.name}`, but it holds one of "
+                f"`fade-ray {kind}`. Name another directory, or continue that run with "
+                f"`fade-ray {kind} --out {folder}`."
+            )
+        load_additions(values.get("use", ()))
+        try:
+            return from_json(self.config, self.upgrade(values))
+        except (InvalidInput, KeyError, TypeError, AttributeError) as error:
+            raise InvalidInput(
+                f"{path} must be the configuration of a run of this version, but: {error} "
+                "Use the version of fade_ray that wrote it (see environment.json), or another --out."
+            ) from error
+
+    def same(self, folder: Path, config: C) -> bool:
+        """Whether `folder` holds this run already. Raises InvalidInput naming the differences if it
+        holds another one.
+        """
+        before = self.stored(folder)
+        if before is None:
+            if folder.is_dir() and any(p.suffix in (".jsonl", ".html") for p in folder.iterdir()):
+                raise InvalidInput(
+                    f"{folder} holds files of something else. Choose another directory with --out."
+                )
+            return False
+        changed = differences(self.to_json(config), self.to_json(before))
+        if changed and self.grows(before, config):
+            (folder / "result.json").unlink(missing_ok=True)  # there is more to do
+        elif changed:
+            raise InvalidInput(
+                f"{folder} holds a run with another configuration ({'; '.join(changed)}). Continue "
+                "it with the flags it was started with (`fade-ray status` shows them), or choose "
+                "another --out."
+            )
+        return True
+
+    def read(self, folder: Path) -> Run[C, H]:
+        """The run in `folder`, finished or not. Raises InvalidInput where there is none, and for
+        files that cannot be read.
+        """
+        config = self.stored(folder)
+        if config is None:
+            raise InvalidInput(
+                f"A run of `fade-ray {self.name}` is needed, but {folder} holds none."
+            )
+        environment, result = (
+            read_object(folder / f"{name}.json") for name in ("environment", "result")
+        )
+        return Run(folder.resolve(), self.read_record(folder), config, environment, result)
+
+    def read_record(self, folder: Path) -> H:
+        return self.history.read(folder / self.record)
+
+
+FIRST_KIND = "search"
+"""The kind of a config.json that names none: the first versions had no other."""
+
+
+def stored_kind(folder: Path) -> str:
+    """The name of the kind of run in `folder`. Raises InvalidInput where there is none."""
+    path = folder / "config.json"
+    values = read_json(path) if path.exists() else None
+    if not isinstance(values, dict):
+        raise InvalidInput(f"The directory of a run is needed, but {folder} holds none.")
+    return str(values.get("kind", FIRST_KIND))

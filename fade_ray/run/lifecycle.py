@@ -1,0 +1,89 @@
+"""A run from configuration to report, the same for every kind."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeVar
+
+from fade_ray.records.additions import check_unchanged, load_additions
+from fade_ray.records.history import RunHistory
+from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.records.run_files import Run, read_object
+from fade_ray.run.folder import (
+    Configuration,
+    command_line,
+    environment,
+    note_start,
+    opened,
+    run_folder,
+    write_json,
+)
+from fade_ray.run.kind import RunKind, Start
+from fade_ray.run.watcher import Watcher
+
+C = TypeVar("C", bound=Configuration)
+H = TypeVar("H", bound=RunHistory)
+
+
+class Interrupted(KeyboardInterrupt):
+    """A run that was stopped by a signal; `fade-ray <command> --out <folder>` continues it."""
+
+    def __init__(self, folder: Path, command: str) -> None:
+        super().__init__()
+        self.folder, self.command = folder, command
+
+
+def run(
+    kind: RunKind[C, H],
+    config: C,
+    *,
+    watchers: Sequence[Watcher] | None = None,
+    command: str | None = None,
+) -> Run[C, H]:
+    """Carry a run out to its end, or what is left of the one in `config.out`. One that has ended is
+    not run again.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
+    everything a user can mend, before any work where that is possible; Interrupted on Ctrl-C, with
+    everything done so far on disk.
+    """
+    additions = load_additions(config.use)
+    folder = run_folder(config, kind.name)
+    if kind.same(folder, config) and (folder / "result.json").exists():
+        return finished(kind, kind.read(folder))
+    check_unchanged(additions, read_object(folder / "environment.json"))
+    with _interruptible(folder, kind.name):
+        prepared = kind.prepare(config)
+        around = environment(command or command_line(), additions)
+        with opened(folder, kind.folders):
+            noted = note_start(folder, kind.to_json(config), around)
+            with Journal(folder / kind.record) as journal:
+                history = kind.read_record(folder)
+                resumed = history.started is not None
+                journal.append("start", format=FORMAT, resumed=resumed, environment=around)
+                shown = kind.watchers(config, prepared, history) if watchers is None else watchers
+                start = Start(folder, config, journal, history, tuple(shown), additions)
+                try:
+                    worked = kind.work(prepared, start)
+                finally:
+                    for watcher in shown:
+                        watcher.close()
+            ended = Run(folder, kind.read_record(folder), config, noted, worked)
+            ended = replace(ended, result={"kind": kind.name, **kind.deliver(prepared, ended)})
+            write_json(folder / "result.json", ended.result)
+        return finished(kind, ended)
+
+
+def finished(kind: RunKind[C, H], ended: Run[C, H]) -> Run[C, H]:
+    """`ended` with everything that is made from its records written, or written again."""
+    return replace(ended, made=kind.finish(ended))
+
+
+@contextmanager
+def _interruptible(folder: Path, command: str) -> Iterator[None]:
+    """Turns Ctrl-C into Interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise Interrupted(folder, command) from error

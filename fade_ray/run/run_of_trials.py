@@ -1,0 +1,128 @@
+"""Runs that are made of trials: a searcher asks for them, an engine carries them out."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, Protocol, TypeVar
+
+from fade_ray.records.additions import Addition
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.run_files import Run
+from fade_ray.run.folder import Configuration
+from fade_ray.run.kind import RunKind, Standing, Start
+from fade_ray.run.local import run_local
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.session import Session
+from fade_ray.run.standing import best_trial, trial_lines
+from fade_ray.run.tensorboard import TensorBoard, accuracy_tags, row_tags
+from fade_ray.run.watcher import Watcher
+from fade_ray.training import place
+from fade_ray.trials.job import Job
+from searchers.plan import Asks
+
+
+class TrialsConfiguration(Configuration, Protocol):
+    """A configuration that says how and where its trials are carried out."""
+
+    @property
+    def run(self) -> RunConfig: ...
+
+
+C = TypeVar("C", bound=TrialsConfiguration)
+H = TypeVar("H", bound=TrialHistory[Any])
+S = TypeVar("S", bound=Asks[Any])
+
+
+@dataclass(frozen=True)
+class Trials(Generic[S]):
+    """What a run of trials is prepared with: `searcher` asks, `job` answers on `data`."""
+
+    searcher: S
+    job: Job[Any]
+    data: Any
+
+
+class RunOfTrials(RunKind[C, H], Generic[C, H]):
+    """A kind of run whose `prepare` gives `Trials`."""
+
+    def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
+        """What stands between the searcher and the engine."""
+        return Session(trials.searcher, start.journal, start.history, watchers)
+
+    def board(self, folder: Path) -> Watcher:
+        """What writes the files of TensorBoard."""
+        return TensorBoard(folder, row_tags, accuracy_tags)
+
+    def work(self, prepared: Any, start: Start[C, H]) -> Mapping[str, Any]:
+        """Run the session's trials to the last one and record the end; the share of the trials'
+        wall time that was spent training, None where no trial has run.
+        """
+        board = self.board(start.folder / "tensorboard")
+        session = self.session(prepared, start, (*start.watchers, board))
+        run = start.config.run
+        try:
+            session.begin()
+            ENGINES[run.engine](session, prepared, run, start.folder, start.additions)
+            self.close(session, start)
+        finally:
+            board.close()
+        share = session.training_share
+        if share is None:  # nothing was left to do
+            share = start.history.training_share
+        start.journal.append("end", training_share=share)
+        return {"training_share": share}
+
+    def close(self, session: Any, start: Start[C, H]) -> None:
+        """What is recorded behind the last trial."""
+
+    def standing(self, run: Run[C, H]) -> Standing:
+        found = [("result", self.found(run))] if run.result else []
+        return Standing(self.reached(run), [*trial_lines(run.history, self.best(run)), *found])
+
+    def reached(self, run: Run[C, H]) -> str:
+        """How much of what is done."""
+        return f"{len(run.history.outcomes)} of {len(run.history.proposals)} trials"
+
+    def best(self, run: Run[C, H]) -> str:
+        """The best so far."""
+        best = best_trial(run.history)
+        return "-" if best is None else f"{best[1]:.4f} (trial {best[0]})"
+
+    def found(self, run: Run[C, H]) -> str:
+        """What a finished run found."""
+        return str(run.folder / "result.json")
+
+
+def check_device(run: RunConfig, precision: str) -> None:
+    """InvalidInput for a device that trials cannot have. On a cluster the driver need not have the
+    trials' GPU.
+    """
+    if run.engine == "local" or run.device not in ("auto", "cuda"):
+        place(run.device, precision)
+
+
+def _run_ray(
+    session: Session[Any],
+    trials: Trials[Any],
+    run: RunConfig,
+    folder: Path,
+    additions: Sequence[Addition],
+) -> None:
+    from fade_ray.run.ray_engine import run_ray  # Ray is imported by those who run on it
+
+    run_ray(session, trials.job, trials.data, run, folder, additions)
+
+
+def _run_here(
+    session: Session[Any],
+    trials: Trials[Any],
+    run: RunConfig,
+    folder: Path,
+    additions: Sequence[Addition],
+) -> None:
+    run_local(session, trials.job, trials.data, folder)
+
+
+Engine = Callable[[Session[Any], Trials[Any], RunConfig, Path, Sequence[Addition]], None]
+ENGINES: dict[str, Engine] = {"ray": _run_ray, "local": _run_here}
+"""By `--engine`."""

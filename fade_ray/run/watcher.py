@@ -1,0 +1,35 @@
+"""Those who watch a run."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from searchers import Outcome
+
+
+class Watcher:
+    """Someone who is shown what happens, such as the progress line or TensorBoard. A subclass looks
+    at what it cares for.
+
+    A `proposal` is a plan of the kind that the run is made of: in an outer search a `Proposal`.
+    """
+
+    def proposed(self, proposal: Any) -> None:
+        """A trial is about to run."""
+
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        """One of its epochs, from 1, is over."""
+
+    def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        """It has ended, well or not."""
+
+    def warned(self, message: str) -> None:
+        """Something to tell, each wording once."""
+
+    def noted(self, line: str) -> None:
+        """How far it is, in a line, from a run that is not made of trials."""
+
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None:
+        """Iteration `number` is over (0: the start); `anchors` [walk][d][k] after it."""
+
+    def close(self) -> None:
+        """The run has ended or stopped."""
