@@ -4,14 +4,13 @@ import inspect
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
 from fade_ray.export.operation_text import OPERATION_TEXTS, Definition, check_texts
-from fade_ray.export.plain import Plain
 from fade_ray.export.plain_layers import FactorizedReduce, Residual, normed, relu_conv_norm
-from fade_ray.export.text import INDENT, LINE, list_lines, statement, wrapped
+from fade_ray.export.text import INDENT, LINE, Plain, list_lines, statement, wrapped
 from fade_ray.nn import CellNetwork
 from fade_ray.nn.cell import Cell
 from fade_ray.nn.layers import ConvNorm
@@ -25,51 +24,33 @@ from spaces.errors import require
 def check_genotype(network: CellNetwork) -> None:
     """InvalidInput unless `network` is that of a genotype, built for retraining."""
     config = network.config
-    require(
-        network.macro.is_discrete,
-        "one operation per edge",
-        "Only the network of a genotype is exported: discretise the cells and train their network.",
-        choices=network.macro.size,
-    )
+    remedy = "Only networks of genotypes are exported: discretise the cells, train their network."
+    discrete = network.macro.is_discrete
+    require(discrete, "one operation per edge", remedy, choices=network.macro.size)
+    names = ("affine", "running_statistics", "partial")
     require(
         config.affine and config.running_statistics and config.partial == 1,
         "affine, running_statistics, partial == 1",
-        "Only networks built for retraining are exported: those of a search have no statistics to "
-        "evaluate with.",
-        affine=config.affine,
-        running_statistics=config.running_statistics,
-        partial=config.partial,
+        "Export a network built for retraining: those of searches keep no statistics.",
+        **{name: getattr(config, name) for name in names},
     )
-
-
-@dataclass(frozen=True)
-class CellText:
-    """One kind of cell. `init`, `forward`: lines of the methods, not indented."""
-
-    name: str
-    doc: str
-    inputs: int
-    halves: bool
-    init: tuple[str, ...]
-    forward: tuple[str, ...]
 
 
 def plain_cells(network: CellNetwork) -> Plain:
     """Without what no output depends on. InvalidInput for operations without a text."""
     check_texts(network.macro)
     macro, final_norm = network.macro, network.head.before is not None
-    cells = [place for place in network.places if isinstance(place, Cell)]
-    kinds = [
-        [cell for cell in cells if cell.kind == kind]
-        for kind in dict.fromkeys(cell.kind for cell in cells)
-    ]
+    kinds: dict[str, list[Cell]] = {}
+    for place in network.places:
+        if isinstance(place, Cell):
+            kinds.setdefault(place.kind, []).append(place)
     definitions = [_source(definition) for definition in _definitions(network)]
     values = {
         "title": f"{macro.depth} cells",
         "notation": wrapped(macro.notation, 4),
         "description": "",
         "definitions": definitions,
-        "cells": [_cell_text(cells) for cells in kinds],
+        "cells": [_cell_text(cells) for cells in kinds.values()],
         "places": list(_calls(network)),
         "stem": _stem(network),
         "single": macro.stack.inputs == 1,
@@ -167,8 +148,10 @@ def _stem(network: CellNetwork) -> dict[str, list[str]]:
     return {"stem_0": lines[:first], "stem_1": lines[first:second]}
 
 
-def _cell_text(cells: list[Cell]) -> CellText:
-    """Of one kind of cell, from those at all its places."""
+def _cell_text(cells: list[Cell]) -> dict[str, Any]:
+    """What the template says of one kind of cell, from those at all its places: `init`, `forward`
+    are lines of the methods, not indented.
+    """
     cell, space, live = cells[0], cells[0].space, Live.of(cells[0].space)
     halves = any(_halves(place) for place in cells)
     init, forward = [], []
@@ -186,7 +169,8 @@ def _cell_text(cells: list[Cell]) -> CellText:
         forward += statement(f"s{node}", terms or [zeros])
     forward += _returned([f"s{node}" for node in space.outputs])
     name, doc = cell.kind.capitalize(), _doc(cell)
-    return CellText(name, doc, space.inputs, halves, tuple(init), tuple(forward))
+    values = {"name": name, "doc": doc, "inputs": space.inputs, "halves": halves}
+    return {**values, "init": init, "forward": forward}
 
 
 def _returned(values: list[str]) -> list[str]:

@@ -2,13 +2,11 @@
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from torch import nn
 
-from fade_ray.export.plain import Plain
-from fade_ray.export.text import INDENT, statement, wrapped
+from fade_ray.export.text import INDENT, Plain, statement, wrapped
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.nn.chain import GraphRow
 from fade_ray.nn.graph_cell import GraphCell
@@ -19,26 +17,10 @@ from spaces.errors import require
 OUTPUT = "out"
 
 
-@dataclass(frozen=True)
-class RowText:
-    """One row. `comment`, `cell`: lines of `forward`, not indented."""
-
-    number: int
-    layout: RowLayout
-    edges: tuple[str, ...]
-    comment: tuple[str, ...]
-    cell: tuple[str, ...]
-
-
 def check_chain(network: ChainNetwork) -> None:
     """InvalidInput unless `network` is of width one."""
-    require(
-        network.hyper.is_architecture,
-        "width == 1",
-        "Only an architecture is exported: choose one candidate per row with "
-        "`HyperArchitecture.architecture` and train it.",
-        width=network.hyper.width,
-    )
+    remedy = "Choose one candidate per row with `HyperArchitecture.architecture` and train it."
+    require(network.hyper.is_architecture, "width == 1", remedy, width=network.hyper.width)
 
 
 def plain_chain(network: ChainNetwork) -> Plain:
@@ -90,19 +72,21 @@ def _edges(dag: Dag) -> Iterator[tuple[int, int | str]]:
         yield from (edge for edge in dag.edges if edge[0] == vertex)
 
 
-def _row(number: int, layout: RowLayout, dag: Dag, config: NetworkConfig) -> RowText:
-    edges = tuple(f"cell{number}_{source}_{target}" for source, target in _edges(dag))
-    lines = _cell_lines(number, dag, relu=config.activation == "vertex")
-    return RowText(number, layout, edges, _comment(number, dag), tuple(lines))
+def _row(number: int, layout: RowLayout, dag: Dag, config: NetworkConfig) -> dict[str, Any]:
+    """What the template says of one row: `comment`, `cell` are lines of `forward`, not indented."""
+    edges = [f"cell{number}_{source}_{target}" for source, target in _edges(dag)]
+    lines = list(_cell_lines(number, dag, relu=config.activation == "vertex"))
+    values = {"number": number, "layout": layout, "edges": edges}
+    return {**values, "comment": _comment(number, dag), "cell": lines}
 
 
-def _comment(number: int, dag: Dag) -> tuple[str, ...]:
+def _comment(number: int, dag: Dag) -> list[str]:
     """The graph in words: "Row 1, graph 3.3: INPUT -> 0; 0 -> 1, 2; 1 -> OUTPUT; 2 -> OUTPUT"."""
     leaving: dict[str, list[str]] = {"INPUT": [str(v) for v in dag.sources]}
     for source, target in _edges(dag):
         leaving.setdefault(str(source), []).append("OUTPUT" if target == OUTPUT else str(target))
     graph = "; ".join(f"{source} -> {', '.join(targets)}" for source, targets in leaving.items())
-    return tuple(wrapped(f"Row {number}, graph {dag.code}: {graph}", INDENT + len("# ")))
+    return wrapped(f"Row {number}, graph {dag.code}: {graph}", INDENT + len("# "))
 
 
 def _cell_lines(number: int, dag: Dag, *, relu: bool) -> Iterator[str]:

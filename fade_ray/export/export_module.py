@@ -16,8 +16,7 @@ from torch import Tensor, nn
 
 from fade_ray.export.cells_text import check_genotype, plain_cells
 from fade_ray.export.chain_text import check_chain, plain_chain
-from fade_ray.export.plain import Plain
-from fade_ray.export.text import list_lines, literal, template
+from fade_ray.export.text import Plain, list_lines, literal, template
 from fade_ray.nn import CellNetwork, ChainNetwork, Network
 from fade_ray.nn.costs import CONVENTIONS
 from fade_ray.records.atomic import write_atomically

@@ -1,15 +1,32 @@
-"""Python text as `ruff format` would write it."""
+"""A network as Python text, written as `ruff format` would."""
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from torch import nn
 
 LINE = 100  # characters; longer statements are broken where `ruff format` breaks them
 INDENT = 8  # of the statements in a method
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A network without choices as plain PyTorch.
+
+    `values`: what `template` asks for beyond what every module tells. `live`: the modules that its
+    output depends on, in the order in which the text makes theirs; the tensors of both are the same
+    in number, order and shape. `description`: JSON-able, with "code".
+    """
+
+    template: str
+    values: Mapping[str, Any]
+    live: Sequence[nn.Module]
+    description: Mapping[str, Any]
 
 
 def statement(target: str, terms: Sequence[str], relu: bool = False) -> list[str]:
