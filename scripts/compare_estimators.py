@@ -115,7 +115,7 @@ def jobs(run: Run) -> Iterator[tuple[str, Proposal, ArchitectureConfig]]:
 
 
 def _proposal(kind: Any, hyper: HyperArchitecture, seed: int, epochs: int) -> Proposal:
-    return Proposal(kind, 0, 0, kind, 1, 0, 0, (), hyper, seed, epochs)
+    return Proposal(kind, kind, hyper, seed, epochs)
 
 
 def run_job(
@@ -141,7 +141,7 @@ def run_job(
 
 
 def _over(epoch: int, proposal: Proposal, seconds: float, run: Run) -> bool:
-    return epoch >= proposal.epochs if proposal.kind == "evaluation" else seconds >= run.cpu_seconds
+    return epoch >= proposal.epochs if proposal.scored else seconds >= run.cpu_seconds
 
 
 def run_all(run: Run) -> None:

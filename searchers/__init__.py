@@ -1,7 +1,7 @@
 """Where to look next: searchers that ask and tell plain values."""
 
 from searchers.anchor import AnchorSearch, AnchorWalk
-from searchers.base import AskTell, Kind, Proposal
+from searchers.base import AskTell, Kind, Proposal, Trial
 from searchers.batch import BatchSearcher, SpaceSearcher
 from searchers.bayes import BayesModel, BayesPoints, BayesSearch
 from searchers.evolution import Breeding, Evolution, EvolutionSearch
@@ -37,6 +37,7 @@ __all__ = [
     "Searcher",
     "SizeSearch",
     "SpaceSearcher",
+    "Trial",
     "TrialLengths",
     "WithRetraining",
     "best_paths",

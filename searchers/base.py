@@ -17,30 +17,22 @@ Points = tuple[tuple[tuple[float, ...], ...], ...]  # [d][w][k]
 
 
 @dataclass(frozen=True)
-class Proposal:
-    """One trial to run.
+class Trial:
+    """One training of a hyper-architecture, or of an architecture in it.
 
     `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the
     architecture `hyper` (width one) and report its score on the architecture split;
-    "retraining": train the found architecture from scratch. `index` counts first attempts in ask
-    order over the whole search, `attempt` the retries of one of them; `id` is made of both.
-    `iteration` is the number of the batch, from 1; `walk` that of the walk it belongs to and
-    `repeat` that of the trial among several alike, both from 0. `points` [d][w][k] are the feature
-    points `hyper` was generated from, () where there are none. `parent` is the id of the proposal
-    whose final network weights initialise this one. `seed` in [0, 2**31), `epochs` >= 1.
+    "retraining": train the found architecture from scratch. `seed` in [0, 2**31), `epochs` >= 1;
+    `attempt` counts from 0, and `id` differs between attempts. `parent` is the id of the trial
+    whose final network weights initialise this one.
     """
 
     id: str
-    index: int
-    attempt: int
     kind: Kind
-    iteration: int
-    walk: int
-    repeat: int
-    points: Points
     hyper: HyperArchitecture
     seed: int
     epochs: int
+    attempt: int = 0
     parent: str | None = None
 
     @property
@@ -60,15 +52,37 @@ class Proposal:
 
     def to_dict(self) -> State:
         """JSON-able; the hyper-architecture as its code."""
-        plain = {field.name: getattr(self, field.name) for field in fields(self)}
-        points = [[list(point) for point in row] for row in self.points]
-        return plain | {"points": points, "hyper": self.hyper.code()}
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {
+            "hyper": self.hyper.code()
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`; what else there is in `data` is left out."""
+        values = {each.name: data[each.name] for each in fields(cls) if each.name in data}
+        return cls(**values | {"hyper": HyperArchitecture.from_code(data["hyper"])})
+
+
+@dataclass(frozen=True)
+class Proposal(Trial):
+    """A trial that a searcher asks for.
+
+    `index` counts first attempts in ask order over the whole search; `id` is made of it and of the
+    attempt. `iteration` is the number of the batch, from 1; `walk` that of the walk it belongs to
+    and `repeat` that of the trial among several alike, both from 0. `points` [d][w][k] are the
+    feature points `hyper` was generated from, () where there are none.
+    """
+
+    index: int = 0
+    iteration: int = 1
+    walk: int = 0
+    repeat: int = 0
+    points: Points = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
         points = tuple(tuple(tuple(point) for point in row) for row in data["points"])
-        hyper = HyperArchitecture.from_code(data["hyper"])
-        return cls(**{**data, "points": points, "hyper": hyper})
+        return super().from_dict({**data, "points": points})
 
 
 Told = list[tuple[Proposal, Outcome]]  # the successful trials of a batch, sorted by index

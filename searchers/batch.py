@@ -80,8 +80,19 @@ class BatchSearcher(ABC):
         nested: Points = ()
         if points is not None:
             nested = tuple(tuple(tuple(point) for point in row) for row in points.tolist())
-        place = (self.completed + 1, walk, repeat, nested)
-        proposal = Proposal("", self.proposed, 0, kind, *place, hyper, 0, epochs, parent)
+        proposal = Proposal(
+            "",
+            kind,
+            hyper,
+            seed=0,
+            epochs=epochs,
+            parent=parent,
+            index=self.proposed,
+            iteration=self.completed + 1,
+            walk=walk,
+            repeat=repeat,
+            points=nested,
+        )
         self._batch.add(self._attempt(proposal, 0))
         self.proposed += 1
 

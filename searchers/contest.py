@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Self
+from typing import Self
 
 from searchers.attempts import answered
 from searchers.base import AskTell, Kind, Proposal
@@ -15,41 +15,17 @@ from spaces.errors import require
 
 
 @dataclass(frozen=True)
-class Entered:
-    """A trial of one of several searches: `proposal`, its id begun with the name `entry`."""
+class Entered(Proposal):
+    """A proposal of one of several searches: of the one named `entry`, with which its id begins."""
 
-    entry: str
-    proposal: Proposal
+    entry: str = ""
 
     @classmethod
     def of(cls, entry: str, proposal: Proposal) -> Self:
         """`proposal` of the search `entry`, its own id and its parent's made unique."""
         parent = None if proposal.parent is None else f"{entry}-{proposal.parent}"
-        return cls(entry, replace(proposal, id=f"{entry}-{proposal.id}", parent=parent))
-
-    @property
-    def id(self) -> str:
-        return self.proposal.id
-
-    @property
-    def kind(self) -> Kind:
-        return self.proposal.kind
-
-    @property
-    def attempt(self) -> int:
-        return self.proposal.attempt
-
-    @property
-    def epochs(self) -> int:
-        return self.proposal.epochs
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {"id": self.id, "entry": self.entry, "proposal": self.proposal.to_dict()}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Self:
-        return cls(data["entry"], Proposal.from_dict(data["proposal"]))
+        unique = {"id": f"{entry}-{proposal.id}", "parent": parent, "entry": entry}
+        return cls(**{**vars(proposal), **unique})
 
 
 @dataclass

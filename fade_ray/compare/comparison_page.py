@@ -26,6 +26,7 @@ from fade_ray.report.page import (
     Verdict,
 )
 from fade_ray.report.trials import (
+    ITERATION,
     cost_table,
     measure_of,
     origin,
@@ -140,7 +141,7 @@ def grouped(history: EnteredHistory, searchers: Sequence[str]) -> Mapping[str, l
 def entered_trials(history: EnteredHistory, score: Measure, missing: str) -> Table:
     """A line per attempt at a trial of one of several searches."""
     cost = Numbers("cost", lambda one: DASH if one.outcome is None else _cost(one.outcome.cost))
-    more = {1: Column("search", lambda one: one.plan.entry), 8: cost}
+    more = {1: Column("search", lambda one: one.plan.entry), 3: ITERATION, 8: cost}
     return trial_table(history, score, more, missing)
 
 

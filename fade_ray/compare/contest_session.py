@@ -27,7 +27,7 @@ class ContestSession(Session[Entered]):
     def tell(self, id: str, outcome: Outcome) -> None:
         if outcome.cost is None:
             entered, started = self._running[id]
-            price = self.searcher.price(entered.entry, entered.proposal)
+            price = self.searcher.price(entered.entry, entered)
             outcome = replace(outcome, cost=time.monotonic() - started if price is None else price)
         super().tell(id, outcome)
 

@@ -8,7 +8,7 @@ from searchers.contest import Entered
 
 
 class EnteredHistory(TrialHistory[Entered]):
-    """What the events of a comparison or of a rank study say together; the plans are `Entered`.
+    """What the events of a comparison say together; the plans are `Entered`.
 
     Attributes:
         over: names of the searches of a comparison that came to their end, from its "over" events.

@@ -73,7 +73,7 @@ def spent_on_ranks(history: EnteredHistory) -> dict[tuple[str, int], float]:
     for id, outcome in history.outcomes.items():
         entered = history.proposals[id]
         name, _, seed = entered.entry.rpartition("-")
-        ranks = outcome.cost if entered.proposal.ranks else 0.0
+        ranks = outcome.cost if entered.ranks else 0.0
         sums[name, int(seed)] = sums.get((name, int(seed)), 0.0) + (ranks or 0.0)
     return sums
 
@@ -99,9 +99,9 @@ def without_evaluation(history: EnteredHistory, traces: Sequence[Trace]) -> str 
     failed: set[str] = set()
     for id, outcome in history.outcomes.items():
         entered = history.proposals[id]
-        if entered.proposal.scored and outcome.score is not None:
+        if entered.scored and outcome.score is not None:
             took.setdefault(entered.entry, []).append(outcome.cost or 0.0)
-        elif entered.proposal.scored:
+        elif entered.scored:
             failed.add(entered.entry)
     ended = [f"{t.searcher}-{t.seed}" for t in traces if t.complete and not t.costs]
     empty = [name for name in ended if name in took or name not in failed]

@@ -3,18 +3,21 @@
 import math
 from collections.abc import Iterator
 from functools import partial
+from typing import Any
 
 import numpy as np
 from scipy.stats import rankdata
 
 from fade_ray.analysis.resampling import shown
-from fade_ray.compare.comparison_page import CompareRun, entered_trials, grouped, whole_of
+from fade_ray.compare.comparison_page import whole_of
 from fade_ray.ranks import rank_course_figures as course_figures
 from fade_ray.ranks import rank_figures as figures
 from fade_ray.ranks.rank_correlation import means_of
 from fade_ray.ranks.rank_records import RankRun, by_setting
+from fade_ray.ranks.rank_results import RankHistory
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.ranks.rank_verdict import first_in_words
+from fade_ray.records.run_files import Run
 from fade_ray.report.page import (
     Block,
     Column,
@@ -27,10 +30,19 @@ from fade_ray.report.page import (
     Table,
     Verdict,
 )
-from fade_ray.report.trials import cost_table, measure_of, origin, state, time_rows, warnings
+from fade_ray.report.trials import (
+    cost_table,
+    measure_of,
+    origin,
+    state,
+    time_rows,
+    trial_table,
+    warnings,
+)
 from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
 from spaces.hyper import HyperArchitecture
 
+StudyRun = Run[Any, RankHistory]
 LISTED = 10
 """Architectures of a table that are listed, the best of it."""
 FILES = (
@@ -40,7 +52,7 @@ FILES = (
 )
 
 
-def rank_page(run: CompareRun, findings: RankFindings, verdict: list[str]) -> Page:
+def rank_page(run: StudyRun, findings: RankFindings, verdict: list[str]) -> Page:
     """The report of a rank study, finished or not; `verdict`: its sentences."""
     done = sum(outcome.failure is None for outcome in run.history.outcomes.values())
     share = whole_of(done, len(run.history.proposals), "trial")
@@ -49,7 +61,7 @@ def rank_page(run: CompareRun, findings: RankFindings, verdict: list[str]) -> Pa
     return Page(title, run.name, reached, _sections(run, findings, verdict))
 
 
-def _sections(run: CompareRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
+def _sections(run: StudyRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
     score, study = measure_of(run.settings), found.study
     first = first_in_words(() if study is None else study.results)
     top: list[Block] = [
@@ -89,8 +101,12 @@ def _sections(run: CompareRun, found: RankFindings, verdict: list[str]) -> Itera
         "does not tell their multiply-adds.",
     )
     yield Section("Over the training", [epochs, computation])
-    costs = cost_table("Cost", run.history, "search", grouped(run.history, ()))
-    trials = entered_trials(run.history, score, "No trial was proposed yet.")
+    plans = run.history.proposals
+    settings = dict.fromkeys(plan.setting for plan in plans.values())
+    groups = {name: [id for id in plans if plans[id].setting == name] for name in settings}
+    costs = cost_table("Cost", run.history, "setting", groups)
+    more = {1: Column("setting", lambda one: one.plan.setting)}
+    trials = trial_table(run.history, score, more, "No trial was proposed yet.")
     trained = [costs, run_table(found, score), alone_table(found, score), trials]
     yield Section("Cost and trials", trained)
     yield Section("How it was made", origin(run, FILES))
@@ -108,7 +124,7 @@ TRUTH_FACTS: dict[str, tuple[str, str]] = {
 """By the keys of TRUTHS: what the ranks are held against, and a remark."""
 
 
-def headline(run: CompareRun, found: RankFindings) -> list[Row]:
+def headline(run: StudyRun, found: RankFindings) -> list[Row]:
     """(label, value, remark) of the figures that matter."""
     rows: list[Row] = []
     if found.study is not None:

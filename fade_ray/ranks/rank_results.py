@@ -1,38 +1,52 @@
 """From the record of a rank study to the ranks over the epochs and the architectures trained alone."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, product
+from typing import Any
 
-from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.ranks.rank_trials import ALONE
+from fade_ray.ranks.rank_trials import ALONE, RankTrial
+from fade_ray.records.history import TrialHistory
 from spaces import HyperArchitecture
 from spaces.nasbench_macro import BLOCKS, MacroTable
 
 
-def rank_runs(history: EnteredHistory, settings: Sequence[str]) -> list[RankRun]:
+class RankHistory(TrialHistory[RankTrial]):
+    """What the events of a rank study say together."""
+
+    parse = RankTrial.from_dict
+
+    def of(self, setting: str) -> list[str]:
+        """The ids of the ended trainings in a setting, or of architectures alone, in the order in
+        which they were asked for: which of several ended first is the engine's luck.
+        """
+        plans = self.proposals.items()
+        return [id for id, plan in plans if plan.setting == setting and id in self.outcomes]
+
+
+def rank_runs(history: RankHistory, settings: Sequence[str]) -> list[RankRun]:
     """The trainings of the hyper-architecture that ended well, in the order of `settings` and
     seeds.
     """
-    found = []
+    runs = []
     for setting in settings:
-        for id in sorted(history.of(setting), key=lambda id: history.proposals[id].proposal.repeat):
-            if history.outcomes[id].log_weights is None:
-                continue
-            told = sorted(history.epochs.get(id, {}).items())
-            seconds = accumulate(metrics["seconds"] for _, metrics in told)
-            computed = _so_far(metrics.get("multiply_adds") for _, metrics in told)
-            epochs = tuple(
-                RankEpoch(
-                    epoch, spent, tuple(tuple(row) for row in metrics["weights"]), multiply_adds
-                )
-                for (epoch, metrics), spent, multiply_adds in zip(
-                    told, seconds, computed, strict=True
-                )
-            )
-            accuracy = history.metrics[id].get("hyper_accuracy")
-            found.append(RankRun(setting, history.proposals[id].proposal.repeat, epochs, accuracy))
-    return found
+        seeds = {id: history.proposals[id].study_seed for id in history.of(setting)}
+        for id in sorted(seeds, key=seeds.__getitem__):
+            if history.outcomes[id].log_weights is not None:
+                accuracy = history.metrics[id].get("hyper_accuracy")
+                epochs = _epochs(history.epochs.get(id, {}))
+                runs.append(RankRun(setting, seeds[id], epochs, accuracy))
+    return runs
+
+
+def _epochs(reported: Mapping[int, Mapping[str, Any]]) -> tuple[RankEpoch, ...]:
+    """What the epochs of a training reported, in their order, with sums up to each."""
+    metrics = [reported[epoch] for epoch in sorted(reported)]
+    seconds = accumulate(each["seconds"] for each in metrics)
+    computed = _so_far(each.get("multiply_adds") for each in metrics)
+    weights = [tuple(tuple(row) for row in each["weights"]) for each in metrics]
+    rows = zip(sorted(reported), seconds, weights, computed, strict=True)
+    return tuple(RankEpoch(*row) for row in rows)
 
 
 def _so_far(counts: Iterable[int | None]) -> Iterator[int | None]:
@@ -40,45 +54,38 @@ def _so_far(counts: Iterable[int | None]) -> Iterator[int | None]:
     return accumulate(counts, lambda sum, one: None if sum is None or one is None else sum + one)
 
 
-def trained_alone(history: EnteredHistory, hyper: HyperArchitecture) -> list[Alone]:
+def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]:
     """The architectures trained alone, in lexicographic order of their choices, each with its
     accuracies in the order of the repeats.
 
     Of the test part, see `truth_part`: the ranks are learned on the architecture split, so
     accuracies on it share its luck.
     """
-    part, accuracies = truth_part(history), dict[str, list[tuple[int, float]]]()
+    part, accuracies = truth_part(history), dict[HyperArchitecture, list[tuple[int, float]]]()
     for id in history.of(ALONE):
-        proposal = history.proposals[id].proposal
-        accuracy = _accuracies(history, id)[part]
+        plan, accuracy = history.proposals[id], _accuracies(history, id)[part]
         if accuracy is not None:
-            accuracies.setdefault(proposal.hyper.code(), []).append((proposal.repeat, accuracy))
-    distinct = hyper.distinct()
-    found = []
-    for code, values in accuracies.items():
-        cells = [row[0] for row in HyperArchitecture.from_code(code).rows]
-        choice = tuple(row.index(cell) for row, cell in zip(distinct, cells, strict=True))
-        found.append(Alone(choice, tuple(accuracy for _, accuracy in sorted(values))))
-    return sorted(found, key=lambda alone: alone.choice)
+            accuracies.setdefault(plan.hyper, []).append((plan.repeat, accuracy))
+    distinct, alone = hyper.distinct(), []
+    for architecture, values in accuracies.items():
+        rows = zip(distinct, architecture.rows, strict=True)
+        choice = tuple(row.index(cell) for row, (cell,) in rows)
+        alone.append(Alone(choice, tuple(accuracy for _, accuracy in sorted(values))))
+    return sorted(alone, key=lambda one: one.choice)
 
 
-def truth_part(history: EnteredHistory) -> str:
+def truth_part(history: RankHistory) -> str:
     """The part of the images that `trained_alone` goes by: "test", or "architecture" in records
     that do not have all test accuracies.
     """
     ended = [_accuracies(history, id) for id in history.of(ALONE)]
-    return (
-        "test"
-        if all(one["test"] is not None for one in ended if one["architecture"] is not None)
-        else "architecture"
-    )
+    scored = [each for each in ended if each["architecture"] is not None]
+    return "test" if all(each["test"] is not None for each in scored) else "architecture"
 
 
-def _accuracies(history: EnteredHistory, id: str) -> dict[str, float | None]:
-    return {
-        "test": history.metrics[id].get("test_accuracy"),
-        "architecture": history.outcomes[id].score,
-    }
+def _accuracies(history: RankHistory, id: str) -> dict[str, float | None]:
+    tested, score = history.metrics[id].get("test_accuracy"), history.outcomes[id].score
+    return {"test": tested, "architecture": score}
 
 
 def of_table(table: MacroTable) -> list[Alone]:
@@ -87,6 +94,5 @@ def of_table(table: MacroTable) -> list[Alone]:
     """
     trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
     choices = product(range(len(BLOCKS)), repeat=table.accuracies.ndim - 1)
-    return [
-        Alone(choice, tuple(row)) for choice, row in zip(choices, trainings.tolist(), strict=True)
-    ]
+    rows = zip(choices, trainings.tolist(), strict=True)
+    return [Alone(choice, tuple(accuracies)) for choice, accuracies in rows]

@@ -7,15 +7,13 @@ from typing import Any
 
 from rich.console import Console
 
-from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.entry_job import EntryJob
 from fade_ray.data.data_config import load_images
 from fade_ray.nn import chain_layout
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig, upgrade
 from fade_ray.ranks.rank_page import rank_page
-from fade_ray.ranks.rank_results import of_table, rank_runs, trained_alone, truth_part
+from fade_ray.ranks.rank_results import RankHistory, of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
-from fade_ray.ranks.rank_trials import ALONE, check_sample, hyper_architecture, search
+from fade_ray.ranks.rank_trials import RankJob, RankTrial, check_sample, hyper_architecture, search
 from fade_ray.ranks.rank_verdict import in_words
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
@@ -23,15 +21,13 @@ from fade_ray.run.folder import write_json
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.watcher import Watcher
-from fade_ray.search.search_config import Config
 from searchers import Outcome
-from searchers.contest import Entered
 from spaces.nasbench_macro import MacroTable
 
-Ran = Run[RankStudyConfig, EnteredHistory]
+Ran = Run[RankStudyConfig, RankHistory]
 
 
-class RankStudyRun(RunOfTrials[RankStudyConfig, EnteredHistory], name="rank-study"):
+class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study"):
     """Hold the ranks of hyper-architectures against architectures of theirs trained alone.
 
     A hyper-architecture is trained in each setting with each seed, then a sample of its
@@ -40,7 +36,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, EnteredHistory], name="rank-stud
     """
 
     example = "fade-ray rank-study --settings default marginal --seeds 0 1 2"
-    config, history = RankStudyConfig, EnteredHistory
+    config, history = RankStudyConfig, RankHistory
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
@@ -69,10 +65,10 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, EnteredHistory], name="rank-stud
                 splits.side, network.depth, splits.channels, network.final_channels, network.strides
             )
         config.data.augmentation(splits.augment)
-        return Trials(search(study, network.depth), EntryJob(configs(config)), splits)
+        return Trials(search(study, network.depth), RankJob(config), splits)
 
     def watchers(
-        self, config: RankStudyConfig, prepared: Trials[Any], history: EnteredHistory
+        self, config: RankStudyConfig, prepared: Trials[Any], history: RankHistory
     ) -> list[Watcher]:
         return [GridProgress(_trainings(config.study), _line)]
 
@@ -110,15 +106,7 @@ def _trainings(study: StudyConfig) -> int:
     return len(study.settings) * len(study.seeds) + alone
 
 
-def _line(entered: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+def _line(trial: RankTrial, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
     accuracy = outcome.score if outcome.log_weights is None else metrics.get("hyper_accuracy")
     told = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
-    return f"{entered.id}: {told}, {metrics.get('seconds', 0):.0f} s"
-
-
-def configs(config: RankStudyConfig) -> dict[str, Config]:
-    """The configuration of each entry: the settings', and the first one's for the architectures
-    alone.
-    """
-    by_setting = {name: config.config(name) for name in config.study.settings}
-    return by_setting | {ALONE: config.config(config.study.settings[0])}
+    return f"{trial.id}: {told}, {metrics.get('seconds', 0):.0f} s"

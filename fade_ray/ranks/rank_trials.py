@@ -2,16 +2,20 @@
 in it.
 """
 
-import dataclasses
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from fade_ray.ranks.rank_config import StudyConfig
-from searchers import Kind, Outcome, Proposal
-from searchers.contest import Entered
+from fade_ray.compare.entry_job import priced, training_images
+from fade_ray.data import Splits
+from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
+from fade_ray.trials.job import Event
+from searchers import Outcome, Trial
 from searchers.staged import StagedSearch
 from spaces import Dag, HyperArchitecture, enumerate_dags
 from spaces.errors import InvalidInput, require
@@ -19,7 +23,7 @@ from spaces.nasbench_macro import BLOCKS, DEPTH
 
 VERTICES = 5
 ALONE = "alone"
-"""The entry of the architectures trained alone."""
+"""In place of a setting: the architectures trained alone."""
 RETRIES = 1
 
 
@@ -54,23 +58,53 @@ def graphs(count: int, operations: Sequence[int]) -> tuple[Dag, ...]:
     return tuple(chosen)
 
 
-def search(study: StudyConfig, depth: int) -> StagedSearch[Entered]:
+@dataclass(frozen=True)
+class RankTrial(Trial):
+    """One training of a study: of its hyper-architecture in a `setting`, or of an architecture of
+    it alone. `study_seed` is the seed of the study that a setting was trained with, `repeat` the
+    number of the training among those of one architecture.
+    """
+
+    setting: str = ALONE
+    study_seed: int = 0
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class RankJob:
+    """The `Job` of a rank study; its plans are `RankTrial`s. Architectures alone are trained as in
+    the first setting.
+    """
+
+    config: RankStudyConfig
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        """Events of `run_trial`, the last one's outcome with its cost in training images."""
+        trial, settings = RankTrial.from_dict(plan), self.config.study.settings
+        config = self.config.config(settings[0] if trial.setting == ALONE else trial.setting)
+        return priced(trial, data, config, folder, training_images)
+
+
+def search(study: StudyConfig, depth: int) -> StagedSearch[RankTrial]:
     """All trials of a study: every setting with every seed, then the sample, each architecture
     `repeats` times.
     """
-    hyper = hyper_architecture(study, depth)
+    hyper, epochs = hyper_architecture(study, depth), study.rank_epochs
     first = [
-        Entered(
-            setting,
-            _proposal(
-                f"{setting}-{seed}", "ranks", hyper, [seed, 1], study.rank_epochs, repeat=seed
-            ),
+        RankTrial(
+            f"{setting}-{seed}",
+            "ranks",
+            hyper,
+            seed_of(seed, 1),
+            epochs,
+            setting=setting,
+            study_seed=seed,
         )
         for seed in study.seeds
         for setting in study.settings
     ]
 
-    def then(outcomes: Mapping[str, Outcome]) -> list[Entered]:
+    def then(outcomes: Mapping[str, Outcome]) -> list[RankTrial]:
         if study.table is not None:
             return []
         leading = [outcomes[f"{study.settings[0]}-{seed}"].log_weights for seed in study.seeds]
@@ -105,35 +139,28 @@ def check_sample(architectures: int, count: int) -> None:
 
 def _alone(
     study: StudyConfig, hyper: HyperArchitecture, choices: Sequence[tuple[int, ...]]
-) -> list[Entered]:
+) -> list[RankTrial]:
     return [
-        Entered(
-            ALONE,
-            _proposal(
-                f"{ALONE}-{number:03d}-{repeat}",
-                "evaluation",
-                hyper.architecture(choice),
-                [number, repeat, 2],
-                study.alone_epochs,
-                repeat,
-            ),
+        RankTrial(
+            f"{ALONE}-{number:03d}-{repeat}",
+            "evaluation",
+            hyper.architecture(choice),
+            seed_of(number, repeat, 2),
+            study.alone_epochs,
+            repeat=repeat,
         )
         for repeat in range(study.repeats)
         for number, choice in enumerate(choices)
     ]
 
 
-def _proposal(
-    id: str, kind: Kind, hyper: HyperArchitecture, entropy: list[int], epochs: int, repeat: int
-) -> Proposal:
-    seed = int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
-    return Proposal(id, 0, 0, kind, 1, 0, repeat, (), hyper, seed, epochs)
+def seed_of(*entropy: int) -> int:
+    """A seed in [0, 2**31) made of those numbers."""
+    return int(np.random.SeedSequence(entropy).generate_state(1)[0] >> 1)
 
 
-def _again(entered: Entered) -> Entered:
+def _again(before: RankTrial) -> RankTrial:
     """The same trial under another id and seed."""
-    before = entered.proposal
-    seed = int(np.random.SeedSequence([before.seed, before.attempt + 1]).generate_state(1)[0] >> 1)
     attempt = before.attempt + 1
     id = before.id.removesuffix(f"r{before.attempt}") + f"r{attempt}"
-    return Entered(entered.entry, dataclasses.replace(before, id=id, seed=seed, attempt=attempt))
+    return replace(before, id=id, seed=seed_of(before.seed, attempt), attempt=attempt)

@@ -89,13 +89,12 @@ def replay(
     try:
         contest = Contest({name: build()}, budget, lambda _, proposal: prices.of(proposal))
         while (entered := contest.ask()) is not None:
-            proposal = entered.proposal
-            outcome, price = objective(proposal), prices.of(proposal)
+            outcome, price = objective(entered), prices.of(entered)
             spent += price
             if outcome.score is None:
                 on_ranks += price
             else:
-                found.append((spent, outcome.score, objective.report(proposal.hyper)))
+                found.append((spent, outcome.score, objective.report(entered.hyper)))
             contest.tell(entered.id, outcome)
         complete, failure = contest.over(name), contest.failures.get(name)
     # a searcher is the user's to extend: whatever it raises, the other searches go on

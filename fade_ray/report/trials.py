@@ -138,15 +138,11 @@ class _GroupCost(NamedTuple):
 
 
 class Attempt(NamedTuple):
-    """An attempt at a trial: its plan (a Proposal, or what wraps one), and what came of it."""
+    """An attempt at a trial: its plan, and what came of it."""
 
     plan: Any
     outcome: Outcome | None
     metrics: Mapping[str, Any]
-
-    @property
-    def proposal(self) -> Any:
-        return getattr(self.plan, "proposal", self.plan)
 
     @property
     def state(self) -> str:
@@ -173,18 +169,21 @@ def trial_table(
     columns = [
         Column("trial", lambda one: one.plan.id),
         Column("kind", lambda one: KIND_NAMES.get(one.plan.kind, one.plan.kind)),
-        Numbers("iteration", lambda one: str(one.proposal.iteration)),
         Numbers("epochs", lambda one: str(one.plan.epochs)),
         Column("state", lambda one: one.state),
         Numbers(score.name, lambda one: score.text(one.score, 2)),
         Numbers(f"test {score.name}", lambda one: score.text(one.metrics.get("test_accuracy"), 2)),
         Numbers("training time", lambda one: spent(one.metrics.get("seconds"))),
-        Column("architecture, rows separated by /", lambda one: one.proposal.hyper.code()),
+        Column("architecture, rows separated by /", lambda one: one.plan.hyper.code()),
     ]
     for place, column in (more or {}).items():
         columns.insert(place, column)
     title = f"All {len(attempts)} trials"
     return Table.of(title, columns, attempts, folded=True, missing=missing)
+
+
+ITERATION = Numbers("iteration", lambda one: str(one.plan.iteration))
+"""Of `trial_table`, where searchers ask."""
 
 
 def spent(seconds: float | None) -> str:

@@ -32,7 +32,7 @@ class SearchJob:
         return run_trial(Proposal.from_dict(plan), data, self.config, folder)
 
 
-def run_trial(proposal: Proposal, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
+def run_trial(trial: Trial, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
     """The events of a proposal: see `fade_ray.trials.trainee.lifecycle`."""
     return lifecycle(
         lambda: ChainTrial(proposal, splits, config, folder),
@@ -46,7 +46,7 @@ class ChainTrial(Trainee):
     another trial starts from them.
     """
 
-    def __init__(self, proposal: Proposal, splits: Splits, config: Config, folder: Path) -> None:
+    def __init__(self, trial: Trial, splits: Splits, config: Config, folder: Path) -> None:
         self.proposal, self.splits, self.config, self.folder = proposal, splits, config, folder
         self.kind = KINDS[proposal.kind]
         self.placement = place(config.run.device, config.train.precision)
@@ -166,7 +166,7 @@ class Shaped(Protocol):
 
 
 def build_network(
-    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
 ) -> Chain:
     """The (hyper-)network of a proposal.
 
@@ -183,7 +183,7 @@ def build_network(
 
 
 def _graph_network(
-    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
 ) -> Chain:
     # a single architecture has nothing to share
     network = config.network if proposal.ranks else replace(config.network, share=False)
@@ -199,7 +199,7 @@ def _graph_network(
 
 
 def _block_network(
-    proposal: Proposal, shape: Shaped, config: Config, generator: torch.Generator
+    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
 ) -> Chain:
     return MacroNetwork(
         proposal.hyper,

@@ -21,6 +21,7 @@ from fade_ray.report.page import (
 )
 from fade_ray.report.style import Picture
 from fade_ray.report.trials import (
+    ITERATION,
     KIND_NAMES,
     cost_table,
     measure_of,
@@ -87,7 +88,7 @@ def _sections(run: SearchRun) -> Iterator[Section]:
         lambda: figures.cumulative_cost(history),
         "No trial has finished yet.",
     )
-    tables = [_costs(history), failed_table(history), trial_table(history, score)]
+    tables = [_costs(history), failed_table(history), trial_table(history, score, {2: ITERATION})]
     yield Section("Cost and trials", [cost, *tables])
     named = "; trials are named as in the records and in tables/"
     yield Section("How it was made", origin(run, FILES, named))
@@ -152,8 +153,7 @@ def _tested(run: SearchRun, score: Measure) -> list[Row]:
     retrained = [
         metrics["test_accuracy"]
         for id, metrics in run.history.metrics.items()
-        if run.history.proposals[id].kind == "retraining"
-        and metrics.get("test_accuracy") is not None
+        if run.history.proposals[id].final and metrics.get("test_accuracy") is not None
     ]
     if len(retrained) > 1:
         spread = f"{score.scale * stdev(retrained):.2f} {score.steps}".rstrip()

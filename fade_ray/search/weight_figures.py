@@ -140,7 +140,7 @@ def last_weights(history: History) -> tuple[str, list[int], list[Array], list[li
             for epoch, metrics in sorted(history.epochs.get(id, {}).items())
             if metrics.get("weights") and None not in chain(*metrics["weights"])
         }
-        if proposal.kind == "ranks" and known:
+        if proposal.ranks and known:
             codes = [[cell.code for cell in row] for row in proposal.hyper.distinct()]
             rows = [np.array(row, dtype=float) for row in zip(*known.values(), strict=True)]
             return id, list(known), rows, codes

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.ranks.rank_config import StudyConfig
 from fade_ray.ranks.rank_correlation import Estimate, rank_against_table
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.ranks.rank_results import rank_runs, trained_alone
+from fade_ray.ranks.rank_results import RankHistory, rank_runs, trained_alone
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
 from fade_ray.ranks.rank_trials import hyper_architecture, search
 from fade_ray.ranks.rank_verdict import in_words
@@ -29,7 +28,7 @@ def softmax(row: np.ndarray) -> tuple[float, ...]:
     return tuple((np.exp(row) / np.exp(row).sum()).tolist())
 
 
-def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory:
+def recorded(path: Path, seconds: float, counted: bool = True) -> RankHistory:
     """A whole study in a record, whose trials take so long for an epoch, the later ones longer."""
     searcher, journal, rng = search(STUDY, 2), Journal(path), np.random.default_rng(0)
     while not searcher.done:
@@ -38,12 +37,14 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
         for epoch in (1, 2, 3):
             seconds *= 1.3
             metrics: dict[str, Any] = {"seconds": seconds, "loss": 1.0}
-            if plan.proposal.kind == "ranks":
+            if plan.ranks:
                 metrics["weights"] = [softmax(rng.normal(size=3)) for _ in range(2)]
             if counted:
-                metrics["multiply_adds"] = 1000 + 10 * epoch + (500 if plan.entry == "exact" else 0)
+                metrics["multiply_adds"] = (
+                    1000 + 10 * epoch + (500 if plan.setting == "exact" else 0)
+                )
             journal.append("epoch", id=plan.id, epoch=epoch, metrics=metrics)
-        ranks = plan.proposal.kind == "ranks"
+        ranks = plan.ranks
         accuracy = float(rng.uniform(0.3, 0.5))
         outcome = (
             Outcome(log_weights=((-1.0, -1.1, -1.2),) * 2) if ranks else Outcome(score=accuracy)
@@ -51,10 +52,10 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> EnteredHistory
         told = {"hyper_accuracy": 0.3} if ranks else {"test_accuracy": accuracy}
         journal.append("finished", id=plan.id, outcome=outcome.to_dict(), metrics=told)
         searcher.tell(plan.id, outcome)
-    return EnteredHistory.read(path)
+    return RankHistory.read(path)
 
 
-def judged(history: EnteredHistory) -> Any:
+def judged(history: RankHistory) -> Any:
     """The summary as its file has it."""
     alone = trained_alone(history, hyper_architecture(STUDY, 2))
     found = summary_of(rank_runs(history, STUDY.settings), alone)

@@ -34,7 +34,7 @@ def hyper(rows: list[list[int]]) -> HyperArchitecture:
 
 
 def proposal(kind: str, architecture: HyperArchitecture, seed: int = 0) -> Proposal:
-    return Proposal("0", 0, 0, kind, 1, 0, 0, (), architecture, seed, 1)  # type: ignore[arg-type]
+    return Proposal("0", kind, architecture, seed, 1)  # type: ignore[arg-type]
 
 
 @settings(deadline=None)

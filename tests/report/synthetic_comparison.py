@@ -18,10 +18,12 @@ from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.ranks.rank_results import RankHistory
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
+from fade_ray.ranks.rank_trials import RankTrial
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.report.page import write_page
-from searchers.base import Proposal
+from searchers.base import Proposal, Trial
 from searchers.contest import Entered
 from searchers.outcome import Outcome
 from spaces.dag import Dag
@@ -81,15 +83,16 @@ class SyntheticEntered:
         self.journal.append("start", format=FORMAT, resumed=False)
 
     def propose(self, entry: str, kind: Any, hyper: HyperArchitecture) -> Entered:
-        proposal = Proposal(
-            f"{self.index:05d}", self.index, 0, kind, 1, 0, 0, (), hyper, 7 * self.index, 5
-        )
-        self.index += 1
-        entered = Entered.of(entry, proposal)
-        self.journal.append("proposed", proposal=entered.to_dict())
-        return entered
+        id = f"{self.index:05d}"
+        proposal = Proposal(id, kind, hyper, 7 * self.index, 5, index=self.index)
+        return self.proposed(Entered.of(entry, proposal))
 
-    def finish(self, entered: Entered, outcome: Outcome, **metrics: Any) -> None:
+    def proposed(self, plan: Any) -> Any:
+        self.index += 1
+        self.journal.append("proposed", proposal=plan.to_dict())
+        return plan
+
+    def finish(self, entered: Trial, outcome: Outcome, **metrics: Any) -> None:
         cost = {
             "images": 1000,
             "multiply_adds": 10**6,
@@ -189,16 +192,16 @@ def studied(
     """A directory of `fade-ray rank-study`."""
     record = SyntheticEntered(folder, "fade-ray rank-study --seeds 0 1 2")
     for run in runs:
-        entered = record.propose(run.setting, "ranks", hyper)
-        record.finish(
-            entered,
-            Outcome(log_weights=((-1.0,) * hyper.width,) * hyper.depth),
-            hyper_accuracy=run.accuracy,
-        )
-    for one in alone:
-        for accuracy in one.accuracies:
-            entered = record.propose("alone", "evaluation", hyper.architecture(one.choice))
-            record.finish(entered, Outcome(score=accuracy))
+        id, seed = f"{run.setting}-{run.seed}", run.seed
+        trial = RankTrial(id, "ranks", hyper, 7, 5, setting=run.setting, study_seed=seed)
+        log_weights = ((-1.0,) * hyper.width,) * hyper.depth
+        outcome = Outcome(log_weights=log_weights)
+        record.finish(record.proposed(trial), outcome, hyper_accuracy=run.accuracy)
+    for number, one in enumerate(alone):
+        for repeat, accuracy in enumerate(one.accuracies):
+            architecture, id = hyper.architecture(one.choice), f"alone-{number:03d}-{repeat}"
+            trial = RankTrial(id, "evaluation", architecture, 7, 5, repeat=repeat)
+            record.finish(record.proposed(trial), Outcome(score=accuracy))
     if ended:
         record.journal.append("end", training_share=0.93)
     return record
@@ -216,5 +219,5 @@ def ranks_report(
     found = RankFindings(hyper.code(), tuple(runs), tuple(alone), truth, table)
     if table is None:
         found = replace(found, summary=summary_of(runs, found.whole))
-    page = rank_page(read_run(folder, EnteredHistory), found, ["as the command says it"])
+    page = rank_page(read_run(folder, RankHistory), found, ["as the command says it"])
     return write_page(page, folder)

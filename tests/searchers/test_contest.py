@@ -37,13 +37,11 @@ def contest(budget=40.0, price=lambda entry, proposal: PRICES[proposal.kind], en
 
 
 def found(entered, cost=None):
-    rng = np.random.default_rng(entered.proposal.seed)
-    if entered.proposal.kind == "evaluation":
+    rng = np.random.default_rng(entered.seed)
+    if entered.scored:
         return Outcome(score=float(rng.random()), cost=cost)
-    width = entered.proposal.hyper.width
-    return Outcome(
-        log_weights=((-float(width),) * width,) * entered.proposal.hyper.depth, cost=cost
-    )
+    width = entered.hyper.width
+    return Outcome(log_weights=((-float(width),) * width,) * entered.hyper.depth, cost=cost)
 
 
 def drive(contest, order, at_once, result=found):
@@ -66,9 +64,7 @@ def drive(contest, order, at_once, result=found):
 def test_each_search_spends_its_budget_and_no_more():
     one = contest()
     asked = drive(one, 0, 1)
-    by_entry = {
-        name: [e.proposal for e in asked.values() if e.entry == name] for name in one.entries
-    }
+    by_entry = {name: [e for e in asked.values() if e.entry == name] for name in one.entries}
     assert one.spent("random") == 40 == 2 * len(by_entry["random"])
     assert len(by_entry["few"]) == 2  # it has no more to ask
     cost = sum(PRICES[p.kind] for p in by_entry["walk"])
@@ -76,7 +72,7 @@ def test_each_search_spends_its_budget_and_no_more():
     assert all(one.over(name) for name in one.entries)
     assert one.ask() is None
     for entered in asked.values():
-        assert entered.id == f"{entered.entry}-{entered.proposal.index:05d}"
+        assert entered.id == f"{entered.entry}-{entered.index:05d}"
         assert Entered.from_dict(json.loads(json.dumps(entered.to_dict()))) == entered
 
 
@@ -95,10 +91,10 @@ def test_what_is_asked_depends_neither_on_order_nor_on_concurrency(order, at_onc
     )
 
     def result(entered):  # a cost that only the trial can tell
-        cost = 1.0 + entered.proposal.seed % 7 / 4
+        cost = 1.0 + entered.seed % 7 / 4
         return (
             Outcome(failure=Failure("crashed", "broken"), cost=cost)
-            if failing and entered.proposal.seed % 3
+            if failing and entered.seed % 3
             else found(entered, cost)
         )
 
@@ -115,7 +111,7 @@ def test_ranks_that_no_evaluation_can_act_on_are_not_bought():
     # are left
     walk = {"walk": anchor_search(space(), 2, 1000, walks=2, evaluate_every=1)}
     one = contest(entries=walk, budget=25)
-    kinds = [entered.proposal.kind for entered in drive(one, 0, 1).values()]
+    kinds = [entered.kind for entered in drive(one, 0, 1).values()]
     assert kinds == ["ranks", "ranks", "evaluation", "evaluation"] * 2 + [
         "evaluation",
         "evaluation",
@@ -136,7 +132,7 @@ def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
     ] * 2
 
     def ranked(entered):
-        width = entered.proposal.hyper.width
+        width = entered.hyper.width
         rows = tuple(
             tuple(-1.0 - (9 * row + 1) * place for place in range(width)) for row in range(2)
         )
@@ -148,14 +144,14 @@ def test_what_is_left_goes_to_the_best_that_the_last_ranks_know():
     first, *rest = drive(one, 0, 1, ranked).values()
     # the anchor, then the new anchor, the elite and two more
     assert [e.kind for e in rest] == ["evaluation"] * 5
-    hyper = first.proposal.hyper
+    hyper = first.hyper
     places = [[row.index(graph) for graph in dict.fromkeys(row)] for row in hyper.rows]
     best = sorted(itertools.product(*places), key=lambda choice: choice[0] + 10 * choice[1])[:3]
     expected = [
         tuple((row[place],) for row, place in zip(hyper.rows, choice, strict=True))
         for choice in best
     ]
-    assert [e.proposal.hyper.rows for e in rest[2:]] == expected
+    assert [e.hyper.rows for e in rest[2:]] == expected
     assert one.spent("walk") == 13
 
 
@@ -174,7 +170,7 @@ def test_all_ranks_are_acted_on_and_less_than_an_evaluation_is_left(
         space(), 2, 1000, walks=walks, evaluate_every=every, elites=elites, wide=wide
     )
     one = contest(entries={"walk": walk}, budget=budget)
-    asked = [entered.proposal for entered in drive(one, 0, 1).values()]
+    asked = list(drive(one, 0, 1).values())
     evaluated = [p.iteration for p in asked if p.kind == "evaluation"]
     ranked = [p.iteration for p in asked if p.kind == "ranks"]
     if evaluated:  # before the first one nobody knows what an evaluation costs
@@ -200,7 +196,7 @@ def test_the_search_that_has_spent_least_is_asked_first():
     told = {}
     while (entered := one.ask()) is not None and one.spent("random") < 20:
         one.tell(entered.id, found(entered))
-        told[entered.entry] = told.get(entered.entry, 0.0) + PRICES[entered.proposal.kind]
+        told[entered.entry] = told.get(entered.entry, 0.0) + PRICES[entered.kind]
         if not one.over("few"):
             assert max(told.values()) - min(told.get(name, 0) for name in one.entries) <= 3
 
@@ -211,13 +207,13 @@ def test_a_search_alone_asks_what_it_asks_in_a_contest():
     for entered in (e for e in asked.values() if e.entry == "random"):
         proposal = alone.ask()
         assert Entered.of("random", proposal) == entered
-        alone.tell(proposal.id, found(Entered("random", proposal)))
+        alone.tell(proposal.id, found(Entered.of("random", proposal)))
 
 
 def test_parents_are_those_of_the_same_search():
     walk = {"a": anchor_search(space(), 2, 1000, evaluate_every=50, carry_weights=True)}
     asked = drive(contest(entries=walk, budget=20), 0, 1)
-    parents = [entered.proposal.parent for entered in asked.values()]
+    parents = [entered.parent for entered in asked.values()]
     assert parents[0] is None
     assert parents[1:6] == list(asked)[:5]
     assert parents[6:] == [

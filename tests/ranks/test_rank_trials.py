@@ -16,13 +16,9 @@ from spaces.errors import InvalidInput
 
 
 def outcomes(plan, ranks):
-    width = plan.proposal.hyper.width
-    rows = (
-        ranks
-        if ranks is not None
-        else ((-float(np.log(width)),) * width,) * plan.proposal.hyper.depth
-    )
-    return Outcome(log_weights=rows) if plan.proposal.kind == "ranks" else Outcome(score=0.5)
+    width = plan.hyper.width
+    rows = ranks if ranks is not None else ((-float(np.log(width)),) * width,) * plan.hyper.depth
+    return Outcome(log_weights=rows) if plan.ranks else Outcome(score=0.5)
 
 
 def everything(study, depth=2, ranks=None):
@@ -65,14 +61,14 @@ def test_every_setting_and_seed_then_the_sample_with_repeats():
     study = StudyConfig(settings=("default", "exact"), seeds=(0, 3), graphs=3, sample=4, repeats=2)
     asked = everything(study)
     assert [plan.id for plan in asked[:4]] == ["default-0", "exact-0", "default-3", "exact-3"]
-    assert {plan.proposal.hyper for plan in asked[:4]} == {hyper_architecture(study, 2)}
+    assert {plan.hyper for plan in asked[:4]} == {hyper_architecture(study, 2)}
     alone = asked[4:]
-    assert [plan.entry for plan in alone] == [ALONE] * 8
+    assert [plan.setting for plan in alone] == [ALONE] * 8
     assert [plan.id for plan in alone[:2]] == ["alone-000-0", "alone-001-0"]
-    assert len({plan.proposal.hyper for plan in alone}) == 4
-    assert len({plan.proposal.seed for plan in asked}) == 2 + 8  # settings of one seed start alike
-    assert asked[0].proposal.seed == asked[1].proposal.seed
-    assert all(plan.proposal.hyper.is_architecture for plan in alone)
+    assert len({plan.hyper for plan in alone}) == 4
+    assert len({plan.seed for plan in asked}) == 2 + 8  # settings of one seed start alike
+    assert asked[0].seed == asked[1].seed
+    assert all(plan.hyper.is_architecture for plan in alone)
 
 
 def test_what_failed_is_tried_again_under_another_id_and_seed():
@@ -81,7 +77,7 @@ def test_what_failed_is_tried_again_under_another_id_and_seed():
     searcher.tell(plan.id, Outcome.failed("crashed", "bad"))
     again = searcher.ask()
     assert (again.id, again.attempt) == ("default-0r1", 1)
-    assert again.proposal.seed != plan.proposal.seed
+    assert again.seed != plan.seed
     searcher.tell(again.id, Outcome.failed("crashed", "bad"))
     assert searcher.done  # without ranks there is no sample
 
@@ -90,7 +86,7 @@ def test_a_table_takes_the_place_of_the_sample():
     study = StudyConfig(cells="nasbench-macro", table="t.parquet", seeds=(0, 1))
     asked = everything(study, ranks=((-1.1,) * 3,) * 8)
     assert [plan.id for plan in asked] == ["default-0", "default-1"]
-    assert asked[0].proposal.hyper.size == 6561
+    assert asked[0].hyper.size == 6561
 
 
 @pytest.mark.parametrize("name", SETTINGS)
