@@ -57,7 +57,9 @@ class EntryJob:
         yield from priced(entered, data, config, folder, PRICES[self.unit])
 
 
-def priced(trial: Any, data: Splits, config: Config, folder: Path, price: Price) -> Iterator[Event]:
+def priced(
+    trial: Trial, data: Splits, config: Config, folder: Path, price: Price
+) -> Iterator[Event]:
     """Events of `run_trial`, the last one's outcome with what the trial cost: by default the
     seconds that it trained.
     """

@@ -1,4 +1,4 @@
-"""One proposal, trained: what is behind every trial of the outer search, with or without Ray."""
+"""One plan, trained: what is behind every trial of the outer search, with or without Ray."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +16,7 @@ from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, Training, evaluate, place
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, weights_bytes
-from searchers import Outcome, Proposal
+from searchers import Outcome, Proposal, Trial
 from spaces import Candidate, Dag
 from spaces.errors import InvalidInput
 from spaces.nasbench_macro import Block
@@ -32,41 +32,41 @@ class SearchJob:
         return run_trial(Proposal.from_dict(plan), data, self.config, folder)
 
 
-def run_trial(trial: Trial, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
-    """The events of a proposal: see `fade_ray.trials.trainee.lifecycle`."""
+def run_trial(plan: Trial, splits: Splits, config: Config, folder: Path) -> Iterator[Event]:
+    """The events of a trial: see `fade_ray.trials.trainee.lifecycle`."""
     return lifecycle(
-        lambda: ChainTrial(proposal, splits, config, folder),
-        checkpoint_path(folder, proposal.id),
+        lambda: ChainTrial(plan, splits, config, folder),
+        checkpoint_path(folder, plan.id),
         threads=config.run.cpus_per_trial,
     )
 
 
 class ChainTrial(Trainee):
-    """A proposal in training. `folder` holds the weights of its parent, and gets its own where
+    """A trial in training. `folder` holds the weights of its parent, and gets its own where
     another trial starts from them.
     """
 
-    def __init__(self, trial: Trial, splits: Splits, config: Config, folder: Path) -> None:
-        self.proposal, self.splits, self.config, self.folder = proposal, splits, config, folder
-        self.kind = KINDS[proposal.kind]
+    def __init__(self, plan: Trial, splits: Splits, config: Config, folder: Path) -> None:
+        self.plan, self.splits, self.config, self.folder = plan, splits, config, folder
+        self.kind = KINDS[plan.kind]
         self.placement = place(config.run.device, config.train.precision)
         augment = config.data.augmentation(splits.augment)
         self.feed = Feed(splits, self.placement, config.train.batch_size, augment)
-        seeds = [int(s) for s in np.random.SeedSequence(proposal.seed).generate_state(3) >> 1]
+        seeds = [int(s) for s in np.random.SeedSequence(plan.seed).generate_state(3) >> 1]
         generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
-        self.network = build_network(proposal, splits, config, generator)
-        if proposal.parent is not None:
-            self.network.inherit(load_file(weights_path(folder, proposal.parent)))
+        self.network = build_network(plan, splits, config, generator)
+        if plan.parent is not None:
+            self.network.inherit(load_file(weights_path(folder, plan.parent)))
         batches = self.feed.augmented(self.kind.part(splits))
         architecture = None
-        if proposal.ranks:
+        if plan.ranks:
             held_out = self.feed.augmented(splits.architecture)
             architecture = RowArchitecture(self.network, held_out, config.architecture, drawn)
         self.training = Training(
             self.network,
             batches,
             config.train,
-            proposal.epochs,
+            plan.epochs,
             self.placement,
             4 * seeds[2],
             architecture,
@@ -75,7 +75,7 @@ class ChainTrial(Trainee):
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
         ending = self.kind.ending(self)
         if self.kind.keeps_weights(self.config):
-            path = weights_path(self.folder, self.proposal.id)
+            path = weights_path(self.folder, self.plan.id)
             write_output(path, weights_bytes(self.network))
         return ending
 
@@ -165,30 +165,26 @@ class Shaped(Protocol):
     def num_classes(self) -> int: ...
 
 
-def build_network(
-    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
-) -> Chain:
-    """The (hyper-)network of a proposal.
+def build_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
+    """The (hyper-)network of a trial.
 
     Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
     """
-    kinds = {type(cell) for row in proposal.hyper.rows for cell in row}
+    kinds = {type(cell) for row in plan.hyper.rows for cell in row}
     if len(kinds) > 1 or not kinds <= set(NETWORKS):
         names = " or ".join(kind.__name__ for kind in NETWORKS)
         raise InvalidInput(
-            f"A network is made of cells of one kind, {names}, but got {proposal.hyper.code()!r}. "
+            f"A network is made of cells of one kind, {names}, but got {plan.hyper.code()!r}. "
             "Give every row cells of that kind."
         )
-    return NETWORKS[kinds.pop()](proposal, shape, config, generator)
+    return NETWORKS[kinds.pop()](plan, shape, config, generator)
 
 
-def _graph_network(
-    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
-) -> Chain:
+def _graph_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
     # a single architecture has nothing to share
-    network = config.network if proposal.ranks else replace(config.network, share=False)
+    network = config.network if plan.ranks else replace(config.network, share=False)
     return ChainNetwork(
-        proposal.hyper,
+        plan.hyper,
         network,
         side=shape.side,
         channels=shape.channels,
@@ -198,11 +194,9 @@ def _graph_network(
     )
 
 
-def _block_network(
-    trial: Trial, shape: Shaped, config: Config, generator: torch.Generator
-) -> Chain:
+def _block_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
     return MacroNetwork(
-        proposal.hyper,
+        plan.hyper,
         config.network.base_channels,
         side=shape.side,
         channels=shape.channels,
@@ -211,7 +205,7 @@ def _block_network(
     )
 
 
-NETWORKS: dict[type[Candidate], Callable[[Proposal, Shaped, Config, torch.Generator], Chain]] = {
+NETWORKS: dict[type[Candidate], Callable[[Trial, Shaped, Config, torch.Generator], Chain]] = {
     Dag: _graph_network,
     Block: _block_network,
 }
