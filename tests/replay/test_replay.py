@@ -27,10 +27,11 @@ from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.trace import Trace
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_run import RECORD, read_traces, recorded, replay_run
-from fade_ray.replay.replay_study import DRAWS, agreement, prepare, run_study
+from fade_ray.replay.replay_run import ReplayRun, read_traces
+from fade_ray.replay.replay_study import DRAWS, Job, agreement, prepare, run_study
 from fade_ray.replay.replayed import Prices, Replayed, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
+from fade_ray.run import lifecycle
 from fade_ray.search.entrants import entrant, replayed
 from searchers import AnchorSearch, AskTell, Outcome, RandomPoints, RandomSearch, TrialLengths
 from spaces.errors import InvalidInput
@@ -39,6 +40,17 @@ from spaces.feature_space import FeatureSpace
 SEARCHERS = list(replayed())
 FAST = [name for name in SEARCHERS if not entrant(name).searcher.slow]
 WALKS = [name for name in SEARCHERS if name.startswith("fade")]
+KIND = ReplayRun()
+RECORD = KIND.record
+
+
+def replay_run(config: ReplayConfig, console: Console | None = None) -> None:
+    """As `fade-ray replay` does."""
+    KIND.tell(lifecycle.run(KIND, config), console or Console())
+
+
+def recorded(out: Path) -> dict[Job, Replayed]:
+    return KIND.read_record(out).done
 
 
 def run(
@@ -403,6 +415,14 @@ def small(real_data: Path, out: Path, **more: Any) -> ReplayConfig:
     )
 
 
+def command(config: ReplayConfig) -> list[str]:
+    """The arguments of `fade-ray` that ask for that."""
+    given = {"table": config.table, "searchers": ",".join(config.searchers), "out": config.out}
+    given |= {"seeds": str(config.seeds), "budget": str(config.budget)}
+    flags = [f"--{name}={value}" for name, value in given.items()]
+    return ["replay", *flags]
+
+
 def test_a_replay_that_was_killed_goes_on_where_it_stood(
     tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -410,16 +430,15 @@ def test_a_replay_that_was_killed_goes_on_where_it_stood(
     replay_run(small(real_data, whole))
     code = f"""
 import os, signal
-from fade_ray.replay import study
-from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_run import replay_run
-run = study.Study.run
+from fade_ray.cli import main
+from fade_ray.replay.replay_study import Study
+run = Study.run
 def dying(self, job):
     if job == ("random", 2):
         os.kill(os.getpid(), signal.SIGKILL)
     return run(self, job)
-study.Study.run = dying
-replay_run(ReplayConfig.from_dict({small(real_data, killed).to_dict()!r}))
+Study.run = dying
+main({command(small(real_data, killed))!r})
 """
     ended = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
     assert ended.returncode == -signal.SIGKILL
@@ -451,7 +470,7 @@ def test_a_replay_grows_by_searchers_and_seeds(tmp_path: Path, real_data: Path) 
     before = (grown / "comparison.json").read_text()
     replay_run(small(real_data, grown, **more))  # nothing is left to do
     assert (grown / "comparison.json").read_text() == before
-    with pytest.raises(InvalidInput, match=r"replay.rank_noise: 0.5 -> 1.0"):
+    with pytest.raises(InvalidInput, match=r"rank_noise: 0.5 -> 1.0"):
         replay_run(small(real_data, grown, rank_noise=1.0))
 
 
