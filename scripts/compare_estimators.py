@@ -26,13 +26,13 @@ from typing import Any
 import numpy as np
 import torch
 import tyro
-from fade_ray.trials.chain_trial import KINDS, build_training
 from scipy import stats
 
 from fade_ray.data import Splits, load
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.folder import command_line, environment, write_json
+from fade_ray.search.chain_trial import KINDS, build_training
 from fade_ray.search.search_config import RECIPES, Config
 from fade_ray.training import ArchitectureConfig, TrainConfig, place
 from searchers import Proposal

@@ -20,24 +20,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tyro
 
-from fade_ray.cells.cell_history import CellHistory
-from fade_ray.cells.cells_config import CellsConfig
-from fade_ray.cells.cells_run import cell_rows
+from fade_ray.cells.cell_trials import trials_of
+from fade_ray.cells.cells_run import CellsRun
 from fade_ray.report import style
 from fade_ray.run.folder import command_line, environment, write_json
 from spaces.errors import InvalidInput
 from spaces.nasbench201_table import Table
 
 COLUMNS = (
-    "true_accuracy",
-    "skip_share",
-    "parameter_free_share",
-    "none_weight",
-    "entropy",
-    "accuracy",
-    "loss",
-    "architecture_loss",
+    *("true_accuracy", "skip_share", "parameter_free_share", "none_weight", "entropy", "accuracy"),
+    *("loss", "architecture_loss", "eigenvalue", "seconds", "stage", "search"),
 )
+TRUE = ("index", "c10_valid_200", "c10_test_200", "c100_test_200", "in16_test_200")
 TITLES = {
     "skip_share": "Share of skip-connects",
     "parameter_free_share": "Share without parameters",
@@ -64,56 +58,26 @@ class Study:
 def read(runs: tuple[Path, ...]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Searches and epochs of all runs, as rows."""
     searches, epochs = [], []
-    for run in runs:
-        config = CellsConfig.from_dict(json.loads((run / "config.json").read_text()))
-        history = CellHistory.read(run / "records.jsonl")
+    for folder in runs:
+        run = CellsRun().read(folder)
         shared = {
-            "run": run.name,
-            "learning_rate": config.train.optimiser.learning_rate,
-            "optimizer": config.architecture.architecture_optimizer,
+            "run": folder.name,
+            "learning_rate": run.config.train.optimiser.learning_rate,
+            "optimizer": run.config.architecture.architecture_optimizer,
         }
-        for row in cell_rows(run):
+        for trial in trials_of(run):
+            row, plan = trial.row, trial.plan
             true = row.pop("true") or {}
-            searches.append(
-                shared
-                | row
-                | {
-                    key: true.get(key)
-                    for key in (
-                        "index",
-                        "c10_valid_200",
-                        "c10_test_200",
-                        "c100_test_200",
-                        "in16_test_200",
-                    )
-                }
-            )
-        for id, plan in history.proposals.items():
-            for epoch, metrics in sorted(history.epochs.get(id, {}).items()):
-                found = {
-                    name: metrics.get(name)
-                    for name in (*COLUMNS, "eigenvalue", "seconds", "stage", "search")
-                }
-                names = {
-                    "id": id,
-                    "method": plan.recipe,
-                    "space": plan.space,
-                    "seed": plan.seed,
-                    "epoch": epoch,
-                }
+            searches.append(shared | row | {name: true.get(name) for name in TRUE})
+            named = {"id": plan.id, "method": plan.recipe, "space": plan.space, "seed": plan.seed}
+            for epoch, metrics in sorted(trial.epochs.items()):
                 weights = {
-                    kind: np.ravel(rows).tolist() for kind, rows in metrics["weights"].items()
+                    kind: [round(value, 5) for value in np.ravel(rows).tolist()]
+                    for kind, rows in metrics["weights"].items()
                 }
-                epochs.append(
-                    shared
-                    | names
-                    | found
-                    | {
-                        "weights": json.dumps(
-                            {k: [round(v, 5) for v in w] for k, w in weights.items()}
-                        )
-                    }
-                )
+                told = {name: metrics.get(name) for name in COLUMNS}
+                more = {"epoch": epoch, **told, "weights": json.dumps(weights)}
+                epochs.append(shared | named | more)
     return searches, epochs
 
 
@@ -210,26 +174,15 @@ def draw_method(axis: Any, rows: list[dict[str, Any]], name: str, method: str, n
             by_epoch.setdefault(row["epoch"], []).append(row[name])
     x = sorted(by_epoch)
     if x:
-        mean = [float(np.mean(by_epoch[e])) for e in x]
+        mean = [float(np.mean(by_epoch[epoch])) for epoch in x]
         colour = style.series(number)
         axis.plot(x, mean, color=colour, ls=style.LINES[number % len(style.LINES)], label=method)
-        axis.fill_between(
-            x,
-            [min(by_epoch[e]) for e in x],
-            [max(by_epoch[e]) for e in x],
-            color=colour,
-            alpha=0.13,
-            lw=0,
-        )
+        ends = ([end(by_epoch[epoch]) for epoch in x] for end in (min, max))
+        style.shade(axis, x, *ends, colour, alpha=0.13)
 
 
 def main(study: Study) -> None:
     """Read, summarise, draw, write."""
-    for run in study.runs:
-        if not (run / "records.jsonl").exists():
-            raise InvalidInput(
-                f"`--runs` names run directories of `fade-ray cells`, but {run} holds no record."
-            )
     searches, epochs = read(study.runs)
     study.out.mkdir(parents=True, exist_ok=True)
     pq.write_table(

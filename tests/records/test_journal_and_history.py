@@ -118,7 +118,7 @@ def test_a_torn_line_longer_than_a_block_is_cut_off(path: Path) -> None:
 
 WRITER = """
 import sys
-from fade_ray.records import Journal
+from fade_ray.records.journal import Journal
 journal = Journal(sys.argv[1])
 number = int(sys.argv[2])
 while True:
@@ -189,7 +189,7 @@ def test_a_line_half_written_when_the_disk_filled_up_is_taken_back(path: Path) -
     """A file size limit stands for the full disk: the first bytes of a long line still fit."""
     script = """
 import resource, signal, sys
-from fade_ray.records import Journal
+from fade_ray.records.journal import Journal
 from spaces.errors import InvalidInput
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 journal = Journal(sys.argv[1])
@@ -217,7 +217,7 @@ def test_history_of_a_whole_search(tmp_path: Path) -> None:
     assert [e.iteration for e in history.evaluations] == [2, 2, 4, 4]
     assert run.best is not None
     assert history.best is not None
-    assert history.best.accuracy == run.best[0]
+    assert history.best.score == run.best[0]
     assert set(history.epochs["00000"]) == {1, 2, 3, 4, 5}
     told = history.outcomes["00000"].log_weights
     assert told is not None
@@ -258,7 +258,7 @@ def test_after_a_resume_the_last_report_of_an_epoch_counts_and_the_first_outcome
     run.finish(proposal, Outcome(score=0.9), images=100, seconds=1.0)
     history = History.read(tmp_path / "records.jsonl")
     assert history.epochs[proposal.id] == {1: {"loss": 2.0}}
-    assert history.outcomes[proposal.id].accuracy == 0.5
+    assert history.outcomes[proposal.id].score == 0.5
     assert history.cost.images == 100
     assert history.warnings == [(proposal.id, "near chance")]
     assert history.resumed == 1
