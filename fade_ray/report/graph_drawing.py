@@ -82,7 +82,7 @@ def arrange(cell: Dag) -> Placed:
 
 
 def _half(item: Item) -> float:
-    return 0.02 if isinstance(item, Pass) else BOX[1] / 2 if isinstance(item, str) else RADIUS
+    return 0.0 if isinstance(item, Pass) else BOX[1] / 2 if isinstance(item, str) else RADIUS
 
 
 def _room(item: Item, layer: int) -> float:

@@ -154,7 +154,7 @@ def _cost(
 @dataclass(frozen=True)
 class Placed:
     """A layout whose items have their places: item -> (along, across), and half of their length
-    along. Lines meet `discs` all around, and boxes with `ports` up to so far from their middle.
+    along, 0 for a point. Lines meet `discs` all around, and boxes with `ports` up to so far from their middle.
     """
 
     layout: Layout
@@ -165,8 +165,8 @@ class Placed:
 
     def course(self, line: Sequence[Item], gap: float) -> Path:
         """Level through every layer it passes, an S between two, `gap` before its last item."""
-        stops = [self._stop(a, b, 1.0) for a, b in pairwise(line)]
-        ends = [self._stop(b, a, -1.0, gap if b is line[-1] else 0.0) for a, b in pairwise(line)]
+        stops = [self._stop(line, k, 1) for k in range(len(line) - 1)]
+        ends = [self._stop(line, k, -1, gap * (k == len(line) - 1)) for k in range(1, len(line))]
         points, codes = [stops[0][0]], [int(Path.MOVETO)]
         for (start, out), (end, back) in zip(stops, ends, strict=True):
             if points[-1] != start:
@@ -178,10 +178,17 @@ class Placed:
             codes += [int(Path.CURVE4)] * 3
         return Path(points, codes)
 
-    def _stop(self, at: Item, other: Item, side: float, gap: float = 0.0) -> tuple[Point, Point]:
-        """Where a line to or from `other` meets the border of `at`, and its direction there."""
+    def _stop(
+        self, line: Sequence[Item], k: int, side: int, gap: float = 0.0
+    ) -> tuple[Point, Point]:
+        """Where a line meets the border of its item k, before or behind it, and its direction."""
+        at = line[k]
         (along, across), half = self.places[at], self.half[at] + gap
-        far, there = self.places[other]
+        if half == 0:  # a point on its way
+            (x, y), (far, there) = self.places[line[k - 1]], self.places[line[k + 1]]
+            lean = atan2(there - y, far - x)
+            return (along, across), (cos(lean), sin(lean))
+        far, there = self.places[line[k + side]]
         lean = 0.0
         if at in self.discs or at in self.ports:
             lean = atan2((there - across) * side, abs(far - along)) * 0.9
