@@ -1,7 +1,6 @@
-"""Where a training runs: device, precision, memory layout, threads. The CUDA and MPS lines have not
-run on such a device yet.
-"""
+"""Where a training runs: device, precision, memory layout. The MPS lines have not run on one yet."""
 
+import re
 import resource
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 import torch
 
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -34,13 +33,6 @@ class Placement:
     def memory_format(self) -> torch.memory_format:
         return torch.channels_last if self.channels_last else torch.contiguous_format
 
-    def synchronize(self) -> None:
-        """Wait for the device, before a clock is read."""
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        elif self.device.type == "mps":
-            torch.mps.synchronize()
-
     def peak_memory(self) -> float:
         """MiB: on CUDA the trial's peak of allocated device memory; elsewhere the peak of the
         process's resident memory so far, shared data and earlier trials of the same actor included.
@@ -57,39 +49,30 @@ def place(device: str = "auto", precision: str = "auto") -> Placement:
 
     Raises InvalidInput for an unknown name and for a device that this machine does not have.
     """
-    if device not in DEVICES and not device.startswith("cuda:"):
+    device = _best() if device == "auto" else device
+    known = device in DEVICES or re.fullmatch(r"cuda:\d+", device) is not None
+    rule = f"device is one of {', '.join(DEVICES)} or cuda:<index>"
+    require(known, rule, "Use `--device auto`.", device=device)
+    chosen = torch.device(device)
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if chosen.type == "cuda" and (chosen.index or 0) >= count:
         raise InvalidInput(
-            f"`device` must be one of {', '.join(DEVICES)} or cuda:<index>, but got {device=}."
+            f"{device=} was asked for, but PyTorch sees {count or 'no'} CUDA GPUs here. "
+            "Use `--device auto` or `--device cpu`."
         )
-    if device == "auto":
-        device = (
-            "cuda"
-            if torch.cuda.is_available()
-            else "mps"
-            if torch.backends.mps.is_available()
-            else "cpu"
-        )
-    if device.startswith("cuda") and not torch.cuda.is_available():
+    if chosen.type == "mps" and not torch.backends.mps.is_available():
         raise InvalidInput(
-            f"{device=} was asked for, but PyTorch sees no CUDA GPU here. Use `--device auto` or `--device cpu`."
+            f"{device=} was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`."
         )
-    if device == "mps" and not torch.backends.mps.is_available():
-        raise InvalidInput(
-            "device='mps' was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`."
-        )
-    try:
-        chosen = torch.device(device)
-    except RuntimeError as error:
-        raise InvalidInput(
-            f"`device` must be one of {', '.join(DEVICES)} or cuda:<index>, but got {device=}."
-        ) from error
     if chosen.type == "cuda":
-        if (chosen.index or 0) >= torch.cuda.device_count():
-            raise InvalidInput(
-                f"{device=} was asked for, but there are {torch.cuda.device_count()} CUDA GPUs here."
-            )
         torch.cuda.reset_peak_memory_stats(chosen)
     return Placement(chosen, _autocast(chosen, precision), channels_last=chosen.type != "mps")
+
+
+def _best() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def _autocast(device: torch.device, precision: str) -> torch.dtype | None:

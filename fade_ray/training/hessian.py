@@ -5,14 +5,14 @@ Amended-DARTS).
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fade_ray.training.updates import Problem, asking, generator_states, gradients, rewind
+from fade_ray.training.updates import Problem, asking, generator_states, rewind
 from spaces.errors import require
 
 Product = Callable[[Tensor], Tensor]  # q [n] -> H q [n]
@@ -37,33 +37,25 @@ def dominant_eigenvalue(
     iterations: int,
     generator: torch.Generator,
     tolerance: float = 1e-3,
-    product: Literal["exact", "difference"] = "exact",
 ) -> DominantEigenvalue:
-    """Of d^2 L / da^2 [n, n] on one batch, n = number of logits, at the weights and logits as they
-    are.
+    """Of d^2 L / da^2 [n, n] on one batch, n = number of logits, where weights and logits are.
 
     Power iteration that keeps its vectors (Lanczos, orthogonalised in full): one product per
     iteration like the plain one, never a worse value from it, and no failure where the largest and
     the smallest eigenvalue differ in sign only. Ends after `iterations`, or once the error is at
     most `tolerance` times the value. `generator` (CPU) draws the start.
 
-    "exact": products by a second backward through one pass. Needs operations that can be
-    differentiated twice, else torch raises RuntimeError; beware of own autograd functions whose
-    backward is not differentiable itself. "difference": central differences of gradients, two
-    passes per product, for networks of such operations. All passes draw the same noise. Weights,
-    logits and the generators of the problem are left as they were.
+    Products are taken by a second backward through one pass: operations must be differentiable
+    twice, else torch raises RuntimeError; beware of own autograd functions whose backward is not.
+    Weights, logits and the generators of the problem are left as they were.
     """
     require(iterations >= 1, "iterations >= 1", "Ask for 10 or more.", iterations=iterations)
-    require(
-        product in PRODUCTS, f"product in {tuple(PRODUCTS)}", "Choose one of them.", product=product
-    )
     count = sum(logit.numel() for logit in problem.logits)
     states = generator_states(problem)
     try:
-        with PRODUCTS[product](problem, batch) as multiply:
-            return _lanczos(
-                multiply, torch.randn(count, generator=generator), min(iterations, count), tolerance
-            )
+        with _products(problem, batch) as multiply:
+            start = torch.randn(count, generator=generator)
+            return _lanczos(multiply, start, min(iterations, count), tolerance)
     finally:
         rewind(problem, states)
 
@@ -99,55 +91,23 @@ def _lanczos(
 
 
 @contextmanager
-def _exact(problem: Problem, batch: Any) -> Iterator[Product]:
+def _products(problem: Problem, batch: Any) -> Iterator[Product]:
     logits = list(problem.logits)
     with asking(problem, logits):
         loss = problem.loss(batch)
+        slope = torch.zeros(sum(logit.numel() for logit in logits))
         if loss.requires_grad:
-            slope = _flat(
-                torch.autograd.grad(loss, logits, create_graph=True, materialize_grads=True)
-            )
-        else:
-            slope = torch.zeros(sum(logit.numel() for logit in logits))
+            options = {"create_graph": True, "materialize_grads": True}
+            slope = _flat(torch.autograd.grad(loss, logits, **options))
 
         def multiply(q: Tensor) -> Tensor:
             if not slope.requires_grad:  # the loss is linear in the logits
                 return torch.zeros_like(q)
-            found = torch.autograd.grad(
-                slope @ q.to(slope), logits, retain_graph=True, materialize_grads=True
-            )
-            return _flat(found).cpu().double()
+            options = {"retain_graph": True, "materialize_grads": True}
+            image = torch.autograd.grad(slope @ q.to(slope), logits, **options)
+            return _flat(image).cpu().double()
 
         yield multiply
-
-
-@contextmanager
-def _difference(problem: Problem, batch: Any, step: float = 0.01) -> Iterator[Product]:
-    """`step` is the length by which all logits are moved, either way."""
-    logits = list(problem.logits)
-    origin = [logit.detach().clone() for logit in logits]
-    states = generator_states(problem)
-
-    def slope(q: Tensor) -> Tensor:
-        with torch.no_grad():
-            for logit, start, part in zip(
-                logits, origin, torch.split(q, [o.numel() for o in origin]), strict=True
-            ):
-                logit.copy_(start + part.view_as(start).to(start))
-        rewind(problem, states)
-        return _flat(gradients(problem, batch, logits)[1]).cpu().double()
-
-    try:
-        yield lambda q: (slope(step * q) - slope(-step * q)) / (2 * step)
-    finally:
-        with torch.no_grad():
-            torch._foreach_copy_(logits, origin)
-
-
-PRODUCTS: dict[str, Callable[[Problem, Any], AbstractContextManager[Product]]] = {
-    "exact": _exact,
-    "difference": _difference,
-}
 
 
 def _flat(tensors: Sequence[Tensor]) -> Tensor:
