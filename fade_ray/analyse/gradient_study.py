@@ -78,9 +78,7 @@ def plans(study: GradientStudy) -> list[MeasuredPlan]:
 
 
 def check_images(study: GradientStudy, splits: Splits) -> None:
-    """Raises InvalidInput where the weights would learn from less than two batches, which could not
-    be compared.
-    """
+    """Raises InvalidInput for less than two batches, which could not be compared."""
     ours, theirs = halves(splits, study.search_config(study.settings[0]).grid.held_out)
     images, size = min(len(ours), len(theirs)), study.batch_size
     rule = "half of the training images fill 2 batches or more"

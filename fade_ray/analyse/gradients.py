@@ -143,9 +143,7 @@ class OperationGradients:
         self._handles.clear()
 
     def mean(self) -> dict[int, Tensor]:
-        """Place -> [E, O] on the host, mean over the passes. Raises InvalidInput where there was
-        none.
-        """
+        """Place -> [E, O] on the host, mean over the passes. InvalidInput where there was none."""
         least = min(self.passes.values())
         require(
             least > 0,

@@ -1,6 +1,4 @@
-"""Every published cell search that this project runs, as a composition of parts. A new one is a new
-line.
-"""
+"""The cell searches as compositions of parts. A new one is a new line."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -115,16 +113,19 @@ def check_pair(name: str, space: str, macro: Macro, channels: int) -> None:
             smaller = DISCRETISERS[stage.discretise](uniform(cell), cell, whole)
             if smaller == cell and not cell.is_discrete:
                 raise InvalidInput(
-                    f"Recipe {name!r} makes no sense on space {space!r}: {stage.discretise} would leave out nothing there, since its edges are "
-                    "fixed already. Use `amended-fixed` or another recipe."
+                    f"Recipe {name!r} makes no sense on space {space!r}: {stage.discretise} would "
+                    "leave out nothing there, since its edges are fixed already. Use "
+                    "`amended-fixed` or another recipe."
                 )
             cell = smaller
         filled = cell.keep is not None or all(any(row) for row in cell.allowed)
         if not cell.is_discrete or not filled:
             raise InvalidInput(
-                f"Recipe {name!r} makes no sense on space {space!r}: its stages ({', '.join(s.discretise for s in chosen.stages)}) do not lead "
-                f"to a genotype of the {kind} cell, which needs an operation on "
-                f"{'every edge' if cell.keep is None else f'{cell.keep} edges into each node'}. Use `darts-1st` or another recipe."
+                f"Recipe {name!r} makes no sense on space {space!r}: its stages "
+                f"({', '.join(s.discretise for s in chosen.stages)}) do not lead to a genotype of "
+                f"the {kind} cell, which needs an operation on "
+                f"{'every edge' if cell.keep is None else f'{cell.keep} edges into each node'}. "
+                "Use `darts-1st` or another recipe."
             )
 
 

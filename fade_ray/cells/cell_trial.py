@@ -1,6 +1,4 @@
-"""One cell search from start to genotype: what is behind every trial of `fade-ray cells`, with or
-without Ray.
-"""
+"""One cell search from start to genotype: what is behind every trial of `fade-ray cells`."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +25,7 @@ from searchers import Outcome
 from spaces.cell import Macro
 
 LOWER = 5
-"""What the learning rate is divided by (algorithms E.4: the paper's own grid is .025, .005, .001)."""
+"""What the learning rate is divided by (algorithms E.4: the paper has .025, .005, .001)."""
 SEARCHES = 3
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
@@ -89,9 +87,7 @@ class CellSearch(Trainee):
         return cast(EdgeArchitecture, self.training.architecture)
 
     def first_metrics(self) -> Metrics:
-        """The state before the first step, and the memory that one step takes. Raises InvalidInput
-        when it does not fit.
-        """
+        """The start, and what memory a step takes. Raises InvalidInput when it does not fit."""
         memory = step_memory(self.training) if self.recipe.trains else None
         nothing = dict.fromkeys(("images", "multiply_adds", "seconds"), 0)
         return {**nothing, "step_memory_mib": memory, **self._state()}
@@ -240,7 +236,7 @@ def halves(splits: Splits, held_out: float) -> tuple[LabelledImages, LabelledIma
 
 
 def eigenvalue(search: CellSearch) -> float | None:
-    """The dominant one of the validation loss's Hessian in the logits, in the epochs that say so."""
+    """Dominant, of the validation loss's Hessian in the logits, in the epochs that ask for it."""
     every = search.config.grid.eigenvalue_every
     if not every or search.training.epoch % every or not search.recipe.trains:
         return None

@@ -56,9 +56,7 @@ def top_edges(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSp
 
 
 def best_edge_pairs(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
-    """Amended-DARTS: each node keeps the two edges of its heaviest pair, with all their operations
-    (eq. 16; algorithms D.4).
-    """
+    """Each node keeps the edges of its heaviest pair (Amended-DARTS eq. 16; algorithms D.4)."""
     kept = np.ones(len(searched.edges), dtype=bool)
     pairs = edge_pairs(searched)
     for node in range(searched.inputs, searched.nodes):
@@ -70,9 +68,7 @@ def best_edge_pairs(learned: Learned, searched: CellSpace, whole: CellSpace) -> 
 
 
 def _choosable(space: CellSpace) -> Mask:
-    """[E, O]: what a genotype may hold. `none` is a choice only where no edge is dropped
-    (NAS-Bench-201; algorithms E.6).
-    """
+    """[E, O]: `none` is a choice only where no edge is dropped (algorithms E.6)."""
     mask = space.mask
     if space.keep is not None and NONE in space.ops:
         mask[:, space.ops.index(NONE)] = False

@@ -54,9 +54,7 @@ def genotype_now(
 
 
 def share(genotype: Macro, *, skip: bool = False) -> float:
-    """Of all kept edges of a genotype, the share whose operation is free of parameters, or is a
-    skip-connect.
-    """
+    """Of all kept edges the share that is free of parameters, or is a skip-connect."""
     ops = [gene.op for cell in genotype.cells.values() for gene in cell.genes]
     return sum(op == SKIP if skip else parameter_free(op) for op in ops) / max(1, len(ops))
 

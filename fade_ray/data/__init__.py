@@ -1,6 +1,4 @@
-"""Images: where they come from (`sources`), how they are split (`splits`) and how they reach the
-network (`batches`).
-"""
+"""Images: their sources, their splits, and how they reach the network."""
 
 from fade_ray.data.batches import Batches, ImageBatches
 from fade_ray.data.feed import Feed

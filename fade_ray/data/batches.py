@@ -39,9 +39,7 @@ class Draws:
     def draw(
         total: int, used: int, height: int, width: int, augment: Augment, generator: torch.Generator
     ) -> Draws:
-        """The first `used` of a permutation of `total` images; always in this sequence: order,
-        flip, crop, cutout.
-        """
+        """The first `used` of `total` shuffled images; drawn as order, flip, crop, cutout."""
         order = torch.randperm(total, generator=generator)[:used]
         flip = crop = cutout = None
         if augment.flip:
@@ -193,9 +191,7 @@ class Batches(ImageBatches):
             yield self._augmented(chosen), self.labels.index_select(0, chosen.order)
 
     def _augmented(self, draws: Draws) -> Tensor:
-        """float32 [B, C, H, W]. Cheap in this order: whole rows of bytes are moved before they
-        become floats, and NHWC last.
-        """
+        """Cheap in this order: whole rows of bytes are moved while they are bytes, NHWC last."""
         images = self.images.index_select(0, draws.order)
         if draws.flip is not None:
             images = self._flipped(images, draws.flip)
@@ -207,9 +203,7 @@ class Batches(ImageBatches):
         return self._laid_out(batch)
 
     def _flipped(self, images: Tensor, flip: Tensor) -> Tensor:
-        """Flip all, then take each image [C, H, W] whole from one or the other: several times
-        faster than `torch.where`.
-        """
+        """Each image whole from all, or from all flipped: faster than `torch.where`."""
         count = len(images)
         return torch.cat([images, images.flip(3)]).index_select(
             0, torch.arange(count, device=self.device) + count * flip
@@ -241,9 +235,7 @@ class Batches(ImageBatches):
 
 
 def _outside(positions: Tensor, side: int) -> Tensor:
-    """float [centre, position]: 1 where `position` is not among the `side` ones around `centre`,
-    else 0.
-    """
+    """[centre, position]: 0 for the `side` positions around `centre`, else 1."""
     distance = positions - (positions[:, None] - side // 2)
     return ((distance < 0) | (distance >= side)).float()
 

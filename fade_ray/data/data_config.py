@@ -10,9 +10,7 @@ class DataConfig:
     """The images of a run."""
 
     data: str = "digits"
-    """digits, cifar10, cifar100, a folder of class folders, or a Parquet file with `img` and
-    `label` columns.
-    """
+    """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label`."""
     test_data: str | None = None
     """Parquet file or folder of the test images; without one, a sixth of the data is the test part.
     """
@@ -27,11 +25,9 @@ class DataConfig:
     split_seed: int = 0
     """Seed of the stratified split 1:1:4 (test : architecture : weights)."""
     crop: int | None = None
-    """Augmentation: random crop after padding by this many pixels; by default what suits the data
-    set.
-    """
+    """Augmentation: random crop after padding by this many pixels; by default the usual."""
     flip: bool | None = None
-    """Augmentation: random horizontal flip; by default what suits the data set."""
+    """Augmentation: random horizontal flip; by default the usual."""
     cutout: int | None = None
     """Augmentation: a square of this side, in pixels, is blanked."""
 

@@ -1,6 +1,4 @@
-"""From encoded pictures (files, bytes, arrays) to one uint8 array, in threads, with every bad
-picture named.
-"""
+"""From encoded pictures to one uint8 array, in threads; every bad picture is named."""
 
 from __future__ import annotations
 
@@ -52,9 +50,7 @@ class Survey:
     sizes: dict[tuple[int, int], str]  # (width, height) in pixels -> the first picture of that size
 
     def shape(self, image_side: int | None) -> Shape:
-        """The shape that all pictures will have. Raises `InvalidInput` where only a given side
-        would make them equal.
-        """
+        """Of all pictures. Raises `InvalidInput` where only a given side would make them equal."""
         channels = 1 if self.grayscale else 3
         if image_side is not None:
             return Shape(channels, image_side)
@@ -78,9 +74,7 @@ class Survey:
 
 
 def survey(*groups: Pictures) -> Survey:
-    """Read the headers of all pictures. Raises `InvalidInput` for one that is no picture or not of
-    8 bits per channel.
-    """
+    """From headers alone. Raises `InvalidInput` for what has not 8 bits per channel."""
     grayscale = True
     sizes: dict[tuple[int, int], str] = {}
     for pictures in groups:
@@ -126,7 +120,8 @@ def _headers(pictures: Pictures, numbers: range) -> tuple[set[str], dict[tuple[i
         with _named(pictures, i), _opened(pictures.items[i]) as image:
             if image.mode not in _GRAYSCALE + _COLOUR:
                 raise InvalidInput(
-                    f"Images must have 8 bits per channel, but {pictures.name(i)} has mode {image.mode!r}. Convert it first."
+                    f"Images must have 8 bits per channel, but {pictures.name(i)} has mode "
+                    f"{image.mode!r}. Convert it first."
                 )
             modes.add(image.mode)
             sizes.setdefault(image.size, pictures.name(i))
@@ -154,24 +149,20 @@ def _opened(item: Item) -> Image.Image:
 
 @contextmanager
 def _named(pictures: Pictures, i: int) -> Iterator[None]:
-    """Say which picture it was. Pillow raises nearly anything for broken data (OSError,
-    SyntaxError, struct.error, ...).
-    """
+    """Say which it was. Pillow raises nearly anything: OSError, SyntaxError, struct.error, ..."""
     try:
         yield
     except (InvalidInput, MemoryError):
         raise
     except Exception as error:
         raise InvalidInput(
-            f"Every image must be readable ({', '.join(FORMATS)}), but {pictures.name(i)} is not: {error}. "
-            "Replace or remove it."
+            f"Every image must be readable ({', '.join(FORMATS)}), but {pictures.name(i)} is not: "
+            f"{error}. Replace or remove it."
         ) from error
 
 
 def _threaded(work: Callable[[Pictures, range], T], pictures: Pictures) -> Iterator[T]:
-    """`work` on every picture, in chunks, in order. Pillow decodes without holding the
-    interpreter's lock.
-    """
+    """In chunks, in order. Pillow decodes without holding the interpreter's lock."""
     count = len(pictures.items)
     tasks = [range(start, min(start + _CHUNK, count)) for start in range(0, count, _CHUNK)]
     with ThreadPoolExecutor(max_workers=_cores()) as pool:

@@ -27,8 +27,9 @@ def read_folder(root: Path) -> Source:
     )
     if len(folders) < 2:
         raise InvalidInput(
-            f"A data folder needs at least two class folders, but {str(root)!r} has {[path.name for path in folders]}. "
-            "Put the pictures of each class into a folder of their own, named after the class."
+            f"A data folder needs at least two class folders, but {str(root)!r} has "
+            f"{[path.name for path in folders]}. Put the pictures of each class into a folder of "
+            "their own, named after the class."
         )
     files = [_pictures(folder) for folder in folders]
     paths = list(itertools.chain.from_iterable(files))
@@ -53,12 +54,13 @@ def _pictures(folder: Path) -> list[Path]:
     for path in found:
         if path.is_dir():
             raise InvalidInput(
-                f"A class folder holds pictures only, but {str(path)!r} is a folder. If {str(folder)!r} is a whole part "
-                "such as a training or test set, give its path as the data or as the test data."
+                f"A class folder holds pictures only, but {str(path)!r} is a folder. If "
+                f"{str(folder)!r} is a whole part such as a training or test set, give its path as "
+                "the data or as the test data."
             )
         if path.suffix.lower() not in suffixes:
             raise InvalidInput(
-                f"A class folder holds pictures only ({', '.join(FORMATS)}, by suffix), but {str(path)!r} is none. "
-                "Remove or rename it; hidden files are ignored."
+                f"A class folder holds pictures only ({', '.join(FORMATS)}, by suffix), but "
+                f"{str(path)!r} is none. Remove or rename it; hidden files are ignored."
             )
     return found

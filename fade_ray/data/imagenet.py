@@ -80,20 +80,19 @@ class ImageFolders:
     def read(
         root: Path, *, limit: int | None = None, test_limit: int | None = None, seed: int = 0
     ) -> ImageFolders:
-        """`limit`, `test_limit`: how many pictures to keep of train and val, in the proportions of
-        the classes, drawn by `seed`.
-        """
+        """At most `limit` and `test_limit` pictures, drawn by `seed` in proportion to classes."""
         found = {part: _image_folder(root, part) for part in PARTS}
         train, val = (tuple(found[part].classes) for part in PARTS)
         if train != val:
             differing = sorted(set(train) ^ set(val))[:5]
             raise InvalidInput(
-                f"train/ and val/ must hold the same class folders, but in {str(root)!r} only one of them has {differing}. "
-                "Bring the pictures of val/ into class folders."
+                f"train/ and val/ must hold the same class folders, but in {str(root)!r} only one "
+                f"of them has {differing}. Bring the pictures of val/ into class folders."
             )
         if len(train) < 2:
             raise InvalidInput(
-                f"Pictures must be of two classes or more, but {str(root)!r} has {train}. Add class folders."
+                f"Pictures must be of two classes or more, but {str(root)!r} has {train}. Add "
+                "class folders."
             )
         kept = {
             part: _limited(found[part], size, np.random.default_rng([seed, number]))
@@ -109,8 +108,9 @@ def _image_folder(root: Path, part: str) -> Any:
         return ImageFolder(str(root / part))
     except OSError as error:
         raise InvalidInput(
-            f"The folder loader needs {root}/train/<class>/<picture> and {root}/val/<class>/<picture>, but {part}: {error} "
-            "Name the folder that holds train and val, or use `--loader memory`."
+            f"The folder loader needs {root}/train/<class>/<picture> and "
+            f"{root}/val/<class>/<picture>, but {part}: {error} Name the folder that holds train "
+            "and val, or use `--loader memory`."
         ) from error
 
 
@@ -122,9 +122,7 @@ def _limited(
 
 
 class _Pictures(Dataset[Any]):
-    """By (number, seed): uint8 [3, side, side] and label, or what is wrong with the picture. The
-    seed is all that chance depends on.
-    """
+    """By (number, seed), all that chance depends on: picture and label, or what is wrong."""
 
     def __init__(self, samples: Sequence[tuple[str, int]], transform: Transform) -> None:
         # arrays: every process that reads a Python object of another makes its own copy of the page
@@ -140,7 +138,8 @@ class _Pictures(Dataset[Any]):
             image = _opened(path)
         # Pillow's for what is no picture, or broken
         except (OSError, SyntaxError, ValueError) as error:
-            return f"Every file in a class folder must be a readable picture, but {path} is not: {error}. Remove it."
+            rule = "Every file in a class folder must be a readable picture"
+            return f"{rule}, but {path} is not: {error}. Remove it."
         # the process that decodes may be the one that trains
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -161,9 +160,7 @@ def _joined(items: list[tuple[Tensor, int] | str]) -> tuple[Tensor, Tensor] | st
 
 
 class _Order:
-    """The keys of each batch to come: set before an epoch, read by the loader. `keys`: int64
-    [images, 2], number and seed.
-    """
+    """Keys [images, 2] (number, seed) of each batch of an epoch, for the loader to read."""
 
     def __init__(self) -> None:
         self.batches: list[Tensor] = []

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import InvalidInput
+from spaces.errors import require
 
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]
@@ -31,26 +31,20 @@ class LabelledImages:
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise InvalidInput(
-                "Images must be uint8 of shape [N, C, H, W] with 1 or 3 channels, but got "
-                f"{images.dtype} of shape {list(images.shape)}. Convert them first."
-            )
-        if labels.dtype != np.int64 or labels.shape != images.shape[:1]:
-            raise InvalidInput(
-                f"Labels must be int64, one per image, but got {labels.dtype} of shape {list(labels.shape)} "
-                f"for {len(images)} images. Give one integer class number per image."
-            )
-        if len(images) == 0 or min(images.shape[2:]) == 0:
-            raise InvalidInput(
-                f"At least one image with at least one pixel is needed, but got shape {list(images.shape)}. "
-                "Give more images."
-            )
-        if labels.min() < 0:
-            raise InvalidInput(
-                f"Class numbers must be 0 or more, but got {labels.min()}. Number the classes from 0 and leave out "
-                "unlabelled images."
-            )
+        given = {
+            "images": f"{images.dtype} {images.shape}",
+            "labels": f"{labels.dtype} {labels.shape}",
+        }
+        fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in (1, 3)
+        rule = "images are uint8 [N, C, H, W] with 1 or 3 channels"
+        require(fits, rule, "Convert them first.", **given)
+        fits = labels.dtype == np.int64 and labels.shape == images.shape[:1]
+        rule = "labels are int64, one per image"
+        require(fits, rule, "Give one class number per image.", **given)
+        fits, rule = images.size > 0, "images >= 1, of at least one pixel"
+        require(fits, rule, "Give more images.", **given)
+        remedy = "Number the classes from 0 and leave out unlabelled images."
+        require(labels.min() >= 0, "labels >= 0", remedy, lowest=int(labels.min()))
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,15 +56,11 @@ class LabelledImages:
         return LabelledImages(np.concatenate(images), np.concatenate(labels))
 
     def take(self, indices: Sequence[int] | IntArray) -> LabelledImages:
-        """The images at `indices` (in that order), copied. Raises `InvalidInput` for an index that
-        does not exist.
-        """
+        """Those at `indices`, in that order, copied. Raises `InvalidInput` where there is none."""
         chosen = np.asarray(indices, dtype=np.int64)
-        if chosen.size and not (chosen.min() >= 0 and chosen.max() < len(self)):
-            raise InvalidInput(
-                f"Indices must lie in 0..{len(self) - 1}, but got {chosen.min()}..{chosen.max()}. "
-                "Ask for images that exist."
-            )
+        within = chosen.size == 0 or (chosen.min() >= 0 and chosen.max() < len(self))
+        rule = f"indices in 0..{len(self) - 1}"
+        require(within, rule, "Ask for images that exist.", indices=chosen.tolist())
         return LabelledImages(self.images[chosen], self.labels[chosen])
 
 
@@ -90,19 +80,13 @@ class Augment:
     cutout: int = 0
 
     def __post_init__(self) -> None:
-        if self.crop < 0 or self.cutout < 0:
-            raise InvalidInput(
-                f"`crop >= 0` and `cutout >= 0` (pixels) must hold, but got crop={self.crop}, cutout={self.cutout}. "
-                "Use 0 to switch one off."
-            )
+        for name in ("crop", "cutout"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} >= 0", "Use 0 to switch it off.", **{name: value})
 
     def __str__(self) -> str:
-        parts = (
-            [f"crop {self.crop}"] * (self.crop > 0)
-            + ["flip"] * self.flip
-            + [f"cutout {self.cutout}"] * (self.cutout > 0)
-        )
-        return ", ".join(parts) or "none"
+        parts = [f"crop {self.crop}"] * (self.crop > 0) + ["flip"] * self.flip
+        return ", ".join(parts + [f"cutout {self.cutout}"] * (self.cutout > 0)) or "none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,37 +108,22 @@ class Splits:
     augment: Augment = field(default_factory=Augment)
 
     def __post_init__(self) -> None:
-        shapes = {
-            part: getattr(self, part).images.shape[1:]
-            for part in ("weights", "architecture", "test")
-        }
-        if (
-            len(set(shapes.values())) != 1
-            or self.weights.images.shape[2] != self.weights.images.shape[3]
-        ):
-            raise InvalidInput(
-                f"All parts must hold square images of one shape [C, side, side], but got {shapes}. Give an image side."
-            )
-        if self.side < MIN_SIDE:
-            raise InvalidInput(
-                f"`side >= {MIN_SIDE}` (pixels) must hold, but got {self.side}. Give a larger image side to scale up."
-            )
-        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
-            raise InvalidInput(
-                f"At least two classes with different names are needed, but got {self.classes}. Name each class once."
-            )
-        highest = max(
-            int(part.labels.max()) for part in (self.weights, self.architecture, self.test)
-        )
-        if highest >= len(self.classes):
-            raise InvalidInput(
-                f"Class numbers must lie in 0..{len(self.classes) - 1}, but got {highest}. Name every class."
-            )
-        if not len(self.mean) == len(self.std) == self.channels or min(self.std) <= 0:
-            raise InvalidInput(
-                "Mean and standard deviation must have one entry per channel and the latter be positive, but got "
-                f"mean={self.mean}, std={self.std} for {self.channels} channels. Use `channel_statistics`."
-            )
+        parts = {"weights": self.weights, "architecture": self.architecture, "test": self.test}
+        shapes = {name: part.images.shape[1:] for name, part in parts.items()}
+        alike = len(set(shapes.values())) == 1 and shapes["test"][1] == shapes["test"][2]
+        rule = "all parts hold square images of one shape [C, side, side]"
+        require(alike, rule, "Give an image side.", **shapes)
+        remedy = "Give a larger image side to scale up."
+        require(self.side >= MIN_SIDE, f"side >= {MIN_SIDE}", remedy, side=self.side)
+        classes, rule = self.classes, "two classes or more, with different names"
+        differ = len(set(classes)) == len(classes) >= 2
+        require(differ, rule, "Name each class once.", classes=classes)
+        highest = max(int(part.labels.max()) for part in parts.values())
+        rule = f"labels in 0..{len(classes) - 1}"
+        require(highest < len(classes), rule, "Name every class.", highest=highest)
+        rule = "mean and std have one entry per channel, std positive"
+        fits = len(self.mean) == len(self.std) == self.channels and min(self.std) > 0
+        require(fits, rule, "Use `channel_statistics`.", mean=self.mean, std=self.std)
 
     @property
     def side(self) -> int:
@@ -177,11 +146,12 @@ class Splits:
 
     def describe(self) -> str:
         """One line for people: sizes of the parts, shape of an image, augmentation."""
-        total = len(self.weights) + len(self.architecture) + len(self.test)
+        sizes = {n: len(getattr(self, n)) for n in ("weights", "architecture", "test")}
+        parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         return (
-            f"{self.name}: {total:,} images of {self.side}x{self.side} in {self.channels} channel(s), "
-            f"{self.num_classes} classes; weights {len(self.weights):,}, architecture {len(self.architecture):,}, "
-            f"test {len(self.test):,}; augmentation: {self.augment}"
+            f"{self.name}: {sum(sizes.values()):,} images of {self.side}x{self.side} in "
+            f"{self.channels} channel(s), {self.num_classes} classes; {parts}; augmentation: "
+            f"{self.augment}"
         )
 
 

@@ -34,14 +34,14 @@ def read_parquet(path: Path) -> Source:
         column = _image_column(path, schema)
         if "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
             raise InvalidInput(
-                f"A Parquet file needs a column `label` of integers, but {str(path)!r} has {_columns(schema)}. "
-                "Rename or convert the column."
+                f"A Parquet file needs a column `label` of integers, but {str(path)!r} has "
+                f"{_columns(schema)}. Rename or convert the column."
             )
         labels = file.read(columns=["label"]).column("label")
     if labels.null_count:
         raise InvalidInput(
-            f"Every row needs a label, but {labels.null_count} of {len(labels)} rows of {str(path)!r} have none. "
-            "Leave these rows out."
+            f"Every row needs a label, but {labels.null_count} of {len(labels)} rows of "
+            f"{str(path)!r} have none. Leave these rows out."
         )
 
     def pictures(numbers: IntArray) -> Pictures:
@@ -68,8 +68,9 @@ def _image_column(path: Path, schema: Any) -> str:
             if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
                 return name
     raise InvalidInput(
-        f"A Parquet file needs a column {' or '.join(f'`{name}`' for name in IMAGE_COLUMNS)} with encoded pictures "
-        f"(a struct with `bytes`, or binary), but {str(path)!r} has {_columns(schema)}. Rename or convert the column."
+        f"A Parquet file needs a column {' or '.join(f'`{name}`' for name in IMAGE_COLUMNS)} with "
+        f"encoded pictures (a struct with `bytes`, or binary), but {str(path)!r} has "
+        f"{_columns(schema)}. Rename or convert the column."
     )
 
 
@@ -87,9 +88,7 @@ def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
 
 
 def _read_bytes(path: Path, column: str, numbers: IntArray) -> list[bytes]:
-    """The encoded pictures of these rows, in this order, touching only the row groups that hold one
-    of them.
-    """
+    """The pictures of these rows, read from the row groups they are in."""
     found: list[bytes] = [b""] * len(numbers)
     with _readable(path), pq.ParquetFile(path) as file:
         start = 0
@@ -117,5 +116,6 @@ def _readable(path: Path) -> Iterator[None]:
         yield
     except (pa.ArrowException, OSError) as error:
         raise InvalidInput(
-            f"A data file must be readable Parquet, but {str(path)!r} is not: {error}. Give another file or a folder."
+            f"A data file must be readable Parquet, but {str(path)!r} is not: {error}. Give "
+            "another file or a folder."
         ) from error

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numpy as np
-
 from fade_ray.data.decode import Pictures
 from fade_ray.data.images import IntArray
 from spaces.errors import InvalidInput
@@ -33,13 +31,13 @@ class Source:
         if len(self.labels) == 0:
             raise InvalidInput(f"A data set needs images, but {self.name} has none. Add images.")
         lowest, highest = int(self.labels.min()), int(self.labels.max())
-        # without names the labels must be 0, 1, ... without gaps, so there are fewer classes than
-        # images
-        bound = len(self.labels) if self.classes is None else len(self.classes)
+        # without names the labels are 0, 1, ... without gaps: fewer classes than images
+        bound = len(self.labels if self.classes is None else self.classes)
         if lowest < 0 or highest >= bound:
             raise InvalidInput(
-                f"Labels must lie in 0..{bound - 1} (one number per class, without gaps), but those of {self.name} lie in "
-                f"{lowest}..{highest}. Renumber the classes, or leave out unlabelled images."
+                f"Labels must lie in 0..{bound - 1} (one number per class, without gaps), but "
+                f"those of {self.name} lie in {lowest}..{highest}. Renumber the classes, or leave "
+                "out unlabelled images."
             )
 
     def class_names(self) -> tuple[str, ...]:
@@ -49,20 +47,17 @@ class Source:
 
 def check_same_classes(training: Source, test: Source) -> None:
     """Raises `InvalidInput` where the test set's classes are not those of the training set."""
-    if (
-        training.classes is not None
-        and test.classes is not None
-        and training.classes != test.classes
-    ):
+    rule = "Test data must have the classes of the training data"
+    ours, theirs = training.classes, test.classes
+    if ours is not None and theirs is not None and ours != theirs:
         raise InvalidInput(
-            "Test data must have the classes of the training data, in the same order, but "
-            f"{_difference(training.classes, test.classes)}. Give matching sets."
+            f"{rule}, in the same order, but {_difference(ours, theirs)}. Give matching sets."
         )
-    known = len(training.class_names())
-    if int(test.labels.max()) >= known:
+    known, highest = len(training.class_names()), int(test.labels.max())
+    if highest >= known:
         raise InvalidInput(
-            f"Test data must have the classes of the training data, but {training.name} has the classes 0..{known - 1} "
-            f"and {test.name} a label {int(np.max(test.labels))}. Give matching sets."
+            f"{rule}, but {training.name} has the classes 0..{known - 1} and {test.name} a label "
+            f"{highest}. Give matching sets."
         )
 
 

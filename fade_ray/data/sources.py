@@ -28,9 +28,7 @@ _TRAINING_DRAW, _TEST_DRAW = 0, 1  # independent streams of one seed
 
 
 def digits(root: Path, download: bool = True) -> Source:
-    """scikit-learn's 1,797 handwritten digits, 8x8 in 17 shades of gray, scaled to 0..255. Nothing
-    to download.
-    """
+    """scikit-learn's 1,797 digits, 8x8 in 17 shades of gray, scaled to 0..255."""
     from sklearn.datasets import load_digits
 
     data = load_digits()
@@ -97,15 +95,16 @@ def load(
     test = training.test if test_data is None else _open(test_data, "test data", root, download)
     if test is None and test_limit is not None:
         raise InvalidInput(
-            f"`test_limit` needs a test set of its own, but got test_limit={test_limit} and {data!r} has none. "
-            "Give test data, or use `limit`, which counts all images."
+            f"`test_limit` needs a test set of its own, but got test_limit={test_limit} and "
+            f"{data!r} has none. Give test data, or use `limit`, which counts all images."
         )
     if (
         test_data is not None
         and Path(test_data).expanduser().resolve() == Path(data).expanduser().resolve()
     ):
         raise InvalidInput(
-            f"Test data must not be the training data, but both are {data!r}. Leave the test data out."
+            f"Test data must not be the training data, but both are {data!r}. Leave the test data "
+            "out."
         )
     if test is not None:
         check_same_classes(training, test)
@@ -155,9 +154,7 @@ def _decode(
 
 
 def _usual_crop(side: int) -> int:
-    """An eighth of the side, as is usual for CIFAR (4 of 32 pixels); none below 16, where a pixel
-    moves too much of the image.
-    """
+    """An eighth of the side, usual for CIFAR; none below 16, where a pixel moves too much."""
     return side // 8 if side >= 16 else 0
 
 
@@ -185,19 +182,18 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
     # no permission, name too long, a `~user` that does not exist
     except (OSError, RuntimeError) as error:
         raise InvalidInput(
-            f"The {role} must be readable, but {data!r} is not: {error}. Check the path and its permissions."
+            f"The {role} must be readable, but {data!r} is not: {error}. Check the path and its "
+            "permissions."
         ) from error
     names = f"one of {', '.join(SOURCES)}, " if role == "data" else ""
     raise InvalidInput(
-        f"The {role} must be {names}a folder of class folders, or a Parquet file, but got {data!r}, and there is no file "
-        "or folder of that name. Check the spelling and the path."
+        f"The {role} must be {names}a folder of class folders, or a Parquet file, but got "
+        f"{data!r}, and there is no file or folder of that name. Check the spelling and the path."
     )
 
 
 def _cifar(kind: str, root: Path, download: bool) -> Source:
-    """A local copy in `root` as torchvision keeps it, otherwise downloaded. Raises `InvalidInput`
-    where neither works.
-    """
+    """From torchvision's copy in `root`, else downloaded. Raises `InvalidInput`."""
     import torchvision
 
     dataset = getattr(torchvision.datasets, kind)
@@ -208,8 +204,9 @@ def _cifar(kind: str, root: Path, download: bool) -> Source:
     # no network, read-only folder, incomplete or corrupt copy
     except (OSError, HTTPException, RuntimeError) as error:
         raise InvalidInput(
-            f"{kind} must be in {str(root)!r} or be downloadable, but it is neither: {error}. Put its Python version "
-            f"({dataset.filename}) there, or give the data as a Parquet file or a folder of class folders."
+            f"{kind} must be in {str(root)!r} or be downloadable, but it is neither: {error}. Put "
+            f"its Python version ({dataset.filename}) there, or give the data as a Parquet file or "
+            "a folder of class folders."
         ) from error
     return _from_torchvision(
         kind.lower(), training, _from_torchvision(f"{kind.lower()} test", test)
@@ -217,9 +214,7 @@ def _cifar(kind: str, root: Path, download: bool) -> Source:
 
 
 def _from_torchvision(name: str, dataset: Any, test: Source | None = None) -> Source:
-    """`dataset`: with `data` uint8 [N, H, W, 3], `targets` and `classes`, as torchvision's CIFAR
-    classes have.
-    """
+    """With `data` uint8 [N, H, W, 3], `targets` and `classes`, as torchvision's have."""
     pixels: ByteArray = np.asarray(dataset.data, np.uint8)
     return Source(
         name=name,

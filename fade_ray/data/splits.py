@@ -1,6 +1,4 @@
-"""Stratified, seeded choices of images: which are kept, and to which part each belongs. Labels
-only, no pixels.
-"""
+"""Stratified, seeded choices of images by their labels."""
 
 from __future__ import annotations
 
@@ -15,9 +13,7 @@ from spaces.errors import InvalidInput
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Disjoint image numbers, each ascending. `test` is empty where the data set brings a test set
-    of its own.
-    """
+    """Disjoint, ascending image numbers; `test` is empty where the set brings its own."""
 
     weights: IntArray
     architecture: IntArray
@@ -72,8 +68,8 @@ def stratified_parts(
                 else ""
             )
             raise InvalidInput(
-                f"Every class needs at least {shares} images for the split {ratio}, but class {name!r} has "
-                f"{count}{kept}. "
+                f"Every class needs at least {shares} images for the split {ratio}, but class "
+                f"{name!r} has {count}{kept}. "
                 + ("Raise the limit." if kept else "Add images or leave the class out.")
             )
     test, architecture, weights = [], [], []
@@ -88,9 +84,7 @@ def stratified_parts(
 def stratified_limit(
     labels: IntArray, num_classes: int, limit: int | None, rng: np.random.Generator
 ) -> IntArray:
-    """Ascending numbers of `limit` of the N images, in the proportions of the classes; all where
-    there are fewer.
-    """
+    """`limit` of the N images or all, ascending, in the proportions of the classes."""
     return _ascending(_shuffled_classes(labels, num_classes, limit, rng))
 
 
@@ -113,9 +107,7 @@ def _ascending(groups: Sequence[IntArray]) -> IntArray:
 def stratified_halves(
     images: LabelledImages, share: float
 ) -> tuple[LabelledImages, LabelledImages]:
-    """Two disjoint parts that keep the images' order; the second has the last `share`, in
-    thousandths, of each class.
-    """
+    """In order; the second part has the last `share` of each class, in thousandths."""
     classes = range(int(images.labels.max()) + 1)
     groups = [np.flatnonzero(images.labels == c) for c in classes]
     sizes = apportion([len(group) for group in groups], round(share * 1000), 1000)

@@ -1,6 +1,4 @@
-"""What a finished retraining hands over: the exported network, and proof that the files on disk are
-what was measured.
-"""
+"""What a retraining hands over, and proof that the files are what was measured."""
 
 from __future__ import annotations
 
@@ -23,9 +21,7 @@ from spaces.errors import InvalidInput
 
 NAME = "architecture"
 TOLERANCE = 0.002
-"""How far an accuracy may be off on another device, where sums are rounded differently (or two
-images, where that is more).
-"""
+"""By which an accuracy may be off on another device (or two images, where that is more)."""
 
 
 def trained_network(job: Retraining, images: Images, folder: Path, name: str) -> CellNetwork:
@@ -94,7 +90,8 @@ def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None
     if not torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6):
         worst = float((ours - theirs).abs().max())
         raise RuntimeError(
-            f"the exported network {path} differs from the trained one by up to {worst:g} in its scores"
+            f"the exported network {path} differs from the trained one by up to {worst:g} in its "
+            "scores"
         )
 
 
@@ -121,12 +118,14 @@ def measure(
         recorded = recorded_accuracy(path)
         if abs(accuracy - recorded) > max(TOLERANCE, 2 / images.counts[1]) + 1e-9:
             raise InvalidInput(
-                f"Weights must have the accuracy that is recorded with them, but those in {path} have {accuracy:.4f} on the test part and "
-                f"{recorded:.4f} recorded. Have the weights or the test images changed since?"
+                f"Weights must have the accuracy that is recorded with them, but those in {path} "
+                f"have {accuracy:.4f} on the test part and {recorded:.4f} recorded. Have the "
+                "weights or the test images changed since?"
             )
         found[path.stem] = (recorded, accuracy)
     if not found:
         raise InvalidInput(
-            f"Only a finished retraining can be checked, but {folder / 'weights'} is empty. Finish it."
+            f"Only a finished retraining can be checked, but {folder / 'weights'} is empty. Finish "
+            "it."
         )
     return found

@@ -23,9 +23,7 @@ def _total(tensor: Tensor) -> None:
 
 
 def data_parallel(workers: Workers, device: torch.device) -> Callable[[nn.Module], nn.Module]:
-    """Wraps a network so that a step on the workers' shares of a batch is the step that one worker
-    would take on the whole batch.
-    """
+    """A step on the workers' shares of a batch is that of one worker on the whole."""
 
     def wrap(network: nn.Module) -> nn.Module:
         return DistributedDataParallel(

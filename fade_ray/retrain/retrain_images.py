@@ -1,6 +1,4 @@
-"""The training and the test images of a retraining: what the search saw (weights and architecture
-parts), and what it did not.
-"""
+"""The images of a retraining: trained on is what the search saw."""
 
 from __future__ import annotations
 
@@ -44,9 +42,7 @@ class Images:
 
 
 def open_images(config: RetrainConfig) -> Images:
-    """Read what `config.data` names. Raises InvalidInput for data that are not usable, or too few
-    for one batch of several workers.
-    """
+    """Raises InvalidInput for unusable data, and too few for a batch of several workers."""
     images = LOADERS[config.data.loader](config)
     size, workers = config.train.batch_size, config.workers.workers
     require(

@@ -28,7 +28,10 @@ from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
 
 CHECKPOINT = "checkpoint.pt"
-BEST_NOTE = "the epoch is selected on the test part, so this accuracy is optimistic; report that of the last epoch"
+BEST_NOTE = (
+    "the epoch is selected on the test part, so this accuracy is optimistic; report that of the "
+    "last epoch"
+)
 
 
 @dataclass(frozen=True)
@@ -51,9 +54,7 @@ class Retraining:
 
     @staticmethod
     def of(genotype: Macro, config: RetrainConfig) -> Retraining:
-        """`genotype` at the depth that `config` says. Raises InvalidInput for a depth that its
-        cells cannot have.
-        """
+        """`genotype` at the depth of `config`. InvalidInput for one that its cells cannot have."""
         cells = config.network.cells
         require(
             genotype.stack.shared or cells == genotype.depth,
@@ -65,7 +66,7 @@ class Retraining:
 
 
 def build_network(job: Retraining, images: Images) -> CellNetwork:
-    """The untrained network. Raises InvalidInput where cells, stem and images do not go together."""
+    """Untrained. Raises InvalidInput where cells, stem and images do not go together."""
     generator = torch.Generator().manual_seed(_seeds(job)[0])
     return CellNetwork(
         job.macro,

@@ -42,9 +42,7 @@ def run_trial(plan: Trial, splits: Splits, config: Config, folder: Path) -> Iter
 
 
 class ChainTrial(Trainee):
-    """A trial in training. `folder` holds the weights of its parent, and gets its own where
-    another trial starts from them.
-    """
+    """A trial in training; its parent's weights and, if kept, its own are in `folder`."""
 
     def __init__(self, plan: Trial, splits: Splits, config: Config, folder: Path) -> None:
         self.plan, self.splits, self.config, self.folder = plan, splits, config, folder
@@ -131,9 +129,7 @@ def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class TrialKind:
-    """What tells the kinds of trial apart: the images trained on, what is measured at the end, and
-    whether the weights stay.
-    """
+    """What kinds of trials train on, measure at the end, and whether their weights stay."""
 
     part: Callable[[Splits], LabelledImages]
     ending: Callable[[ChainTrial], Ending]

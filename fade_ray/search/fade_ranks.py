@@ -1,4 +1,4 @@
-"""FaDE-ranks: what a trained hyper-architecture says about the architectures it holds (FaDE 2.3)."""
+"""FaDE-ranks: what a trained hyper-architecture says of its architectures (FaDE 2.3)."""
 
 import math
 from collections.abc import Sequence
@@ -24,7 +24,8 @@ class FadeRanks:
         expected = [len(row) for row in self.hyper.distinct()]
         if [len(row) for row in self.weights] != expected:
             raise ValueError(
-                f"`weights` needs {expected} values per row, but got {[len(row) for row in self.weights]}."
+                f"`weights` needs {expected} values per row, but got "
+                f"{[len(row) for row in self.weights]}."
             )
         if not all(abs(math.fsum(row) - 1) <= 1e-4 and min(row) >= 0 for row in self.weights):
             raise ValueError(
@@ -37,9 +38,7 @@ class FadeRanks:
         return [[min(0.0, math.log(max(weight, 1e-38))) for weight in row] for row in self.weights]
 
     def credited(self) -> tuple[tuple[float, ...], ...]:
-        """Log weight of each place [d][w]: a candidate that stands in several places is credited
-        with its whole weight in each.
-        """
+        """Log weight of each place [d][w]: duplicates have the whole weight of their candidate."""
         return tuple(
             tuple(row[index] for index in places)
             for row, places in zip(self.log_weights, self.hyper.places(), strict=True)
@@ -50,9 +49,7 @@ class FadeRanks:
         return math.fsum(row[index] for row, index in zip(self.log_weights, choice, strict=True))
 
     def best(self, k: int) -> list[tuple[HyperArchitecture, float]]:
-        """The `k` architectures of largest psi with their log psi, best first, without enumerating
-        all of them.
-        """
+        """The `k` architectures of largest psi with log psi, best first, without enumeration."""
         return [
             (self.hyper.architecture(choice), log_psi)
             for choice, log_psi in best_paths(self.log_weights, k)
@@ -76,8 +73,9 @@ def misgivings(
     chance = 1 / classes
     if accuracy is not None and accuracy < chance + NEAR_CHANCE * (1 - chance):
         found.append(
-            f"the hyper-architecture's accuracy {accuracy:.3f} is near chance ({chance:.3f}), so its ranks say little: "
-            "train longer (--rank-epochs), raise --learning-rate or turn a norm on (--norm row)"
+            f"the hyper-architecture's accuracy {accuracy:.3f} is near chance ({chance:.3f}), so "
+            "its ranks say little: train longer (--rank-epochs), raise --learning-rate or turn a "
+            "norm on (--norm row)"
         )
     choices = [(number, row) for number, row in enumerate(ranks.weights, start=1) if len(row) > 1]
     flat = [
@@ -87,28 +85,26 @@ def misgivings(
     ]
     if flat:
         found.append(
-            f"the weights of row {_listed(flat)} are still near uniform, so the anchors barely move there: train longer "
-            "(--rank-epochs) or raise --architecture-learning-rate"
+            f"the weights of row {_listed(flat)} are still near uniform, so the anchors barely "
+            "move there: train longer (--rank-epochs) or raise --architecture-learning-rate"
         )
     unmoved = [i for i, _ in choices if i not in flat and _mostly_initial(ranks, start, i - 1)]
     if unmoved:
         found.append(
-            f"the order in row {_listed(unmoved)} is mostly that of the random initial logits: train longer (--rank-epochs), "
-            "raise --architecture-learning-rate or lower --logit-std"
+            f"the order in row {_listed(unmoved)} is mostly that of the random initial logits: "
+            "train longer (--rank-epochs), raise --architecture-learning-rate or lower --logit-std"
         )
     full = [i for i, row in choices if max(row) > SATURATED]
     if full:
         found.append(
-            f"row {_listed(full)} has saturated on one candidate, so the order of the others is lost: "
-            "train shorter, lower --architecture-learning-rate or --penalty-scale"
+            f"row {_listed(full)} has saturated on one candidate, so the order of the others is "
+            "lost: train shorter, lower --architecture-learning-rate or --penalty-scale"
         )
     return found
 
 
 def _mostly_initial(ranks: FadeRanks, start: FadeRanks, row: int) -> bool:
-    """Whether training moved the log weights of a row by less than half of what they differed by at
-    random.
-    """
+    """Whether training moved log weights by less than half of what they differed by."""
     before, after = start.log_weights[row], ranks.log_weights[row]
     return (
         max(abs(a - b) for a, b in zip(after, before, strict=True))

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 class Step:
     """A step of the logits, before it is taken.
 
-    `logits`: gradient of each of them. `loss` on the device, detached, and `measures`, sums over `count` parts of an epoch's mean:
-    images, or the step itself. `images` that it saw. `multiply_adds` that the problem has not
-    counted. `weights`: gradients of the weight step where the step has them.
+    `logits`: gradient of each of them. `loss` on the device, detached, and `measures`, sums over
+    `count` parts of an epoch's mean: images, or the step itself. `images` that it saw.
+    `multiply_adds` that the problem has not counted. `weights`: gradients of the weight step where
+    the step has them.
     """
 
     logits: Sequence[Tensor]

@@ -1,4 +1,4 @@
-"""Where a training runs: device, precision, memory layout. The MPS lines have not run on one yet."""
+"""Where a training runs: device, precision, memory layout. MPS is untested."""
 
 import re
 import resource
@@ -15,9 +15,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class Placement:
-    """A device with the way it is used: channels-last memory, and a lower precision for matrix
-    products where there is one.
-    """
+    """A device, its layout in memory, and a lower precision of matrix products where it has one."""
 
     device: torch.device
     autocast: torch.dtype | None = None

@@ -1,4 +1,4 @@
-"""Edges of cells: the logits of which operation stands on which edge, and what is learned of them."""
+"""Edges of cells: the logits of which operation stands on which edge, and their training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,16 +20,12 @@ from spaces.errors import require, require_known
 
 @dataclass(frozen=True)
 class CellArchitectureConfig:
-    """How the choice of operations is relaxed and trained; a recipe is one of these and a list of
-    stages.
-    """
+    """How the choice of operations is relaxed and trained."""
 
     relaxation: str = "softmax"
     """Weights of the operations on an edge."""
     edges: str = "none"
-    """Weights of the edges into a node: none, softmax over the edges (PC-DARTS), or over pairs of
-    them (Amended-DARTS eq. 16).
-    """
+    """Of the edges into a node: none, softmax (PC-DARTS), or pairs (Amended-DARTS eq. 16)."""
     update: str = "first-order"
     """Gradient of the logits: joint (single-level), or bilevel in three forms."""
     logit_std: float = 1e-3
@@ -52,13 +48,9 @@ class CellArchitectureConfig:
     eta: float = 0.1
     """Amending coefficient of the amended update."""
     unroll_momentum: bool = True
-    """Whether the unrolled step of the second-order update holds SGD's momentum, as the code of
-    DARTS does.
-    """
+    """Whether the unrolled step of the second order holds SGD's momentum, as DARTS's code."""
     difference: Literal["central", "forward"] = "central"
-    """Finite differences of the second-order and amended updates: central as in the papers, or
-    forward: fewer passes, less exact.
-    """
+    """Of gradients: central, as in the papers, or forward: fewer passes, less exact."""
 
     def __post_init__(self) -> None:
         require_known("A relaxation", self.relaxation, RELAXATIONS)

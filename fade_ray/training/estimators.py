@@ -92,9 +92,7 @@ def straight_through(problem: RowProblem, batch: Batch, *, others: bool) -> Esti
 
 @dataclass(frozen=True)
 class PathLosses:
-    """Mean losses [m] of m paths, each on its images, the number of images of each [m], and what an
-    `Estimate` says of them together.
-    """
+    """Of m paths: mean losses [m], images of each [m], and what an `Estimate` says of all."""
 
     losses: Tensor
     images: Tensor
@@ -104,9 +102,7 @@ class PathLosses:
 
 
 def on_the_same_images(problem: RowProblem, batch: Batch, paths: Sequence[Path]) -> PathLosses:
-    """Every path sees the whole batch: m forward passes, less what the paths have in common at
-    their beginning.
-    """
+    """Every path sees the whole batch: m passes, less what paths share at their beginning."""
     network, objective, images = problem.network, problem.objective, problem.objective.count(batch)
     scores = [Scores(main) for main in network.forward_paths(batch[0], paths)]
     losses = torch.stack([objective.loss(score, batch, training=False) for score in scores])
@@ -118,9 +114,7 @@ def on_the_same_images(problem: RowProblem, batch: Batch, paths: Sequence[Path])
 
 
 def on_parts(problem: RowProblem, batch: Batch, paths: Sequence[Path]) -> PathLosses:
-    """Each path sees its own part of the batch: the cost of one forward pass. BatchNorm takes the
-    statistics of the part.
-    """
+    """Each path sees a part of the batch, with the part's BatchNorm statistics: one pass."""
     network, objective = problem.network, problem.objective
     losses, each, counts, cost = [], [], [], 0
     for path, part in zip(paths, split_batch(batch, len(paths)), strict=True):
@@ -199,9 +193,7 @@ def leave_one_out(losses: Tensor, images: Tensor, paths: Sequence[Path], weights
 
 
 def split_batch(batch: Batch, parts: int) -> list[Batch]:
-    """The batch in `parts` consecutive parts whose sizes differ by one image at most. InvalidInput
-    where it has fewer images than that.
-    """
+    """Consecutive parts of almost equal size. InvalidInput where there are fewer images."""
     images, labels = batch
     rule, remedy = (
         "paths <= images of a batch",

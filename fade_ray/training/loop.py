@@ -1,6 +1,4 @@
-"""The one training of this project: network weights, and logits beside them where something is
-searched for.
-"""
+"""The one training: network weights, and logits beside them where something is searched for."""
 
 import math
 import time

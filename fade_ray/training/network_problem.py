@@ -16,9 +16,7 @@ from fade_ray.training.objectives import Batch, Objective
 
 @dataclass(frozen=True)
 class Pass:
-    """One pass over a batch or a part of it: its `share` of the batch's examples, and its loss times
-    that share.
-    """
+    """A pass over a batch or a part of it, its loss times the `share` of the batch's examples."""
 
     loss: Tensor
     scores: Scores
@@ -39,9 +37,7 @@ class Stream:
 
 
 class NetworkProblem:
-    """`module` is what is called for `network`: itself, or a wrapper of it. `drop_path` gives the
-    masks of one forward pass.
-    """
+    """`module` is called for `network`; `drop_path` gives the masks of one forward pass."""
 
     def __init__(
         self,

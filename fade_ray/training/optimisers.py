@@ -67,7 +67,7 @@ class Optimiser(Choice):
         """The optimiser of `weights`, at its start."""
 
     def unroll(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> Unroll:
-        """The next step as the second-order update looks ahead to it: here a plain gradient step."""
+        """The step that the second-order update looks ahead to: here a plain one."""
         return Unroll(optimizer.param_groups[0]["lr"], 0.0, self.weight_decay)
 
     def averages(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
@@ -81,9 +81,7 @@ class Adam(Optimiser, name="adam"):
 
     beta1: float = 0.9
     beta2: float = 0.999
-    """Adam's betas. FaDE prints 0.1 and 1e-3, the complements of the defaults; its code uses the
-    defaults.
-    """
+    """FaDE prints 0.1 and 1e-3, the complements of the defaults, which its code uses."""
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
@@ -183,9 +181,7 @@ def _linear(config: Optimiser, epoch: int, epochs: int) -> float:
 
 
 def _linear_slow_end(config: Optimiser, epoch: int, epochs: int) -> float:
-    """P-DARTS for ImageNet: linear to 0 at E - 5 but for the last five epochs, which share what is
-    left in small steps.
-    """
+    """P-DARTS for ImageNet: linear to 0 at E - 5 but for five last epochs of smaller steps."""
     if epochs <= 5:
         return _linear(config, epoch, epochs)
     if epochs - epoch > 5:

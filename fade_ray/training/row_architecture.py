@@ -31,13 +31,9 @@ class ArchitectureConfig:
     straight-through-exact, straight-through-sampled; see `fade_ray.training.estimators`.
     """
     draw: str = "uniform"
-    """How the weight step draws its candidates: uniform, or weighted by the architecture weights
-    (the paper).
-    """
+    """Candidates of the weight step: uniform, or weighted by their weights (the paper)."""
     paths: int = 6
-    """Paths per architecture batch, of the score functions only; split, each sees its own part of
-    the images.
-    """
+    """Of the score functions: paths per architecture batch; split, each sees a part of it."""
     weight_paths: int = 1
     """Paths among which each weight batch is split; their gradients are averaged over the images.
     """

@@ -23,9 +23,7 @@ class TrainConfig:
     image; it rises linearly from 0.
     """
     ema: float = 0.0
-    """Decay per step of an exponential moving average of the weights, evaluated beside them; 0
-    keeps none.
-    """
+    """Decay per step of a moving average of the weights, evaluated beside them; 0: none."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Mixed precision: auto is bfloat16 on CUDA devices that have it, float32 elsewhere."""
     compile: bool = False

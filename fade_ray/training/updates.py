@@ -66,9 +66,7 @@ class Problem(Protocol):
 
 @dataclass(frozen=True)
 class Unroll:
-    """The weight step that second order looks ahead to: SGD as it stands now (DARTS eq. 6 and its
-    code).
-    """
+    """The weight step that second order looks ahead to (DARTS eq. 6 and its code)."""
 
     learning_rate: float
     """xi: the weights' learning rate now."""
@@ -115,7 +113,7 @@ class UpdateConfig:
 
 @dataclass(frozen=True)
 class Gradients:
-    """Shapes as those of the tensors they belong to; the caller's own, free to be changed in place."""
+    """Shaped as the tensors they belong to; the caller's own, free to be changed in place."""
 
     architecture: tuple[Tensor, ...]
     weights: tuple[Tensor, ...] | None
@@ -123,9 +121,7 @@ class Gradients:
     other pass is needed for the weight step.
     """
     loss: Tensor
-    """Scalar, detached: of the batch that gave the (direct) architecture gradient; second order: at
-    the unrolled weights.
-    """
+    """Detached: of the batch of the (direct) gradient; second order: at the unrolled weights."""
 
 
 Update = Callable[[Problem, Any, Any, Unroll, UpdateConfig], Gradients]
@@ -148,9 +144,7 @@ def joint(
 def first_order(
     problem: Problem, train_batch: Any, valid_batch: Any, unroll: Unroll, config: UpdateConfig
 ) -> Gradients:
-    """grad_a L_valid(w, a) at the weights as they are (DARTS with xi = 0). The train batch is not
-    used.
-    """
+    """grad_a L_valid(w, a) (DARTS with xi = 0). The train batch is not used."""
     loss, found = gradients(problem, valid_batch, problem.logits)
     return Gradients(_own(found), None, loss)
 
@@ -237,9 +231,7 @@ def gradients(
 
 @contextmanager
 def asking(problem: Problem, wanted: Sequence[Tensor]) -> Iterator[None]:
-    """Within: of all weights and logits only the `wanted` ask for gradients, so that a backward
-    computes nothing else.
-    """
+    """Within, only the `wanted` weights and logits ask for gradients."""
     tensors = [*problem.weights, *problem.logits]
     before = [tensor.requires_grad for tensor in tensors]
     chosen = {id(tensor) for tensor in wanted}
@@ -255,9 +247,7 @@ def asking(problem: Problem, wanted: Sequence[Tensor]) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class _Around:
-    """Passes over one batch at weights around `origin`, each with the noise of the generator states
-    `noise`.
-    """
+    """Passes over one batch around `origin`, each with the noise of the states `noise`."""
 
     problem: Problem
     batch: Any
@@ -267,9 +257,7 @@ class _Around:
     def gradients(
         self, wanted: Sequence[Tensor], direction: tuple[Tensor, ...] = (), step: float = 0.0
     ) -> tuple[Tensor, ...]:
-        """The loss's gradient in `wanted` at weights origin + step * direction, where they are
-        left.
-        """
+        """In `wanted`, at weights origin + step * direction, where they are left."""
         weights = list(self.problem.weights)
         with torch.no_grad():
             torch._foreach_copy_(weights, self.origin)
@@ -325,9 +313,7 @@ def _rewound_on_error(problem: Problem) -> Iterator[None]:
 def _step(
     weights: list[Tensor], slope: tuple[Tensor, ...], unroll: Unroll, config: UpdateConfig
 ) -> None:
-    """w <- w - xi (momentum buf + slope + decay w), in place (DARTS's code; the paper's eq. 7 has
-    the slope alone).
-    """
+    """w <- w - xi (momentum buf + slope + decay w) (DARTS's code; eq. 7 has the slope alone)."""
     xi, momentum = unroll.learning_rate, unroll.momentum if config.unroll_momentum else 0.0
     buffers = list(unroll.buffers) or [None] * len(weights)
     moving = [
@@ -344,16 +330,12 @@ def _step(
 
 
 def _norm(vector: tuple[Tensor, ...]) -> float:
-    """Euclidean norm over all entries; 1 for a zero vector, along which every difference is 0
-    whatever the step.
-    """
+    """Of all entries; 1 for a zero vector, along which every difference is 0."""
     return float(torch.stack(torch._foreach_norm(vector)).norm()) or 1.0
 
 
 def _own(found: Sequence[Tensor]) -> tuple[Tensor, ...]:
-    """Copies: gradients of two terms of a sum may be one tensor in memory, and the caller may clip
-    them in place.
-    """
+    """Copies: two gradients may be one tensor in memory, and the caller may clip in place."""
     return tuple(tensor.clone() for tensor in found)
 
 
@@ -363,8 +345,6 @@ def generator_states(problem: Problem) -> list[Tensor]:
 
 
 def rewind(problem: Problem, states: Sequence[Tensor]) -> None:
-    """Put the problem's generators back to `states`: what follows draws the noise that followed
-    them.
-    """
+    """What follows draws the noise that followed `states`."""
     for generator, state in zip(problem.generators, states, strict=True):
         generator.set_state(state)

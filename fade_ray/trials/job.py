@@ -1,6 +1,4 @@
-"""A job: how the trials of a run are carried out, whatever engine starts them, and what becomes of
-one that goes wrong.
-"""
+"""How the trials of a run are carried out on any engine, and what becomes of a failed one."""
 
 import traceback
 from collections.abc import Iterator, Mapping
@@ -19,9 +17,7 @@ D = TypeVar("D")
 
 
 class Job(Protocol[D_contra]):
-    """What an engine runs: one object for all trials of a run, sent to every worker with
-    cloudpickle.
-    """
+    """What an engine runs: one object for all trials, sent to workers with cloudpickle."""
 
     def run(self, plan: Mapping[str, Any], data: D_contra, folder: Path) -> Iterator[Event]:
         """Carry out `plan`, that is `Plan.to_dict()`; `data` is shared by all trials and must not
@@ -81,6 +77,7 @@ def write_output(path: Path, content: bytes) -> Path:
         return write_atomically(path, content)
     except OSError as error:
         raise Unwritable(
-            f"The run directory must be writable, but writing {path} failed: {error.strerror or error}. "
-            "Free space or set the permissions and continue in the same directory."
+            f"The run directory must be writable, but writing {path} failed: "
+            f"{error.strerror or error}. Free space or set the permissions and continue in the "
+            "same directory."
         ) from error

@@ -1,4 +1,4 @@
-"""What is trained epoch by epoch, and its one lifecycle: told, checkpointed, gone on with, ended."""
+"""What is trained epoch by epoch, and its one lifecycle: told, checkpointed, ended."""
 
 import pickle
 from abc import ABC, abstractmethod
@@ -54,9 +54,7 @@ class Trainee(ABC):
 
     @abstractmethod
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
-        """Called once, at the end, with the metrics of all `epochs`, 0 left out. What is to stay is
-        written by then.
-        """
+        """At the end, with the metrics of all epochs but 0; writes what is to stay."""
 
     def state_dict(self) -> dict[str, Any]:
         """Everything the next epoch depends on; loads with `weights_only=True`."""
@@ -74,8 +72,8 @@ def lifecycle(
     leads: bool = True,
     keeps: bool = False,
 ) -> Iterator[Event]:
-    """The events of a trainee: {"epoch", "metrics"} of each epoch and at last {"outcome", "metrics",
-    "warnings"}, with the sums of what its epochs cost.
+    """The events of a trainee: {"epoch", "metrics"} of each epoch, and at last {"outcome",
+    "metrics", "warnings"} with the sums of what its epochs cost.
 
     Before an epoch is told, everything the next one depends on is written to `checkpoint`; one that
     starts again tells the finished epochs again and goes on there: the same bits on a CPU with as
@@ -114,9 +112,7 @@ def _carried_out(
 
 
 def _restored(trainee: Trainee, checkpoint: Path) -> list[Event]:
-    """What had been told before, with the trainee where it was; else the state before the first
-    step.
-    """
+    """What was told before, or the state before the first step; the trainee is put there."""
     saved = _read(checkpoint, _name(trainee))
     if saved is None:
         first = trainee.first_metrics()

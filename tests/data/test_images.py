@@ -59,8 +59,8 @@ GOOD = part()
         (GOOD.images[0], GOOD.labels, r"\[N, C, H, W\]"),
         (GOOD.images, GOOD.labels.astype(np.int32), "int64"),
         (GOOD.images, GOOD.labels[:3], "one per image"),
-        (GOOD.images[:0], GOOD.labels[:0], "At least one image"),
-        (GOOD.images, GOOD.labels - 1, "0 or more, but got -1"),
+        (GOOD.images[:0], GOOD.labels[:0], "images >= 1"),
+        (GOOD.images, GOOD.labels - 1, "labels >= 0.*lowest=-1"),
     ],
 )
 def test_wrong_arrays_are_refused(images: np.ndarray, labels: np.ndarray, message: str) -> None:
@@ -80,7 +80,7 @@ def test_wrong_arrays_are_refused(images: np.ndarray, labels: np.ndarray, messag
         ),
         ({"classes": ("a",)}, "two classes"),
         ({"classes": ("a", "a")}, "different names"),
-        ({"test": part(classes=3)}, r"0\.\.1, but got 2"),
+        ({"test": part(classes=3)}, r"0\.\.1` must hold, but got highest=2"),
         ({"mean": (0.5,)}, "one entry per channel"),
         ({"std": (0.2, 0.0, 0.2)}, "positive"),
     ],

@@ -171,12 +171,16 @@ def test_a_norm_behind_a_row_leaves_the_sampled_gradient_without_signal() -> Non
 
 @pytest.mark.parametrize("norm", ["row", "operation"])
 def test_a_run_of_the_sampled_gradient_with_a_norm_is_refused(norm: str) -> None:
-    sampled = ArchitectureConfig(estimator="straight-through-sampled")
+    def check(norm: str, estimator: str) -> None:
+        architecture = ArchitectureConfig(estimator=estimator)
+        network = NetworkConfig(norm=norm)  # type: ignore[arg-type]
+        Config(network=network, architecture=architecture).check_ranks()
+
     with pytest.raises(InvalidInput, match="Use --norm none"):
-        Config(network=NetworkConfig(norm=norm), architecture=sampled)  # type: ignore[arg-type]
-    Config(network=NetworkConfig(norm="none"), architecture=sampled)
+        check(norm, "straight-through-sampled")
+    check("none", "straight-through-sampled")
     for other in set(ESTIMATORS) - {"straight-through-sampled"}:
-        Config(network=NetworkConfig(norm=norm), architecture=ArchitectureConfig(estimator=other))  # type: ignore[arg-type]
+        check(norm, other)
 
 
 def test_weight_gradient_of_the_drawn_path_is_the_dense_one() -> None:
