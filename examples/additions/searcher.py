@@ -1,7 +1,7 @@
 """A searcher of one's own: points of a Sobol sequence, which fill the space evenly.
 
-fade-ray search --use my_searcher.py --searcher sobol --data digits --out runs/sobol
-fade-ray compare --use my_searcher.py --searchers random sobol --data digits --out runs/even
+fade-ray search --use searcher.py --searcher sobol --data digits --out runs/sobol
+fade-ray compare --use searcher.py --searchers random sobol --data digits --out runs/even
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """An operation of one's own, and a space of cells that holds it.
 
-fade-ray cells --use my_operation.py --spaces gated --data digits --out runs/gated
+fade-ray cells --use operation.py --spaces gated --data digits --out runs/gated
 """
 
 from fade_ray.nn.costs import Cost
