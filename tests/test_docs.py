@@ -1,11 +1,13 @@
 """The guide is a promise: its commands run, its words name what exists, its lines fit a screen."""
 
+import ast
 import importlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,30 +22,40 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md"))]
 COMMAND = re.compile(r"^ {0,4}(fade-ray (?:.+\\\n)*.+?)(?: {2,}#.*)?$", re.MULTILINE)
 WIDTH = 100
 
-SMALL = "--limit 300 --engine local"
-TINY = {
-    "search": "--data digits --iterations 1 --walks 1 --finalists 1 --rank-epochs 1 "
-    f"--evaluation-epochs 1 --retrain-epochs 1 --gpus-per-trial 0 {SMALL}",
-    "cells": "--recipes darts-1st random --seeds 0 --cells 3 --channels 4 --epochs 1 "
-    f"--data digits {SMALL}",
-    "retrain": "--epochs 1 --cells 3 --channels 4",
-    "compare": "--searchers random evolution --seeds 0 --rank-epochs 1 --evaluation-epochs 1 "
-    f"--budget 1200 {SMALL}",
-    "replay": "--seeds 2 --budget 10",
-    "rank-study": "--rank-epochs 1 --alone-epochs 1 --sample 3 --repeats 1 --seeds 0 "
-    f"--settings default {SMALL}",
+SMALL = {"--limit": "300", "--engine": "local"}
+SHORT = {"--rank-epochs": "1", "--evaluation-epochs": "1", "--retrain-epochs": "1"}
+TINY: dict[str, dict[str, str]] = {
+    "search": {"--data": "digits", "--iterations": "1", "--gpus-per-trial": "0", **SHORT, **SMALL},
+    "cells": {"--data": "digits", "--recipes": "darts-1st random", "--seeds": "0", "--cells": "3"}
+    | {"--channels": "4", "--epochs": "1", **SMALL},
+    "retrain": {"--epochs": "1", "--cells": "3", "--channels": "4"},
+    "compare": {"--data": "digits", "--seeds": "0", "--budget": "1200", **SHORT, **SMALL},
+    "replay": {"--seeds": "2", "--budget": "10"},
+    "rank-study": {"--data": "digits", "--rank-epochs": "1", "--alone-epochs": "1"}
+    | {"--sample": "3", "--repeats": "1", "--seeds": "0", **SMALL},
 }
 """What is appended to a command of the guide, so that it takes seconds."""
+OWN = {"photos", "train.parquet", "stripes", "squared"}
+"""What a command must keep of what it says."""
 
 
 def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def commands(page: Path) -> list[list[str]]:
-    """The words after `fade-ray` of each whole command of a page."""
-    written = [found.replace("\\\n", " ") for found in COMMAND.findall(page.read_text())]
+def commands(text: str) -> list[list[str]]:
+    """The words after `fade-ray` of each whole command."""
+    written = [found.replace("\\\n", " ") for found in COMMAND.findall(text)]
     return [command.split()[1:] for command in written if " ..." not in command]
+
+
+def small(words: list[str]) -> list[str]:
+    """`words` with what makes them take seconds, but for what is their very point."""
+    kept = {before for before, word in pairwise(words) if word in OWN}
+    tiny = {flag: value for flag, value in TINY.get(words[0], {}).items() if flag not in kept}
+    if "compare" in words and "--searchers" not in words:
+        tiny["--searchers"] = "random evolution"
+    return [*words, *(word for flag, value in tiny.items() for word in (flag, *value.split()))]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -65,47 +77,61 @@ def test_the_reference_has_every_exported_name() -> None:
         assert all(getattr(module, name).__doc__ for name in module.__all__)
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
     """A directory with what the guide's commands name: a folder of images and tables."""
-    folder = tmp_path_factory.mktemp("guide")
     sys.path.insert(0, str(ROOT / "examples"))
     own_folder, own_parquet = map(importlib.import_module, ("own_folder", "own_parquet"))
-    own_folder.make_photos(folder / "photos")
+    own_folder.make_photos(tmp_path / "photos")
     digits = load_digits()
     for name, part in (("train", slice(0, 300)), ("test", slice(300, 360))):
         pictures = (digits.images[part] * 15.9).astype("uint8")
         columns = {"img": [own_parquet.encoded(p) for p in pictures], "label": digits.target[part]}
-        pq.write_table(pa.table(columns), folder / f"{name}.parquet")
+        pq.write_table(pa.table(columns), tmp_path / f"{name}.parquet")
     tables = ROOT / "docs" / "results" / "tables"
-    shutil.copy(tables / "nasbench_macro.parquet", folder)
-    return folder
+    shutil.copy(tables / "nasbench_macro.parquet", tmp_path)
+    return tmp_path
+
+
+GUIDED = [tuple(ROOT / "docs" / f"{name}.md" for name in GUIDE), (ROOT / "README.md",)]
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
-def test_the_commands_of_the_guide_run(place: Path) -> None:
-    pages = [ROOT / "docs" / f"{name}.md" for name in GUIDE]
-    for page in [*pages, ROOT / "README.md"]:
-        for words in commands(page):
-            run(place, words)
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("pages", GUIDED, ids=["guide", "readme"])
+def test_the_commands_of_the_guide_run(place: Path, pages: tuple[Path, ...]) -> None:
+    for page in pages:
+        for words in commands(page.read_text()):
+            here = [
+                word.replace("/shared/runs", "shared").replace("/shared/", "") for word in words
+            ]
+            run(place, here)
+
+
+ADDITIONS = sorted((ROOT / "examples" / "additions").glob("*.py"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ADDITIONS, ids=lambda path: path.stem)
+def test_an_addition_is_used_as_it_says(path: Path, tmp_path: Path) -> None:
+    shutil.copy(path, tmp_path)
+    asked = commands(ast.get_docstring(ast.parse(path.read_text())) or "")
+    assert asked
+    for words in asked:
+        assert path.name in words
+        run(tmp_path, words)
 
 
 def run(place: Path, words: list[str]) -> None:
-    """One command with what makes it small, except where it names data of its own."""
-    tiny = TINY.get(words[0], "").split()
-    if any(name in words for name in ("photos", "train.parquet")):
-        tiny = [word for word in tiny if word not in ("--data", "digits")]
-    local = [word.replace("/shared/", "") for word in words]
     answer = subprocess.run(
-        [sys.executable, "-m", "fade_ray.cli", *local, *tiny],
+        [sys.executable, "-m", "fade_ray.cli", *small(words)],
         cwd=place,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,
     )
-    assert answer.returncode == 0, f"fade-ray {' '.join(local)}\n{answer.stderr}"
+    assert answer.returncode == 0, f"fade-ray {' '.join(words)}\n{answer.stderr}"
 
 
 WALKS = re.split(r"^## ", (ROOT / "docs" / "walk.md").read_text(), flags=re.MULTILINE)[1:]

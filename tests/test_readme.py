@@ -5,15 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.cells.cell_history import CELLS
-from fade_ray.cells.cells_config import CellsConfig
-from fade_ray.cli import COMMANDS, _parsed, parse, take_flag
-from fade_ray.compare.compare_config import CompareConfig
-from fade_ray.compare.compare_run import COMPARE
-from fade_ray.ranks.rank_config import RankStudyConfig
-from fade_ray.ranks.rank_run import RANK_STUDY
-from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_run import REPLAY
+from fade_ray.cli import TOOLS
+from fade_ray.kinds import KINDS, kind_of_run
+from fade_ray.run.command import parse
 
 ROOT = Path(__file__).resolve().parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -24,12 +18,8 @@ WRITTEN = [
     *COMMANDS_IN_README,
     *(command for page in RESULTS for command in COMMAND.findall(page.read_text())),
 ]
-KINDS = {
-    "cells": (CellsConfig, CELLS, CellsConfig()),
-    "compare": (CompareConfig, COMPARE, CompareConfig()),
-    "rank-study": (RankStudyConfig, RANK_STUDY, RankStudyConfig()),
-    "replay": (ReplayConfig, REPLAY, None),
-}
+ELSEWHERE = re.compile(r" --(?:out|use) \S+")
+"""Flags that name what is not there."""
 
 
 @pytest.mark.parametrize("target", re.findall(r"^ {4}make (\w+)", TEXT, re.MULTILINE))
@@ -39,14 +29,10 @@ def test_make_targets_exist(target: str) -> None:
 
 @pytest.mark.parametrize("command", [command for command in WRITTEN if " ..." not in command])
 def test_commands_exist_with_their_flags(command: str) -> None:
-    _, name, *flags = command.replace("\\\n", " ").split()
-    assert name in COMMANDS
-    flags, _ = take_flag(flags, "--out")
-    if name == "search":
-        parse(flags)
-    if name in KINDS:
-        config, kind, default = KINDS[name]
-        _parsed(flags, config, kind, default, "")
+    whole = command.replace("\\\n", " ").removeprefix("fade-ray ")
+    name = max((name for name in {**KINDS, **TOOLS} if f"{whole} ".startswith(f"{name} ")), key=len)
+    if name in KINDS and (kind := kind_of_run(name)).source is None:
+        parse(kind, ELSEWHERE.sub("", whole.removeprefix(name)).split())
 
 
 @pytest.mark.parametrize("link", re.findall(r"\]\((?!https?:)([^)#]+)\)", TEXT))
