@@ -144,3 +144,62 @@ def test_a_walk_has_at_most_twelve_stops_that_exist(walk: str) -> None:
     assert len(stops) == len(set(stops))
     for stop in re.findall(r"`([a-z_/]+\.py)`", walk):
         assert (ROOT / stop).exists(), stop
+
+
+FIXED = {
+    "TOOLS": "commands that are no run",
+    "KINDS": "of runs: a list for help, they register themselves; of trials: the search's own",
+    "CONVENTIONS": "how multiply-adds are counted",
+    "BUILDERS": "the three blocks of one benchmark",
+    "STEMS": "belong to the stackings",
+    "UPGRADES": "formats of records",
+    "PRODUCTS": "two ways to the same product",
+    "HEAD": "shapes of arrows",
+    "STYLE": "of figures",
+    "EXPORTERS": "by class of network",
+    "LOADERS": "from memory or from disk",
+    "NORMALISATIONS": "published numbers",
+    "PAPER": "options of an entrant",
+    "ANALYSES": "one kind of run",
+    "TRUTHS": "words",
+    "TRUTH_FACTS": "words",
+    "PRICES": "of kinds of trial",
+    "MACROS": "published networks to be described",
+    "FORMS": "notations to be read",
+    "ENGINES": "two",
+    "CLOSED_FORMS": "of a toy",
+}
+"""Tables that are not meant to be added to, and why."""
+
+
+def registers() -> dict[str, str]:
+    """Every table of named things and every class whose members have names: name -> module."""
+    found = {}
+    for package in ("spaces", "searchers", "fade_ray"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.parse(path.read_text()).body:
+                if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                    table = ast.unparse(node.annotation).startswith("dict[str")
+                    if table and re.fullmatch("[A-Z][A-Z_]+", node.target.id):
+                        found[f"{node.target.id} {named(path)}"] = named(path)
+                if isinstance(node, ast.ClassDef) and "Choice" in map(ast.unparse, node.bases):
+                    found[f"{node.name} {named(path)}"] = named(path)
+    return found
+
+
+def test_the_table_of_extension_points_is_complete() -> None:
+    rows = [
+        line
+        for line in (ROOT / "docs" / "extending.md").read_text().splitlines()
+        if line.startswith("| ")
+    ]
+    for key, path in registers().items():
+        name = key.split()[0]
+        told = any(f"`{name}`" in row and f"`{path}`" in row for row in rows)
+        assert told or name in FIXED, f"{name} of {path} is neither in docs/extending.md nor fixed"
+
+
+def test_the_table_of_extension_points_names_what_exists() -> None:
+    text = (ROOT / "docs" / "extending.md").read_text()
+    for path in re.findall(r"`([a-z_/0-9]+\.py)`", text):
+        assert (ROOT / path).exists(), path

@@ -1,6 +1,6 @@
 """A cell search: a relaxation of the logits, a rule that makes a genotype, and a recipe of both.
 
-    fade-ray cells --use cell_recipe.py --recipes squared --spaces s5 --out runs/squared
+fade-ray cells --use cell_recipe.py --recipes squared --spaces s5 --out runs/squared
 """
 
 from dataclasses import replace

@@ -1,6 +1,6 @@
 """An optimiser of the weights, and a learning rate over the epochs; their fields become flags.
 
-    fade-ray search --use optimiser.py --optimiser radam --schedule halved --out runs/radam
+fade-ray search --use optimiser.py --optimiser radam --schedule halved --out runs/radam
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Parts of the anchor search: a direction, a step rule, widths of the stencil; and an entrant.
 
-    fade-ray search --use walk.py --gradient signs --step-rule short --gamma-rule wide
-    fade-ray compare --use walk.py --searchers fade-signs random --data digits --out runs/walks
+fade-ray search --use walk.py --gradient signs --step-rule short --gamma-rule wide
+fade-ray compare --use walk.py --searchers fade-signs random --data digits --out runs/walks
 """
 
 import numpy as np
