@@ -24,6 +24,7 @@ from fade_ray.run.tensorboard import TensorBoard
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from searchers.grid import GridSearch
+from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
 Ran = Run[CellsConfig, CellHistory]
@@ -100,6 +101,13 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         console.print(
             f"train the best fade-ray retrain {run.folder} --trial {best['id']}", soft_wrap=True
         )
+
+    def architecture(self, run: Ran) -> Macro:
+        """Of the search of best proxy accuracy."""
+        trials = trials_of(run)
+        best = best_row([trial.row for trial in trials])
+        found = [trial.macro for trial in trials if best and trial.plan.id == best["id"]]
+        return found[0] if found and found[0] is not None else super().architecture(run)
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         raise InvalidInput(

@@ -33,6 +33,7 @@ from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
+from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
 
@@ -179,6 +180,9 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         for label, text in _told(run.result, run.folder).items():
             console.print(f"{label:14} {text}", soft_wrap=True, markup=False)
 
+    def architecture(self, run: Ran) -> Macro:
+        return Retraining.of(genotype(run.config), run.config).macro
+
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         if not run.result:
             raise InvalidInput(
@@ -196,7 +200,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 RETRAIN = RunKind.table["retrain"]
 
 
-def genotype(config: RetrainConfig) -> Any:
+def genotype(config: RetrainConfig) -> Macro:
     """What is trained. Raises InvalidInput where the configuration names nothing."""
     if config.genotype is None:
         raise InvalidInput("A retraining needs a genotype, but got none. Give `genotype`.")

@@ -166,6 +166,10 @@ class RunKind(ABC, Generic[C, H]):
             f"{run.folder} holds a run of `fade-ray {self.name}`."
         )
 
+    def architecture(self, run: Run[C, H]) -> Any:
+        """What a run has found. Raises InvalidInput where it has found none."""
+        raise InvalidInput(f"No architecture was found in {run.folder}.")
+
     def to_json(self, config: C) -> dict[str, Any]:
         """config.json."""
         return {"kind": self.name, **as_json(config)}

@@ -23,7 +23,7 @@ from fade_ray.search.search_result import deliver, exported
 from fade_ray.search.search_session import SearchSession
 from fade_ray.search.search_tables import search_tables
 from searchers import AskTell, WithRetraining
-from spaces import GraphSpace
+from spaces import GraphSpace, HyperArchitecture
 
 Ran = Run[Config, History]
 Began = Start[Config, History]
@@ -110,6 +110,11 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
             lines["training"] = f"{share:.0%} of the trials' wall time"
         for label, text in lines.items():
             console.print(f"{label:14} {text}", soft_wrap=True)
+
+    def architecture(self, run: Ran) -> HyperArchitecture:
+        if not run.result:
+            return super().architecture(run)
+        return HyperArchitecture.from_code(run.result["architecture"]["code"])
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         return exported(run, onnx)

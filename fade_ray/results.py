@@ -1,0 +1,166 @@
+"""Runs from Python: one function per kind of run, and what a run has found."""
+
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fade_ray.kinds import kind_in, kind_of_run
+from fade_ray.records.additions import load_additions
+from fade_ray.records.run_files import Run
+from fade_ray.run.kind import RunKind
+from spaces.errors import InvalidInput
+
+if TYPE_CHECKING:
+    import pyarrow
+    from torch import nn
+
+    from fade_ray.run.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run has found, and where.
+
+    kind : RunKind
+        What kind of run it is.
+    run : Run
+        Its files, each read once: configuration, history, result.
+    """
+
+    kind: RunKind[Any, Any]
+    run: Run[Any, Any]
+
+    @property
+    def folder(self) -> Path:
+        """The run directory, which holds everything else."""
+        return self.run.folder
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run came to its end."""
+        return bool(self.run.result)
+
+    @property
+    def summary(self) -> dict[str, Any]:
+        """result.json; {} before the end."""
+        return dict(self.run.result)
+
+    @property
+    def architecture(self) -> Any:
+        """What was found: a `HyperArchitecture` of width one, or the cells of a network (`Macro`).
+
+        Raises InvalidInput where the run has found none.
+        """
+        return self.kind.architecture(self.run)
+
+    @property
+    def test_accuracy(self) -> float:
+        """Of the network trained from scratch, in [0, 1]. Raises InvalidInput where there is none."""
+        names = ("test_accuracy", "test_accuracy_last")
+        found = [self.run.result[name] for name in names if name in self.run.result]
+        if not found:
+            raise InvalidInput(f"A finished search or retraining is needed, not {self.folder}.")
+        return float(found[0])
+
+    def model(self) -> "nn.Module":
+        """The found network with its trained weights, in evaluation mode.
+
+        It takes a batch of normalised images [n, channels, side, side] and gives scores [n,
+        classes]. Raises InvalidInput for a run that has trained none.
+        """
+        (module, *_) = self.kind.export(self.run, onnx=False)
+        return load_module(module)
+
+    def table(self, name: str) -> "pyarrow.Table":
+        """A table of the run by its name, such as "trials". Raises InvalidInput with the names."""
+        import pyarrow.parquet as pq
+
+        return pq.read_table(self._file("tables", name, ".parquet"))
+
+    def figure(self, name: str) -> Path:
+        """The SVG of a figure by its name, such as "accuracy". Raises InvalidInput with the names."""
+        return self._file("figures", name, ".svg")
+
+    def _file(self, part: str, name: str, suffix: str) -> Path:
+        path = self.folder / part / f"{name}{suffix}"
+        if not path.exists():
+            known = sorted(found.stem for found in path.parent.glob(f"*{suffix}"))
+            raise InvalidInput(
+                f"The {part} of {self.folder} are {', '.join(known) or 'not there'}, but got "
+                f"{name!r}."
+            )
+        return path
+
+
+def load_module(path: Path) -> "nn.Module":
+    """The network of an exported module, with its weights, in evaluation mode."""
+    spec = importlib.util.spec_from_file_location(f"exported_{path.stem}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    network: nn.Module = module.load().eval()
+    return network
+
+
+def open_run(folder: Path | str) -> Result:
+    """The run in a directory, finished or not. Raises InvalidInput where there is none."""
+    place = Path(folder).expanduser()
+    kind = kind_in(place)
+    return Result(kind, kind.read(place))
+
+
+def use(*paths: Path | str) -> None:
+    """Load files of your own: what they add is known by name, here.
+
+    A run loads those that its configuration names (`use=`), in every worker too. Raises
+    InvalidInput.
+    """
+    load_additions(str(path) for path in paths)
+
+
+def carry_out(
+    kind: str, config: Any, watchers: "Sequence[Watcher] | None" = None, command: str | None = None
+) -> Result:
+    """Carry out a run of that kind to its end, or what is left of the one in `config.out`.
+
+    `watchers` replaces the progress display (use () for silence). Raises InvalidInput for
+    everything a user can mend, before any work where that is possible; Interrupted on Ctrl-C, with
+    everything done so far on disk.
+    """
+    from fade_ray.run.lifecycle import run
+
+    chosen = kind_of_run(kind)
+    return Result(chosen, run(chosen, config, watchers=watchers, command=command))
+
+
+def search(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Search which graphs form the cells of a network, retrain, test and report: `Config`."""
+    return carry_out("search", config, watchers)
+
+
+def cells(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Search which operation stands on which edge of a cell: `CellsConfig`."""
+    return carry_out("cells", config, watchers)
+
+
+def compare(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Compare searchers with several seeds under one budget: `CompareConfig`."""
+    return carry_out("compare", config, watchers)
+
+
+def rank_study(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Hold ranks against architectures trained alone: `RankStudyConfig`."""
+    return carry_out("rank-study", config, watchers)
+
+
+def replay(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Replay searchers on a table of known accuracies: `ReplayConfig`."""
+    return carry_out("replay", config, watchers)
+
+
+def retrain(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Train a genotype from scratch, test and export it: `RetrainConfig`."""
+    return carry_out("retrain", config, watchers)
