@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
@@ -136,7 +136,7 @@ def run_command(kind: RunKind[Any, Any], arguments: Sequence[str]) -> None:
 class OfRun:
     """A run."""
 
-    folder: tyro.conf.Positional[Path]
+    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
     """Its directory."""
 
 

@@ -52,7 +52,8 @@ def run(
     folder = run_folder(config, kind.name)
     if kind.same(folder, config) and (folder / "result.json").exists():
         return finished(kind, kind.read(folder))
-    check_unchanged(additions, read_object(folder / "environment.json"))
+    if additions:
+        check_unchanged(additions, read_object(folder / "environment.json"))
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
         around = environment(command or command_line(), additions)

@@ -29,7 +29,9 @@ class TensorBoard(Watcher):
         self._writers: dict[str, Any] = {}
 
     def proposed(self, proposal: Any) -> None:
-        self._writers[proposal.id] = self._new(str(self._folder / f"{proposal.id}-{proposal.kind}"))
+        kind = getattr(proposal, "kind", None)  # not every plan has one
+        name = proposal.id if kind is None else f"{proposal.id}-{kind}"
+        self._writers[proposal.id] = self._new(str(self._folder / name))
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         self._write(proposal.id, self._epoch_tags(metrics), epoch)

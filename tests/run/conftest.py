@@ -9,15 +9,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fade_ray.run.engines import carry_out, interruptible, recording
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import read_events
-from fade_ray.run.folder import RunKind, check_same_run, run_folder, write_json
-from fade_ray.run.run_config import RunConfig
-from fade_ray.run.session import Session, Watcher
+from fade_ray.records.run_files import Run
+from fade_ray.run.lifecycle import run as carry_out
+from fade_ray.run.run_config import RunConfig, RunOptions
+from fade_ray.run.run_of_trials import RunOfTrials, Trials
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from fade_ray.trials.job import Event, Job
@@ -101,25 +102,12 @@ class ToyPlan:
 
 
 @dataclass(frozen=True)
-class ToyConfig:
+class ToyConfig(RunOptions):
     """A run of toy trials; `breaking` holds for some of them how many attempts break."""
 
     trials: int = 4
     breaking: tuple[tuple[int, int], ...] = ()
     run: RunConfig = field(default_factory=lambda: RunConfig(engine="local"))
-    out: str | None = None
-    name: str = "toy"
-
-    def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"breaking": [list(pair) for pair in self.breaking]}
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "ToyConfig":
-        built = {
-            "run": RunConfig(**values["run"]),
-            "breaking": tuple(tuple(pair) for pair in values["breaking"]),
-        }
-        return cls(**{**values, **built})
 
     @property
     def plans(self) -> list[ToyPlan]:
@@ -129,12 +117,26 @@ class ToyConfig:
 
 
 class ToyHistory(TrialHistory[ToyPlan]):
-    @classmethod
-    def parse(cls, plan: Mapping[str, Any]) -> ToyPlan:
+    @staticmethod
+    def parse(plan: Mapping[str, Any]) -> ToyPlan:
         return ToyPlan(**plan)
 
 
-TOY = RunKind("toy", ToyConfig.from_dict)
+class ToyRun(RunOfTrials[ToyConfig, ToyHistory], name="toy"):
+    """Train nothing."""
+
+    example = "fade-ray toy"
+    config, history, reports = ToyConfig, ToyHistory, False
+    job: Job[Any] | None = None  # in place of the usual one
+
+    def prepare(self, config: ToyConfig) -> Trials[GridSearch[ToyPlan]]:
+        searcher = GridSearch(config.plans, ToyPlan.retry, max_retries=1)
+        return Trials(searcher, self.job or toy_job(config), np.linspace(0, 1, 11))
+
+    def deliver(
+        self, prepared: Trials[GridSearch[ToyPlan]], run: Run[ToyConfig, ToyHistory]
+    ) -> dict[str, Any]:
+        return {"failures": prepared.searcher.failures}
 
 
 def toy_job(config: ToyConfig) -> Job[Any]:
@@ -151,7 +153,7 @@ def toy_job(config: ToyConfig) -> Job[Any]:
             sums = {name: plan["epochs"] * value for name, value in cost.items()}
             accuracy = float(data[plan["seed"] % len(data)])
             yield {
-                "outcome": {"accuracy": accuracy},
+                "outcome": {"score": accuracy},
                 "metrics": sums | {"seed": plan["seed"]},
                 "warnings": [],
             }
@@ -168,18 +170,9 @@ def toy() -> Callable[..., Path]:
     def run(
         config: ToyConfig, watchers: Sequence[Watcher] = (), job: Job[Any] | None = None
     ) -> Path:
-        folder = run_folder(config)
-        if check_same_run(folder, config, TOY) and (folder / "result.json").exists():
-            return folder
-        searcher = GridSearch(config.plans, ToyPlan.retry, max_retries=1)
-        with (
-            interruptible(folder, TOY),
-            recording(folder, config, TOY, ToyHistory, "toy") as (journal, history),
-        ):
-            session = Session(searcher, journal, history, watchers)
-            carry_out(session, job or toy_job(config), np.linspace(0, 1, 11), config.run, folder)
-            write_json(folder / "result.json", {"failures": searcher.failures})
-        return folder
+        kind = ToyRun()
+        kind.job = job
+        return carry_out(kind, config, watchers=watchers, command="toy").folder
 
     return run
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fade_ray.run.session import Watcher
+from fade_ray.run.watcher import Watcher
 
 
 class Stopper(Watcher):

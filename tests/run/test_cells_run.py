@@ -9,15 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fade_ray.run.engines import Interrupted
-from fade_ray.run.status import status
 from processes import children_of, end_by_id, wait_for
+from runs import run_cells, status
 from stopper import Stopper
 
+from fade_ray.cells.cell_trials import trials_of
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
-from fade_ray.cells.cells_run import best_row, cell_rows, run_cells
+from fade_ray.cells.cells_run import best_row
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
+from fade_ray.kinds import kind_of_run
+from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
 from spaces.errors import InvalidInput
@@ -73,6 +75,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_cells(grid(tmp_path_factory.mktemp("cells") / "run"), watchers=())
 
 
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [trial.row for trial in trials_of(kind_of_run("cells").read(folder))]
+
+
 def without_memory(told: dict[str, Any]) -> dict[str, Any]:
     for metrics in told["epoch"].values():
         metrics.pop("step_memory_mib", None)
@@ -92,7 +98,9 @@ def test_a_run_directory_holds_everything(whole: Path) -> None:
     assert len(list((whole / "tensorboard").iterdir())) == 6
     assert not list((whole / "checkpoints").iterdir())
     assert not list(whole.rglob("*.pkl"))
-    assert best_row(whole)["proxy_accuracy"] == max(row["proxy_accuracy"] or 0 for row in rows)
+    best = best_row(rows)
+    assert best is not None
+    assert best["proxy_accuracy"] == max(row["proxy_accuracy"] or 0 for row in rows)
 
 
 def test_a_stopped_run_goes_on_as_if_nothing_had_been(
@@ -104,7 +112,7 @@ def test_a_stopped_run_goes_on_as_if_nothing_had_been(
             run_cells(config, watchers=[Stopper(epochs)])
         assert stopped.value.command == "cells"
     assert "not finished" in status(tmp_path / "run")
-    assert [row["state"] for row in cell_rows(tmp_path / "run")][-1].startswith("epoch")
+    assert [row["state"] for row in rows_of(tmp_path / "run")][-1].startswith("epoch")
     run_cells(config, watchers=())
     assert without_memory(story(tmp_path / "run")) == without_memory(story(whole))
     assert "6 of 6 cell searches" in status(tmp_path / "run")
@@ -114,7 +122,7 @@ def test_a_retraining_shows_up_in_the_table(whole: Path) -> None:
     folder = whole / "retrain" / "000"
     folder.mkdir(parents=True)
     (folder / "result.json").write_text(json.dumps({"test_accuracy_last": 0.5}))
-    assert [row["retrained_accuracy"] for row in cell_rows(whole)] == [0.5, *[None] * 5]
+    assert [row["retrained_accuracy"] for row in rows_of(whole)] == [0.5, *[None] * 5]
     (folder / "result.json").unlink()
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from runs import parse
 
-from fade_ray.cli import main, parse
+from fade_ray.cli import main
 from fade_ray.records.journal import read_events
+from fade_ray.results import search
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
 from fade_ray.search.search_config import RECIPES, Config
-from fade_ray.search.search_run import search
 from fade_ray.training import Adam
 from spaces.errors import InvalidInput
 
@@ -66,7 +67,7 @@ def test_commands_on_a_directory_that_is_no_run(
     command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert str(tmp_path) in refused(capsys, command, str(tmp_path))
-    assert "one run directory" in refused(capsys, command)
+    assert "Its directory" in refused(capsys, command)
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
@@ -74,12 +75,12 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_flags_override_a_recipe() -> None:
-    config = parse(["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"])
+    config = parse("search", ["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"])
     paper = RECIPES["paper"]
     assert config.architecture == paper.architecture
     assert config.searcher.iterations == 10
     assert not config.network.share
-    assert parse([]) == Config()
+    assert parse("search", []) == Config()
 
 
 def test_the_paper_recipe_is_what_the_paper_states() -> None:
@@ -129,16 +130,16 @@ def test_what_a_trial_is_given_on_a_cluster() -> None:
     assert gpus_per_trial(run, small_nodes) == 0
     assert concurrency(run, 0, small_nodes) == 4
     assert gpus_per_trial(run, with_gpus) == 1
-    quarter = parse(["--gpus-per-trial", "0.25"]).run
+    quarter = parse("search", ["--gpus-per-trial", "0.25"]).run
     assert concurrency(quarter, gpus_per_trial(quarter, with_gpus), with_gpus) == 8
-    assert concurrency(parse(["--concurrency", "3"]).run, 0, with_gpus) == 3
-    assert gpus_per_trial(parse(["--device", "cpu"]).run, with_gpus) == 0
+    assert concurrency(parse("search", ["--concurrency", "3"]).run, 0, with_gpus) == 3
+    assert gpus_per_trial(parse("search", ["--device", "cpu"]).run, with_gpus) == 0
     for flags in (["--gpus-per-trial", "1"], ["--device", "cuda"]):
         with pytest.raises(InvalidInput, match="GPU"):
-            gpus_per_trial(parse(flags).run, small_nodes)
+            gpus_per_trial(parse("search", flags).run, small_nodes)
     with pytest.raises(InvalidInput, match="CPU"):
         # four in all, but on two nodes
-        concurrency(parse(["--cpus-per-trial", "4"]).run, 0, small_nodes)
+        concurrency(parse("search", ["--cpus-per-trial", "4"]).run, 0, small_nodes)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:

@@ -9,18 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fade_ray.run.engines import Interrupted
-from fade_ray.run.status import status
+from runs import compare, prepare, read_traces, status
 from stopper import Stopper
 
 from fade_ray.cli import main
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
-from fade_ray.compare.compare_run import compare, prepare_compare, read_traces
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
+from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
-from fade_ray.run.session import Watcher
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.entrants import WALK
 from fade_ray.search.search_config import OuterConfig, SpaceConfig
 from fade_ray.training import Adam, ArchitectureConfig, TrainConfig
@@ -228,7 +227,7 @@ def test_comparisons_that_make_no_sense_are_refused(
     tmp_path: Path, contest: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        prepare_compare(small(tmp_path, **contest))
+        prepare("compare", small(tmp_path, **contest))
 
 
 def test_another_comparison_in_the_same_folder_is_refused(whole: Path) -> None:

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fade_ray.run.status import status
+from runs import status
 from stopper import Stopper
 
 import fade_ray
-from fade_ray.records.json_form import differences
+from fade_ray.records.json_form import as_json, differences, from_json
+from fade_ray.results import search
 from fade_ray.run.folder import opened
+from fade_ray.run.lifecycle import Interrupted
 from fade_ray.search.search_config import Config
-from fade_ray.search.search_run import Interrupted, search
 from fade_ray.training import Adam
 from searchers import RandomPoints
 from spaces.errors import InvalidInput
@@ -36,7 +37,7 @@ def undisturbed(whole: Path, small: Small) -> Path:
 
 
 def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
-    result = fade_ray.load_result(undisturbed)
+    result = fade_ray.open_run(undisturbed)
     assert result.architecture.is_architecture
     assert result.architecture.depth == 2
     assert 0 <= result.test_accuracy <= 1
@@ -144,13 +145,13 @@ def test_another_configuration_in_the_same_directory_is_refused(
 
 def test_how_a_run_is_carried_out_may_change(small: Small) -> None:
     here, there = small(Path("a")), small(Path("b"), engine="ray", cpus_per_trial=2)
-    assert differences(here.to_dict(), there.to_dict()) == []
+    assert differences(as_json(here), as_json(there)) == []
 
 
 def test_a_directory_of_another_version_is_refused(tmp_path: Path, small: Small) -> None:
     folder = tmp_path / "run"
     folder.mkdir()
-    values = small(folder).to_dict()
+    values = as_json(small(folder))
     (folder / "config.json").write_text(json.dumps(values | {"novelty": 1}))
     with pytest.raises(InvalidInput, match="novelty"):
         search(small(folder), watchers=())
@@ -164,7 +165,7 @@ def test_a_directory_of_another_version_is_refused(tmp_path: Path, small: Small)
 
 def test_a_directory_in_use_is_refused(tmp_path: Path, small: Small) -> None:
     config = small(tmp_path / "run")
-    with opened(tmp_path / "run", config, ""), pytest.raises(InvalidInput, match="One process"):
+    with opened(tmp_path / "run", ()), pytest.raises(InvalidInput, match="One process"):
         search(config, watchers=())
 
 
@@ -192,6 +193,6 @@ def test_trials_that_fail_are_tried_again_and_then_reported(
 
 def test_the_configuration_survives_json(small: Small) -> None:
     config = small(Path("a"))
-    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert from_json(Config, json.loads(json.dumps(as_json(config)))) == config
     with pytest.raises(InvalidInput, match=r"walk"):
-        Config.from_dict({"outer": {"walk": 3}})
+        from_json(Config, {"outer": {"walk": 3}})

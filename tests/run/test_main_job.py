@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.search.search_run import load_result
+from fade_ray.results import open_run
 
 
 def run(*arguments: str, timeout: float) -> str:
@@ -22,7 +22,7 @@ def run(*arguments: str, timeout: float) -> str:
 def test_the_main_job_on_digits(tmp_path: Path) -> None:
     said = run("--out", str(tmp_path / "run"), timeout=1400)
     print(said)
-    result = load_result(tmp_path / "run")
+    result = open_run(tmp_path / "run")
     assert result.test_accuracy >= 0.95
     assert result.summary["trials"]["failed"] == 0
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
@@ -56,6 +56,6 @@ def test_the_papers_setting_on_cifar10(tmp_path: Path, real_data: Path) -> None:
         "1",
         timeout=800,
     )
-    result = load_result(tmp_path / "run")
+    result = open_run(tmp_path / "run")
     assert result.summary["shape"] == {"side": 32, "channels": 3, "num_classes": 10}
     assert result.architecture.depth == 4

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from fade_ray.run.engines import Interrupted
-from fade_ray.run.status import status
+from runs import parse, status
 
-from fade_ray.cli import parse
+from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import read_events
-from fade_ray.run.folder import stored_kind
-from fade_ray.run.session import Watcher
+from fade_ray.records.json_form import as_json
+from fade_ray.results import search
+from fade_ray.run.kind import stored_kind
+from fade_ray.run.lifecycle import Interrupted
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
-from fade_ray.search.search_result import export_run
-from fade_ray.search.search_run import finish, search
 from fade_ray.trials.job import Event, write_output
 from spaces.errors import InvalidInput
 
@@ -65,13 +65,13 @@ def test_every_trial_is_recorded_once_and_what_raises_is_tried_again(
     asked = ["00000", "00001", "00001r1", "00002", "00002r1", "00003"]
     assert list(told["proposed"]) == list(told["finished"]) == asked
     broken = {
-        id: outcome["failure"]
+        id: outcome["failure"]["reason"]
         for id, (outcome, _) in told["finished"].items()
-        if outcome["failure"]
+        if "failure" in outcome
     }
     assert broken == {id: f"ValueError: toy {id} broke" for id in ("00001", "00002", "00002r1")}
     assert {path.stem for path in (undisturbed / "errors").iterdir()} == set(broken)
-    assert told["finished"]["00003"][0]["accuracy"] == pytest.approx(0.3)  # from the data
+    assert told["finished"]["00003"][0]["score"] == pytest.approx(0.3)  # from the data
     epochs = {id: 1 if id in broken else told["proposed"][id]["epochs"] for id in asked}
     assert sorted(told["epoch"]) == [
         (id, epoch) for id in asked for epoch in range(1, epochs[id] + 1)
@@ -157,20 +157,20 @@ def test_a_run_of_another_kind_in_the_same_directory_is_refused(
     assert stored_kind(undisturbed) == "toy"
     for search_it in (
         lambda: search(small(undisturbed), watchers=()),
-        lambda: parse(["--out", str(undisturbed)]),
-        lambda: export_run(undisturbed, onnx=False),
-        lambda: finish(undisturbed),
-        lambda: status(undisturbed),  # which knows no toys
+        lambda: parse("search", ["--out", str(undisturbed)]),
+        lambda: kind_of_run("search").read(undisturbed),
     ):
         with pytest.raises(InvalidInput, match=r"holds (one|a run) of `fade-ray toy`"):
             search_it()
     folder = tmp_path / "search"
     folder.mkdir()
-    (folder / "config.json").write_text(json.dumps(small(folder).to_dict()))
+    (folder / "config.json").write_text(json.dumps(as_json(small(folder))))  # it names no kind
     assert stored_kind(folder) == "search"
     with pytest.raises(InvalidInput, match=f"fade-ray search --out {folder}"):
         toy(toy_config(folder))
-    assert stored_kind(tmp_path) is None
+    with pytest.raises(InvalidInput, match="directory of a run"):
+        stored_kind(tmp_path)
+    assert "6 of 6 trials" in status(undisturbed)
 
 
 def test_the_cost_of_a_failed_trial_counts_what_earlier_sessions_saw(
@@ -183,11 +183,10 @@ def test_the_cost_of_a_failed_trial_counts_what_earlier_sessions_saw(
     assert told["finished"]["00000"][1]["images"] == 8
 
 
-def test_a_search_writes_no_kind(tmp_path: Path, small: Callable[..., Config]) -> None:
+def test_a_search_is_stopped_at_its_start(tmp_path: Path, small: Callable[..., Config]) -> None:
     with pytest.raises(Interrupted) as stopped:
         search(small(tmp_path / "run"), watchers=[Counting(1)])
-    assert json.loads((tmp_path / "run" / "config.json").read_text()) == json.loads(
-        json.dumps(small(tmp_path / "run").to_dict())
-    )
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert stored == {"kind": "search", **as_json(small(tmp_path / "run"))}
     assert stopped.value.command == "search"
     assert list(History.read(tmp_path / "run" / "records.jsonl").anchors) == [0]

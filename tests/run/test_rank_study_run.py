@@ -10,15 +10,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fade_ray.run.engines import Interrupted
-from fade_ray.run.status import status
+from runs import prepare, rank_study, status
 from stopper import Stopper
 
 from fade_ray.data.data_config import DataConfig
+from fade_ray.kinds import kind_of_run
 from fade_ray.nn import NetworkConfig
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
-from fade_ray.ranks.rank_run import RANK_STUDY, asked, prepare_rank_study, rank_study
-from fade_ray.run.folder import stored
+from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from spaces import nasbench_macro
@@ -143,13 +142,14 @@ def test_studies_that_cannot_be_are_refused_before_any_work(
     tmp_path: Path, study: dict[str, Any], words: str
 ) -> None:
     with pytest.raises(InvalidInput, match=words):
-        prepare_rank_study(small(tmp_path, **study))
+        prepare("rank-study", small(tmp_path, **study))
 
 
 def test_a_study_of_before_a_rule_about_trainings_still_has_results() -> None:
     """Its setting `sampled` with BatchNorm behind the rows is refused today."""
     folder = Path(__file__).parents[2] / "docs" / "results" / "ranks-cifar10-sizes"
-    study, depth = asked(folder)
-    assert ("sampled" in study.settings, depth) == (True, 4)
+    config = kind_of_run("rank-study").stored(folder)
+    assert config is not None
+    assert ("sampled" in config.study.settings, config.network.depth) == (True, 4)
     with pytest.raises(InvalidInput, match="Use --norm none"):
-        stored(folder, RANK_STUDY)
+        prepare("rank-study", config)

@@ -15,10 +15,11 @@ import pytest
 from processes import children_of, end_by_id, wait_for
 
 from fade_ray.records.journal import read_events
+from fade_ray.records.json_form import as_json
+from fade_ray.results import search
 from fade_ray.run.run_config import RunConfig
-from fade_ray.run.session import Watcher
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
-from fade_ray.search.search_run import search
 from searchers import Proposal
 
 Small = Callable[..., Config]
@@ -32,7 +33,6 @@ def cluster() -> Iterator[None]:
 
     import ray
 
-    os.environ.setdefault("RAY_AUTH_MODE", "disabled")
     ray.init(
         address="local",
         num_cpus=2,
@@ -163,12 +163,12 @@ def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
     """`search(config)` in a process of its own, with a Ray of its own."""
     program = (
         "import json, sys\n"
-        "from fade_ray.config import Config\nfrom fade_ray.search.search_run import search\n"
-        "search(Config.from_dict(json.loads(sys.argv[1])), watchers=())\n"
+        "from fade_ray import Config, search\nfrom fade_ray.records.json_form import from_json\n"
+        "search(from_json(Config, json.loads(sys.argv[1])), watchers=())\n"
     )
     log = (folder.parent / "driver.log").open("ab")
     return subprocess.Popen(
-        [sys.executable, "-c", program, json.dumps(config.to_dict())], stdout=log, stderr=log
+        [sys.executable, "-c", program, json.dumps(as_json(config))], stdout=log, stderr=log
     )
 
 
