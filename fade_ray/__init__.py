@@ -72,7 +72,7 @@ _MODULES = {
 }
 _WHERE = {name: module for module, names in _MODULES.items() for name in names}
 
-__all__ = [  # noqa: RUF022, in the order in which they are met
+__all__ = [
     *("search", "cells", "compare", "rank_study", "replay", "retrain"),
     *("open_run", "use", "Result", "RECIPES", "Config"),
     *("DataConfig", "SpaceConfig", "NetworkConfig", "TrainConfig", "ArchitectureConfig"),

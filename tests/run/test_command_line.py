@@ -75,7 +75,9 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_flags_override_a_recipe() -> None:
-    config = parse("search", ["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"])
+    config = parse(
+        "search", ["--recipe", "paper", "--iterations", "10", "--no-share", "--no-carry-weights"]
+    )
     paper = RECIPES["paper"]
     assert config.architecture == paper.architecture
     assert config.searcher.iterations == 10
