@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from searchers.base import AskTell, Proposal, Told, at_least
+from searchers.base import AskTell, Proposal, Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher, TrialLengths
 from searchers.paths import best_paths
@@ -19,7 +19,7 @@ from searchers.plan import State
 from searchers.row_weights import among, firsts, merits, pooled
 from searchers.stencils import GAMMA_RULES, HalfWidths, stencil
 from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
-from spaces.errors import require, require_known
+from spaces.errors import at_least, require, require_known
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 

@@ -120,13 +120,6 @@ class AskTell(Asks[Proposal], Protocol):
         """Asked and not yet told: what has to run again after a restart from a saved state."""
 
 
-def at_least(low: int, **values: int) -> None:
-    """InvalidInput for the first of `values` below `low`."""
-    for name, value in values.items():
-        remedy = f"Give `{name}` a value of {low} or more."
-        require(value >= low, f"{name} >= {low}", remedy, **{name: value})
-
-
 def checked(proposal: Proposal, outcome: Outcome) -> Outcome:
     """What a searcher acts on, as plain floats; a failure where the trial found nothing, NaN or
     infinity. InvalidInput for what no such trial gives: log weights of another shape or above 0.

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from searchers.attempts import Attempts, answered
-from searchers.base import Kind, Points, Proposal, Told, at_least, checked
+from searchers.base import Kind, Points, Proposal, Told, checked
 from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
 from searchers.plan import State
-from spaces.errors import require
+from spaces.errors import at_least, require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 

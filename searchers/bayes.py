@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from searchers.base import AskTell, at_least
+from searchers.base import AskTell
 from searchers.batch import Array
 from searchers.options import TrialLengths
 from searchers.points import PointOptions, PointSearch
-from spaces.errors import require
+from spaces.errors import at_least, require
 from spaces.feature_space import FeatureSpace
 
 Coordinates = tuple[float, ...]

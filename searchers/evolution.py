@@ -9,12 +9,12 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from searchers.base import AskTell, Told, at_least
+from searchers.base import AskTell, Told
 from searchers.batch import SpaceSearcher
 from searchers.options import Searcher, TrialLengths
 from searchers.plan import State
 from spaces.candidates import Candidate
-from spaces.errors import require
+from spaces.errors import at_least, require
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 

@@ -8,10 +8,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from searchers.attempts import Attempts
-from searchers.base import at_least
 from searchers.outcome import Outcome
 from searchers.plan import P, State
-from spaces.errors import require
+from spaces.errors import at_least, require
 
 
 class GridSearch(Attempts[P]):

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from searchers.base import AskTell, at_least
+from searchers.base import AskTell
 from spaces.choices import Choice
+from spaces.errors import at_least
 from spaces.feature_space import FeatureSpace
 
 UNLIMITED = 1_000_000

@@ -11,10 +11,11 @@ from typing import Annotated, NamedTuple, TypeVar
 import numpy as np
 import tyro
 
-from searchers.base import Told, at_least
+from searchers.base import Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher
 from searchers.plan import State
+from spaces.errors import at_least
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from searchers.base import AskTell, Proposal, Told, at_least
+from searchers.base import AskTell, Proposal, Told
 from searchers.batch import BatchSearcher
 from searchers.outcome import Outcome
 from searchers.plan import State
+from spaces.errors import at_least
 from spaces.hyper import HyperArchitecture
 
 

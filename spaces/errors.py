@@ -1,6 +1,6 @@
 """The one exception for a user's mistake, and the one way to check a rule."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -29,3 +29,18 @@ def require_known(what: str, name: str, names: Iterable[str]) -> None:
         raise InvalidInput(
             f"{what} must be one of {', '.join(known)}, but got {name!r}. Did you mean {near!r}?"
         )
+
+
+def at_least(low: float, **values: float | None) -> None:
+    """InvalidInput for the first of `values` below `low`; None stands for a default."""
+    for name, value in values.items():
+        remedy = f"Give `{name}` a value of {low} or more."
+        require(value is None or value >= low, f"{name} >= {low}", remedy, **{name: value})
+
+
+def each_once(**values: Sequence[object]) -> None:
+    """InvalidInput for the first of `values` that is empty or holds something twice."""
+    for name, held in values.items():
+        require(len(held) > 0, f"len({name}) >= 1", "Name at least one.", **{name: held})
+        repeated = [value for value in dict.fromkeys(held) if held.count(value) > 1]
+        require(not repeated, f"{name} differ", "Name each once.", repeated=repeated)

@@ -14,7 +14,7 @@ from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, at_least, each_once, require
 from spaces.stackings import TrueAccuracies
 
 
@@ -40,17 +40,8 @@ class ArchitectureOptions:
 
     def apply(self, config: CellArchitectureConfig) -> CellArchitectureConfig:
         """`config` with what is given here."""
-        return overridden(
-            config,
-            {
-                "optimizer": self.architecture_optimizer,
-                "learning_rate": self.architecture_learning_rate,
-                "weight_decay": self.architecture_weight_decay,
-                "eta": self.eta,
-                "difference": self.difference,
-                "warm_up": self.architecture_warm_up,
-            },
-        )
+        given = {name.removeprefix("architecture_"): value for name, value in vars(self).items()}
+        return overridden(config, given)
 
 
 @dataclass(frozen=True)
@@ -62,8 +53,8 @@ class GridConfig:
     random, ...
     """
     spaces: tuple[str, ...] = ("s5",)
-    """Published spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed,
-    amended-s3, nasbench201.
+    """Spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed, amended-s3,
+    nasbench201, and those of one's own.
     """
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""
@@ -73,8 +64,10 @@ class GridConfig:
     """Cells in the search network; by default as published for the space."""
     channels: int | None = None
     """Channels of its first cells; by default as published for the space."""
-    stem: Literal["cifar", "imagenet", "imagenet-search", "nasbench201"] | None = None
-    """Entry of the network; by default that of the space."""
+    stem: str | None = None
+    """Entry of the network: cifar, imagenet, imagenet-search or nasbench201; by default that of the
+    space.
+    """
     held_out: float = 0.5
     """Share of the training images that the logits learn from; the joint update leaves them alone,
     so that all are measured on them.
@@ -91,30 +84,10 @@ class GridConfig:
     """NAS-Bench-201 table (Parquet): true accuracies of everything found on that space."""
 
     def __post_init__(self) -> None:
-        for name in ("recipes", "spaces", "seeds"):
-            values = getattr(self, name)
-            require(
-                len(values) == len(set(values)) > 0,
-                f"{name} holds each entry once",
-                "Name at least one.",
-                **{name: values},
-            )
-        require(min(self.seeds) >= 0, "seeds >= 0", "Use 0, 1, 2.", seeds=self.seeds)
+        each_once(recipes=self.recipes, spaces=self.spaces, seeds=self.seeds)
+        at_least(0, seeds=min(self.seeds), eigenvalue_every=self.eigenvalue_every)
+        at_least(1, cells=self.cells, channels=self.channels, epochs=self.epochs)
         require(0 < self.held_out < 1, "0 < held_out < 1", "Use 0.5.", held_out=self.held_out)
-        require(
-            self.eigenvalue_every >= 0,
-            "eigenvalue_every >= 0",
-            "Use 0 for none.",
-            eigenvalue_every=self.eigenvalue_every,
-        )
-        for name in ("cells", "channels"):
-            value = getattr(self, name)
-            require(
-                value is None or value >= 1,
-                f"{name} >= 1",
-                "Leave it out for the published one.",
-                **{name: value},
-            )
 
 
 @dataclass(frozen=True)
@@ -131,12 +104,6 @@ class CellsConfig(RunOptions):
         for space in self.grid.spaces:
             for name in self.grid.recipes:
                 check_pair(name, space, self.macro(space), self.channels(space))
-        require(
-            self.grid.epochs >= 1,
-            "epochs >= 1",
-            "Train for at least one epoch.",
-            epochs=self.grid.epochs,
-        )
 
     def macro(self, space: str) -> Macro:
         """The search network's cells on that space. Raises InvalidInput for an unknown name and a
@@ -181,11 +148,10 @@ class CellsConfig(RunOptions):
     def plans(self) -> list["CellPlan"]:
         """Every search of the grid, seeds outermost: a run that is stopped early has all recipes."""
         pairs = [(name, space) for space in self.grid.spaces for name in self.grid.recipes]
+        searches = enumerate((seed, *pair) for seed in self.grid.seeds for pair in pairs)
         return [
             CellPlan(f"{index:03d}", index, 0, name, space, seed, self.planned_epochs(name))
-            for index, (seed, (name, space)) in enumerate(
-                (s, p) for s in self.grid.seeds for p in pairs
-            )
+            for index, (seed, name, space) in searches
         ]
 
     def planned_epochs(self, name: str) -> int:

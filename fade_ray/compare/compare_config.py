@@ -14,7 +14,7 @@ from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
 from searchers import AnchorWalk, BayesModel, Breeding
-from spaces.errors import require
+from spaces.errors import at_least, each_once, require
 
 
 @dataclass(frozen=True)
@@ -45,11 +45,8 @@ class ContestConfig:
         object.__setattr__(self, "searchers", names(self.searchers))
         for name in (*self.searchers, self.baseline):
             entrant(name)
-        for name, values in {"searchers": self.searchers, "seeds": self.seeds}.items():
-            require(len(values) > 0, f"len({name}) >= 1", "Name at least one.", **{name: values})
-            differ = len(set(values)) == len(values)
-            require(differ, f"{name} differ", "Name each once.", **{name: values})
-        require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
+        each_once(searchers=self.searchers, seeds=self.seeds)
+        at_least(0, seeds=min(self.seeds))
         remedy = f"Choose one of {', '.join(self.searchers)}, or add it to --searchers."
         takes_part = self.baseline in self.searchers
         require(takes_part, "baseline takes part", remedy, baseline=self.baseline)

@@ -3,17 +3,19 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
+from fade_ray.ranks.candidates import CELLS
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.search_config import RECIPES, Config, OuterConfig
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, at_least, each_once, require, require_known
+from spaces.hyper import HyperArchitecture
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class StudyConfig:
     """
     seeds: tuple[int, ...] = (0, 1, 2)
     """Trainings of each setting."""
-    cells: Literal["graphs", "nasbench-macro"] = "graphs"
-    """Candidates: graphs of `--operations`, or the blocks of NAS-Bench-Macro (needs --table)."""
+    cells: str = "graphs"
+    """Candidates: graphs of `--operations`, or nasbench-macro, its blocks (needs --table)."""
     graphs: int = 5
     """Graphs per row, the same in all rows: equally spaced in the catalogue of those with that many
     operations.
@@ -90,50 +92,29 @@ class StudyConfig:
     def __post_init__(self) -> None:
         for name in self.settings:
             require_known("A setting", name, SETTINGS)
-        require(
-            len(self.settings) > 0, "len(settings) >= 1", "Name a setting.", settings=self.settings
-        )
-        require(len(self.seeds) > 0, "len(seeds) >= 1", "Name a seed.", seeds=self.seeds)
-        for name, values in {"settings": self.settings, "seeds": self.seeds}.items():
-            require(
-                len(set(values)) == len(values),
-                f"{name} differ",
-                "Name each once.",
-                **{name: values},
-            )
-        require(min(self.seeds) >= 0, "seeds >= 0", "Use small numbers.", seeds=self.seeds)
-        for name in ("rank_epochs", "alone_epochs", "repeats"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} >= 1",
-                "Use 1 or more.",
-                **{name: getattr(self, name)},
-            )
-        require(
-            len(self.operations) > 0, "len(operations) >= 1", "Use 7.", operations=self.operations
-        )
-        require(
-            self.graphs >= 2,
-            "graphs >= 2",
-            "One candidate leaves nothing to rank.",
-            graphs=self.graphs,
-        )
-        require(
-            self.sample >= 3,
-            "sample >= 3",
-            "A correlation needs three; try 16.",
-            sample=self.sample,
-        )
+        require_known("`--cells`", self.cells, CELLS)
+        each_once(settings=self.settings, seeds=self.seeds)
+        at_least(0, seeds=min(self.seeds))
+        at_least(1, rank_epochs=self.rank_epochs, alone_epochs=self.alone_epochs)
+        at_least(1, repeats=self.repeats, operations=len(self.operations))
+        remedy = "One candidate leaves nothing to rank."
+        require(self.graphs >= 2, "graphs >= 2", remedy, graphs=self.graphs)
+        remedy = "A correlation needs three; try 16."
+        require(self.sample >= 3, "sample >= 3", remedy, sample=self.sample)
+        tabled, given = CELLS[self.cells].in_table, self.table is not None
         remedy = "Give the file of NAS-Bench-Macro with --table."
-        macro = self.cells == "nasbench-macro"
-        require(
-            not macro or self.table is not None,
-            "table with nasbench-macro",
-            remedy,
-            table=self.table,
-        )
+        require(given or not tabled, f"table with {self.cells}", remedy, table=self.table)
         remedy = "Leave --table out, or use --cells nasbench-macro."
-        require(macro or self.table is None, "no table with graphs", remedy, table=self.table)
+        require(tabled or not given, f"no table with {self.cells}", remedy, table=self.table)
+
+    def hyper_architecture(self, depth: int) -> HyperArchitecture:
+        """The hyper-architecture: the same candidates in all `depth` rows (8 of NAS-Bench-Macro).
+        InvalidInput where there are fewer candidates than asked for.
+        """
+        cells = CELLS[self.cells]
+        return HyperArchitecture(
+            (cells.row(self.graphs, self.operations),) * (cells.depth or depth)
+        )
 
 
 @dataclass(frozen=True)
@@ -153,8 +134,9 @@ class RankStudyConfig(RunOptions):
             alike = [name for name, other in trainings.items() if other == training]
             if len(alike) > 1:  # seeds do not depend on the setting
                 raise InvalidInput(
-                    f"Settings must differ in what they train, but with these options {alike} are the same training, which would be paid for "
-                    f"{len(alike)} times. Leave all but one of them out."
+                    f"Settings must differ in what they train, but with these options {alike} are "
+                    f"the same training, which would be paid for {len(alike)} times. Leave all but "
+                    "one of them out."
                 )
 
     def check_ranks(self) -> None:
@@ -163,15 +145,16 @@ class RankStudyConfig(RunOptions):
         """
         for name in self.study.settings:
             config = self.config(name)
-            if self.study.cells == "graphs":
+            if not CELLS[self.study.cells].blocks:
                 config.check_ranks()
                 continue
             estimator = config.architecture.estimator
             require(
                 not ESTIMATORS[estimator].of_scale,
-                f"no {estimator} with nasbench-macro",
-                "It knows of a row only how the loss changes with the scale of its output, which the BatchNorm of the next "
-                "block undoes behind the last row of each stage. Leave the setting out, or choose another --estimator.",
+                f"no {estimator} with {self.study.cells}",
+                "It knows of a row only how the loss changes with the scale of its output, which "
+                "the BatchNorm of the next block undoes behind the last row of each stage. Leave "
+                "the setting out, or choose another --estimator.",
                 setting=name,
             )
 
@@ -180,7 +163,7 @@ class RankStudyConfig(RunOptions):
         share.
         """
         config = self.config(setting)
-        if self.study.cells == "graphs":
+        if not CELLS[self.study.cells].blocks:
             return config
         return replace(config, network=replace(config.network, share=False))
 

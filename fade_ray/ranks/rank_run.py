@@ -13,7 +13,7 @@ from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig, upgrade
 from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_results import RankHistory, of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
-from fade_ray.ranks.rank_trials import RankJob, RankTrial, check_sample, hyper_architecture, search
+from fade_ray.ranks.rank_trials import RankJob, RankTrial, check_sample, search
 from fade_ray.ranks.rank_verdict import in_words
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
@@ -54,7 +54,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
         check_device(config.run, config.train.precision)
         config.check_ranks()
         study, network = config.study, config.network
-        hyper = hyper_architecture(study, network.depth)
+        hyper = study.hyper_architecture(network.depth)
         if study.table is None:
             check_sample(hyper.size, study.sample)
         else:
@@ -75,7 +75,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     def finish(self, run: Ran) -> list[str]:
         """ranks.json and the report; the verdict in words."""
         study, history = run.config.study, run.history
-        hyper = hyper_architecture(study, run.config.network.depth)
+        hyper = study.hyper_architecture(run.config.network.depth)
         table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
         alone = trained_alone(history, hyper) if table is None else of_table(table)
         truth = truth_part(history) if table is None else "table"

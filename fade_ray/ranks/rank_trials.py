@@ -2,7 +2,6 @@
 in it.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -17,45 +16,12 @@ from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.trials.job import Event
 from searchers import Outcome, Trial
 from searchers.staged import StagedSearch
-from spaces import Dag, HyperArchitecture, enumerate_dags
-from spaces.errors import InvalidInput, require
-from spaces.nasbench_macro import BLOCKS, DEPTH
+from spaces import HyperArchitecture
+from spaces.errors import require
 
-VERTICES = 5
 ALONE = "alone"
 """In place of a setting: the architectures trained alone."""
 RETRIES = 1
-
-
-def hyper_architecture(study: StudyConfig, depth: int) -> HyperArchitecture:
-    """The hyper-architecture of a study: the same candidates in all `depth` rows (8 of
-    NAS-Bench-Macro).
-
-    InvalidInput where there are fewer graphs with that many operations than asked for.
-    """
-    if study.cells == "nasbench-macro":
-        return HyperArchitecture((BLOCKS,) * DEPTH)
-    return HyperArchitecture((graphs(study.graphs, study.operations),) * depth)
-
-
-def graphs(count: int, operations: Sequence[int]) -> tuple[Dag, ...]:
-    """`count` graphs on five vertices, shared out among the numbers of operations; of one number
-    equally spaced in canonical order (86 have seven).
-
-    InvalidInput where there are fewer than asked for.
-    """
-    wanted = Counter(operations[i * len(operations) // count] for i in range(count))
-    chosen: list[Dag] = []
-    for number, share in wanted.items():
-        found = [dag for dag in enumerate_dags(VERTICES) if dag.operations == number]
-        if len(found) < share:
-            raise InvalidInput(
-                f"{share} graphs on {VERTICES} vertices with {number} operations are asked for, but there are {len(found)}. "
-                "Lower --graphs or choose --operations from 5 to 10."
-            )
-        # the middles of equal parts
-        chosen += [found[int((i + 0.5) * len(found) / share)] for i in range(share)]
-    return tuple(chosen)
 
 
 @dataclass(frozen=True)
@@ -89,7 +55,7 @@ def search(study: StudyConfig, depth: int) -> StagedSearch[RankTrial]:
     """All trials of a study: every setting with every seed, then the sample, each architecture
     `repeats` times.
     """
-    hyper, epochs = hyper_architecture(study, depth), study.rank_epochs
+    hyper, epochs = study.hyper_architecture(depth), study.rank_epochs
     first = [
         RankTrial(
             f"{setting}-{seed}",

@@ -12,8 +12,7 @@ from fade_ray.replay.replayed import Prices
 from fade_ray.replay.table_objective import RankModel
 from fade_ray.run.run_config import RunOptions
 from fade_ray.search.entrants import entrant, names, replayed
-from searchers.base import at_least
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, at_least, each_once, require, require_known
 
 
 @dataclass(frozen=True)
@@ -71,11 +70,9 @@ class ReplayConfig(RunOptions):
         for name in ("searchers", "baseline"):
             given = names(getattr(self, name))
             object.__setattr__(self, name, given)
-            require(len(given) > 0, f"len({name}) >= 1", "Name at least one.", **{name: given})
+            each_once(**{name: given})
             for each in given:
                 require_known("A searcher", each, replayed())
-        repeated = sorted({name for name in self.searchers if self.searchers.count(name) > 1})
-        require(not repeated, "each searcher once", "Name it once.", repeated=repeated)
         absent = [name for name in self.baseline if name not in self.searchers]
         remedy = f"Choose of {', '.join(self.searchers)}, or add it to --searchers."
         require(not absent, "the baseline takes part", remedy, baseline=absent)
@@ -115,6 +112,6 @@ class ReplayConfig(RunOptions):
             return tuple(tuple(float(weight) for weight in row) for row in rows)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(
-                f'--ranks must be a JSON file with "weights" [depth][candidates], but {self.ranks}: {error!r}. '
-                "Give the last epoch of a run of a rank study."
+                '--ranks must be a JSON file with "weights" [depth][candidates], but '
+                f"{self.ranks}: {error!r}. Give the last epoch of a run of a rank study."
             ) from error

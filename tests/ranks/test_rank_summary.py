@@ -14,7 +14,7 @@ from fade_ray.ranks.rank_correlation import Estimate, rank_against_table
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
 from fade_ray.ranks.rank_results import RankHistory, rank_runs, trained_alone
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
-from fade_ray.ranks.rank_trials import hyper_architecture, search
+from fade_ray.ranks.rank_trials import search
 from fade_ray.ranks.rank_verdict import in_words
 from fade_ray.records.journal import Journal, plain
 from fade_ray.records.json_form import as_json
@@ -57,7 +57,7 @@ def recorded(path: Path, seconds: float, counted: bool = True) -> RankHistory:
 
 def judged(history: RankHistory) -> Any:
     """The summary as its file has it."""
-    alone = trained_alone(history, hyper_architecture(STUDY, 2))
+    alone = trained_alone(history, STUDY.hyper_architecture(2))
     found = summary_of(rank_runs(history, STUDY.settings), alone)
     assert found is not None
     return plain(as_json(found))

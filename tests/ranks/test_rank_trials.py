@@ -8,8 +8,9 @@ import pytest
 
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.nn import NetworkConfig
+from fade_ray.ranks.candidates import graphs
 from fade_ray.ranks.rank_config import SETTINGS, RankStudyConfig, StudyConfig
-from fade_ray.ranks.rank_trials import ALONE, graphs, hyper_architecture, search, stratified
+from fade_ray.ranks.rank_trials import ALONE, search, stratified
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
@@ -61,7 +62,7 @@ def test_every_setting_and_seed_then_the_sample_with_repeats():
     study = StudyConfig(settings=("default", "exact"), seeds=(0, 3), graphs=3, sample=4, repeats=2)
     asked = everything(study)
     assert [plan.id for plan in asked[:4]] == ["default-0", "exact-0", "default-3", "exact-3"]
-    assert {plan.hyper for plan in asked[:4]} == {hyper_architecture(study, 2)}
+    assert {plan.hyper for plan in asked[:4]} == {study.hyper_architecture(2)}
     alone = asked[4:]
     assert [plan.setting for plan in alone] == [ALONE] * 8
     assert [plan.id for plan in alone[:2]] == ["alone-000-0", "alone-001-0"]

@@ -349,7 +349,7 @@ def test_the_command_writes_what_it_found(
     [
         ({"searchers": ("fade", "randm")}, "Did you mean 'random'?"),
         ({"searchers": ("fade,fade-elite,random",)}, "Did you mean 'fade-elites'?"),
-        ({"searchers": ("random", "random")}, "each searcher once"),
+        ({"searchers": ("random", "random")}, "searchers differ"),
         ({"searchers": ()}, "at least one"),
         ({"searchers": ("fade",)}, "the baseline takes part"),
         ({"seeds": 0}, "seeds >= 1"),
