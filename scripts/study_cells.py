@@ -177,8 +177,8 @@ def draw_method(axis: Any, rows: list[dict[str, Any]], name: str, method: str, n
         mean = [float(np.mean(by_epoch[epoch])) for epoch in x]
         colour = style.series(number)
         axis.plot(x, mean, color=colour, ls=style.LINES[number % len(style.LINES)], label=method)
-        ends = ([end(by_epoch[epoch]) for epoch in x] for end in (min, max))
-        style.shade(axis, x, *ends, colour, alpha=0.13)
+        low, high = ([end(by_epoch[epoch]) for epoch in x] for end in (min, max))
+        style.shade(axis, x, low, high, colour, alpha=0.13)
 
 
 def main(study: Study) -> None:

@@ -154,7 +154,9 @@ def _cost(
 @dataclass(frozen=True)
 class Placed:
     """A layout whose items have their places: item -> (along, across), and half of their length
-    along, 0 for a point. Lines meet `discs` all around, and boxes with `ports` up to so far from their middle.
+    along, 0 for a point.
+
+    Lines meet `discs` all around, and boxes with `ports` up to so far from their middle.
     """
 
     layout: Layout

@@ -30,38 +30,35 @@ def measure_of(config: Mapping[str, Any]) -> Measure:
 
 
 def state(
-    history: History, folder: Path, command: str, done: str = "", after: str = "", ended: str = ""
+    history: History,
+    folder: Path,
+    command: str,
+    done: str = "",
+    after: str = "",
+    without: str | None = None,
 ) -> State:
     """How far a run came; `done` of what stands first, `after` last.
 
-    `ended`: a word and a sentence, separated by a colon, for a run that ended without a result.
+    `without`: what to say of a run that ended without a result.
     """
-    if not history.started:
-        return State("empty", "Nothing was recorded yet.", _continued(history, folder, command))
     again = f"It was continued {count(history.resumed, 'time')}." if history.resumed else ""
-    started = f"Started {moment(history.started)}, "
-    if history.ended and ended:
-        word, _, sentence = ended.partition(": ")
-        return State(word, _joined(f"Ended {moment(history.last)}: {sentence}", again))
+    started, last = f"Started {moment(history.started)}", moment(history.last)
+    if history.ended and without is not None:
+        return State("ended without a result", _joined(f"Ended {last}: {without}.", again))
     if history.ended:
-        return State(
-            "finished", _joined(done, f"{started}ended {moment(history.last)}.", again, after)
-        )
+        return State("finished", _joined(done, f"{started}, ended {last}.", again, after))
+    continued = f"fade-ray {command} --out {shlex.quote(str(folder))}"
+    if not history.started:
+        return State("empty", "Nothing was recorded yet.", continued)
     waiting = len(history.in_flight)
     flight = f"{count(waiting, 'trial')} in flight." if waiting else ""
-    last = f"{started}last record {moment(history.last)}."
     until = "Everything below shows what was done until then."
-    sentence = _joined(done, last, flight, again, until, after)
-    return State("unfinished", sentence, _continued(history, folder, command))
+    told = _joined(done, f"{started}, last record {last}.", flight, again, until, after)
+    return State("unfinished", told, continued)
 
 
 def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
-
-
-def _continued(history: History, folder: Path, command: str) -> str | None:
-    """The command that goes on with an unfinished run; None for one that ended."""
-    return None if history.ended else f"fade-ray {command} --out {shlex.quote(str(folder))}"
 
 
 def warnings(history: History) -> Warnings:

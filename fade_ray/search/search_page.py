@@ -38,7 +38,6 @@ from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
 from spaces.dag import Dag
 
 SearchRun = Run[Any, History]
-ENDED = "ended without a result: nothing was found to retrain."
 FILES = "records.jsonl, config.json, environment.json and result.json of the run alone"
 BEST = 10
 """Evaluations that are listed."""
@@ -46,7 +45,8 @@ BEST = 10
 
 def search_page(run: SearchRun) -> Page:
     """The report of a search, finished or not."""
-    reached = state(run.history, run.folder, "search", ended="" if run.result else ENDED)
+    nothing = None if run.result else "nothing was found to retrain"
+    reached = state(run.history, run.folder, "search", without=nothing)
     return Page("FaDE search report", run.name, reached, _sections(run))
 
 
