@@ -18,6 +18,7 @@ from fade_ray.cells.cell_trial import CellJob, CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
 from fade_ray.cells.watch import misgivings, parameter_free, share
 from fade_ray.data import Splits, load
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
 from fade_ray.training.hessian import dominant_eigenvalue
@@ -281,6 +282,6 @@ def test_wrong_names_and_pairs_are_answered_with_the_remedy() -> None:
 
 def test_the_configuration_survives_json() -> None:
     config = small("gdas", "random", seeds=(3, 4))
-    assert CellsConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert from_json(CellsConfig, json.loads(json.dumps(as_json(config)))) == config
     assert [plan.id for plan in config.plans()] == ["000", "001", "002", "003"]
     assert [plan.seed for plan in config.plans()] == [3, 3, 4, 4]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.retrain import RETRAIN_RECIPES, RetrainConfig, Retraining, retrain_recipe
 from fade_ray.retrain.retrain_config import NORMALISATIONS
 from spaces import nasbench201
@@ -92,7 +93,7 @@ def test_rates_are_positive_and_survive_a_file(name: str) -> None:
         0 < optimiser.rate(epoch, recipe.epochs) <= optimiser.learning_rate * (1 + 1e-12)
         for epoch in range(recipe.epochs)
     )
-    assert RetrainConfig.from_dict(recipe.to_dict()) == recipe
+    assert from_json(RetrainConfig, as_json(recipe)) == recipe
     assert recipe.recipe == name
 
 

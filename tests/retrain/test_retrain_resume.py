@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from retrainings import run_retraining
 from safetensors.torch import load_file, save_file
 
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import Retraining
 from fade_ray.retrain.deliver import recorded_accuracy
 from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retrain_run import check_accuracy, run_retraining
+from fade_ray.retrain.retrain_run import check_accuracy
 from fade_ray.retrain.retraining import retrain
 from fade_ray.training import place
 from fade_ray.trials.job import Event

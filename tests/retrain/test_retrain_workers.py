@@ -14,13 +14,14 @@ from typing import Any
 
 import pytest
 import torch
+from retrainings import run_retraining
 from safetensors.torch import load_file
 
 from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.records.journal import read_events
+from fade_ray.records.json_form import as_json
 from fade_ray.retrain import Retraining
 from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retrain_run import run_retraining
 from fade_ray.retrain.retraining import retrain
 from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
@@ -39,7 +40,7 @@ def start(rank: int, size: int, folder: Path, job: Retraining) -> subprocess.Pop
         str(rank),
         str(size),
         str(folder),
-        json.dumps(job.to_dict()),
+        json.dumps([as_json(job.macro), as_json(job.config)]),
     ]
     environment = os.environ | {
         "PYTHONPATH": str(PACKAGE),

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from fade_ray.data import Batches
-from fade_ray.retrain import Retraining
+from fade_ray.records.json_form import from_json
+from fade_ray.retrain import RetrainConfig, Retraining
 from fade_ray.retrain.parallel import data_parallel, process_workers
 from fade_ray.retrain.retrain_images import open_images
 from fade_ray.retrain.retraining import retrain
 from fade_ray.training import place
+from spaces.cell import Macro
 
 BROKEN_OFF = 3  # events: the memory of a step, two epochs
 
@@ -23,6 +25,9 @@ BROKEN_OFF = 3  # events: the memory of a step, two epochs
 def doubled(self: Batches, images: Tensor) -> Tensor:
     """In place of `Batches._normalised`."""
     return images.double().mul_(self._scale.double()).add_(self._shift.double())
+
+
+PARTS = (Macro, RetrainConfig)
 
 
 def main(rank: int, size: int, folder: Path, job: Retraining) -> None:
@@ -50,5 +55,10 @@ if __name__ == "__main__":
         int(sys.argv[1]),
         int(sys.argv[2]),
         Path(sys.argv[3]),
-        Retraining.from_dict(json.loads(sys.argv[4])),
+        Retraining(
+            *(
+                from_json(cls, part)
+                for cls, part in zip(PARTS, json.loads(sys.argv[4]), strict=True)
+            )
+        ),
     )

@@ -1,0 +1,30 @@
+"""A retraining carried out as the kind of run it is."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from fade_ray.retrain import Retraining
+from fade_ray.retrain.retrain_run import RETRAIN
+from fade_ray.run.lifecycle import run
+from fade_ray.run.watcher import Watcher
+
+Tell = Callable[[dict[str, Any]], None]
+
+
+class Teller(Watcher):
+    """Shows each epoch to a function."""
+
+    def __init__(self, tell: Tell) -> None:
+        self.tell = tell
+
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self.tell({"epoch": epoch, "metrics": metrics})
+
+
+def run_retraining(job: Retraining, folder: Path, *, tell: Tell | None = None) -> dict[str, Any]:
+    """Run `job` in `folder`, or what is left of it; what result.json says."""
+    config = replace(job.config, genotype=job.macro, out=str(folder))
+    watchers = () if tell is None else (Teller(tell),)
+    return dict(run(RETRAIN, config, watchers=watchers).result)
