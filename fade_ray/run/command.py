@@ -6,8 +6,10 @@ configuration that those give.
 """
 
 import inspect
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
 
@@ -37,9 +39,7 @@ class ChoiceField:
         if name is None:
             return config
         require_known(f"`--{self.name.replace('_', '-')}`", name, self.union.table)
-        member, present = self.union.table[name], config
-        for step in self.path:
-            present = getattr(present, step)
+        member, present = self.union.table[name], _at(config, self.path)
         return config if type(present) is member else _with(config, self.path, member())
 
 
@@ -109,13 +109,57 @@ def _second_reading(
         ],
     )
     before = "" if kind.source is None else f" {kind.source}"
-    return tyro.cli(
+    choices = choice_fields(kind.config)
+    read = tyro.cli(
         Annotated[whole, tyro.conf.OmitArgPrefixes],
         args=arguments,
-        **({} if base is None else {"default": whole(base)}),
+        **({} if base is None else {"default": whole(_flags_apart(base, choices))}),
         prog=f"fade-ray {kind.name}{before}",
         description=f"{kind.example}\n\n{inspect.getdoc(kind)}",
     ).config
+    for choice in choices:
+        made = _at(read, choice.path)
+        if isinstance(made, _Apart):
+            values = {field.name: getattr(made, field.name) for field in fields(made)}
+            read = _with(read, choice.path, type(made).__mro__[2](**values))
+    return read
+
+
+class _Apart:
+    """Marks a member of a choice whose flags were told apart."""
+
+
+def _flags_apart(config: Any, choices: Sequence[ChoiceField]) -> Any:
+    """`config`, in which options of a choice deep inside that are called as another option are
+    flags with the choice's name before theirs: `--optimiser-momentum` beside a walk's `--momentum`.
+    """
+    for choice in sorted(choices, key=lambda c: -len(c.path)):
+        value, names = _at(config, choice.path), Counter(_option_names(config))
+        twice = [field.name for field in fields(value) if names[field.name] > 1]
+        if twice:
+            flags = {n: tyro.conf.arg(name=f"{choice.name}-{n.replace('_', '-')}") for n in twice}
+            hints = get_type_hints(type(value))
+            body = {"__annotations__": {n: Annotated[hints[n], flag] for n, flag in flags.items()}}
+            apart = dataclass(frozen=True)(type("Apart", (_Apart, type(value)), body))
+            config = _with(config, choice.path, apart(**vars(value)))
+    return config
+
+
+def _option_names(config: Any) -> Iterator[str]:
+    """The names of all options of a configuration, those of its parts too, that are flags as they
+    are.
+    """
+    apart = vars(type(config))["__annotations__"] if isinstance(config, _Apart) else {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            yield from _option_names(value)
+        elif field.name not in apart:
+            yield field.name
+
+
+def _at(config: Any, path: Sequence[str]) -> Any:
+    return reduce(getattr, path, config)
 
 
 def _shared(kind: RunKind[Any, Any]) -> list[Any]:

@@ -14,7 +14,7 @@ from fade_ray.records.journal import read_events
 from fade_ray.results import search
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
 from fade_ray.search.search_config import RECIPES, Config
-from fade_ray.training import Adam
+from fade_ray.training import SGD, Adam
 from spaces.errors import InvalidInput
 
 SEARCH = ["search", "--engine", "local", "--limit", "240", "--out"]
@@ -83,6 +83,22 @@ def test_flags_override_a_recipe() -> None:
     assert config.searcher.iterations == 10
     assert not config.network.share
     assert parse("search", []) == Config()
+
+
+def test_an_optimiser_has_its_own_flags_and_leaves_those_of_the_searcher_alone() -> None:
+    flags = [
+        "--optimiser",
+        "sgd",
+        "--optimiser-momentum",
+        "0.5",
+        "--nesterov",
+        "--momentum",
+        "0.25",
+    ]
+    config = parse(flags)
+    assert config.train.optimiser == SGD(momentum=0.5, nesterov=True)
+    assert type(config.train.optimiser) is SGD
+    assert config.searcher.momentum == 0.25
 
 
 def test_the_paper_recipe_is_what_the_paper_states() -> None:
