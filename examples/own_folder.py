@@ -3,10 +3,6 @@
 from pathlib import Path
 
 import fade_ray
-from fade_ray.data.data_config import DataConfig
-from fade_ray.run.run_config import RunConfig
-from fade_ray.search.search_config import OuterConfig
-from searchers import AnchorWalk
 
 
 def make_photos(folder: Path) -> None:
@@ -26,10 +22,10 @@ def make_photos(folder: Path) -> None:
 if __name__ == "__main__":
     make_photos(Path("photos"))
     config = fade_ray.Config(
-        data=DataConfig(data="photos", image_side=16),
-        searcher=AnchorWalk(iterations=1, walks=1, finalists=1),
-        outer=OuterConfig(rank_epochs=1, evaluation_epochs=1, retrain_epochs=3),
-        run=RunConfig(engine="local"),
+        data=fade_ray.DataConfig(data="photos", image_side=16),
+        searcher=fade_ray.AnchorWalk(iterations=1, walks=1, finalists=1),
+        outer=fade_ray.OuterConfig(rank_epochs=1, evaluation_epochs=1, retrain_epochs=3),
+        run=fade_ray.RunConfig(engine="local"),
         out="runs/photos",
     )
     result = fade_ray.search(config)

@@ -8,10 +8,6 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 import fade_ray
-from fade_ray.data.data_config import DataConfig
-from fade_ray.run.run_config import RunConfig
-from fade_ray.search.search_config import OuterConfig
-from searchers import AnchorWalk
 
 
 def encoded(picture) -> bytes:
@@ -28,10 +24,10 @@ if __name__ == "__main__":
     pq.write_table(pa.table(columns), "digits.parquet")
 
     config = fade_ray.Config(
-        data=DataConfig(data="digits.parquet"),
-        searcher=AnchorWalk(iterations=1, walks=1, finalists=1),
-        outer=OuterConfig(rank_epochs=1, evaluation_epochs=1, retrain_epochs=2),
-        run=RunConfig(engine="local"),
+        data=fade_ray.DataConfig(data="digits.parquet"),
+        searcher=fade_ray.AnchorWalk(iterations=1, walks=1, finalists=1),
+        outer=fade_ray.OuterConfig(rank_epochs=1, evaluation_epochs=1, retrain_epochs=2),
+        run=fade_ray.RunConfig(engine="local"),
         out="runs/parquet",
     )
     print(f"test accuracy {fade_ray.search(config).test_accuracy:.3f}")
