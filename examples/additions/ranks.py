@@ -1,13 +1,16 @@
-"""How a hyper-architecture is trained: draws of the weight step, a penalty; and a setting of both.
+"""How a hyper-architecture is trained: draws of the weight step, a penalty; and for rank studies a
+setting and what is ranked.
 
-fade-ray search --use ranks.py --draw tempered --penalty entropy --data digits --out runs/drawn
-fade-ray rank-study --use ranks.py --settings default tempered --data digits --out runs/both
+    fade-ray search --use ranks.py --draw tempered --penalty entropy --data digits --out runs/drawn
+    fade-ray rank-study --use ranks.py --settings default tempered --cells small --out runs/both
 """
 
 from fade_ray.nn import architecture_weights
+from fade_ray.ranks.candidates import CELLS, Cells
 from fade_ray.ranks.rank_config import SETTINGS, Setting
 from fade_ray.training.estimators import DRAWS
 from fade_ray.training.penalties import PENALTIES
+from spaces import enumerate_dags
 
 
 def tempered(logits, mask):
@@ -23,3 +26,4 @@ def entropy(weights, t):
 DRAWS["tempered"] = tempered
 PENALTIES["entropy"] = entropy
 SETTINGS["tempered"] = Setting({}, {"draw": "tempered"})
+CELLS["small"] = Cells(lambda count, operations: tuple(enumerate_dags(4))[:count])
