@@ -45,17 +45,13 @@ class AnchorWalk(Searcher, name="anchor"):
     gamma: float = 0.17
     """Half width of the stencil, in units of the scaled features; at least half a box."""
     gamma_rule: str = "fixed"
-    """distinct: widen gamma, per row and axis, until both sides of the stencil draw from different
-    graphs.
-    """
+    """distinct: widen gamma, by row and axis, until both sides draw different graphs."""
     step_size: float = 1.0
     """lambda of eq. 5."""
     step_rule: str = "plain"
     """plain: eq. 5; normalised: every step is step_size * gamma long."""
     gradient: str = "difference"
-    """difference: eq. 5; least-squares: slope of the weights over the features of the graphs that
-    were drawn.
-    """
+    """difference: eq. 5; least-squares: slope over the features of the graphs drawn."""
     direction: Literal[1, -1] = 1
     """1 ascends the ranks; -1 is the printed sign of eq. 5."""
     momentum: float = 0.0
@@ -73,9 +69,7 @@ class AnchorWalk(Searcher, name="anchor"):
     evaluation of the anchors.
     """
     finalists: int = 2
-    """Architectures of largest psi of each walk's last hyper-architecture that are evaluated at the
-    end.
-    """
+    """As `elites`, of each walk's last hyper-architecture, evaluated at the end."""
     evolve: bool = True
     """The walk evaluated worst restarts near the best one."""
     mutation: float = 0.1

@@ -11,13 +11,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import asdict, replace
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from searchers.attempts import Attempts, answered
-from searchers.base import Kind, Points, Proposal, Told, checked
+from searchers.base import Kind, Proposal, Told, checked
 from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
 from searchers.plan import State
@@ -70,30 +70,16 @@ class BatchSearcher(ABC):
         kind: Kind,
         hyper: HyperArchitecture,
         epochs: int,
-        *,
-        walk: int = 0,
-        repeat: int = 0,
         points: Array | None = None,
-        parent: str | None = None,
+        **about: Any,
     ) -> None:
-        """Add a trial to the next batch; `points` [d, w, k] are those `hyper` was drawn from."""
-        nested: Points = ()
-        if points is not None:
-            nested = tuple(tuple(tuple(point) for point in row) for row in points.tolist())
-        proposal = Proposal(
-            "",
-            kind,
-            hyper,
-            seed=0,
-            epochs=epochs,
-            parent=parent,
-            index=self.proposed,
-            iteration=self.completed + 1,
-            walk=walk,
-            repeat=repeat,
-            points=nested,
-        )
-        self._batch.add(self._attempt(proposal, 0))
+        """Add a trial to the next batch; `points` [d, w, k] are those `hyper` was drawn from,
+        `about` its `walk`, `repeat` and `parent`.
+        """
+        nested = [] if points is None else points.tolist()
+        place = {"index": self.proposed, "iteration": self.completed + 1, **about}
+        place["points"] = tuple(tuple(tuple(point) for point in row) for row in nested)
+        self._batch.add(self._attempt(Proposal("", kind, hyper, 0, epochs, **place), 0))
         self.proposed += 1
 
     def _attempt(self, proposal: Proposal, attempt: int) -> Proposal:
@@ -106,9 +92,10 @@ class BatchSearcher(ABC):
 
     def _fresh(self, proposals: Iterable[Proposal] = ()) -> Attempts[Proposal]:
         """A batch."""
-        return Attempts(
-            proposals, lambda before: self._attempt(before, before.attempt + 1), self.max_retries
-        )
+        return Attempts(proposals, self._again, self.max_retries)
+
+    def _again(self, proposal: Proposal) -> Proposal:
+        return self._attempt(proposal, proposal.attempt + 1)
 
     def ask(self) -> Proposal | None:
         return self._batch.ask()
@@ -164,16 +151,12 @@ class BatchSearcher(ABC):
         return self._batch.in_flight
 
     def arguments(self) -> State:
-        """What this searcher was built from, JSON-able: a state may be loaded only where it is the
-        same.
-        """
+        """What this searcher was built from: a state is loaded only where it is the same."""
         names = {"searcher": type(self).__name__}
         return names | {"seed": self.seed, "max_retries": self.max_retries}
 
     def state_dict(self) -> State:
-        """All that a searcher of the same arguments needs to go on alike, JSON-able; the
-        generator's state included.
-        """
+        """All that a searcher of the same arguments needs to go on alike, JSON-able."""
         best = self._best
         return {
             "arguments": self.arguments(),
@@ -226,25 +209,16 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
         return np.asarray([self.space.uniform_point(self.rng) for _ in range(self.depth)])
 
     def generate(self, points: Array) -> HyperArchitecture:
-        """The hyper-architecture [d][w] of one cell drawn per point [d, w, k] by the space's
-        generator (FaDE 2.4).
-        """
+        """One cell drawn per point [d, w, k] by the space's generator (FaDE 2.4)."""
         return HyperArchitecture(
             tuple(tuple(self.space.sample(point, self.rng) for point in row) for row in points)
         )
 
-    def propose_at(self, points: Array, walk: int = 0, repeat: int = 0) -> None:
+    def propose_at(self, points: Array, **about: Any) -> None:
         """The evaluation of an architecture generated from one point per row, [d, k]."""
         stacked = points[:, None, :]  # [d, 1, k]
-        self.propose_architecture(self.generate(stacked), walk, repeat, stacked)
+        self.propose_architecture(self.generate(stacked), points=stacked, **about)
 
-    def propose_architecture(
-        self,
-        architecture: HyperArchitecture,
-        walk: int = 0,
-        repeat: int = 0,
-        points: Array | None = None,
-    ) -> None:
-        """The evaluation of an architecture, of window 1."""
-        epochs = self.lengths.evaluation_epochs
-        self.propose("evaluation", architecture, epochs, walk=walk, repeat=repeat, points=points)
+    def propose_architecture(self, architecture: HyperArchitecture, **about: Any) -> None:
+        """The evaluation of an architecture, of window 1; `about` as in `propose`."""
+        self.propose("evaluation", architecture, self.lengths.evaluation_epochs, **about)

@@ -1,6 +1,4 @@
-"""Bayesian search over the joint feature space by Gaussian processes and upper confidence bounds
-(FaDE 3.2).
-"""
+"""Bayesian search: Gaussian processes and upper confidence bounds (FaDE 3.2)."""
 
 from __future__ import annotations
 

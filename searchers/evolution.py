@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
-import tyro
 
 from searchers.base import AskTell, Told
 from searchers.batch import SpaceSearcher
-from searchers.options import Searcher, TrialLengths
+from searchers.options import Batch, Searcher, TrialLengths
 from searchers.plan import State
 from spaces.candidates import Candidate
 from spaces.errors import at_least, require
@@ -92,7 +90,7 @@ class Evolution(Breeding, Searcher, name="evolution"):
     and the best of a tournament breeds. `iterations` times `batch` architectures in all.
     """
 
-    batch: Annotated[int, tyro.conf.arg(aliases=["--walks"])] = 2
+    batch: Batch = 2
     """Architectures per iteration."""
 
     def __post_init__(self) -> None:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+import tyro
 
 from searchers.base import AskTell
 from spaces.choices import Choice
 from spaces.errors import at_least
 from spaces.feature_space import FeatureSpace
 
+Batch = Annotated[int, tyro.conf.arg(aliases=["--walks"])]
+"""How many at once: `--batch` or, as for walks of anchors, `--walks`."""
 UNLIMITED = 1_000_000
 """Iterations of a search that its budget ends, and nothing else."""
 
@@ -30,12 +35,8 @@ class TrialLengths:
     """How often a failed trial is proposed again, with a new seed."""
 
     def __post_init__(self) -> None:
-        at_least(
-            1,
-            rank_epochs=self.rank_epochs,
-            evaluation_epochs=self.evaluation_epochs,
-            retrain_epochs=self.retrain_epochs,
-        )
+        at_least(1, rank_epochs=self.rank_epochs, evaluation_epochs=self.evaluation_epochs)
+        at_least(1, retrain_epochs=self.retrain_epochs)
         at_least(0, max_retries=self.max_retries)
 
 

@@ -6,14 +6,13 @@ from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Annotated, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
-import tyro
 
 from searchers.base import Told
 from searchers.batch import Array, SpaceSearcher
-from searchers.options import Searcher
+from searchers.options import Batch, Searcher
 from searchers.plan import State
 from spaces.errors import at_least
 
@@ -22,7 +21,7 @@ from spaces.errors import at_least
 class PointOptions(Searcher):
     """What searches over points share."""
 
-    batch: Annotated[int, tyro.conf.arg(aliases=["--walks"])] = 1
+    batch: Batch = 1
     """Points per iteration."""
     evaluations: int = 5
     """Architectures that are generated from a point and trained; their median score is its score.
@@ -37,9 +36,7 @@ Options = TypeVar("Options", bound=PointOptions)
 
 
 class ScoredPoint(NamedTuple):
-    """A point [d][k] of the joint feature space and its score: the median of its successful trials'
-    scores.
-    """
+    """A point [d][k] and the median of its successful trials' scores."""
 
     point: tuple[tuple[float, ...], ...]
     median: float
@@ -56,9 +53,7 @@ class PointSearch(SpaceSearcher[Options]):
 
     @abstractmethod
     def next_points(self) -> Iterable[Array]:
-        """The points [d, k] of the next batch, `batch` of them. Drawn one by one, each before its
-        architectures are.
-        """
+        """The `batch` next points [d, k]; drawn one by one, each before its architectures."""
 
     def begin(self) -> None:
         self.points_scored: list[ScoredPoint] = []

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Annotated
-
-import tyro
 
 from searchers.base import AskTell
 from searchers.batch import Array
-from searchers.options import TrialLengths
+from searchers.options import Batch, TrialLengths
 from searchers.points import PointOptions, PointSearch
 from spaces.feature_space import FeatureSpace
 
@@ -22,7 +19,7 @@ class RandomPoints(PointOptions, name="random"):
     FaDE 3.2: 50 `iterations` of one point, the median of five, 30 epochs each.
     """
 
-    batch: Annotated[int, tyro.conf.arg(aliases=["--walks"])] = 2
+    batch: Batch = 2
     """Points per iteration."""
 
     def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:

@@ -1,6 +1,4 @@
-"""The largest architectures first: what needs neither training nor a search, and what a search has
-to beat.
-"""
+"""The largest architectures first: what a search has to beat."""
 
 from __future__ import annotations
 
@@ -51,9 +49,7 @@ class SizeSearch(SpaceSearcher[BySize]):
         self._propose_next()
 
     def _sizes(self) -> Array:
-        """[n^d]: the size of every architecture, in lexicographic order of its cells' places in the
-        catalogue.
-        """
+        """[n^d]: the size of every architecture, lexicographically by its cells."""
         cells = np.array([cell.size for cell in self.space.cells], dtype=float)
         sizes = np.zeros(1)
         for _ in range(self.depth):

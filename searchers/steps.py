@@ -1,6 +1,4 @@
-"""How an anchor moves by the FaDE weights of its surroundings (FaDE eq. 5), and what may stand in
-for it.
-"""
+"""How an anchor moves by the FaDE weights around it (FaDE eq. 5), and alternatives."""
 
 from __future__ import annotations
 
@@ -73,9 +71,7 @@ class Surroundings:
 
 
 def difference(seen: Surroundings) -> Array:
-    """The pseudo-gradient of the paper; [k]. A pair wider than 2 gamma counts by its slope, as one
-    of 2 gamma would.
-    """
+    """The paper's pseudo-gradient, [k]; a pair wider than 2 gamma counts by its slope."""
     widths, apart = seen.half_widths
     return np.asarray(pseudo_gradient(seen.log_weights) * np.where(apart, seen.gamma / widths, 0.0))
 

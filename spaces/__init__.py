@@ -1,6 +1,4 @@
-"""What can be built: graphs, their features, hyper-architectures; cells, their published spaces and
-genotypes.
-"""
+"""What can be built: graphs, features, hyper-architectures; cells and genotypes."""
 
 from spaces.candidates import Candidate
 from spaces.cell import NONE, CellSpace, Gene, Macro

@@ -38,9 +38,7 @@ class Candidate(ABC):
 
     @abstractmethod
     def edits(self) -> Mapping[str, tuple["Candidate", ...]]:
-        """The different cells one edit away, by the kind of the edit; none of them is this cell.
-        Kinds may be empty.
-        """
+        """The other cells one edit away, by the kind of the edit; kinds may be empty."""
 
     @property
     def size(self) -> float:

@@ -118,9 +118,7 @@ class CellSpace:
 
     @property
     def is_discrete(self) -> bool:
-        """Whether nothing is left to choose: one op at most on each edge, `keep` edges at most into
-        each node.
-        """
+        """Whether nothing is left to choose: one op per edge, `keep` edges per node."""
         counts = self.mask.sum(axis=1)
         per_node = [
             int((counts[list(self.incoming(node))] > 0).sum())
@@ -164,9 +162,7 @@ class CellSpace:
         return tuple(Gene(*edge, self.ops[row.index(True)]) for edge, row in rows if any(row))
 
     def genotype(self, genes: Iterable[tuple[int, int, str]]) -> Self:
-        """The genotype with these (source, target, op). Raises InvalidInput where it is not in this
-        space.
-        """
+        """The genotype with these (source, target, op). InvalidInput where it is not in here."""
         mask = np.zeros_like(self.mask)
         given = list(genes)
         for source, target, op in given:

@@ -57,9 +57,7 @@ def fixed_edges(inputs: int = INPUTS, nodes: int = NODES) -> tuple[tuple[int, in
 
 
 def darts_cell(ops: Sequence[str], edges: Iterable[tuple[int, int]] | None = None) -> CellSpace:
-    """A cell of DARTS over `ops`, of which two edges into each node are kept: on all 14 edges, or
-    on `edges`.
-    """
+    """A cell of DARTS over `ops` on `edges` (all 14), two kept into each node."""
     return CellSpace.create(INPUTS, NODES, ops, edges=edges, keep=2)
 
 

@@ -20,9 +20,7 @@ def require(holds: bool, rule: str, remedy: str, **values: object) -> None:
 
 
 def require_known(what: str, name: str, names: Iterable[str]) -> None:
-    """InvalidInput with the nearest of `names`, unless `name` is one of them; `what` it names, such
-    as "A searcher".
-    """
+    """InvalidInput with the nearest of `names`, unless `name` is one; `what`: "A searcher"."""
     known = list(names)
     if name not in known:
         near = get_close_matches(name, known, n=1, cutoff=0.0)[0]

@@ -1,6 +1,4 @@
-"""The feature space of cells, cut into boxes, and the generator that draws from them (FaDE 2.4,
-Fig. 3).
-"""
+"""The feature space of cells in boxes, and the generator that draws from them (FaDE 2.4)."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -92,9 +90,7 @@ class FeatureSpace:
         return self.feature_map(cell)
 
     def clip(self, point: Point) -> npt.NDArray[np.float64]:
-        """The nearest point of [0, 1]^k, shape [k]. InvalidInput for another shape, or a number
-        that is not finite.
-        """
+        """The nearest point of [0, 1]^k, [k]. InvalidInput for another shape, or NaN."""
         array = np.asarray(point, dtype=np.float64)
         if array.shape != (self.dim,) or not np.isfinite(array).all():
             axes = ", ".join(self.feature_map.names)

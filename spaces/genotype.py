@@ -15,9 +15,7 @@ from spaces.notation import INPUTS
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
 """Of the notation `Genotype(...)`, in the order of its positional form."""
 DEPTH = 20
-"""Cells in the networks that published genotypes are retrained in; the notation itself has no
-depth.
-"""
+"""Cells in which published genotypes are retrained; the notation has no depth."""
 MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
@@ -89,9 +87,7 @@ def _text(path: Path) -> str:
 
 
 def _the_call(text: str) -> ast.Call:
-    """The one call of `Genotype` in the text: an expression of its own, or the value of an
-    assignment.
-    """
+    """The one call of `Genotype` in the text, by itself or assigned."""
     wrong = f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}"
     try:
         body = ast.parse(text.strip()).body

@@ -1,6 +1,4 @@
-"""The results of NAS-Bench-201 as a Parquet table: read and queried, or converted from the
-benchmark's own files.
-"""
+"""The results of NAS-Bench-201 as a Parquet table: read, queried, converted."""
 
 import importlib
 import os
@@ -121,21 +119,15 @@ class Table:
         return self.columns[name]
 
     def accuracy(self, architecture: Architecture, column: str = "c10_test_200") -> float:
-        """One number of an architecture, by default its test accuracy on CIFAR-10 after 200 epochs
-        in percent.
-        """
+        """By default the test accuracy on CIFAR-10 after 200 epochs, in percent."""
         return float(self.column(column)[self._row(architecture)])
 
     def rank(self, architecture: Architecture, column: str = "c10_test_200") -> int:
-        """1 + the number of architectures in the table that are strictly better; 1 is the best,
-        equal ones share a rank.
-        """
+        """1 + the number of architectures that are strictly better; 1 is the best."""
         return 1 + int((self.column(column) > self.accuracy(architecture, column)).sum())
 
     def percentile(self, architecture: Architecture, column: str = "c10_test_200") -> float:
-        """The share of the table's architectures that are strictly worse, in percent: how many
-        random picks it beats.
-        """
+        """The share of architectures that are strictly worse, in percent."""
         return 100 * float((self.column(column) < self.accuracy(architecture, column)).mean())
 
     def optimum(self, column: str = "c10_test_200") -> Record:
@@ -145,9 +137,7 @@ class Table:
     def random_pick(
         self, column: str = "c10_test_200", quantiles: Sequence[float] = _QUANTILES
     ) -> RandomPick:
-        """What a uniform draw from the table has in `column`; `quantiles` in [0, 1], interpolated
-        linearly.
-        """
+        """What a uniform draw has in `column`; `quantiles` in [0, 1], interpolated."""
         within, remedy = all(0 <= q <= 1 for q in quantiles), "Use 0.5 for the median."
         require(within, "0 <= quantile <= 1", remedy, quantiles=quantiles)
         values = self.column(column)

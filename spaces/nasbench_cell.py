@@ -42,9 +42,7 @@ class BenchCell(Candidate, kind="nb201"):
 
     @property
     def size(self) -> float:
-        """In units of the squared channels: 9 per 3x3 convolution, 1 per 1x1. Orders cells as their
-        parameters do.
-        """
+        """In squared channels: 9 per 3x3 convolution, 1 per 1x1; orders as parameters do."""
         ops = [OPS[number] for number in self.numbers]
         return 9 * ops.count("nor_conv_3x3") + ops.count("nor_conv_1x1")
 

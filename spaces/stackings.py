@@ -18,9 +18,7 @@ RESIDUAL = "residual"
 
 
 class Position(NamedTuple):
-    """One place in the stack: the kind of its cell, and whether it halves the map and doubles the
-    channels.
-    """
+    """One place: the kind of its cell, and whether it halves the map (twice the channels)."""
 
     kind: str
     reduction: bool
@@ -86,9 +84,7 @@ def unshared_layout(depth: int) -> tuple[Position, ...]:
 
 
 def three_stages(depth: int) -> tuple[Position, ...]:
-    """Three stages of depth // 3 cells, joined by residual blocks that reduce (15 cells: 17 blocks;
-    algorithms E.2).
-    """
+    """Three stages of depth // 3 cells, joined by reducing residual blocks (algorithms E.2)."""
     require(
         depth >= 3 and depth % 3 == 0,
         "depth is a multiple of 3",

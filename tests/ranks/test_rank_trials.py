@@ -11,6 +11,7 @@ from fade_ray.nn import NetworkConfig
 from fade_ray.ranks.candidates import graphs
 from fade_ray.ranks.rank_config import SETTINGS, RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_trials import ALONE, search, stratified
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from searchers import Outcome
 from spaces.errors import InvalidInput
@@ -99,7 +100,7 @@ def test_every_setting_is_a_configuration(name):
     one = config.config(name)
     assert one.network.share == (name == "shared")
     assert one.outer.rank_epochs == 50
-    assert RankStudyConfig.from_dict(config.to_dict()) == config
+    assert from_json(RankStudyConfig, as_json(config)) == config
 
 
 def test_a_gradient_that_a_norm_undoes_is_refused_before_any_work():

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.cli import parse
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
+from fade_ray.kinds import kind_of_run
 from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.run.command import parse
 from searchers import Outcome, Searcher, TrialLengths
 from spaces import GraphSpace
 
@@ -24,7 +25,8 @@ def test_the_file_is_short() -> None:
 
 
 def test_it_is_known_to_search_compare_and_replay() -> None:
-    config = parse(["--searcher", "climbing", "--tries", "3", "--iterations", "4"])
+    given = ["--searcher", "climbing", "--tries", "3", "--iterations", "4"]
+    config = parse(kind_of_run("search"), given)
     assert (config.searcher.name, config.searcher.tries, config.searcher.iterations) == (
         "climbing",
         3,
