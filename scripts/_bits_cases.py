@@ -8,7 +8,7 @@ Sizes, shares and rates are no powers of two where they can be helped: with 32 i
 3 paths or a scale of 0.5 another order of the same products gives the same bits, proving nothing.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 
 
@@ -286,6 +286,23 @@ RAY: dict[str, Case] = {
     "ray-retrain": _one(f"retrain DARTS_V2 {RETRAIN} --epochs 2 --workers 2 --address local"),
 }
 
+TWO_SIDED = tuple(
+    (f"{table}tests", "paired tests are two-sided since")
+    for table in ("comparison.json ", "tables/")
+)
+
+
+def _two_sided(cases: dict[str, Case]) -> dict[str, Case]:
+    return {name: replace(case, changed=TWO_SIDED) for name, case in cases.items()}
+
+
 CASES: dict[str, Case] = (
-    SEARCHES | CELL_SEARCHES | COMPARISONS | RANK_STUDIES | REPLAYS | RETRAININGS | STUDIES | RAY
+    SEARCHES
+    | CELL_SEARCHES
+    | _two_sided(COMPARISONS)
+    | RANK_STUDIES
+    | _two_sided(REPLAYS)
+    | RETRAININGS
+    | STUDIES
+    | RAY
 )
