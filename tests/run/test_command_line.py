@@ -95,7 +95,7 @@ def test_an_optimiser_has_its_own_flags_and_leaves_those_of_the_searcher_alone()
         "--momentum",
         "0.25",
     ]
-    config = parse(flags)
+    config = parse("search", flags)
     assert config.train.optimiser == SGD(momentum=0.5, nesterov=True)
     assert type(config.train.optimiser) is SGD
     assert config.searcher.momentum == 0.25
