@@ -120,8 +120,7 @@ def _second_reading(
     for choice in choices:
         made = _at(read, choice.path)
         if isinstance(made, _Apart):
-            values = {field.name: getattr(made, field.name) for field in fields(made)}
-            read = _with(read, choice.path, type(made).__mro__[2](**values))
+            read = _with(read, choice.path, type(made).__mro__[2](**vars(made)))
     return read
 
 
@@ -140,7 +139,7 @@ def _flags_apart(config: Any, choices: Sequence[ChoiceField]) -> Any:
             flags = {n: tyro.conf.arg(name=f"{choice.name}-{n.replace('_', '-')}") for n in twice}
             hints = get_type_hints(type(value))
             body = {"__annotations__": {n: Annotated[hints[n], flag] for n, flag in flags.items()}}
-            apart = dataclass(frozen=True)(type("Apart", (_Apart, type(value)), body))
+            apart: Any = dataclass(frozen=True)(type("Apart", (_Apart, type(value)), body))
             config = _with(config, choice.path, apart(**vars(value)))
     return config
 

@@ -50,7 +50,7 @@ class Progress(LiveWatcher):
         self.batch[proposal.id] = (proposal.epochs, proposal.epochs)
         self.rates.pop(proposal.id, None)
         if outcome.score is not None and proposal.scored:
-            self.best = max(self.best or 0.0, outcome.score)
+            self.best = max(outcome.score, outcome.score if self.best is None else self.best)
         self._draw()
 
     def iteration(self, number: int, anchors: Sequence[Any]) -> None:

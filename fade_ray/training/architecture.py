@@ -38,10 +38,13 @@ class Step:
 class Architecture(Protocol):
     """Logits under training: rows of candidates, or edges of cells."""
 
-    batches: ImageBatches | None
-    """Held-out images that the logits learn from; None where they learn from the weights' own."""
-    generator: torch.Generator
-    """Of the start, and of all draws; on the CPU."""
+    @property
+    def batches(self) -> ImageBatches | None:
+        """Held-out images that the logits learn from; None where they learn from the weights'."""
+
+    @property
+    def generator(self) -> torch.Generator:
+        """Of the start, and of all draws; on the CPU."""
 
     @property
     def leaves(self) -> Sequence[Tensor]:

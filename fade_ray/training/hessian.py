@@ -97,14 +97,16 @@ def _products(problem: Problem, batch: Any) -> Iterator[Product]:
         loss = problem.loss(batch)
         slope = torch.zeros(sum(logit.numel() for logit in logits))
         if loss.requires_grad:
-            options = {"create_graph": True, "materialize_grads": True}
-            slope = _flat(torch.autograd.grad(loss, logits, **options))
+            slope = _flat(
+                torch.autograd.grad(loss, logits, create_graph=True, materialize_grads=True)
+            )
 
         def multiply(q: Tensor) -> Tensor:
             if not slope.requires_grad:  # the loss is linear in the logits
                 return torch.zeros_like(q)
-            options = {"retain_graph": True, "materialize_grads": True}
-            image = torch.autograd.grad(slope @ q.to(slope), logits, **options)
+            image = torch.autograd.grad(
+                slope @ q.to(slope), logits, retain_graph=True, materialize_grads=True
+            )
             return _flat(image).cpu().double()
 
         yield multiply

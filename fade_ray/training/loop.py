@@ -102,19 +102,16 @@ class Training:
         """
         start = time.perf_counter()
         self._begin()
-        device, names = self.placement.device, self.config.objective.higher_is_better
-        sums, learned = Sums(names, device, self.workers), None
-        images = multiply_adds = 0
+        sums = Sums(self.config.objective.higher_is_better, self.placement.device, self.workers)
+        learned: Sums | None = None
         for train, held_out in self._steps():
             self.problem.begin(train, held_out)
             step = self._architecture_step(train, held_out)
             if step is not None:
-                learned = learned or Sums(step.measures, device)
+                learned = learned or Sums(step.measures, self.placement.device)
                 learned.add(step.loss, step.measures, step.count)
-                images, multiply_adds = images + step.images, multiply_adds + step.multiply_adds
             if step is None or step.weights is None:
                 self.weight_gradients(train)
-                images += self.config.objective.count(train)
             # joint; or a forward difference, whose last pass over the training images was a small
             # step aside
             else:
@@ -125,12 +122,12 @@ class Training:
         metrics = self._read(sums, learned)
         seconds = time.perf_counter() - start  # after the reading, which waited for the device
         self.epoch += 1
-        images, workers = images * self.workers.size, self.workers.size
+        images = self.problem.images * self.workers.size
         return metrics | {
             "seconds": seconds,
             "images": images,
             "images_per_second": images / seconds,
-            "multiply_adds": (multiply_adds + self.problem.multiply_adds) * workers,
+            "multiply_adds": self.problem.multiply_adds * self.workers.size,
             "peak_memory_mib": self.placement.peak_memory(),
         }
 
@@ -141,6 +138,7 @@ class Training:
         """
         for part in self.problem.parts(batch):
             part.loss.backward()  # type: ignore[no-untyped-call]
+        self.problem.images += self.config.objective.count(batch)
 
     def weight_step(self) -> None:
         """One step of the weights along their gradients, which are gone afterwards."""
@@ -187,6 +185,8 @@ class Training:
             return None
         step = architecture.estimate(self.problem, train, held_out, self.unroll)
         architecture.move(step)
+        self.problem.images += step.images
+        self.problem.multiply_adds += step.multiply_adds
         return step
 
     def unroll(self) -> Unroll:

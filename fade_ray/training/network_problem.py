@@ -55,8 +55,7 @@ class NetworkProblem:
         self.logits: Sequence[Tensor] = [] if architecture is None else architecture.leaves
         drawn = [] if architecture is None else [architecture.generator]
         self.generators: Sequence[torch.Generator] = [generator, *drawn]
-        self.train, self.held_out = Stream(), Stream()
-        self.multiply_adds = 0  # of all forward passes, each with two for its backward passes
+        self.restart()
 
     def begin(self, train: Batch, held_out: Batch | None) -> None:
         """The next batches of both streams."""
@@ -65,8 +64,11 @@ class NetworkProblem:
             stream.batch, stream.passes = batch, ()
 
     def restart(self) -> None:
-        """No batch, and the first state in both streams: an epoch begins."""
-        self.train, self.held_out, self.multiply_adds = Stream(), Stream(), 0
+        """No batch, and the first state in both streams: an epoch begins. `images` are those that
+        were trained on; `multiply_adds` of all passes, each with two for its backward passes.
+        """
+        self.train, self.held_out = Stream(), Stream()
+        self.images = self.multiply_adds = 0
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a training pass over `batch`, with noise and drop path drawn anew."""

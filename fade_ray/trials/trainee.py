@@ -106,7 +106,7 @@ def _carried_out(
     device = {"device": device_name(trainee.placement)}
     yield {
         "outcome": ending.outcome.to_dict(),
-        "metrics": costs(told) | ending.metrics | device,
+        "metrics": {**costs(told), **ending.metrics, **device},
         "warnings": list(ending.warnings),
     }
 
