@@ -187,12 +187,6 @@ def _describe(arguments: list[str]) -> None:
     describe_command(arguments)
 
 
-def _analyse(arguments: list[str]) -> None:
-    from fade_ray.analyse.analyse_run import analyse_command
-
-    analyse_command(["gradients", *arguments])
-
-
 @dataclass(frozen=True)
 class Tool:
     """A command that is no run."""
@@ -208,9 +202,6 @@ GROUPS = {
     "look": "look at runs and networks",
 }
 TOOLS: dict[str, Tool] = {
-    "analyse gradients": Tool(
-        "study", "what the architecture gradient of a cell search consists of", _analyse
-    ),
     "describe": Tool(
         "look", "FILE|NAME: draw a genotype or an architecture, count its parameters", _describe
     ),

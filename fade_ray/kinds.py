@@ -53,6 +53,11 @@ KINDS: dict[str, Listed] = {
         "searchers on a table of known accuracies, without training",
         "fade_ray.replay.replay_run",
     ),
+    "analyse gradients": Listed(
+        "study",
+        "what the architecture gradient of a cell search consists of",
+        "fade_ray.analyse.analyse_run",
+    ),
 }
 """The kinds of run, by the name that their folders have too."""
 

@@ -1,119 +1,146 @@
-"""`fade-ray analyse NAME`: measurements of a search, each with its records, figures and a summary."""
+"""A gradient study as a kind of run."""
 
-import difflib
-from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 from rich.console import Console
 
+from fade_ray.analyse.gradient_config import GradientStudy, Setting, upgrade
+from fade_ray.analyse.gradient_page import gradient_page
+from fade_ray.analyse.gradient_study import GradientJob, MeasuredPlan, check_images, plans
+from fade_ray.analyse.gradient_summary import Measured, in_words, measured, summary
+from fade_ray.data.data_config import load_images
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import Event
+from fade_ray.records.json_form import from_json
+from fade_ray.records.run_files import Run, read_object
+from fade_ray.report.page import write_page
+from fade_ray.run.folder import write_json
+from fade_ray.run.grid_progress import GridProgress
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.watcher import Watcher
+from searchers import Outcome
+from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
 
-USAGE = """usage: fade-ray analyse NAME [options]
 
-analyses:
-  gradients   gradient correlation and dL/dp in bilevel and single-level searches on NAS-Bench-201
+class GradientHistory(TrialHistory[MeasuredPlan]):
+    """What the record of a gradient study says, also of one from before it was a kind of run."""
 
-`fade-ray analyse NAME --help` lists the options."""
+    parse = MeasuredPlan.from_dict
 
-DESCRIPTION = (
-    "Search on NAS-Bench-201 with a network of your size, bilevel and single-level, and measure on the way what single-level DARTS explains the "
-    "skip-connect collapse with: the architecture weights (its Fig. 1), the gradient correlation of eq. 13 (Fig. 2) and dL/dp of every "
-    "operation (Figs. 3 to 9). Writes records.jsonl, figures and summary.json into --out; an interrupted study continues there."
-)
+    def _take(self, event: Event) -> None:
+        if "search" in event:
+            self._take_old(event)
+        else:
+            super()._take(event)
 
-MAY_CHANGE = ("update", "relaxation", "learning_rate", "seeds", "out", "device", "threads")
-"""Options that a study may be continued with another value of: each search has its own records."""
+    def _take_old(self, event: Event) -> None:
+        """Epochs and failures that say themselves which search they are of, without its plan."""
+        id = event["search"]
+        setting = Setting(event["learning_rate"], event["relaxation"], event["update"])
+        self.proposals.setdefault(id, MeasuredPlan(id, 0, setting, event["seed"], OLD))
+        if event["event"] == "failed":
+            self.outcomes[id] = Outcome.failed("diverged", event["reason"])
+        else:
+            self.epochs.setdefault(id, {})[event["epoch"]] = event
 
-
-def analyse_command(arguments: list[str]) -> None:
-    """Run the analysis that the first argument names. Raises InvalidInput for an unknown one."""
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(USAGE)
-        raise SystemExit(0 if arguments else 2)
-    name, *rest = arguments
-    if name not in ANALYSES:
-        near = difflib.get_close_matches(name, ANALYSES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidInput(
-            f"`fade-ray analyse` knows {', '.join(ANALYSES)}, but got {name!r}.{hint}"
-        )
-    ANALYSES[name](rest)
+    def end_old(self, epochs: int) -> None:
+        """Old searches that are whole have ended, which their record does not say."""
+        for id, plan in self.proposals.items():
+            if plan.epochs == OLD and len(self.epochs.get(id, {})) == epochs + 1:
+                self.outcomes.setdefault(id, Outcome())
 
 
-def _gradients(arguments: list[str]) -> None:
-    import tyro
-
-    from fade_ray.analyse.gradient_config import GradientStudy
-    from fade_ray.analyse.gradient_figures import pictures
-    from fade_ray.analyse.gradient_study import check_images, run_study
-    from fade_ray.analyse.gradient_summary import in_words, read_study, summary
-    from fade_ray.data.data_config import load_images
-    from fade_ray.report.style import house_style, save
-    from fade_ray.run.folder import write_json
-    from fade_ray.training import place
-
-    study: GradientStudy = tyro.cli(
-        Annotated[GradientStudy, tyro.conf.OmitArgPrefixes],
-        args=arguments,
-        prog="fade-ray analyse gradients",
-        description=DESCRIPTION,
-    )
-    place(study.device)
-    splits = load_images(study.data)
-    folder = Path(study.out).expanduser().resolve()
-    check_images(study, splits)
-    _begin(folder, study)
-    run_study(study, splits, folder, tell=lambda text: print(text, flush=True))
-    found = read_study(folder, study.epochs)
-    if not found:
-        raise InvalidInput(
-            f"A study needs a search that ends, but none did (see {folder / 'records.jsonl'}). Lower --learning-rate."
-        )
-    write_json(folder / "summary.json", summary(found))
-    with house_style():
-        captions = {}
-        for picture in pictures(found):
-            save(picture, folder / "figures")
-            captions[picture.name] = {
-                name: getattr(picture, name) for name in ("title", "caption", "alt")
-            }
-    write_json(folder / "figures" / "captions.json", captions)
-    Console(highlight=False, markup=False).print(
-        f"\n{in_words(found)}\n\nrecords, figures and summary: {folder}", soft_wrap=True
-    )
+OLD = 0
+"""The planned epochs of a search whose record does not tell them."""
+Ran = Run[GradientStudy, GradientHistory]
 
 
-def _begin(folder: Path, study: Any) -> None:
-    """Make the folder, or check that it holds this study. Raises InvalidInput naming the
-    differences if it holds another one.
+class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gradients"):
+    """Measure what the architecture gradient of a cell search consists of, on NAS-Bench-201.
+
+    Searches with a network of your size, bilevel and single-level, and what single-level DARTS
+    explains the skip-connect collapse with: the architecture weights (its Fig. 1), the gradient
+    correlation of eq. 13 (Fig. 2) and dL/dp of every operation (Figs. 3 to 9). `--out DIR`
+    continues the study in DIR, also with other --seeds, --update, --relaxation, --learning-rate.
     """
-    from fade_ray.records.json_form import as_json, differences
-    from fade_ray.run.folder import command_line, environment, read_json, write_json
 
-    path = folder / "study.json"
-    ours = {"kind": "gradients", **as_json(study)}
-    if path.exists():
-        kept = [
-            {k: v for k, v in one.items() if k not in MAY_CHANGE}
-            for one in (ours, read_json(path)["study"])
-        ]
-        changed = differences(*kept)
-        if changed:
+    example = "fade-ray analyse gradients --data cifar10 --epochs 20 --seeds 0 1 2"
+    config, history = GradientStudy, GradientHistory
+
+    def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
+        return upgrade(values)
+
+    def stored(self, folder: Path) -> GradientStudy | None:
+        """Also of a study from before it was a kind of run, which has another file."""
+        old = read_object(folder / "study.json")
+        if old and not (folder / "config.json").exists():
+            values = {name: value for name, value in old["study"].items() if name != "kind"}
+            return from_json(GradientStudy, upgrade(values))
+        return super().stored(folder)
+
+    def read_record(self, folder: Path) -> GradientHistory:
+        history, study = super().read_record(folder), self.stored(folder)
+        if study is not None:
+            history.end_old(study.epochs)
+        return history
+
+    def grows(self, before: GradientStudy, now: GradientStudy) -> bool:
+        """Each search has records of its own: others may be added, and some left out."""
+        free = ("update", "relaxation", "learning_rate", "seeds", "run", "out", "name")
+        return replace(now, **{name: getattr(before, name) for name in free}) == before
+
+    def prepare(self, config: GradientStudy) -> Trials[GridSearch[MeasuredPlan]]:
+        check_device(config.run, "fp32")
+        splits = load_images(config.data)
+        check_images(config, splits)
+        return Trials(GridSearch(plans(config), lambda plan: plan, 0), GradientJob(config), splits)
+
+    def watchers(
+        self, config: GradientStudy, prepared: Trials[Any], history: GradientHistory
+    ) -> list[Watcher]:
+        return [GridProgress(len(plans(config)), _line)]
+
+    def deliver(self, prepared: Trials[Any], run: Ran) -> Mapping[str, Any]:
+        if not _measured(run):
             raise InvalidInput(
-                f"{folder} holds a study of something else ({'; '.join(changed)}). Continue it with the options it was started with, or choose "
-                "another --out."
+                "A study needs a search that ends, but none did (see "
+                f"{run.folder / 'records.jsonl'}). Lower --learning-rate."
             )
-    elif folder.is_dir() and any(folder.iterdir()):
-        raise InvalidInput(
-            f"{folder} holds files of something else. Choose another directory with --out."
-        )
-    try:
-        write_json(path, {**environment(command_line()), "study": ours})
-    except OSError as error:
-        raise InvalidInput(
-            f"{folder} must be writable, but: {error.strerror}. Choose another with --out."
-        ) from error
+        return run.result
+
+    def finish(self, run: Ran) -> list[Measured]:
+        study = _measured(run)
+        write_json(run.folder / "summary.json", summary(study))
+        write_page(gradient_page(run, study), run.folder)
+        return study
+
+    def reached(self, run: Ran) -> str:
+        done, total = len(run.history.outcomes), len(plans(run.config))
+        return f"{done} of {total} searches of a gradient study on {run.config.data.data}"
+
+    def best(self, run: Ran) -> str:
+        return "-"
+
+    def found(self, run: Ran) -> str:
+        return str(run.folder / "summary.json")
+
+    def tell(self, run: Ran, console: Console) -> None:
+        console.print(f"\n{in_words(run.made)}\n", soft_wrap=True, markup=False)
 
 
-ANALYSES: dict[str, Callable[[list[str]], None]] = {"gradients": _gradients}
+def _measured(run: Ran) -> list[Measured]:
+    searches = {
+        (plan.setting, plan.seed): run.history.epochs.get(id, {})
+        for id, plan in run.history.proposals.items()
+    }
+    return measured(searches, run.config.epochs)
+
+
+def _line(plan: MeasuredPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+    if outcome.failure is not None:
+        return f"{plan.kind}: failed"
+    return f"{plan.kind}: {metrics['parameter_free_share']:.0%} free of parameters"

@@ -2,11 +2,13 @@
 
 import difflib
 import itertools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fade_ray.cells.cells_config import ArchitectureOptions, CellsConfig, GridConfig
 from fade_ray.data.data_config import DataConfig
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.optimisers import SGD
 from fade_ray.training.train_config import TrainConfig
 from spaces.errors import InvalidInput, require
@@ -23,7 +25,7 @@ UPDATE_TEXT = {"first-order": "bilevel", "joint": "single-level"}
 
 
 @dataclass(frozen=True)
-class GradientStudy:
+class GradientStudy(RunOptions):
     """Gradient correlation (eq. 13) and dL/dp in searches on NAS-Bench-201, bilevel and
     single-level: Figs. 1 to 9 of single-level DARTS on a network of your size. All combinations of
     update, relaxation, learning rate and seed are searched, one after the other.
@@ -31,10 +33,6 @@ class GradientStudy:
     Raises InvalidInput for unknown names and numbers out of range.
     """
 
-    out: str
-    """Directory of the study. One that was interrupted is continued; more seeds, updates,
-    relaxations and learning rates may be added later.
-    """
     data: DataConfig = field(default_factory=DataConfig)
     update: tuple[str, ...] = ("first-order", "joint")
     """first-order: bilevel, the logits learn from held-out images; joint: single-level, both learn
@@ -60,10 +58,7 @@ class GradientStudy:
     """Images per batch."""
     pairs: int = 4
     """Pairs of batches that each correlation is the mean of."""
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    threads: int = 1
-    """Processors to use. The same number gives the same bits."""
+    run: RunConfig = field(default_factory=lambda: RunConfig(engine="local"))
 
     def __post_init__(self) -> None:
         for name, known in (("update", UPDATE_TEXT), ("relaxation", ("softmax", "sigmoid"))):
@@ -73,13 +68,7 @@ class GradientStudy:
             values = getattr(self, name)
             once = len(values) == len(set(values)) > 0
             require(once, f"{name} holds each entry once", "Name at least one.", **{name: values})
-        for name in ("pairs", "threads"):
-            require(
-                getattr(self, name) >= 1,
-                f"{name} >= 1",
-                "Use 1 or more.",
-                **{name: getattr(self, name)},
-            )
+        require(self.pairs >= 1, "pairs >= 1", "Use 1 or more.", pairs=self.pairs)
         for setting in self.settings:
             self.search_config(setting)  # checks what belongs to it
 
@@ -114,7 +103,7 @@ class GradientStudy:
                 # the end of the schedule is not stated
                 optimiser=SGD(learning_rate=setting.learning_rate, final_learning_rate=0.0),
             ),
-            run=RunConfig(engine="local", device=self.device, cpus_per_trial=self.threads),
+            run=self.run,
         )
 
 
@@ -150,3 +139,12 @@ def _check_name(field_name: str, value: str, known: list[str]) -> None:
         raise InvalidInput(
             f"`{field_name}` must be of {', '.join(known)}, but got {value!r}.{hint}"
         )
+
+
+def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored configuration in its present form: once it said itself how it was carried out."""
+    here = {"device": values.get("device"), "cpus_per_trial": values.get("threads")}
+    if None in here.values():
+        return dict(values)
+    kept = {name: value for name, value in values.items() if name not in ("device", "threads")}
+    return {**kept, "run": {"engine": "local", **here}}

@@ -8,7 +8,7 @@ the logits without momentum and weight decay.
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -30,9 +30,8 @@ from fade_ray.cells.cell_trial import CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.watch import genotype_now, indicators, learned
 from fade_ray.data import LabelledImages, Splits
-from fade_ray.records.journal import Journal, read_events
 from fade_ray.training.failures import TrainingFailed
-from fade_ray.trials.job import Event, checkpoint_path, events
+from fade_ray.trials.job import Event, checkpoint_path
 from fade_ray.trials.trainee import Metrics, lifecycle
 from spaces.errors import require
 from spaces.nasbench201 import KIND
@@ -98,60 +97,8 @@ class GradientJob:
         return lifecycle(
             lambda: MeasuredSearch(planned, data, self.study),
             checkpoint_path(folder, planned.id),
-            threads=self.study.threads,
+            threads=self.study.run.cpus_per_trial,
         )
-
-
-def run_study(
-    study: GradientStudy,
-    splits: Splits,
-    folder: Path,
-    tell: Callable[[str], None] = lambda text: None,
-) -> None:
-    """Every search that `folder`/records.jsonl does not hold whole yet. `tell` is given a line for
-    each that ends.
-
-    A record has one line per epoch of each search, with its metrics. A search whose loss is no
-    longer finite is recorded as "failed", and the study goes on. Raises InvalidInput for too few
-    images.
-    """
-    check_images(study, splits)
-    with Journal(folder / "records.jsonl") as journal:
-        recorded = read_events(folder / "records.jsonl")
-        known = {(line["search"], line.get("epoch")) for line in recorded if "search" in line}
-        every = plans(study)
-        for number, plan in enumerate(every, start=1):
-            end = _recorded(study, plan, splits, journal, known)
-            tell(f"{number} of {len(every)}: {plan.kind}: {end}")
-
-
-def _recorded(
-    study: GradientStudy,
-    plan: MeasuredPlan,
-    splits: Splits,
-    journal: Journal,
-    known: set[tuple[str, int | None]],
-) -> str:
-    """One search from where it stopped to its end; the end in words."""
-    if (plan.id, None) in known:
-        return "had failed"
-    if {(plan.id, epoch) for epoch in range(study.epochs + 1)} <= known:
-        return "was there"
-    about = {"search": plan.id, **asdict(plan.setting), "seed": plan.seed}
-    metrics: Metrics = {}
-    for event in events(GradientJob(study), plan.to_dict(), splits, journal.path.parent):
-        if "epoch" not in event:
-            failure = event["outcome"].get("failure")
-            break
-        metrics = event["metrics"]
-        # else the process died before the checkpoint of that epoch
-        if (plan.id, event["epoch"]) not in known:
-            journal.append("epoch", epoch=event["epoch"], **(metrics | about))
-    if failure is not None:
-        journal.append("failed", **about, reason=failure["reason"])
-        return f"failed: {failure['reason']}"
-    free = metrics["parameter_free_share"]
-    return f"training accuracy {metrics['accuracy']:.3f}, {free:.0%} free of parameters"
 
 
 class MeasuredSearch(CellSearch):

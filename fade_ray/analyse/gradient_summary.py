@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,6 @@ import numpy.typing as npt
 from fade_ray.analyse.gradient_config import Setting
 from fade_ray.analyse.gradient_study import SITUATIONS
 from fade_ray.cells.watch import parameter_free
-from fade_ray.records.journal import read_events
 from fade_ray.report.words import count, percent
 from spaces.cell import NONE
 from spaces.nasbench201 import OPS
@@ -67,16 +65,6 @@ class Measured:
             },
             np.array([[[line[name] for name in shares] for line in run] for run in runs]),
         )
-
-
-def read_study(folder: Path, epochs: int) -> list[Measured]:
-    """The searches in `folder`/records.jsonl that are whole, by setting."""
-    searches: dict[tuple[Setting, int], dict[int, Mapping[str, Any]]] = {}
-    for event in read_events(folder / "records.jsonl"):
-        if event["event"] == "epoch":
-            setting = Setting(event["learning_rate"], event["relaxation"], event["update"])
-            searches.setdefault((setting, event["seed"]), {})[event["epoch"]] = event
-    return measured(searches, epochs)
 
 
 def measured(

@@ -66,7 +66,7 @@ class CellProgress(LiveWatcher):
         self.live.update(Text(" · ".join(parts)), refresh=True)
 
 
-def board_tags(metrics: Mapping[str, Any]) -> Tags:
+def edge_tags(metrics: Mapping[str, Any]) -> Tags:
     """What TensorBoard shows of an epoch, the architecture weights of every edge among it."""
     tags = scalars(metrics) | {"architecture/entropy": metrics.get("entropy")}
     for kind, rows in metrics.get("weights", {}).items():

@@ -12,7 +12,7 @@ from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
 from fade_ray.cells.cell_trials import trials_of
-from fade_ray.cells.cell_watchers import CellProgress, board_tags, end_tags
+from fade_ray.cells.cell_watchers import CellProgress, edge_tags, end_tags
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
@@ -20,7 +20,6 @@ from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.standing import best_trial
-from fade_ray.run.tensorboard import TensorBoard
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from searchers.grid import GridSearch
@@ -39,6 +38,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
     example = "fade-ray cells --recipes darts-1st single-level --spaces s5 --data cifar10"
     config, history = CellsConfig, CellHistory
+    epoch_tags, end_tags = staticmethod(edge_tags), staticmethod(end_tags)
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
@@ -66,9 +66,6 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
         return [CellProgress(config.plans())]
-
-    def board(self, folder: Path) -> TensorBoard:
-        return TensorBoard(folder, board_tags, end_tags)
 
     def finish(self, run: Ran) -> list[Row]:
         trials = trials_of(run)

@@ -34,6 +34,7 @@ from fade_ray.report.tables import write_tables
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.tensorboard import row_tags
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
@@ -65,6 +66,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
     example = "fade-ray compare --searchers fade random evolution --seeds 0 1 2 3 4"
     config, history = CompareConfig, EnteredHistory
+    epoch_tags = staticmethod(row_tags)
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)

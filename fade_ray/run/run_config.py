@@ -20,7 +20,7 @@ class RunConfig:
     """
     device: str = "auto"
     """auto, cpu, cuda or mps."""
-    cpus_per_trial: int = 1
+    cpus_per_trial: Annotated[int, tyro.conf.arg(aliases=["--threads"])] = 1
     """Processors per trial, and the threads it uses."""
     gpus_per_trial: float | None = None
     """GPUs per trial, fractions allowed; by default one where the cluster has any and the device

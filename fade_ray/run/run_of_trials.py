@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fade_ray.records.additions import Addition
 from fade_ray.records.history import TrialHistory
@@ -14,10 +14,11 @@ from fade_ray.run.local import run_local
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.run.standing import best_trial, trial_lines
-from fade_ray.run.tensorboard import TensorBoard, accuracy_tags, row_tags
+from fade_ray.run.tensorboard import Tags, TensorBoard, accuracy_tags, scalars
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import place
 from fade_ray.trials.job import Job
+from searchers import Outcome
 from searchers.plan import Asks
 
 
@@ -45,19 +46,19 @@ class Trials(Generic[S]):
 class RunOfTrials(RunKind[C, H], Generic[C, H]):
     """A kind of run whose `prepare` gives `Trials`."""
 
+    epoch_tags: ClassVar[Callable[[Mapping[str, Any]], Tags]] = staticmethod(scalars)
+    end_tags: ClassVar[Callable[[Outcome, Mapping[str, Any]], Tags]] = staticmethod(accuracy_tags)
+    """What TensorBoard shows of an epoch, and of the end of a trial."""
+
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""
         return Session(trials.searcher, start.journal, start.history, watchers)
-
-    def board(self, folder: Path) -> Watcher:
-        """What writes the files of TensorBoard."""
-        return TensorBoard(folder, row_tags, accuracy_tags)
 
     def work(self, prepared: Any, start: Start[C, H]) -> Mapping[str, Any]:
         """Run the session's trials to the last one and record the end; the share of the trials'
         wall time that was spent training, None where no trial has run.
         """
-        board = self.board(start.folder / "tensorboard")
+        board = TensorBoard(start.folder / "tensorboard", self.epoch_tags, self.end_tags)
         session = self.session(prepared, start, (*start.watchers, board))
         run = start.config.run
         try:

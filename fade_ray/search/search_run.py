@@ -13,6 +13,7 @@ from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.tensorboard import row_tags
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import SearchJob
 from fade_ray.search.search_config import RECIPES, Config, upgrade
@@ -38,6 +39,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
 
     example = "fade-ray search --data cifar10 --iterations 10"
     config, history, recipes = Config, History, RECIPES
+    epoch_tags = staticmethod(row_tags)
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
