@@ -9,21 +9,33 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fade_ray.analyse.analyse_run import analyse_command
+from fade_ray import results
 from fade_ray.analyse.gradient_config import SPACE, GradientStudy, Setting
 from fade_ray.analyse.gradient_figures import pictures
-from fade_ray.analyse.gradient_study import SITUATIONS, GradientJob, plans, run_study
-from fade_ray.analyse.gradient_summary import Measured, in_words, numbers, read_study, summary
+from fade_ray.analyse.gradient_study import SITUATIONS, GradientJob, plans
+from fade_ray.analyse.gradient_summary import Measured, in_words, numbers, summary
 from fade_ray.analyse.gradients import OperationGradients
 from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan
+from fade_ray.cli import main
 from fade_ray.data import Splits, load
+from fade_ray.data.data_config import DataConfig
 from fade_ray.report.style import house_style
+from fade_ray.run.lifecycle import Interrupted
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.watcher import Watcher
+from searchers import Outcome
 from spaces.errors import InvalidInput
 from spaces.nasbench201 import EDGES, OPS
 
 STUDY = GradientStudy(
-    out="", seeds=(0,), channels=2, epochs=2, batch_size=16, pairs=2, device="cpu"
+    data=DataConfig(limit=120),
+    seeds=(0,),
+    channels=2,
+    epochs=2,
+    batch_size=16,
+    pairs=2,
+    run=RunConfig(engine="local", device="cpu"),
 )
 BILEVEL, JOINT = STUDY.settings
 TIMES = {"time", "seconds", "images_per_second", "peak_memory_mib"}
@@ -35,11 +47,18 @@ def splits() -> Splits:
 
 
 @pytest.fixture(scope="module")
-def whole(splits: Splits, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a study that was not interrupted."""
-    folder = tmp_path_factory.mktemp("whole")
-    run_study(STUDY, splits, folder)
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    carry_out(STUDY, folder)
     return folder
+
+
+def carry_out(study: GradientStudy, folder: Path, watcher: Watcher | None = None) -> list[Measured]:
+    study = dataclasses.replace(study, out=str(folder))
+    watchers = () if watcher is None else [watcher]
+    made: list[Measured] = results.carry_out("analyse gradients", study, watchers).run.made
+    return made
 
 
 def untimed(line: dict[str, Any]) -> dict[str, Any]:
@@ -47,7 +66,10 @@ def untimed(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def lines(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    """Every epoch's metrics with its search, as recorded."""
+    events = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+    epochs = [event for event in events if event["event"] == "epoch"]
+    return [{**e["metrics"], "search": e["id"], "epoch": e["epoch"]} for e in epochs]
 
 
 def test_the_record_has_every_epoch_of_every_search_once(whole: Path) -> None:
@@ -66,24 +88,25 @@ def test_the_record_has_every_epoch_of_every_search_once(whole: Path) -> None:
         assert (line["gradients"] is None) == (line["epoch"] == 0)
 
 
-def test_a_restored_search_goes_on_with_the_same_bits(
-    whole: Path, splits: Splits, tmp_path: Path
-) -> None:
-    """The process dies after the checkpoint of epoch 1 and before its record: it is recorded when
-    it is told again.
-    """
-    joint = [plan for plan in plans(STUDY) if plan.setting == JOINT]
-    started = GradientJob(STUDY).run(joint[0].to_dict(), splits, tmp_path)
-    next(started), next(started)
-    started.close()
-    kept = (whole / "records.jsonl").read_text().splitlines(keepends=True)
-    # torn while it was written
-    (tmp_path / "records.jsonl").write_text("".join(kept[:4]) + kept[4][:30])
-    run_study(STUDY, splits, tmp_path)
-    assert [untimed(line) for line in lines(tmp_path)] == [untimed(line) for line in lines(whole)]
+def test_a_restored_search_goes_on_with_the_same_bits(whole: Path, tmp_path: Path) -> None:
+    """The process dies in the middle of writing the first epoch of the second search."""
+    joint = f"{JOINT.name}-seed0"
+
+    class Killer(Watcher):
+        def epoch(self, proposal: Any, epoch: int, metrics: Any) -> None:
+            if (proposal.id, epoch) == (joint, 1):
+                raise KeyboardInterrupt
+
+    folder = tmp_path / "run"
+    with pytest.raises(Interrupted):
+        carry_out(STUDY, folder, Killer())
+    record = folder / "records.jsonl"
+    record.write_text(record.read_text()[:-30])  # torn: it is recorded when it is told again
+    carry_out(STUDY, folder)
+    assert [untimed(line) for line in lines(folder)] == [untimed(line) for line in lines(whole)]
 
     text = (whole / "records.jsonl").read_text()
-    run_study(STUDY, splits, whole)
+    carry_out(STUDY, whole)
     assert (whole / "records.jsonl").read_text() == text  # nothing left to do
 
 
@@ -109,18 +132,48 @@ def test_the_steps_of_the_logits_are_counted_and_no_others(
     assert search.architecture.config.weight_decay == 0
 
 
-def test_a_search_that_fails_is_recorded_and_the_others_go_on(
-    splits: Splits, tmp_path: Path
-) -> None:
+def test_a_search_that_fails_is_recorded_and_the_others_go_on(tmp_path: Path) -> None:
     study = dataclasses.replace(STUDY, learning_rate=(1e30, 0.01), update=("joint",), epochs=1)
-    said: list[str] = []
-    run_study(study, splits, tmp_path, said.append)
-    assert "failed" in said[0]
-    assert "became" in said[0]
-    assert [line["event"] for line in lines(tmp_path)][-3:] == ["failed", "epoch", "epoch"]
-    run_study(study, splits, tmp_path, said.append)
-    assert len(lines(tmp_path)) == 4
-    assert [one.setting.learning_rate for one in read_study(tmp_path, 1)] == [0.01]
+
+    class Ends(Watcher):
+        def __init__(self) -> None:
+            self.failures: list[str] = []
+
+        def finished(self, proposal: Any, outcome: Outcome, metrics: Any) -> None:
+            self.failures.append(str(outcome.failure))
+
+    said = Ends()
+    (measured,) = carry_out(study, tmp_path / "run", said)
+    assert "became" in said.failures[0]
+    assert said.failures[1] == "None"
+    assert measured.setting.learning_rate == 0.01
+
+
+def test_a_study_may_be_continued_with_further_settings(whole: Path, tmp_path: Path) -> None:
+    carry_out(dataclasses.replace(STUDY, update=("joint",)), tmp_path / "run")
+    carry_out(STUDY, tmp_path / "run")
+    told = sorted(map(str, map(untimed, lines(tmp_path / "run"))))
+    assert told == sorted(map(str, map(untimed, lines(whole))))
+    with pytest.raises(InvalidInput, match="channels: 2 -> 4"):
+        carry_out(dataclasses.replace(STUDY, channels=4), tmp_path / "run")
+
+
+def test_a_study_of_before_it_was_a_kind_of_run_is_continued(whole: Path, tmp_path: Path) -> None:
+    """Its configuration is in study.json, and its epochs say which search they are of."""
+    new = json.loads((whole / "config.json").read_text())
+    rest = {key: value for key, value in new.items() if key not in ("kind", "run", "name", "use")}
+    old = {"kind": "gradients", **rest, "device": "cpu", "threads": 1}
+    (tmp_path / "study.json").write_text(json.dumps({"study": old}))
+    settings = {f"{setting.name}-seed0": setting for setting in (BILEVEL, JOINT)}
+    with (tmp_path / "records.jsonl").open("w") as file:
+        for line in lines(whole)[:4]:  # the first search whole, of the second the start
+            setting = dataclasses.asdict(settings[line["search"]])
+            about = {"event": "epoch", "time": "2020-01-01T00:00:00+00:00", "seed": 0}
+            file.write(json.dumps({**about, **setting, **line}) + "\n")
+    measured = carry_out(STUDY, tmp_path)
+    assert json.dumps(summary(measured)) == (
+        json.dumps(json.loads((whole / "summary.json").read_text()))
+    )
 
 
 def synthetic(seeds: int = 2, update: str = "first-order") -> Measured:
@@ -161,7 +214,7 @@ def test_numbers_of_what_was_planted() -> None:
 
 
 def test_figures_of_a_study(whole: Path) -> None:
-    study = read_study(whole, STUDY.epochs)
+    study = carry_out(STUDY, whole)
     assert [one.setting for one in study] == [BILEVEL, JOINT]
     assert study[0].gradients.shape == (1, 2, 3, len(EDGES), len(OPS))
     with house_style():
@@ -187,6 +240,7 @@ def test_figures_of_a_study(whole: Path) -> None:
 
 def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     flags = [
+        "analyse",
         "gradients",
         "--out",
         str(tmp_path / "s"),
@@ -210,31 +264,34 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
         "sigmoid",
         "--update",
     ]
-    analyse_command([*flags, "joint"])
+    main([*flags, "joint"])
     assert "single-level, sigmoid, learning rate 0.025 (1 seed)" in capsys.readouterr().out
-    captions = json.loads((tmp_path / "s" / "figures" / "captions.json").read_text())
-    assert all((tmp_path / "s" / "figures" / f"{name}.svg").exists() for name in captions)
+    assert list((tmp_path / "s" / "figures").glob("gradients-*.svg"))
+    assert (tmp_path / "s" / "report.html").exists()
     assert (
         json.loads((tmp_path / "s" / "summary.json").read_text())["settings"][0]["update"]
         == "joint"
     )
-    with pytest.raises(InvalidInput, match=r"data\.limit: 120 -> 140"):
-        analyse_command([*flags, "joint", "--limit", "140"])
-    with pytest.raises(InvalidInput, match="something else"):
-        analyse_command([*flags, "joint", "--out", str(tmp_path)])
-    with pytest.raises(InvalidInput, match="2 batches"):
-        analyse_command(["gradients", "--out", str(tmp_path / "t"), "--limit", "120"])
+    refused = {
+        r"data.limit: 120 -> 140": [*flags, "joint", "--limit", "140"],
+        "something else": [*flags, "joint", "--out", str(tmp_path)],
+        "2 batches": ["analyse", "gradients", "--out", str(tmp_path / "t"), "--limit", "120"],
+        "Did you mean `fade-ray analyse gradients`": ["analyse", "gradient"],
+    }
+    (tmp_path / "page.html").write_text("")
+    for said, arguments in refused.items():
+        with pytest.raises(SystemExit):
+            main(arguments)
+        assert said in " ".join(capsys.readouterr().err.split())
     assert not (tmp_path / "t").exists()
 
 
 def test_unknown_names_are_met_with_the_nearest() -> None:
-    with pytest.raises(InvalidInput, match="'gradients'"):
-        analyse_command(["gradient"])
     with pytest.raises(InvalidInput, match="'first-order'"):
-        GradientStudy(out="", update=("fist-order",))
+        GradientStudy(update=("fist-order",))
     with pytest.raises(InvalidInput, match="'sigmoid'"):
-        GradientStudy(out="", relaxation=("sigmoi",))
+        GradientStudy(relaxation=("sigmoi",))
     with pytest.raises(InvalidInput, match="once"):
-        GradientStudy(out="", seeds=(0, 0))
+        GradientStudy(seeds=(0, 0))
     with pytest.raises(InvalidInput, match="multiple of 3"):
-        GradientStudy(out="", cells=4)
+        GradientStudy(cells=4)
