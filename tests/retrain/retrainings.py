@@ -1,12 +1,14 @@
 """A retraining carried out as the kind of run it is."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fade_ray.retrain import Retraining
 from fade_ray.retrain.retrain_run import RETRAIN
+from fade_ray.run.command import parse
+from fade_ray.run.folder import run_folder
 from fade_ray.run.lifecycle import run
 from fade_ray.run.watcher import Watcher
 
@@ -28,3 +30,9 @@ def run_retraining(job: Retraining, folder: Path, *, tell: Tell | None = None) -
     config = replace(job.config, genotype=job.macro, out=str(folder))
     watchers = () if tell is None else (Teller(tell),)
     return dict(run(RETRAIN, config, watchers=watchers).result)
+
+
+def parse_retraining(arguments: Sequence[str], source: str) -> tuple[Retraining, Path]:
+    """What a command line asks for, and the directory that it goes to."""
+    config = parse(RETRAIN, [source, *arguments])
+    return Retraining.of(config.genotype, config), run_folder(config, "retrain")

@@ -10,15 +10,12 @@ from typing import Any
 
 import pytest
 import torch
+from retrainings import parse_retraining, run_retraining
 
+from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
+from fade_ray.kinds import kind_of_run
 from fade_ray.retrain import Retraining, find_genotype
-from fade_ray.retrain.retrain_run import (
-    export_retraining,
-    parse_retraining,
-    retrain_command,
-    run_retraining,
-)
 from fade_ray.training import Classification
 from spaces import nasbench201
 from spaces.cell import Macro
@@ -203,28 +200,33 @@ def test_the_command_trains_continues_and_checks(
         "--channels",
         "4",
     ]
-    retrain_command([str(path), *flags])
+    main(["retrain", str(path), *flags])
     printed = capsys.readouterr()
     assert "epoch 2/2" in printed.err
     assert "test accuracy" in printed.out
     assert "optimistic" in printed.out
     before = (out / "records.jsonl").read_bytes()
     # finished: told again, with the flags it was started with
-    retrain_command([str(path), "--out", str(out)])
-    retrain_command(["--out", str(out)])
+    main(["retrain", str(path), "--out", str(out)])
+    main(["retrain", "--out", str(out)])
     assert capsys.readouterr().out.count("test accuracy") == 2
     assert (out / "records.jsonl").read_bytes() == before
-    retrain_command(["--check", str(out)])
+    main(["retrain", "--check", str(out)])
     assert "last" in capsys.readouterr().out
-    with pytest.raises(InvalidInput, match=r"epochs: 2 -> 3"):
-        retrain_command([str(path), "--out", str(out), "--epochs", "3"])
-    with pytest.raises(InvalidInput, match="needs a genotype"):
-        retrain_command(["--epochs", "3"])
+    refused = {
+        "epochs: 2 -> 3": [str(path), "--out", str(out), "--epochs", "3"],
+        "needs a genotype": ["--epochs", "3"],
+    }
+    for said, arguments in refused.items():
+        with pytest.raises(SystemExit) as left:
+            main(["retrain", *arguments])
+        assert left.value.code == 2
+        assert said in capsys.readouterr().err
 
 
 def test_help_names_the_recipes(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as left:
-        retrain_command(["--help"])
+        main(["retrain", "--help"])
     assert left.value.code == 0
     assert "pdarts-imagenet" in capsys.readouterr().out
 
@@ -250,13 +252,24 @@ def test_a_batch_that_does_not_fit_is_answered_with_one_that_does(
         resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
+class Killed(BaseException):
+    """As abrupt as an exception can be."""
+
+
+def kill(event: dict[str, Any]) -> None:
+    raise Killed
+
+
 def test_a_finished_retraining_is_exported_again_also_as_onnx(tiny: Tiny, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     folder = tmp_path / "run"
+    kind = kind_of_run("retrain")
+    with pytest.raises(Killed):
+        run_retraining(tiny(epochs=1), folder, tell=kill)
     with pytest.raises(InvalidInput, match="not finished"):
-        export_retraining(folder, onnx=True)
+        kind.export(kind.read(folder), onnx=True)
     run_retraining(tiny(epochs=1), folder)
-    *_, told, onnx = export_retraining(folder, onnx=True)
+    *_, told, onnx = kind.export(kind.read(folder), onnx=True)
     images = torch.randn(2, *json.loads(told.read_text())["input_shape"])
     (scores,) = onnxruntime.InferenceSession(str(onnx)).run(None, {"images": images.numpy()})
     spec = importlib.util.spec_from_file_location(
