@@ -146,7 +146,7 @@ class CellsConfig(RunOptions):
                 )
 
     def plans(self) -> list["CellPlan"]:
-        """Every search of the grid, seeds outermost: a run that is stopped early has all recipes."""
+        """Every search of the grid, seeds outermost: a run stopped early has all recipes."""
         pairs = [(name, space) for space in self.grid.spaces for name in self.grid.recipes]
         searches = enumerate((seed, *pair) for seed in self.grid.seeds for pair in pairs)
         return [

@@ -35,8 +35,8 @@ def graphs(count: int, operations: Sequence[int]) -> tuple[Dag, ...]:
         known = [dag for dag in enumerate_dags(VERTICES) if dag.operations == number]
         if len(known) < share:
             raise InvalidInput(
-                f"{share} graphs on {VERTICES} vertices with {number} operations are asked for, but "
-                f"there are {len(known)}. Lower --graphs or choose --operations from 5 to 10."
+                f"{share} graphs on {VERTICES} vertices with {number} operations are asked for, "
+                f"but there are {len(known)}. Lower --graphs or choose --operations from 5 to 10."
             )
         # the middles of equal parts
         chosen += [known[int((i + 0.5) * len(known) / share)] for i in range(share)]

@@ -1,4 +1,4 @@
-"""From the record of a rank study to the ranks over the epochs and the architectures trained alone."""
+"""From the record of a rank study to ranks over epochs and architectures trained alone."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate, product

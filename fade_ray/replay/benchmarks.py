@@ -1,6 +1,4 @@
-"""Tables of accuracies of whole spaces, whatever the benchmark: which training a search sees, and
-which ones it is reported with.
-"""
+"""Tables of whole spaces: which training a search sees, and which ones it is reported with."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -58,16 +56,9 @@ class Benchmark:
 
 
 def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
-    """The benchmark whose columns are in the Parquet file `path`: NAS-Bench-Macro (`arch`) or
-    NAS-Bench-201 (`op_e01`).
-
-    Args:
-        path: may begin with ~, the user's home.
-        valid: column of NAS-Bench-201 that a search sees.
-
-    Raises:
-        InvalidInput: no such table, one with missing columns, or with an architecture missing or
-        twice.
+    """The benchmark whose column is in the Parquet file `path` (~ is the user's home); `valid`: the
+    column of NAS-Bench-201 that a search sees. InvalidInput for no such table, one with missing
+    columns, or with an architecture missing or twice.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -79,20 +70,18 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
         raise InvalidInput(
             f"--table must be a readable Parquet table, but {path}: {error}"
         ) from error
-    if "arch" in columns:
-        return macro_benchmark(MacroTable.read(path))
-    if OPERATIONS[0] in columns:
-        return cell_benchmark(Table.read(path), valid)
+    for column, read in BENCHMARKS.items():
+        if column in columns:
+            return read(path, valid)
+    has = ", ".join(sorted(columns)) or "no columns"
     raise InvalidInput(
-        f"--table must be NAS-Bench-Macro (column arch) or NAS-Bench-201 (columns {', '.join(OPERATIONS)}), but {path} has "
-        f"{', '.join(sorted(columns)) or 'no columns'}. Give one of these tables."
+        "--table must be NAS-Bench-Macro (column arch) or NAS-Bench-201 (columns "
+        f"{', '.join(OPERATIONS)}), but {path} has {has}. Give one of these tables."
     )
 
 
 def macro_benchmark(table: MacroTable) -> Benchmark:
-    """NAS-Bench-Macro. It has test accuracies only: a replay with seed s sees training s mod 3 and
-    reports the mean of the other two.
-    """
+    """NAS-Bench-Macro has test accuracies only: seed s sees training s mod 3, the others report."""
     views = [_macro_view(table.accuracies, seen) for seen in range(SEEDS)]
     blocks: dict[Candidate, int] = {block: i for i, block in enumerate(nasbench_macro.BLOCKS)}
     space = nasbench_macro.space()
@@ -107,17 +96,11 @@ def _macro_view(accuracies: Array, seen: int) -> View:
 
 
 def cell_benchmark(table: Table, valid: str) -> Benchmark:
-    """NAS-Bench-201 on CIFAR-10, as a hyper-architecture of one row: a search sees `valid`, the
-    report is the test accuracy after 200 epochs.
-    """
+    """NAS-Bench-201 on CIFAR-10, one row: a search sees `valid`, the report is `TEST`."""
     remedy = "Use accuracies on the validation images."
     require(valid in VALID, f"valid in {VALID}", remedy, valid=valid)
-    require(
-        len(table) == nasbench201.SIZE,
-        f"{nasbench201.SIZE} rows",
-        "Give the whole table.",
-        rows=len(table),
-    )
+    whole, rule = len(table) == nasbench201.SIZE, f"{nasbench201.SIZE} rows"
+    require(whole, rule, "Give the whole table.", rows=len(table))
     powers = len(nasbench201.OPS) ** np.arange(len(nasbench201.EDGES))
     order = np.argsort(table.codes)
     view = View(table.column(valid)[order] / 100, table.column(TEST)[order] / 100)
@@ -127,3 +110,10 @@ def cell_benchmark(table: Table, valid: str) -> Benchmark:
         for numbers in product(ops, repeat=len(nasbench201.EDGES))
     }
     return Benchmark("NAS-Bench-201", nasbench_cell.space(), 1, cells, lambda seed: view)
+
+
+BENCHMARKS: dict[str, Callable[[Path, str], Benchmark]] = {
+    "arch": lambda path, valid: macro_benchmark(MacroTable.read(path)),
+    OPERATIONS[0]: lambda path, valid: cell_benchmark(Table.read(path), valid),
+}
+"""By a column of their tables."""

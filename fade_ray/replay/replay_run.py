@@ -45,7 +45,7 @@ TRACES = pa.schema(
 
 
 class ReplayHistory(RunHistory):
-    """What the record of a replay says. `done`: the searches that have ended, by (searcher, seed)."""
+    """What the record of a replay says; `done`: what has ended, by (searcher, seed)."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.done: dict[Job, Replayed] = {}

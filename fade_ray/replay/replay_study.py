@@ -1,6 +1,4 @@
-"""Searchers x seeds against one table, in this process or in several; the results do not depend on
-it.
-"""
+"""Searchers x seeds against one table, in one process or in several; the results are the same."""
 
 import multiprocessing
 import pickle
@@ -50,11 +48,8 @@ class Study:
 
 
 def prepare(config: ReplayConfig) -> Study:
-    """Read the table and the learned ranks, and check what can be checked before work.
-
-    Raises:
-        InvalidInput: files that are not as they should be, a budget below the first evaluation of
-        one of the searchers.
+    """Read the table and the learned ranks, and check what can be checked before work. InvalidInput
+    for files that are not as they should be, and a budget below a searcher's first evaluation.
     """
     weights = config.learned()
     study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
@@ -66,14 +61,10 @@ def prepare(config: ReplayConfig) -> Study:
             raise
         except Exception:  # the search itself will tell of it, as of any later failure
             continue
-        require(
-            needed <= config.budget,
-            "budget >= the cost of the first evaluation of each searcher",
-            f"Give --budget {needed:g} or more, lower --rank-cost, or leave {name} out.",
-            budget=config.budget,
-            searcher=name,
-            cost=needed,
-        )
+        rule = "budget >= the cost of the first evaluation of each searcher"
+        remedy = f"Give --budget {needed:g} or more, lower --rank-cost, or leave {name} out."
+        told = {"budget": config.budget, "searcher": name, "cost": needed}
+        require(needed <= config.budget, rule, remedy, **told)
     return study
 
 
@@ -100,29 +91,24 @@ def run_study(
     """All jobs, in their order; those that are `done`, failed ones too, are not run again: they
     would answer the same.
 
-    `additions` are loaded in each worker first. `keep` gets each of the others as it ends, `tell` a line per searcher and per search that
-    failed.
+    `additions` are loaded in each worker first. `keep` gets each of the others as it ends, `tell` a
+    line per searcher and per search that failed.
     """
-    known = dict(done or {})
-    jobs = study.config.jobs()
+    known, jobs = dict(done or {}), study.config.jobs()
     left = [job for job in jobs if job not in known]
     counts = Counter(name for name, _ in left)
     waiting, started = Counter(counts), time.perf_counter()
     with _mapped(study, left, additions) as results:
         for job, result in zip(left, results, strict=True):
             keep(result)
-            known[job] = result
-            name, seed = job
+            known[job], (name, seed) = result, job
             if result.failure is not None:
-                tell(
-                    f"{name}, seed {seed}: failed, partial (evaluations: {len(result.trace.costs)}): {result.failure}"
-                )
+                partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
+                tell(f"{name}, seed {seed}: {partial}: {result.failure}")
             waiting[name] -= 1
             if not waiting[name]:
-                count = counts[name]
-                tell(
-                    f"{name}: {count} {'seed' if count == 1 else 'seeds'}, {time.perf_counter() - started:.1f} s"
-                )
+                seeds = "1 seed" if counts[name] == 1 else f"{counts[name]} seeds"
+                tell(f"{name}: {seeds}, {time.perf_counter() - started:.1f} s")
                 started = time.perf_counter()
     return [known[job] for job in jobs]
 
@@ -139,12 +125,8 @@ def _mapped(
     # inherit them held.
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    with ProcessPoolExecutor(
-        workers,
-        context,
-        initializer=_begin,
-        initargs=(tuple(additions), pickle.dumps(study.config)),
-    ) as pool:
+    begun_with = tuple(additions), pickle.dumps(study.config)
+    with ProcessPoolExecutor(workers, context, _begin, begun_with) as pool:
         try:
             with _deaf():
                 # `map` would cancel those that the pool ends below
@@ -155,17 +137,16 @@ def _mapped(
                 worker.terminate()  # a search may take minutes, and nobody waits for it any more
             if isinstance(error, BrokenProcessPool):
                 raise InvalidInput(
-                    "Every process of a replay must live to its end, but one was killed or ran out of memory. "
-                    "The searches that ended are kept: continue with the same command, perhaps with fewer --workers."
+                    "Every process of a replay must live to its end, but one was killed or ran out "
+                    "of memory. The searches that ended are kept: continue with the same command, "
+                    "perhaps with fewer --workers."
                 ) from error
             raise
 
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes started in here never hear of Ctrl-C, which goes to all of a terminal: the first
-    one hears of it afterwards, and ends them.
-    """
+    """Processes started in here never hear of Ctrl-C, which goes to all: the first ends them."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -201,16 +182,13 @@ def noise_points(benchmark: Benchmark, model: RankModel) -> float | None:
 
 def agreement(benchmark: Benchmark, model: RankModel) -> float:
     """Spearman's rho between psi and the reports over all architectures of the benchmark, mean over
-    `DRAWS` seeds and their noise.
-
-    It says in the unit of rank studies how good the ranks of a replay are.
+    `DRAWS` seeds and their noise: how good the ranks of a replay are, in the unit of rank studies.
     """
     everything = HyperArchitecture((tuple(benchmark.candidates),) * benchmark.depth)
-    found = []
+    correlations = []
     for seed in range(DRAWS):
         objective = TableObjective(benchmark, seed, model)
-        weights = tuple(
-            tuple(np.exp(row).tolist()) for row in objective.log_weights(everything, seed)
-        )
-        found.append(rank_against_table(weights, objective.view.reports).spearman)
-    return float(np.mean(found))
+        logs = objective.log_weights(everything, seed)
+        weights = tuple(tuple(np.exp(row).tolist()) for row in logs)
+        correlations.append(rank_against_table(weights, objective.view.reports).spearman)
+    return float(np.mean(correlations))

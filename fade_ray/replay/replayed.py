@@ -36,9 +36,8 @@ class Prices:
     """
 
     def __post_init__(self) -> None:
-        require(
-            0 <= self.ranks < float("inf"), "0 <= rank cost < inf", "Use 1.0.", rank_cost=self.ranks
-        )
+        holds = 0 <= self.ranks < float("inf")
+        require(holds, "0 <= rank cost < inf", "Use 1.0.", rank_cost=self.ranks)
 
     def of(self, proposal: Proposal) -> float:
         return self.ranks if proposal.ranks else 1.0
@@ -78,9 +77,8 @@ def replay(
     prices: Prices | None = None,
 ) -> Replayed:
     """Build a searcher, then ask and tell, one trial after the other, to the end of its budget (in
-    evaluations), kept as in a `Contest` of one.
-
-    The trace is complete if the search came to its end. An exception ends this search alone.
+    evaluations), kept as in a `Contest` of one. The trace is complete if the search came to its
+    end. An exception ends this search alone.
     """
     prices = prices or Prices()
     found: list[tuple[float, float, float]] = []  # (spent until then, score, report)

@@ -1,6 +1,4 @@
-"""A table in place of training: accuracies are looked up, FaDE-ranks are made of marginals and
-noise, or of weights that were learned.
-"""
+"""A table in place of training: FaDE-ranks are made of marginals and noise, or were learned."""
 
 import math
 from collections.abc import Sequence
@@ -35,11 +33,8 @@ class RankModel:
     the scale that it has beside the marginals; the marginals' part of the spread is missing.
     `permuted` keeps the weights, and exchanges them at random among the distinct candidates of each
     row, so that steps are about as long. (More noise is no control: it makes weights of 0 and 1,
-    and steps far longer.)
-
-    Raises:
-        InvalidInput: a noise or signal below 0, a temperature of 0 or less, weights that are
-        negative or not finite.
+    and steps far longer.) InvalidInput for a noise or signal below 0, a temperature of 0 or less,
+    weights that are negative or not finite.
     """
 
     noise: float = 0.5
@@ -58,16 +53,11 @@ class RankModel:
     """
 
     def __post_init__(self) -> None:
-        holds = math.isfinite(self.noise) and self.noise >= 0
+        holds = 0 <= self.noise < math.inf
         require(holds, "0 <= rank noise < inf", "Use 0 for exact ranks.", noise=self.noise)
-        holds = math.isfinite(self.signal) and self.signal >= 0
-        require(
-            holds,
-            "0 <= rank signal < inf",
-            "Use 1, or 0 for ranks of noise alone.",
-            signal=self.signal,
-        )
-        holds = math.isfinite(self.temperature) and self.temperature > 0
+        holds, remedy = 0 <= self.signal < math.inf, "Use 1, or 0 for ranks of noise alone."
+        require(holds, "0 <= rank signal < inf", remedy, signal=self.signal)
+        holds = 0 < self.temperature < math.inf
         require(holds, "0 < temperature < inf", "Use 1.", temperature=self.temperature)
         if self.weights is not None and not all(
             0 <= weight < math.inf for row in self.weights for weight in row
@@ -95,12 +85,13 @@ class TableObjective:
         learned = self.model.weights
         if learned is not None and [len(row) for row in learned] != [width] * self.benchmark.depth:
             raise InvalidInput(
-                f"Learned weights of {self.benchmark.name} take {self.benchmark.depth} rows of {width}, but got rows of "
-                f"{[len(row) for row in learned]}. Give those of a hyper-architecture that holds all candidates in each row."
+                f"Learned weights of {self.benchmark.name} take {self.benchmark.depth} rows of "
+                f"{width}, but got rows of {[len(row) for row in learned]}. Give those of a "
+                "hyper-architecture that holds all candidates in each row."
             )
-        self._learned = (
-            None if learned is None else np.log(np.maximum(np.asarray(learned, float), UNDERFLOW))
-        )
+        self._learned: Array | None = None
+        if learned is not None:
+            self._learned = np.log(np.maximum(np.asarray(learned, float), UNDERFLOW))
 
     def __call__(self, proposal: Proposal) -> Outcome:
         if proposal.ranks:
@@ -112,22 +103,21 @@ class TableObjective:
         return float(self.view.reports[self.benchmark.choice(architecture)])
 
     def log_weights(self, hyper: HyperArchitecture, seed: int) -> tuple[tuple[float, ...], ...]:
-        """[d][w]: log weight credited to each place; `seed` draws the noise, and the order of
-        permuted values.
-        """
+        """[d][w]: log weight credited to each place; `seed` draws the noise, and permutations."""
         candidates = [[self.benchmark.candidates[cell] for cell in row] for row in hyper.rows]
         distinct = [list(dict.fromkeys(row)) for row in candidates]
-        logits = (
-            self._logits(distinct, seed) if self._learned is None else self._restricted(distinct)
-        )
+        if self._learned is None:
+            logits = self._logits(distinct, seed)
+        else:
+            logits = [row[known] for row, known in zip(self._learned, distinct, strict=True)]
         if self.model.permuted:
             generator = self._generator(seed, PERMUTATIONS)
             logits = [generator.permutation(values) for values in logits]
-        found = []
+        credited = []
         for row, known, values in zip(candidates, distinct, logits, strict=True):
             logs = dict(zip(known, _log_softmax(values).tolist(), strict=True))
-            found.append(tuple(logs[index] for index in row))
-        return tuple(found)
+            credited.append(tuple(logs[index] for index in row))
+        return tuple(credited)
 
     def _logits(self, distinct: list[list[int]], seed: int) -> list[Array]:
         generator = self._generator(seed)
@@ -140,10 +130,6 @@ class TableObjective:
 
     def _generator(self, *seeds: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([self.seed, *seeds]))
-
-    def _restricted(self, distinct: list[list[int]]) -> list[Array]:
-        assert self._learned is not None
-        return [row[known] for row, known in zip(self._learned, distinct, strict=True)]
 
 
 def marginals(accuracies: Array, rows: Sequence[Sequence[int]]) -> list[Array]:

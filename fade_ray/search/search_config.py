@@ -38,9 +38,7 @@ class OuterConfig(TrialLengths):
     """What all searchers share: how their trials train, and what is measured there."""
 
     test_evaluations: bool = False
-    """Measure evaluated architectures on the test part too, for the record alone: no searcher sees
-    it.
-    """
+    """Measure evaluated architectures on the test part too, for the record alone."""
 
 
 @dataclass(frozen=True)
@@ -60,21 +58,13 @@ class Config(RunOptions):
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
-        require(
-            not self.outer.carry_weights or self.network.share,
-            "share with carry_weights",
-            "Only shared hyper-cells have weights to carry over: add --share, or --no-carry-weights.",
-            carry_weights=self.outer.carry_weights,
-            share=self.network.share,
-        )
-        warm_up, epochs = self.architecture.warm_up, self.outer.rank_epochs
-        require(
-            warm_up < epochs,
-            "warm_up < rank_epochs",
-            "Else no rank is learned.",
-            warm_up=warm_up,
-            rank_epochs=epochs,
-        )
+        carried, share = self.outer.carry_weights, self.network.share
+        remedy = "Only shared hyper-cells have weights to carry: add --share or --no-carry-weights."
+        holds, rule = share or not carried, "share with carry_weights"
+        require(holds, rule, remedy, carry_weights=carried, share=share)
+        given = {"warm_up": self.architecture.warm_up, "rank_epochs": self.outer.rank_epochs}
+        holds, remedy = given["warm_up"] < given["rank_epochs"], "Else no rank is learned."
+        require(holds, "warm_up < rank_epochs", remedy, **given)
         self.architecture.check_batch(self.train.batch_size)
         self.train.check_rows()
 
@@ -87,9 +77,9 @@ class Config(RunOptions):
             norm == "none" or not ESTIMATORS[estimator].of_scale,
             f"norm == none with {estimator}",
             "This estimator knows of a row only <dL/d out, out>, how the loss changes with the "
-            "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient is "
-            "0 up to rounding, and the ranks are those of the start. (With norm == operation nearly "
-            "so in all rows but the last.) Use --norm none, or another --estimator.",
+            "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient "
+            "is 0 up to rounding, and the ranks are those of the start. (With norm == operation "
+            "nearly so in all rows but the last.) Use --norm none, or another --estimator.",
             norm=norm,
             estimator=estimator,
         )

@@ -417,9 +417,7 @@ def test_finalists_are_the_architectures_of_largest_psi() -> None:
     assert {(p.kind, p.points) for p in finalists} == {("evaluation", ())}
 
 
-def test_carry_names_the_same_walk_and_repeat_of_the_iteration_before_or_a_repeat_that_succeeded() -> (
-    None
-):
+def test_carry_names_the_same_walk_and_repeat_before_or_one_that_succeeded() -> None:
     def result(proposal: Proposal) -> Outcome:
         broken = {2: [(0, 1)], 3: [(1, 0), (1, 1)]}.get(proposal.iteration, [])
         if proposal.kind == "ranks" and (proposal.walk, proposal.repeat) in broken:

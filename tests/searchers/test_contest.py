@@ -218,7 +218,7 @@ def test_parents_are_those_of_the_same_search():
     assert parents[1:6] == list(asked)[:5]
     assert parents[6:] == [
         None
-        # 2 of 20 are left: too little for ranks, and what they say of an architecture needs no network
+        # 2 of 20 are left: too little for ranks, and what they say needs no network
     ]
 
 

@@ -1,4 +1,4 @@
-"""CellSpace and Macro: sizes against enumeration, the order of narrowing, genotypes, layouts, JSON."""
+"""CellSpace and Macro: sizes against enumeration, narrowing, genotypes, layouts, JSON."""
 
 import json
 from itertools import combinations, product

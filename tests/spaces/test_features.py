@@ -22,13 +22,13 @@ EMPTY = Dag(3)
     ("dag", "expected"),
     [
         # INPUT-0-1-2-OUTPUT: eccentricities 4 3 2 3 4, degrees 1 2 2 2 1
-        (CHAIN, {"eccentricity_variance": 0.56, "degree_variance": 0.24, "vertices": 3, "operations": 3, "edges": 2,
-                 "depth": 3, "density": 2 / 3}),
+        (CHAIN, {"eccentricity_variance": 0.56, "degree_variance": 0.24, "vertices": 3,
+                 "operations": 3, "edges": 2, "depth": 3, "density": 2 / 3}),
         # INPUT and OUTPUT each joined to three vertices: all eccentricities 2, degrees 3 2 2 2 3
-        (EMPTY, {"eccentricity_variance": 0, "degree_variance": 0.24, "vertices": 3, "operations": 3, "edges": 0,
-                 "depth": 1, "density": 0}),
-        (Dag(1), {"eccentricity_variance": 2 / 9, "degree_variance": 2 / 9, "vertices": 1, "operations": 1, "edges": 0,
-                  "depth": 1, "density": 0}),
+        (EMPTY, {"eccentricity_variance": 0, "degree_variance": 0.24, "vertices": 3,
+                 "operations": 3, "edges": 0, "depth": 1, "density": 0}),
+        (Dag(1), {"eccentricity_variance": 2 / 9, "degree_variance": 2 / 9, "vertices": 1,
+                  "operations": 1, "edges": 0, "depth": 1, "density": 0}),
         (complete_dag(5), {"vertices": 5, "operations": 11, "edges": 10, "depth": 5, "density": 1}),
     ],
 )  # fmt: skip

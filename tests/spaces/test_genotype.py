@@ -22,21 +22,30 @@ from spaces import (
 untimed = settings(deadline=None, max_examples=60)
 # As printed in the repositories of DARTS and PC-DARTS.
 DARTS_V1 = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), ('sep_conv_3x3', 1), ('skip_connect', 0), "
-    "('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
-    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), "
+    "Genotype(normal=[('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('skip_connect', 0), "
+    "('sep_conv_3x3', 1), ('skip_connect', 0), "
+    "('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
+    "('skip_connect', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
+    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 0), ('max_pool_3x3', 0), "
+    "('skip_connect', 2), ('skip_connect', 2), "
     "('avg_pool_3x3', 0)], reduce_concat=[2, 3, 4, 5])"
 )
 PC_DARTS_CIFAR = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), ('dil_conv_3x3', 1), ('sep_conv_5x5', 0), "
-    "('sep_conv_3x3', 1), ('avg_pool_3x3', 0), ('dil_conv_3x3', 1)], normal_concat=range(2, 6), reduce=[('sep_conv_5x5', 1), "
-    "('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), ('sep_conv_3x3', 3), ('sep_conv_3x3', 1), "
+    "Genotype(normal=[('sep_conv_3x3', 1), ('skip_connect', 0), ('sep_conv_3x3', 0), "
+    "('dil_conv_3x3', 1), ('sep_conv_5x5', 0), "
+    "('sep_conv_3x3', 1), ('avg_pool_3x3', 0), "
+    "('dil_conv_3x3', 1)], normal_concat=range(2, 6), reduce=[('sep_conv_5x5', 1), "
+    "('max_pool_3x3', 0), ('sep_conv_5x5', 1), ('sep_conv_5x5', 2), ('sep_conv_3x3', 0), "
+    "('sep_conv_3x3', 3), ('sep_conv_3x3', 1), "
     "('sep_conv_3x3', 2)], reduce_concat=range(2, 6))"
 )
 DARTS_V2 = (
-    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 1), "
-    "('skip_connect', 0), ('skip_connect', 0), ('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
-    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), ('skip_connect', 2), ('skip_connect', 2), "
+    "Genotype(normal=[('sep_conv_3x3', 0), ('sep_conv_3x3', 1), ('sep_conv_3x3', 0), "
+    "('sep_conv_3x3', 1), ('sep_conv_3x3', 1), "
+    "('skip_connect', 0), ('skip_connect', 0), "
+    "('dil_conv_3x3', 2)], normal_concat=[2, 3, 4, 5], reduce=[('max_pool_3x3', 0), "
+    "('max_pool_3x3', 1), ('skip_connect', 2), ('max_pool_3x3', 1), ('max_pool_3x3', 0), "
+    "('skip_connect', 2), ('skip_connect', 2), "
     "('max_pool_3x3', 1)], reduce_concat=[2, 3, 4, 5])"
 )
 
@@ -107,7 +116,8 @@ def test_published_genotypes():
     [
         f"DARTS_V2 = {DARTS_V2}",
         f"best: object = {DARTS_V2}",
-        f"from collections import namedtuple\nGenotype = namedtuple('Genotype', 'normal reduce')\n\nfound = {DARTS_V2}\nPRIMITIVES = []\n",
+        "from collections import namedtuple\nGenotype = namedtuple('Genotype', 'normal reduce')\n"
+        f"\nfound = {DARTS_V2}\nPRIMITIVES = []\n",
         DARTS_V2.replace("[2, 3, 4, 5]", "range(2, 6)"),
         DARTS_V2.replace("[2, 3, 4, 5]", "(2, 3, 4, 5)"),
         DARTS_V2.replace("normal=", "")
@@ -123,7 +133,8 @@ def test_forms_of_the_notation(text):
 
 
 def test_other_sizes_and_outputs():
-    text = "Genotype([('skip_connect', 0), ('skip_connect', 1), ('skip_connect', 1), ('skip_connect', 2)], [3], "
+    text = "Genotype([('skip_connect', 0), ('skip_connect', 1), ('skip_connect', 1), "
+    text += "('skip_connect', 2)], [3], "
     text += "[('max_pool_3x3', 0), ('max_pool_3x3', 1)], [2, 0])"
     macro = read_genotype(text, depth=8)
     assert (macro.cells["normal"].nodes, macro.cells["reduce"].nodes, macro.depth) == (4, 3, 8)

@@ -18,13 +18,22 @@ from spaces.nasbench201_table import ACCURACIES, OPERATIONS, PARAMETERS, Table, 
 
 untimed = settings(deadline=None, max_examples=60)
 choices = st.tuples(*[st.integers(0, 4)] * 6)
-BEST = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
-SINGLE_LEVEL = "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
-ALL_SKIP = "|skip_connect~0|+|skip_connect~0|skip_connect~1|+|skip_connect~0|skip_connect~1|skip_connect~2|"
+BEST = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+"
+    "|skip_connect~0|nor_conv_3x3~1|nor_conv_1x1~2|"
+)
+SINGLE_LEVEL = (
+    "|nor_conv_3x3~0|+|nor_conv_3x3~0|nor_conv_3x3~1|+"
+    "|skip_connect~0|nor_conv_3x3~1|nor_conv_3x3~2|"
+)
+ALL_SKIP = (
+    "|skip_connect~0|+|skip_connect~0|skip_connect~1|+"
+    "|skip_connect~0|skip_connect~1|skip_connect~2|"
+)
 
 
 def computed(numbers):
-    """What a cell computes: nested sums as sorted tuples, with all that carries nothing left out."""
+    """What a cell computes: nested sums as sorted tuples, without all that carries nothing."""
     nodes, operations = [("x",)], iter(numbers)
     for node in (1, 2, 3):
         terms = []
@@ -88,7 +97,10 @@ def test_keys_by_hand():
 
 
 def test_a_string_may_give_its_terms_in_any_order():
-    shuffled = "|nor_conv_3x3~0|+|nor_conv_3x3~1|nor_conv_3x3~0|+|nor_conv_1x1~2|skip_connect~0|nor_conv_3x3~1|"
+    shuffled = (
+        "|nor_conv_3x3~0|+|nor_conv_3x3~1|nor_conv_3x3~0|+"
+        "|nor_conv_1x1~2|skip_connect~0|nor_conv_3x3~1|"
+    )
     assert encode(decode(shuffled)) == encode(f" {BEST}\n") == BEST
 
 
