@@ -16,7 +16,7 @@ from fade_ray.search.chain_trial import run_trial
 from fade_ray.search.search_config import Config
 from fade_ray.training import SGD, ArchitectureConfig, Objective, TrainConfig
 from fade_ray.trials.job import events
-from searchers import Proposal
+from searchers import Trial
 from spaces import HyperArchitecture, catalogue
 from spaces.errors import InvalidInput
 
@@ -38,8 +38,8 @@ def splits() -> Splits:
     return load("digits", limit=120)
 
 
-def proposal(kind: str, hyper: HyperArchitecture) -> Proposal:
-    return Proposal("000", 0, 0, kind, 1, 0, 0, ((), ()), hyper, 3, 1)  # type: ignore[arg-type]
+def trial(kind: str, hyper: HyperArchitecture) -> Trial:
+    return Trial(id="000", attempt=0, kind=kind, hyper=hyper, seed=3, epochs=1)  # type: ignore[arg-type]
 
 
 def config(train: TrainConfig, **architecture: Any) -> Config:
@@ -59,7 +59,7 @@ def test_the_files_are_short(name: str) -> None:
 def test_an_estimator_trains_a_hyper_architecture(splits: Splits, tmp_path: Path) -> None:
     chosen = config(TrainConfig(batch_size=16), estimator="bare-score-function", paths=3)
     assert from_json(Config, as_json(chosen)) == chosen
-    epoch, last = run_trial(proposal("ranks", HYPER), splits, chosen, tmp_path)
+    epoch, last = run_trial(trial("ranks", HYPER), splits, chosen, tmp_path)
     assert "failure" not in last["outcome"]
     assert [len(row) for row in last["outcome"]["log_weights"]] == [3, 3]
     assert epoch["metrics"]["weights"][0] != pytest.approx([1 / 3] * 3)
@@ -86,13 +86,13 @@ def test_an_objective_decides_what_is_trained_for_and_the_score(
     train = TrainConfig(batch_size=16, objective=Objective.member("brier")())
     chosen = config(train)
     assert from_json(Config, as_json(chosen)) == chosen
-    epoch, last = run_trial(proposal("evaluation", ONE), splits, chosen, tmp_path)
+    epoch, last = run_trial(trial("evaluation", ONE), splits, chosen, tmp_path)
     assert 0 < epoch["metrics"]["error"] < 2
     measures = last["outcome"]["measures"]
     assert measures.keys() == {"loss", "accuracy", "error"}
     assert measures["error"] == pytest.approx(measures["loss"], rel=1e-5)
     assert last["outcome"]["score"] == -measures["error"]
-    *_, last = run_trial(proposal("ranks", HYPER), splits, chosen, tmp_path)
+    *_, last = run_trial(trial("ranks", HYPER), splits, chosen, tmp_path)
     assert last["metrics"]["hyper_error"] > 0
 
 
