@@ -32,10 +32,11 @@ from fade_ray.data import Splits, load
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.folder import command_line, environment, write_json
-from fade_ray.search.chain_trial import KINDS, build_training
-from fade_ray.search.search_config import RECIPES, Config
-from fade_ray.training import ArchitectureConfig, TrainConfig, place
-from searchers import Proposal
+from fade_ray.run.run_config import RunConfig
+from fade_ray.search.chain_trial import ChainTrial
+from fade_ray.search.search_config import RECIPES, Config, OuterConfig
+from fade_ray.training import Adam, ArchitectureConfig, TrainConfig
+from searchers import Trial
 from spaces import HyperArchitecture, enumerate_dags
 
 OPERATIONS = (5, 6, 7, 8, 10)
@@ -96,7 +97,7 @@ def truth_choices(count: int) -> list[tuple[int, ...]]:
     return [tuple(int(i) for i in np.unravel_index(index, (5,) * 4)) for index in drawn]
 
 
-def jobs(run: Run) -> Iterator[tuple[str, Proposal, ArchitectureConfig]]:
+def jobs(run: Run) -> Iterator[tuple[str, Trial, ArchitectureConfig]]:
     """Every training of the study with its name."""
     hyper = hyper_architecture()
     for choice in truth_choices(run.architectures):
@@ -114,20 +115,18 @@ def jobs(run: Run) -> Iterator[tuple[str, Proposal, ArchitectureConfig]]:
             yield f"{name} {seed}", _proposal("ranks", hyper, 100 + seed, 20), setting
 
 
-def _proposal(kind: Any, hyper: HyperArchitecture, seed: int, epochs: int) -> Proposal:
-    return Proposal(kind, kind, hyper, seed, epochs)
+def _proposal(kind: Any, hyper: HyperArchitecture, seed: int, epochs: int) -> Trial:
+    return Trial(kind, kind, hyper, seed, epochs)
 
 
-def run_job(
-    name: str, proposal: Proposal, config: Config, splits: Splits, run: Run
-) -> dict[str, Any]:
+def run_job(name: str, proposal: Trial, config: Config, splits: Splits, run: Run) -> dict[str, Any]:
     """Train one proposal; its record."""
     torch.set_num_threads(1)
-    training = build_training(proposal, splits, config, place("cpu"), Path())
+    trial = ChainTrial(proposal, splits, config, Path())
     epochs: list[dict[str, Any]] = []
     start = time.process_time()
-    while not _over(training.epoch, proposal, time.process_time() - start, run):
-        metrics = training.run_epoch()
+    while not _over(trial.training.epoch, proposal, time.process_time() - start, run):
+        metrics = trial.run_epoch()
         kept = {key: metrics[key] for key in ("loss", "accuracy", "weights") if key in metrics}
         epochs.append({"cpu_seconds": time.process_time() - start, **kept})
     record: dict[str, Any] = {
@@ -136,11 +135,15 @@ def run_job(
         "code": proposal.hyper.code(),
         "epochs": epochs,
     }
-    outcome, metrics, warnings = KINDS[proposal.kind].finish(training, splits, config)
-    return record | {"accuracy": outcome.score, "warnings": warnings, **metrics}
+    ending = trial.ending([])
+    return record | {
+        "accuracy": ending.outcome.score,
+        "warnings": list(ending.warnings),
+        **ending.metrics,
+    }
 
 
-def _over(epoch: int, proposal: Proposal, seconds: float, run: Run) -> bool:
+def _over(epoch: int, proposal: Trial, seconds: float, run: Run) -> bool:
     return epoch >= proposal.epochs if proposal.scored else seconds >= run.cpu_seconds
 
 
@@ -165,10 +168,14 @@ def run_all(run: Run) -> None:
             continue
         config = Config(
             data=DataConfig(data=run.data),
+            outer=OuterConfig(carry_weights=False),
+            run=RunConfig(device="cpu"),
             network=NetworkConfig(
                 norm=run.norm, kernel=run.kernel, final_channels=32, share=run.share
             ),  # type: ignore[arg-type]
-            train=TrainConfig(learning_rate=run.learning_rate, batch_size=run.batch_size),
+            train=TrainConfig(
+                batch_size=run.batch_size, optimiser=Adam(learning_rate=run.learning_rate)
+            ),
             architecture=architecture,
         )
         record = run_job(name, proposal, config, splits, run)
