@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import json
 import os
 import re
 import shutil
@@ -151,6 +152,50 @@ def test_a_walk_has_at_most_twelve_stops_that_exist(walk: str) -> None:
     assert len(stops) == len(set(stops))
     for stop in re.findall(r"`([a-z_/]+\.py)`", walk):
         assert (ROOT / stop).exists(), stop
+
+
+ENTERED = """
+import json, sys
+entered = set()
+
+def note(frame, event, argument):
+    if event == "call" and frame.f_code.co_name != "<module>":
+        entered.add(frame.f_code.co_filename)
+
+sys.setprofile(note)
+from fade_ray.cli import main
+main(sys.argv[1:])
+sys.setprofile(None)
+print(json.dumps(sorted(entered)), file=sys.stderr)
+"""
+WALKED = {
+    "An image batch": "search",
+    "An anchor": "search",
+    "A logit": "cells",
+    "An option": "search",
+}
+OTHER_ENGINE = {"searchers/tune.py"}
+"""Entered under Ray alone."""
+
+
+@pytest.mark.slow
+def test_the_walks_are_those_of_a_run(tmp_path: Path) -> None:
+    entered = {}
+    for command in set(WALKED.values()):
+        words = small([command, "--out", command])
+        answer = subprocess.run(
+            [sys.executable, "-c", ENTERED, *words],
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        paths = json.loads(answer.stderr.splitlines()[-1])
+        entered[command] = {path.removeprefix(f"{ROOT}/") for path in paths}
+    for walk in WALKS:
+        stops = set(re.findall(r"^\d+\. `([^`]+)`", walk, re.MULTILINE)) - OTHER_ENGINE
+        assert stops <= entered[WALKED[walk.splitlines()[0]]]
 
 
 FIXED = {
