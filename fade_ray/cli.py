@@ -14,6 +14,7 @@ import tyro
 from rich.console import Console
 
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
+from fade_ray.records.additions import load_additions
 from fade_ray.run.command import HELP, parse
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
@@ -112,8 +113,6 @@ class Use:
 
 def _added(arguments: Sequence[str]) -> dict[str, RunKind[Any, Any]]:
     """The kinds of run that are known with the files that `arguments` load."""
-    from fade_ray.records.additions import load_additions
-
     asked, _ = tyro.cli(Use, args=arguments, return_unknown_args=True, add_help=False)
     load_additions(asked.use)
     return RunKind.table

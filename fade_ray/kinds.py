@@ -9,6 +9,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from fade_ray.records.additions import load_additions
+from fade_ray.records.run_files import read_object
 from fade_ray.run.kind import RunKind, stored_kind
 from spaces.errors import require_known
 
@@ -71,5 +73,9 @@ def kind_of_run(name: str) -> RunKind[Any, Any]:
 
 
 def kind_in(folder: Path) -> RunKind[Any, Any]:
-    """The kind of the run in `folder`. Raises InvalidInput where there is none."""
-    return kind_of_run(stored_kind(folder))
+    """The kind of the run in `folder`, which a file of the user's may have added. Raises
+    InvalidInput where there is none.
+    """
+    name = stored_kind(folder)
+    load_additions(read_object(folder / "config.json").get("use", ()))
+    return kind_of_run(name)

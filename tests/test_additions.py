@@ -1,0 +1,150 @@
+"""Proof by addition: a file of at most 30 lines outside of the package adds a part of each sort,
+which is then used from the command line, here and in the workers of Ray.
+"""
+
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from fade_ray.cli import main
+from fade_ray.records.additions import Addition
+from fade_ray.records.journal import read_events
+from spaces.errors import InvalidInput
+
+FILES = Path(__file__).parent / "additions"
+HYPER = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]
+HYPER += ["--kernel", "3", "--iterations", "1", "--rank-epochs", "1", "--evaluation-epochs", "1"]
+SEARCH = ["search", *HYPER, "--retrain-epochs", "1"]
+CELLS = ["cells", "--limit", "120", "--batch-size", "24", "--epochs", "1", "--channels", "4"]
+CELLS += ["--cells", "3", "--no-lower-rate"]
+
+
+@dataclass(frozen=True)
+class Use:
+    """A file, the command that uses what it adds, and the words of a setting that shows it."""
+
+    file: str
+    command: list[str]
+    shown: str
+
+
+USES = {
+    "estimator": Use(
+        "my_estimator",
+        [*SEARCH, "--estimator", "bare-score-function", "--paths", "2"],
+        '"estimator": "bare-score-function"',
+    ),
+    "update": Use(
+        "my_update", [*CELLS, "--recipes", "unit-darts", "--spaces", "s3"], '"unit-darts"'
+    ),
+    "searcher": Use(
+        "my_searcher", [*SEARCH, "--searcher", "climbing", "--tries", "3"], '"tries": 3'
+    ),
+    "space": Use("my_space", [*CELLS, "--recipes", "darts-1st", "--spaces", "small"], '"small"'),
+    "operation": Use(
+        "my_operation", [*CELLS, "--recipes", "darts-1st", "--spaces", "grouped"], '"grouped"'
+    ),
+    "objective": Use("my_objective", [*SEARCH, "--objective", "brier"], '"name": "brier"'),
+    "kind of run": Use("my_kind", ["census", "--max-vertices", "4"], '"kind": "census"'),
+}
+
+
+def path(file: str) -> Path:
+    return FILES / f"{file}.py"
+
+
+@pytest.mark.parametrize("file", sorted(FILES.glob("*.py")), ids=lambda file: file.stem)
+def test_an_addition_is_short(file: Path) -> None:
+    assert len(file.read_text().splitlines()) <= 30
+    assert file.stem in {use.file for use in USES.values()}
+
+
+@pytest.mark.parametrize("part", USES)
+def test_what_a_file_adds_is_used_from_the_command_line(
+    part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use, out = USES[part], tmp_path / "run"
+    flags = ["--use", str(path(use.file)), "--out", str(out)]
+    flags += [] if part == "kind of run" else ["--engine", "local"]
+    main([*use.command, *flags])
+    assert use.shown in (out / "config.json").read_text()
+    environment = json.loads((out / "environment.json").read_text())
+    assert environment["use"] == {str(path(use.file)): Addition.read(path(use.file)).sha256}
+    failures = [e for e in read_events(out / "records.jsonl") if "failure" in e.get("outcome", {})]
+    assert failures == []
+    capsys.readouterr()
+    main(["status", str(out)])  # which finds the file by the configuration
+    assert "finished" in capsys.readouterr().out
+
+
+def test_a_kind_of_run_tells_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    census = ["census", "--use", str(path("my_kind")), "--out", str(tmp_path / "run")]
+    main([*census, "--max-vertices", "4"])
+    assert "37 graphs" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main([*census, "--help"])
+    assert "Count the graphs of a space" in capsys.readouterr().out
+
+
+def test_a_file_that_has_changed_ends_a_continued_run_by_its_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, out = tmp_path / "mine.py", tmp_path / "run"
+    file.write_text(path("my_kind").read_text())
+    main(["census", "--use", str(file), "--out", str(out)])
+    (out / "result.json").unlink()  # as if it had been stopped
+    file.write_text(file.read_text() + "# another thought\n")
+    with pytest.raises(SystemExit):
+        main(["census", "--use", str(file), "--out", str(out)])
+    said = capsys.readouterr().err
+    assert f"{file} has changed" in " ".join(said.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [(None, "could not be read"), ("1 / 0", "ZeroDivisionError"), ("x = (", "SyntaxError")],
+)
+def test_a_file_that_does_not_run_is_one_message(
+    text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.py"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit) as left:
+        main([*SEARCH, "--use", str(file), "--out", str(tmp_path / "run")])
+    assert left.value.code == 2
+    message = capsys.readouterr().err
+    assert said in message
+    assert "Traceback" not in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_two_states_of_a_file_are_two_modules(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("VALUE = 1\n")
+    first = Addition.read(file).load()
+    file.write_text("VALUE = 2\n")
+    second = Addition.read(file).load()
+    assert (first.VALUE, second.VALUE) == (1, 2)
+    assert Addition.read(file).load() is second
+    with pytest.raises(InvalidInput, match="nowhere"):
+        Addition.read(tmp_path / "nowhere.py")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["searcher", "operation", "objective"])
+def test_what_a_file_adds_is_known_to_the_workers_of_ray(part: str, tmp_path: Path) -> None:
+    use, out = USES[part], tmp_path / "run"
+    flags = ["--use", str(path(use.file)), "--out", str(out), "--address", "local"]
+    call = [sys.executable, "-m", "fade_ray.cli", *use.command, *flags]
+    answer = subprocess.run(call, capture_output=True, text=True, timeout=280)
+    assert answer.returncode == 0, answer.stderr[-3000:]
+    assert use.shown in (out / "config.json").read_text()
+    failures = [e for e in read_events(out / "records.jsonl") if "failure" in e.get("outcome", {})]
+    assert failures == []
