@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,8 +30,8 @@ class CellArchitectureConfig:
     """Gradient of the logits: joint (single-level), or bilevel in three forms."""
     logit_std: float = 1e-3
     """Standard deviation of the initial logits; sigmoid starts at -ln(n - 1) instead."""
-    optimizer: Literal["adam", "sgd"] = "adam"
-    """sgd: plain, with the network's learning rate (single-level, section 4.1)."""
+    optimizer: str = "adam"
+    """adam, or sgd: plain, with the network's learning rate (single-level, section 4.1)."""
     learning_rate: float = 3e-4
     """Adam's, constant."""
     beta1: float = 0.5
@@ -56,6 +56,7 @@ class CellArchitectureConfig:
         require_known("A relaxation", self.relaxation, RELAXATIONS)
         require_known("A relaxation of edges", self.edges, EDGE_RELAXATIONS)
         require_known("An update", self.update, UPDATES)
+        require_known("An optimiser of logits", self.optimizer, LOGIT_OPTIMISERS)
         rate = self.learning_rate
         require(rate > 0, "learning_rate > 0", "Use 3e-4.", learning_rate=rate)
         for name in ("logit_std", "weight_decay"):
@@ -78,6 +79,32 @@ class CellArchitectureConfig:
         )
 
 
+class LogitOptimiser(NamedTuple):
+    """`build`: from configuration and logits; `follows`: the learning rate of the weights."""
+
+    build: Callable[[CellArchitectureConfig, list[Tensor]], torch.optim.Optimizer]
+    follows: bool
+
+
+LOGIT_OPTIMISERS = {
+    "adam": LogitOptimiser(
+        lambda config, leaves: torch.optim.Adam(
+            leaves,
+            lr=config.learning_rate,
+            betas=(config.beta1, config.beta2),
+            weight_decay=config.weight_decay,
+        ),
+        follows=False,
+    ),
+    "sgd": LogitOptimiser(
+        lambda config, leaves: torch.optim.SGD(
+            leaves, lr=config.learning_rate, weight_decay=config.weight_decay
+        ),
+        follows=True,
+    ),
+}
+
+
 class EdgeArchitecture:
     """The logits of every kind of cell in `macro`, their optimiser, and the weights made of them.
 
@@ -95,46 +122,25 @@ class EdgeArchitecture:
     ) -> None:
         self.macro, self.config, self.generator = macro, config, generator
         self.batches = batches
-        self.relaxation, self.edge_relaxation = (
-            RELAXATIONS[config.relaxation],
-            EDGE_RELAXATIONS[config.edges],
-        )
-        self.masks = {
-            kind: torch.from_numpy(cell.mask).to(device) for kind, cell in macro.cells.items()
-        }
+        self.relaxation = RELAXATIONS[config.relaxation]
+        self.edge_relaxation = EDGE_RELAXATIONS[config.edges]
+        self.masks: dict[str, Tensor] = {}
         self.logits: dict[str, Tensor] = {}
         self.edge_logits: dict[str, Tensor] = {}
         for kind, cell in macro.cells.items():
             mask = torch.from_numpy(cell.mask)
             start = self.relaxation.start(mask, config.logit_std, generator)
+            edges = torch.randn(self.edge_relaxation.count(cell), generator=generator)
+            self.masks[kind] = mask.to(device)
             self.logits[kind] = torch.where(mask, start, torch.zeros(())).to(device)
-            count = self.edge_relaxation.count(cell)
-            self.edge_logits[kind] = (
-                config.logit_std * torch.randn(count, generator=generator)
-            ).to(device)
-        self.optimizer = self._optimizer()
+            self.edge_logits[kind] = (config.logit_std * edges).to(device)
+        self.optimizer = LOGIT_OPTIMISERS[config.optimizer].build(config, self.leaves)
         self.temperature = config.temperature
-
-    def _optimizer(self) -> torch.optim.Optimizer:
-        config = self.config
-        if config.optimizer == "sgd":
-            return torch.optim.SGD(
-                self.leaves, lr=config.learning_rate, weight_decay=config.weight_decay
-            )
-        return torch.optim.Adam(
-            self.leaves,
-            lr=config.learning_rate,
-            betas=(config.beta1, config.beta2),
-            weight_decay=config.weight_decay,
-        )
 
     @property
     def leaves(self) -> list[Tensor]:
         """All logits that are trained: of the operations by kind, then of the edges."""
-        return [
-            *self.logits.values(),
-            *(edges for edges in self.edge_logits.values() if edges.numel()),
-        ]
+        return [*self.logits.values(), *(e for e in self.edge_logits.values() if e.numel())]
 
     def weights(self) -> dict[str, EdgeWeights]:
         """One draw of the weights of every kind, differentiable in the logits."""
@@ -155,23 +161,20 @@ class EdgeArchitecture:
     @torch.no_grad()
     def expected(self) -> dict[str, EdgeWeights]:
         """The weights without noise, every allowed operation run."""
-        found = {}
+        weights = {}
         for kind, cell in self.macro.cells.items():
-            mask = self.masks[kind]
+            mask, logits = self.masks[kind], self.logits[kind]
             dead = ~mask.any(dim=1, keepdim=True)
-            operations = self.relaxation.expected(self.logits[kind], mask | dead).masked_fill(
-                dead, 0.0
-            )
-            found[kind] = EdgeWeights(
-                operations, self.edge_relaxation.factors(self.edge_logits[kind], cell)
-            )
-        return found
+            operations = self.relaxation.expected(logits, mask | dead).masked_fill(dead, 0.0)
+            factors = self.edge_relaxation.factors(self.edge_logits[kind], cell)
+            weights[kind] = EdgeWeights(operations, factors)
+        return weights
 
     def begin(self, epoch: int, epochs: int, learning_rate: float) -> None:
-        """Temperature and, for SGD, the learning rate."""
+        """Temperature and, where it follows that of the weights, the learning rate."""
         first, last = self.config.temperature, self.config.final_temperature
         self.temperature = first + (last - first) * min(1.0, epoch / max(1, epochs - 1))
-        if self.config.optimizer == "sgd":
+        if LOGIT_OPTIMISERS[self.config.optimizer].follows:
             for group in self.optimizer.param_groups:
                 group["lr"] = learning_rate
 
