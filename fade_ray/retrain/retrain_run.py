@@ -221,9 +221,6 @@ def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
 
 def _here(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     """In this process."""
-    cpus = start.config.workers.cpus_per_worker
-    if cpus is not None:
-        torch.set_num_threads(cpus)
     result: Mapping[str, Any] = {}
     for event in retrain(prepared.job, prepared.images, start.folder, prepared.placement):
         if "outcome" in event:

@@ -104,6 +104,7 @@ def retrain(
     return lifecycle(
         lambda: RetrainTrial(job, images, folder, placement, workers, wrap),
         folder / CHECKPOINT,
+        threads=job.config.workers.cpus_per_worker or (1 if workers.size > 1 else None),
         leads=workers.rank == 0,
         keeps=True,
     )

@@ -8,8 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from fade_ray.records.additions import Addition
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.records.json_form import as_json, from_json
@@ -97,7 +95,6 @@ def work(settings: dict[str, Any]) -> None:
         Retraining(from_json(Macro, settings["genotype"]), config),
         Path(settings["folder"]),
     )
-    torch.set_num_threads(job.config.workers.cpus_per_worker or 1)
     workers = process_workers()
     placement = place(str(ray.train.torch.get_device()), job.config.train.precision)
     told = retrain_events(job, folder) if workers.rank == 0 else None
