@@ -207,6 +207,13 @@ class Macro:
         missing = sorted({place.kind for place in self.layout} - {RESIDUAL} - set(self.cells))[:5]
         remedy = "Give the missing ones, or another depth."
         require(not missing, "every kind in the layout has a cell", remedy, missing=missing)
+        places = set(self.layout)
+        mixed = sorted({p.kind for p in places if p._replace(reduction=not p.reduction) in places})
+        rule = "a kind of cell reduces in all of its places or in none"
+        remedy = "Give the places that reduce a kind of their own."
+        require(
+            not mixed, "a kind of cell reduces in all of its places or in none", remedy, kinds=mixed
+        )
         inputs = {kind: cell.inputs for kind, cell in self.cells.items()}
         require(
             len(set(inputs.values())) == 1,

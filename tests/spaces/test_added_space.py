@@ -2,12 +2,13 @@
 
 import runpy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
-from spaces import SPACES, STACKINGS, InvalidInput, Macro, published
+from spaces import SPACES, STACKINGS, InvalidInput, Macro, Position, published
 
 FILE = Path(__file__).parents[1] / "additions" / "my_space.py"
 
@@ -38,6 +39,13 @@ def test_its_genotypes_are_written_as_it_says_and_survive_json() -> None:
     macro = whole.with_cells({k: cell.genotype(genes) for k, cell in whole.cells.items()})
     assert macro.notation.startswith("0-skip_connect-2 1-skip_connect-2")
     assert Macro.from_dict(macro.to_dict()) == macro <= whole
+
+
+def test_a_kind_that_reduces_here_and_there_is_refused() -> None:
+    places = (Position("cell", False), Position("cell", True))
+    STACKINGS["mixed"] = replace(STACKINGS["flat"], layout=lambda depth: places)
+    with pytest.raises(InvalidInput, match=r"in all of its places or in none.*kinds=\['cell'\]"):
+        Macro(dict(published("small").macro.cells), "mixed", 3)
 
 
 def test_an_unknown_stacking_is_answered_with_the_nearest() -> None:
