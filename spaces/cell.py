@@ -211,9 +211,7 @@ class Macro:
         mixed = sorted({p.kind for p in places if p._replace(reduction=not p.reduction) in places})
         rule = "a kind of cell reduces in all of its places or in none"
         remedy = "Give the places that reduce a kind of their own."
-        require(
-            not mixed, "a kind of cell reduces in all of its places or in none", remedy, kinds=mixed
-        )
+        require(not mixed, rule, remedy, kinds=mixed)
         inputs = {kind: cell.inputs for kind, cell in self.cells.items()}
         require(
             len(set(inputs.values())) == 1,
