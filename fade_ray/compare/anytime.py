@@ -1,6 +1,4 @@
-"""What a searcher would hand over if it had to stop: the architecture of best score so far, and
-what that one is reported with.
-"""
+"""What a searcher would hand over if it had to stop: the best-scored so far, and its report."""
 
 import math
 from collections import Counter
@@ -85,10 +83,8 @@ def check_traces(traces: Sequence[Trace]) -> None:
     budget, remedy = allowed[0][0], "Allow at least the cost of one evaluation."
     require(budget > 0, "budget > 0", remedy, budget=budget)
     names = Counter((trace.searcher, trace.seed) for trace in traces)
-    twice, remedy = (
-        sorted(name for name in names if names[name] > 1),
-        "Leave the repeated ones out.",
-    )
+    twice = sorted(name for name, times in names.items() if times > 1)
+    remedy = "Leave the repeated ones out."
     require(not twice, "one trace per searcher and seed", remedy, repeated=twice)
     for trace in traces:
         _check_trace(trace)

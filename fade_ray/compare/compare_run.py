@@ -1,5 +1,6 @@
 """A comparison as a kind of run: searchers x seeds under one budget."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,9 +8,10 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.compare.compare_config import CompareConfig, upgrade
-from fade_ray.compare.comparison import Comparison, Summary
+from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_page import comparison_page
 from fade_ray.compare.comparison_tables import comparison_tables
+from fade_ray.compare.comparison_text import print_summaries
 from fade_ray.compare.contest_progress import ContestProgress
 from fade_ray.compare.contest_session import ContestSession
 from fade_ray.compare.entered_history import EnteredHistory
@@ -18,24 +20,23 @@ from fade_ray.compare.record_traces import (
     complete,
     random_pick,
     spent_on_ranks,
-    traces,
+    traces_of,
     unspent,
     without_evaluation,
 )
 from fade_ray.compare.trace import Trace
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
-from fade_ray.nn import chain_layout
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
+from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.tensorboard import row_tags
-from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
 from searchers import Outcome, Proposal
@@ -76,19 +77,16 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         config.check_ranks()
         space, configs = GraphSpace.create(**vars(config.space)), dict(config.configs())
         searches = {name: each.search(space) for name, each in configs.items()}
-        splits, network = load_images(config.data), config.network
-        chain_layout(
-            splits.side, network.depth, splits.channels, network.final_channels, network.strides
-        )
+        splits = load_images(config.data)
+        config.network.layout(splits.side, splits.channels)  # checks it
         config.data.augmentation(splits.augment)
         unit = config.contest.unit
         budget = config.contest.budget or _default_budget(unit, splits, config)
         if unit == "images":
             for name, each in configs.items():
                 _check_budget(budget, name, each.search(space), each, splits)
-        contest = Contest(
-            searches, budget, lambda name, proposal: PRICES[unit](proposal, splits, configs[name])
-        )
+        price = PRICES[unit]
+        contest = Contest(searches, budget, lambda name, asked: price(asked, splits, configs[name]))
         return Prepared(contest, EntryJob(configs, unit), splits)
 
     def watchers(
@@ -97,10 +95,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         return [ContestProgress(prepared.searcher)]
 
     def session(
-        self,
-        trials: Prepared,
-        start: Began,
-        watchers: Sequence[Watcher],
+        self, trials: Prepared, start: Began, watchers: Sequence[Watcher]
     ) -> ContestSession:
         budget = {"budget": trials.searcher.budget, "unit": start.config.contest.unit}
         write_json(start.folder / "budget.json", budget)
@@ -117,39 +112,35 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
     def deliver(self, prepared: Prepared, run: Ran) -> dict[str, Any]:
         contest, splits = prepared.searcher, prepared.data
-        rest = {name: max(0.0, contest.budget - contest.spent(name)) for name in contest.entries}
+        names, budget = contest.entries, contest.budget
         return {
             **run.result,
-            "complete": {name: contest.over(name) for name in contest.entries},
-            "unspent": rest,
+            "complete": {name: contest.over(name) for name in names},
+            "unspent": {name: max(0.0, budget - contest.spent(name)) for name in names},
             "chance": 1 / splits.num_classes,
             "data": splits.describe(),
             "test_images": len(splits.test),
         }
 
     def finish(self, run: Ran) -> Comparison:
-        found, baseline = run_traces(run), run.config.contest.baseline
-        write_json(run.folder / "traces.json", as_json(found))
-        comparison = Comparison.of(
-            found,
-            baseline,
-            random_pick(found, baseline, run.result.get("chance", 0.0)),
-            spent_on_ranks=spent_on_ranks(run.history),
-        )
+        traces, baseline = run_traces(run), run.config.contest.baseline
+        write_json(run.folder / "traces.json", as_json(traces))
+        floor = random_pick(traces, baseline, run.result.get("chance", 0.0))
+        on_ranks = spent_on_ranks(run.history)
+        comparison = Comparison.of(traces, baseline, floor, spent_on_ranks=on_ranks)
         write_json(run.folder / "comparison.json", plain(as_json(comparison)))
-        tables = comparison_tables(comparison, found)
+        tables = comparison_tables(comparison, traces)
         write_tables(tables, run.folder / "tables", "csv", "parquet")
-        write_page(comparison_page(run, found, comparison), run.folder)
+        write_page(comparison_page(run, traces, comparison), run.folder)
         return comparison
 
     def reached(self, run: Ran) -> str:
         contest, history = run.config.contest, run.history
         budget = float(read_object(run.folder / "budget.json").get("budget", 0.0))
         searches = len(contest.searchers) * len(contest.seeds)
-        spent: dict[str, float] = {}
+        spent: dict[str, float] = defaultdict(float)
         for id, outcome in history.outcomes.items():
-            entry = history.proposals[id].entry
-            spent[entry] = spent.get(entry, 0.0) + (outcome.cost or 0.0)
+            spent[history.proposals[id].entry] += outcome.cost or 0.0
         # in seconds a search ends a little beyond
         share = sum(min(budget, cost) for cost in spent.values()) / (searches * budget or 1.0)
         return (
@@ -163,11 +154,10 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def tell(self, run: Ran, console: Console) -> None:
         """The table and the verdict."""
         comparison: Comparison = run.made
-        heads = ("searcher", "seeds", "evaluated", "test accuracy", "area", "rank")
-        console.print(text_table(heads, map(_row, comparison.summaries), left=("searcher",)))
+        print_summaries(comparison, measure_of(run.settings), console)
         console.print(
-            f"budget of each search: {comparison.budget:,.0f} {comparison.unit}; mean and standard "
-            "deviation over seeds",
+            f"budget of each search: {comparison.budget:,.0f} {comparison.unit}; report: on the "
+            "test part, mean and standard deviation over seeds",
             soft_wrap=True,
         )
         left = unspent(run.result, comparison.budget)
@@ -186,7 +176,7 @@ def run_traces(run: Ran) -> list[Trace]:
     contest, budget = run.config.contest, read_object(run.folder / "budget.json")
     names = {f"{name}-{seed}": (name, seed) for seed in contest.seeds for name in contest.searchers}
     over = complete(run.history, run.result)
-    return traces(run.history, names, budget["budget"], budget["unit"], over)
+    return traces_of(run.history, names, budget["budget"], budget["unit"], over)
 
 
 def _default_budget(unit: str, splits: Splits, config: CompareConfig) -> float:
@@ -214,14 +204,3 @@ def _no_opinion(proposal: Proposal) -> Outcome:
     """Ranks that prefer nothing."""
     rows = tuple((-float(len(row)),) * len(row) for row in proposal.hyper.rows)
     return Outcome(log_weights=rows)
-
-
-def _row(summary: Summary) -> tuple[str, ...]:
-    return (
-        summary.searcher,
-        f"{summary.seeds}" + (f" (+{summary.partial} partial)" if summary.partial else ""),
-        number(summary.evaluations, 1),
-        f"{number(summary.mean, 4)} +- {number(summary.std, 4)}",
-        number(summary.area, 4),
-        number(summary.rank, 2),
-    )

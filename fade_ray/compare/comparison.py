@@ -1,5 +1,4 @@
-"""Searchers side by side under one budget: curves, final reports, ranks, costs, and tests that say
-what was shown.
+"""Searchers side by side under one budget: curves, final reports, ranks, costs, and tests.
 
 Two measures, larger being better: "final", the report of the architecture of best score when the
 budget is spent, and "area", the mean of that curve over the budget. "final" is what is claimed
@@ -7,6 +6,7 @@ with; "area" is corrected as a family of its own.
 """
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -134,13 +134,12 @@ class Comparison:
             spent_on_ranks: by (searcher, seed), what went into hyper-architectures.
             score: what the reports measure, for the words.
 
-        Raises:
-            InvalidInput: traces that cannot be compared, a baseline without traces, a floor that
-                is no number, k below 1.
+        Raises InvalidInput for traces that cannot be compared, a baseline without traces, a floor
+        that is no number, and k below 1.
         """
         check_traces(traces)
-        finite = math.isfinite(floor)
-        require(finite, "a finite floor", "Use that of a guess, 1 / classes.", floor=floor)
+        remedy = "Use that of a guess, 1 / classes."
+        require(math.isfinite(floor), "a finite floor", remedy, floor=floor)
         require(k >= 1, "k >= 1", "Use 10, as FaDE's Fig. 8.", k=k)
         searchers = list(dict.fromkeys(trace.searcher for trace in traces))
         baselines = (baseline,) if isinstance(baseline, str) else tuple(dict.fromkeys(baseline))
@@ -156,13 +155,10 @@ class Comparison:
         values = {measure: _values(results, measure) for measure in MEASURES}
         common = sorted(set.intersection(*(set(seeds) for seeds in values["final"].values())))
         ranks = {measure: _mean_ranks(values[measure], common) for measure in MEASURES}
-        tests = [t for m in MEASURES for t in paired_tests(values[m], baselines, m)]
-        summaries = [_summary(name, groups[name], results, k, ranks) for name in searchers]
-        empty = {
-            name: sum(r.complete and not r.evaluations for r in results if r.searcher == name)
-            for name in searchers
-        }
-        partial = {summary.searcher: summary.partial for summary in summaries}
+        tests = tuple(t for m in MEASURES for t in paired_tests(values[m], baselines, m))
+        summaries = tuple(_summary(name, groups[name], results, k, ranks) for name in searchers)
+        partial = Counter(result.searcher for result in results if not result.complete)
+        empty = Counter(r.searcher for r in results if r.complete and not r.evaluations)
         grid = np.linspace(0.0, traces[0].budget, GRID)
         return cls(
             budget=traces[0].budget,
@@ -172,9 +168,9 @@ class Comparison:
             k=k,
             results=tuple(results),
             bands=tuple(_band(name, group, grid) for name, group in groups.items()),
-            summaries=tuple(summaries),
+            summaries=summaries,
             common_seeds=tuple(common),
-            tests=tuple(tests),
+            tests=tests,
             verdict=verdict(tests, partial, empty, floor, score),
         )
 

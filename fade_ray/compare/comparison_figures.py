@@ -1,5 +1,4 @@
-"""The figures of a comparison of searchers, from its traces and what `Comparison.of` makes of them;
-None where there is nothing to show yet.
+"""The figures of a comparison of searchers; None where there is nothing to show yet.
 
 A searcher has one colour, line and marker in all of them. Scores are of the report: the test part,
 or of a table what no searcher sees.
@@ -21,16 +20,7 @@ from fade_ray.compare.comparison import Band, Comparison, SeedResult
 from fade_ray.compare.trace import Trace
 from fade_ray.report import style
 from fade_ray.report.style import INK, MARKERS, PAPER, Picture, look, name_rows, new_figure, series
-from fade_ray.report.words import (
-    ACCURACY,
-    Measure,
-    count,
-    listed,
-    percent,
-    probability,
-    short,
-    si,
-)
+from fade_ray.report.words import ACCURACY, Measure, count, listed, percent, probability, short, si
 from fade_ray.search.search_figures import score_limits
 
 Array = npt.NDArray[np.float64]
@@ -51,32 +41,29 @@ def anytime_curves(
     figure = new_figure(4.6 + 0.22 * ((len(names) - 1) // 4))
     axis = figure.subplots()
     heights: list[float] = []
-    wanted: list[float] = []
+    ends: list[float] = []  # of the intervals
     for index, band in enumerate(comparison.bands):
         if np.isfinite(band.mean).any():
             _band(axis, band, index, len(names), score)
-            heights += [value for value in band.mean if math.isfinite(value)]
-            wanted += [end for end in (*band.low, *band.high) if math.isfinite(end)]
+            heights += filter(math.isfinite, band.mean)
+            ends += filter(math.isfinite, (*band.low, *band.high))
     for trace in traces:
         if not trace.complete and trace.costs:
             heights += _partial(axis, trace, names.index(trace.searcher), score)
     if not heights:
         return None
     scale, unit = budget_axis(comparison)
-    limits = score_limits(heights, [*heights, *wanted], score)
+    limits = score_limits(heights, [*heights, *ends], score)
     axis.set(xlim=(0, BEYOND * comparison.budget), ylim=limits)
     axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: si(value / scale)))
     axis.set_xlabel(f"budget spent ({unit})")
     axis.set_ylabel(f"{score.axis('reported {}')}\nof the best validated so far")
     longest = max(map(len, axis.get_legend_handles_labels()[1]))
     style.legend_above(figure, axis, 4 if longest <= 27 else 3)
-    ends = [
-        f"{s.searcher} {score.text(s.mean)} ({count(s.seeds, 'seed')})"
-        for s in comparison.summaries
-        if s.seeds
-    ]
-    said = f"{listed(ends)}." if ends else "no search has ended."
-    alt = f"Mean {score.name} at the end of the budget: {said}"
+    whole = [summary for summary in comparison.summaries if summary.seeds]
+    means = [f"{s.searcher} {score.text(s.mean)} ({count(s.seeds, 'seed')})" for s in whole]
+    means_text = f"{listed(means)}." if means else "no search has ended."
+    alt = f"Mean {score.name} at the end of the budget: {means_text}"
     title = "Best architecture so far against the budget"
     return Picture("anytime", title, figure, alt, _anytime_caption(comparison, score))
 
@@ -95,13 +82,12 @@ def _band(axis: Axes, band: Band, index: int, searchers: int, score: Measure) ->
 
 def _partial(axis: Axes, trace: Trace, index: int, score: Measure) -> list[float]:
     """Draw a search that has not come to its end, as far as it came; its curve."""
-    values = anytime(trace, list(trace.costs)).reports
+    values = anytime(trace, trace.costs).reports
     known = axis.get_legend_handles_labels()[1]
     named = any(label.startswith(f"{short(trace.searcher)} (") for label in known)
     label = None if named else f"{short(trace.searcher)} (partial)"
     thin = look(index, lw=1.0, alpha=0.8, ms=3, zorder=_above(index))
-    heights = score.scale * values
-    axis.plot(list(trace.costs), heights, drawstyle="steps-post", label=label, **thin)
+    axis.plot(trace.costs, score.scale * values, drawstyle="steps-post", label=label, **thin)
     return [float(value) for value in values]
 
 
@@ -145,9 +131,8 @@ def best_evaluations(
     """Reports of the best-validated of all seeds together (FaDE Fig. 8), and of each seed."""
     names, k = [summary.searcher for summary in comparison.summaries], comparison.k
     together = [list(summary.top) for summary in comparison.summaries]
-    whole = {name: [t for t in traces if t.complete and t.searcher == name] for name in names}
-    tops = {name: [top_reports(trace, k) for trace in group] for name, group in whole.items()}
-    each = [[report for top in tops[name] for _, report in top] for name in names]
+    tops = [(t.searcher, report) for t in traces if t.complete for _, report in top_reports(t, k)]
+    each = [[report for searcher, report in tops if searcher == name] for name in names]
     if not any(together):
         return None
     figure = new_figure(1.0 + 0.42 * len(names))
@@ -169,38 +154,25 @@ def best_evaluations(
         f"Evaluations of best validated {score.name}, at the {score.name} they are reported with. "
         f"Boxes: quartiles and median; whiskers: all values{points}{rest}"
     )
-    medians = [
-        f"{name} {score.text(float(np.median(values)))}"
-        for name, values in zip(names, together, strict=True)
-        if values
-    ]
+    found = [(name, values) for name, values in zip(names, together, strict=True) if values]
+    medians = [f"{name} {score.text(float(np.median(values)))}" for name, values in found]
     alt = f"Median of the {k} best: {listed(medians)}."
     return Picture("best", f"The {k} best architectures of each searcher", figure, alt, caption)
 
 
 def _box(axis: Axes, index: int, data: Array) -> None:
-    plain = {"color": series(index), "lw": 1.4}
-    parts = dict.fromkeys(("boxprops", "whiskerprops", "capprops"), plain)
-    axis.boxplot(
-        data,
-        positions=[index],
-        orientation="horizontal",
-        widths=0.62,
-        whis=(0, 100),
-        showfliers=False,
-        medianprops={"color": INK, "lw": 1.8},
-        manage_ticks=False,
-        **parts,  # type: ignore[arg-type]
-    )
+    line = {"color": series(index), "lw": 1.4}
+    lines: dict[str, Any] = dict.fromkeys(("boxprops", "whiskerprops", "capprops"), line)
+    looks = lines | {"medianprops": {"color": INK, "lw": 1.8}, "widths": 0.62}
+    where: dict[str, Any] = {"positions": [index], "orientation": "horizontal"}
+    axis.boxplot(data, whis=(0, 100), showfliers=False, manage_ticks=False, **where, **looks)
     if len(data) <= POINTS_UP_TO:
-        dots: dict[str, Any] = {
-            "color": series(index),
-            "ms": 4,
-            "mec": PAPER,
-            "mew": 0.3,
-            "alpha": 0.8,
-        }
-        axis.plot(data, index + 0.22 * _scattered(len(data)), MARKERS[index % 8], **dots)
+        _points(axis, index, data, index + 0.22 * _scattered(len(data)), ms=4, mew=0.3, alpha=0.8)
+
+
+def _points(axis: Axes, index: int, x: Array, y: Array, **look: Any) -> None:
+    """Of the searcher `index`."""
+    axis.plot(x, y, MARKERS[index % 8], color=series(index), mec=PAPER, **look)
 
 
 def _scattered(n: int) -> Array:
@@ -242,14 +214,7 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
 def _strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -> None:
     """The values of one searcher around the height `index`, mean and interval above them."""
     heights = index + (np.zeros(len(values)) if exact else 0.26 * _scattered(len(values)))
-    dots: dict[str, Any] = {
-        "color": series(index),
-        "ms": 5,
-        "mec": PAPER,
-        "mew": 0.5,
-        "alpha": 0.85,
-    }
-    axis.plot(score.scale * values, heights, MARKERS[index % 8], **dots)
+    _points(axis, index, score.scale * values, heights, ms=5, mew=0.5, alpha=0.85)
     ends = score.scale * np.clip(t_interval(values), score.low, score.high)
     if np.isfinite(ends).all():
         axis.plot(ends, [index - 0.36] * 2, color=INK, lw=1.6, zorder=3)
@@ -258,11 +223,7 @@ def _strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -
 
 
 def _join(
-    axis: Axes,
-    results: Sequence[SeedResult],
-    names: Sequence[str],
-    measure: str,
-    score: Measure,
+    axis: Axes, results: Sequence[SeedResult], names: Sequence[str], measure: str, score: Measure
 ) -> None:
     for seed in sorted({result.seed for result in results}):
         known = {r.searcher: score.scale * getattr(r, measure) for r in results if r.seed == seed}
@@ -298,12 +259,12 @@ def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None
         f"corrected by Holm over {count(max(families), 'test')} of the same measure. "
         "Filled markers: a difference is shown (p at most 0.05, and the interval leaves 0 out)."
     )
-    said = [
-        f"{t.searcher} {score.scale * t.difference:+.2f} {score.steps}".rstrip()
-        + f", p {probability(t.corrected)}"
+    differences = [
+        f"{t.searcher} {score.difference(t.difference)}, p {probability(t.corrected)}"
         for t in groups["final"]
     ]
-    return Picture("effects", f"Difference from {baseline}", figure, f"{listed(said)}.", caption)
+    title, alt = f"Difference from {baseline}", f"{listed(differences)}."
+    return Picture("effects", title, figure, alt, caption)
 
 
 def baseline_words(comparison: Comparison) -> str:
@@ -314,10 +275,10 @@ def _effect(axis: Axes, height: int, test: PairedTest, index: int, score: Measur
     pairs, p = count(len(test.seeds), "pair"), probability(test.corrected)
     better = f"better in {percent(test.superiority, 0)} of {pairs}, p {p}"
     style.beside(axis, height, better if test.seeds else "no pairs")
+    ends, colour = [score.scale * test.low, score.scale * test.high], series(index)
     if math.isfinite(test.low):
-        ends = [score.scale * test.low, score.scale * test.high]
-        axis.plot(ends, [height, height], color=series(index), lw=2)
+        axis.plot(ends, [height, height], color=colour, lw=2)
     if math.isfinite(test.difference):
-        face = series(index) if test.shown else PAPER
-        looks: dict[str, Any] = {"color": series(index), "mfc": face, "ms": 8, "mew": 1.8}
-        axis.plot(score.scale * test.difference, height, MARKERS[index % 8], **looks)
+        looks: dict[str, Any] = {"color": colour, "mfc": colour if test.shown else PAPER}
+        difference = score.scale * test.difference
+        axis.plot(difference, height, MARKERS[index % 8], ms=8, mew=1.8, **looks)

@@ -47,9 +47,7 @@ def comparison_tables(comparison: Comparison, traces: Sequence[Trace]) -> dict[s
         {"searcher": t.searcher, "seed": t.seed, "number": number}
         | {"cost": cost, "score": score, "report": report}
         for t in traces
-        for number, (cost, score, report) in enumerate(
-            zip(t.costs, t.scores, t.reports, strict=True), start=1
-        )
+        for number, (cost, score, report) in t.numbered()
     ]
     names = ("budget", "mean", "low", "high", "score")
     curves = [

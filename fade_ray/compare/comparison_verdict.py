@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fade_ray.analysis.paired_tests import LEVEL, PairedTest
-from fade_ray.report.words import ACCURACY, Measure, count
+from fade_ray.report.words import Measure, count
 
 MEASURE_TEXT = {"final": "the final report", "area": "the area under the curve (secondary)"}
 
@@ -12,22 +12,18 @@ MEASURE_TEXT = {"final": "the final report", "area": "the area under the curve (
 def verdict(
     tests: Sequence[PairedTest],
     partial: Mapping[str, int],
-    empty: Mapping[str, int] | None = None,
-    floor: float = 0.0,
-    score: Measure = ACCURACY,
+    empty: Mapping[str, int],
+    floor: float,
+    score: Measure,
 ) -> tuple[str, ...]:
-    """One sentence per test, what could not have been shown, what was left out, and what was
-    counted without having been found.
-
-    Args:
-        tests: of all measures.
-        partial: by searcher, the traces that were left out as they are not complete.
-        empty: by searcher, the complete traces without an evaluation, which count as `floor`.
+    """One sentence per test, of all measures; what could not have been shown; by searcher the
+    `partial` traces, which were left out, and the `empty` ones, complete without an evaluation,
+    which count as `floor`.
     """
-    left = "left out of the tests and means"
-    guessed = f"without a single evaluation within the budget, counted as {_told(floor, score)}"
-    rest = [f"{name}: {count(n, 'partial trace')} {left}." for name, n in partial.items() if n]
-    rest += [f"{name}: {count(n, 'trace')} {guessed}." for name, n in (empty or {}).items() if n]
+    left, guess = "left out of the tests and means", f"{score.scale * floor:.2f}{score.unit}"
+    guessed = f"without a single evaluation within the budget, counted as {guess}"
+    rest = [f"{name}: {count(n, 'partial trace')} {left}." for name, n in partial.items()]
+    rest += [f"{name}: {count(n, 'trace')} {guessed}." for name, n in empty.items()]
     if not tests:
         return ("Nothing was tested: there is no searcher besides the baseline.", *rest)
     return (*(_sentence(test, score) for test in tests), *_powerless(tests), *rest)
@@ -38,10 +34,9 @@ def _sentence(test: PairedTest, score: Measure) -> str:
     about = f"{test.searcher} against {test.baseline}, {MEASURE_TEXT[test.measure]}, {seeds}"
     if not test.seeds:
         return f"{about}: no difference shown, as there is no pair of complete traces."
-    difference, low, high = (score.scale * x for x in (test.difference, test.low, test.high))
-    numbers = f"mean difference {difference:+.2f} {score.steps}".rstrip()
-    if math.isfinite(low):
-        numbers += f", 95% interval {low:+.2f} to {high:+.2f}"
+    numbers, x = f"mean difference {score.difference(test.difference)}", score.scale
+    if math.isfinite(test.low):
+        numbers += f", 95% interval {x * test.low:+.2f} to {x * test.high:+.2f}"
     if math.isfinite(test.effect):
         numbers += f", d_z {test.effect:+.2f}"
     numbers += f", better with {test.superiority:.0%} of the seeds"
@@ -51,10 +46,6 @@ def _sentence(test: PairedTest, score: Measure) -> str:
         shown += f", and none could be: {differing(test)}"
     tested = f"two-sided signed-rank p = {_p(test.p)}, {holm}"
     return f"{about}: {shown} ({numbers}; {tested})."
-
-
-def _told(floor: float, score: Measure) -> str:
-    return f"{score.scale * floor:.2f}{score.unit}"
 
 
 def differing(test: PairedTest) -> str:

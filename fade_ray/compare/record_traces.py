@@ -1,11 +1,14 @@
 """From the record of a comparison to its traces."""
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+from fade_ray.compare.anytime import ROUNDING
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
+from searchers import Outcome
 
 UNITS = {"images": "training images", "seconds": "seconds of training"}
 
@@ -21,13 +24,13 @@ def unspent(result: Mapping[str, Any], budget: float) -> dict[str, float]:
     """By searcher, the mean share of its budgets that bought nothing, from result.json; {} where
     that does not say.
     """
-    shares: dict[str, list[float]] = {}
+    shares = defaultdict[str, list[float]](list)
     for name, rest in result.get("unspent", {}).items():
-        shares.setdefault(name.rpartition("-")[0], []).append(rest / budget)
+        shares[name.rpartition("-")[0]].append(rest / budget)
     return {name: sum(rests) / len(rests) for name, rests in shares.items()}
 
 
-def traces(
+def traces_of(
     history: EnteredHistory,
     entries: Mapping[str, tuple[str, int]],
     budget: float,
@@ -41,49 +44,39 @@ def traces(
     count.
     """
     return [
-        _trace(history, entry, searcher, seed, budget, unit, entry in over)
-        for entry, (searcher, seed) in entries.items()
+        Trace(*job, budget, UNITS[unit], *_evaluations(history, entry, budget), entry in over)
+        for entry, job in entries.items()
     ]
 
 
-def _trace(
-    history: EnteredHistory,
-    entry: str,
-    searcher: str,
-    seed: int,
-    budget: float,
-    unit: str,
-    complete: bool,
-) -> Trace:
+def _evaluations(history: EnteredHistory, entry: str, budget: float) -> tuple[Any, Any, Any]:
+    """(costs, scores, reports) of a search, [N] each."""
     ended = history.of(entry)
     spent = accumulate(history.outcomes[id].cost or 0.0 for id in ended)
-    found = [
-        (cost, outcome.score, history.metrics[id].get("test_accuracy"))
+    known = [
+        (cost, history.outcomes[id].score, history.metrics[id].get("test_accuracy"))
         for id, cost in zip(ended, spent, strict=True)
-        if (outcome := history.outcomes[id]).score is not None and cost <= budget * (1 + 1e-9)
+        if cost <= budget * ROUNDING
     ]
-    reported = [(cost, score, report) for cost, score, report in found if report is not None]
-    costs, scores, reports = zip(*reported, strict=True) if reported else ((), (), ())
-    return Trace(searcher, seed, budget, UNITS[unit], costs, scores, reports, complete)
+    whole = [evaluation for evaluation in known if None not in evaluation]
+    costs, scores, reports = zip(*whole, strict=True) if whole else ((), (), ())
+    return costs, scores, reports
 
 
 def spent_on_ranks(history: EnteredHistory) -> dict[tuple[str, int], float]:
     """What each search spent on hyper-architectures, by (searcher, seed)."""
-    sums: dict[tuple[str, int], float] = {}
+    sums = defaultdict[tuple[str, int], float](float)
     for id, outcome in history.outcomes.items():
         entered = history.proposals[id]
         name, _, seed = entered.entry.rpartition("-")
-        ranks = outcome.cost if entered.ranks else 0.0
-        sums[name, int(seed)] = sums.get((name, int(seed)), 0.0) + (ranks or 0.0)
+        sums[name, int(seed)] += (outcome.cost or 0.0) if entered.ranks else 0.0
     return sums
 
 
 def random_pick(traces: Sequence[Trace], baseline: str, chance: float) -> float:
     """What a search counts as before its first evaluation: the mean report of all that the baseline
-    has evaluated, `chance` of nothing.
-
-    The accuracy of a guess would make the area a measure of when the first evaluation ends, and of
-    little else.
+    has evaluated, `chance` of nothing. (The accuracy of a guess would make the area a measure of
+    when the first evaluation ends, and of little else.)
     """
     reports = [report for trace in traces if trace.searcher == baseline for report in trace.reports]
     return sum(reports) / len(reports) if reports else chance
@@ -95,19 +88,19 @@ def without_evaluation(history: EnteredHistory, traces: Sequence[Trace]) -> str 
 
     Searches whose evaluations have all failed are not meant: each of those failures has been told.
     """
-    took: dict[str, list[float]] = {}  # by search
-    failed: set[str] = set()
+    evaluations = defaultdict[str, list[Outcome]](list)  # by search
     for id, outcome in history.outcomes.items():
-        entered = history.proposals[id]
-        if entered.scored and outcome.score is not None:
-            took.setdefault(entered.entry, []).append(outcome.cost or 0.0)
-        elif entered.scored:
-            failed.add(entered.entry)
+        if history.proposals[id].scored:
+            evaluations[history.proposals[id].entry].append(outcome)
+    costs_of = {
+        name: [each.cost or 0.0 for each in outcomes if each.score is not None]
+        for name, outcomes in evaluations.items()
+    }
     ended = [f"{t.searcher}-{t.seed}" for t in traces if t.complete and not t.costs]
-    empty = [name for name in ended if name in took or name not in failed]
+    empty = [name for name in ended if costs_of.get(name) != []]
     if not empty:
         return None
-    costs = [cost for name in empty for cost in took.get(name, [])]
+    costs = [cost for name in empty for cost in costs_of.get(name, [])]
     mean = f"an evaluation took {sum(costs) / len(costs):.3g} on average" if costs else ""
     return (
         f"Each search must have room for an evaluation, but {', '.join(empty)} ended without one "

@@ -1,5 +1,6 @@
 """What a comparison of searchers is made of: one trace per searcher and seed."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 
@@ -25,3 +26,7 @@ class Trace:
     """[N]: the same on the test part (of a table: on what no searcher sees); never fed back."""
     complete: bool = True
     """Whether the budget was used up; a trace that failed or was stopped half-way is partial."""
+
+    def numbered(self) -> Iterator[tuple[int, tuple[float, float, float]]]:
+        """(number from 1, (cost, score, report)) of each evaluation."""
+        return enumerate(zip(self.costs, self.scores, self.reports, strict=True), start=1)

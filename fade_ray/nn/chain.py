@@ -52,6 +52,10 @@ class NetworkConfig:
             value = getattr(self, name)
             require(value >= 1, f"{name} >= 1", "Try 8.", **{name: value})
 
+    def layout(self, side: int, channels: int) -> tuple[RowLayout, ...]:
+        """Of images of that side and so many channels. InvalidInput as `chain_layout`."""
+        return chain_layout(side, self.depth, channels, self.final_channels, self.strides)
+
 
 class Row(Place):
     """A row: what is before the candidates (`entry`), these (`mixed`), and behind (`leave`)."""
@@ -191,7 +195,7 @@ class ChainNetwork(Chain):
         rule, remedy = "depth is the number of rows", "Set one to the other."
         require(hyper.depth == config.depth, rule, remedy, depth=config.depth, rows=hyper.depth)
         graphs, image = hyper.graphs(), Map(channels, side)
-        layouts = chain_layout(side, config.depth, channels, config.final_channels, config.strides)
+        layouts = config.layout(side, channels)
         largest = max(share_vertices, *(dag.n for row in graphs for dag in row), 0)
         share = largest if config.share else 0
         rows = [

@@ -8,7 +8,6 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
-from fade_ray.nn import chain_layout
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig, upgrade
 from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_results import RankHistory, of_table, rank_runs, trained_alone, truth_part
@@ -63,9 +62,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
             MacroTable.read(Path(study.table).expanduser())
         splits = load_images(config.data)
         if study.table is None:
-            chain_layout(
-                splits.side, network.depth, splits.channels, network.final_channels, network.strides
-            )
+            network.layout(splits.side, splits.channels)  # checks it
         config.data.augmentation(splits.augment)
         return Trials(search(study, network.depth), RankJob(config), splits)
 

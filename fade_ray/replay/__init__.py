@@ -1,3 +1,1 @@
-"""Searchers without training: tables of a benchmark answer their trials, in seconds for hundreds of
-seeds.
-"""
+"""Searchers without training: tables answer their trials, hundreds of seeds in seconds."""

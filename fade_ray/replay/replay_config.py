@@ -1,6 +1,5 @@
 """What a replay runs."""
 
-import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -8,7 +7,6 @@ from pathlib import Path
 from typing import Literal
 
 from fade_ray.analysis.rank_measures import Rows
-from fade_ray.replay.replayed import Prices
 from fade_ray.replay.table_objective import RankModel
 from fade_ray.run.run_config import RunOptions
 from fade_ray.search.entrants import entrant, names, replayed
@@ -34,8 +32,8 @@ class ReplayConfig(RunOptions):
     seeds: int = 100
     """Seeds 0, 1, ... of each searcher."""
     bayes_seeds: int = 5
-    """Of Bayesian searchers, the first of these: they fit a model before each question, a hundred
-    times slower than the others.
+    """Of Bayesian searchers, the first of these: a model before each question takes a hundred times
+    as long.
     """
     baseline: tuple[str, ...] = ("random",)
     """Searchers that the others are tested against."""
@@ -79,29 +77,19 @@ class ReplayConfig(RunOptions):
         at_least(1, seeds=self.seeds, bayes_seeds=self.bayes_seeds, workers=self.workers)
         holds = 1 <= self.budget < math.inf
         require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)
-        self.prices, self.model(None)  # check what belongs to them
-
-    def same_answers(self, other: "ReplayConfig") -> bool:
-        """Whether both give the same trace for the same searcher and seed; they may differ in which
-        of them they run.
-        """
-        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out", "name")
-        return dataclasses.replace(self, **{name: getattr(other, name) for name in asked}) == other
-
-    @property
-    def prices(self) -> Prices:
-        return Prices(self.rank_cost)
+        holds = 0 <= self.rank_cost < math.inf
+        require(holds, "0 <= rank cost < inf", "Use 1.0.", rank_cost=self.rank_cost)
+        self.model(None)  # checks its numbers
 
     def model(self, weights: Rows | None) -> RankModel:
         return RankModel(self.rank_noise, self.temperature, self.rank_signal, weights)
 
     def jobs(self) -> list[tuple[str, int]]:
         """(searcher, seed), searcher by searcher."""
-        counts = {
-            name: min(self.seeds, self.bayes_seeds) if entrant(name).searcher.slow else self.seeds
-            for name in self.searchers
-        }
-        return [(name, seed) for name, count in counts.items() for seed in range(count)]
+        few = min(self.seeds, self.bayes_seeds)
+        counts = [few if entrant(name).searcher.slow else self.seeds for name in self.searchers]
+        pairs = zip(self.searchers, counts, strict=True)
+        return [(name, seed) for name, count in pairs for seed in range(count)]
 
     def learned(self) -> Rows | None:
         """The weights in the file `ranks`. InvalidInput for a file without any."""

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from fade_ray.compare.comparison import Comparison, Summary
+from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_page import comparison_page
 from fade_ray.compare.comparison_tables import comparison_tables
+from fade_ray.compare.comparison_text import print_summaries
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
 from fade_ray.records.history import RunHistory
@@ -24,9 +25,9 @@ from fade_ray.replay.replay_study import Job, Study, agreement, noise_points, pr
 from fade_ray.replay.replayed import UNIT, Replayed
 from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
+from fade_ray.report.words import ACCURACY
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import RunKind, Standing, Start
-from fade_ray.run.text_table import text_table
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
 
@@ -54,7 +55,8 @@ class ReplayHistory(RunHistory):
     def _take(self, event: Event) -> None:
         super()._take(event)
         if event["event"] == "replayed":
-            self.add(Replayed.from_dict(event))
+            held = (field.name for field in fields(Replayed) if field.name in event)
+            self.add(from_json(Replayed, {name: event[name] for name in held}))
 
     def add(self, replayed: Replayed) -> None:
         self.done[replayed.trace.searcher, replayed.trace.seed] = replayed
@@ -95,7 +97,9 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         """A table has to be named."""
 
     def grows(self, before: ReplayConfig, now: ReplayConfig) -> bool:
-        return before.same_answers(now)
+        """Whether both have the same trace for the same searcher and seed."""
+        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out", "name")
+        return replace(before, **{name: getattr(now, name) for name in asked}) == now
 
     def read_record(self, folder: Path) -> ReplayHistory:
         """From the record, or where that was not kept from the traces."""
@@ -122,7 +126,7 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
             start.additions,
             lambda line: start.show("noted", line),
             start.history.done,
-            lambda replayed: start.journal.append("replayed", **replayed.to_dict()),
+            lambda replayed: start.journal.append("replayed", **as_json(replayed)),
         )
         start.journal.append("end")
         return {}
@@ -130,20 +134,16 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
     def deliver(self, prepared: Study, run: Ran) -> dict[str, Any]:
         """What the ranks were made of, and the searches that failed."""
         benchmark, model = prepared.benchmark, prepared.model
-        rho = agreement(benchmark, model)
-        failed = [one for one in run.history.done.values() if one.failure is not None]
+        rho, done = agreement(benchmark, model), run.history.done.values()
         return {
             "benchmark": benchmark.name,
             "floor": benchmark.random_pick,
             "rank_spearman": rho if math.isfinite(rho) else None,
             "rank_noise_points": noise_points(benchmark, model),
             "failures": [
-                {
-                    "searcher": one.trace.searcher,
-                    "seed": one.trace.seed,
-                    "failure": one.failure,
-                }
-                for one in failed
+                {"searcher": r.trace.searcher, "seed": r.trace.seed, "failure": r.failure}
+                for r in done
+                if r.failure is not None
             ],
         }
 
@@ -170,20 +170,16 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         return Standing(f"{done} of {len(jobs)} searches of a replay on {run.config.table}")
 
     def tell(self, run: Ran, console: Console) -> None:
-        """Means, the tests in words, and what the ranks were made of. Columns: evaluations per
-        seed; evaluations' worth spent on ranks; final report with its standard deviation; area
-        under the curve; mean ranks by both.
-        """
+        """Means, the tests in words, and what the ranks were made of."""
         comparison: Comparison = run.made
         console.print()
-        rows = [_row(summary) for summary in comparison.summaries]
-        console.print(text_table(HEADS, rows, left=("searcher",)))
+        print_summaries(comparison, ACCURACY, console)
         config, rho = run.config, run.result["rank_spearman"]
-        told = "undefined, since they are all equal" if rho is None else f"{rho:.2f}"
+        rho_text = "undefined, since they are all equal" if rho is None else f"{rho:.2f}"
         console.print(
             f"\n{run.result['benchmark']}, budget {config.budget:g} evaluations; a "
             f"hyper-architecture costs {config.rank_cost:g}. FaDE-ranks: {_made_of(run)}; over all "
-            f"architectures their Spearman's rho with the reports is {told}. Areas count "
+            f"architectures their Spearman's rho with the reports is {rho_text}. Areas count "
             f"{100 * comparison.floor:.2f}%, the mean of the table, before the first evaluation.\n",
             soft_wrap=True,
         )
@@ -221,20 +217,3 @@ def _made_of(run: Ran) -> str:
     words = {0.0: "no marginals", 1.0: "marginals"}
     signal = words.get(config.rank_signal, f"{config.rank_signal:g} x marginals")
     return f"{signal} with noise {config.rank_noise:g}, {points:.2f} points of accuracy"
-
-
-HEADS = ("searcher", "seeds", "evals", "ranks", "report %", "std", "area %", "rank", "area rank")
-
-
-def _row(summary: Summary) -> tuple[str, ...]:
-    return (
-        summary.searcher,
-        f"{summary.seeds}" + (f" (+ {summary.partial} partial)" if summary.partial else ""),
-        f"{summary.evaluations:.0f}",
-        f"{summary.spent_on_ranks or 0:.0f}",
-        f"{100 * summary.mean:.3f}",
-        f"{100 * summary.std:.3f}",
-        f"{100 * summary.area:.3f}",
-        f"{summary.rank:.2f}",
-        f"{summary.area_rank:.2f}",
-    )

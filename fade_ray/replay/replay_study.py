@@ -1,16 +1,17 @@
-"""Searchers x seeds against one table, in one process or in several; the results are the same."""
+"""Searchers x seeds against one table, in one process or several: with the same results."""
 
-import multiprocessing
 import pickle
 import signal
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import groupby
+from multiprocessing import active_children, get_context
+from operator import itemgetter
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from fade_ray.ranks.rank_correlation import rank_against_table
 from fade_ray.records.additions import Addition
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replayed import Replayed, replay, searcher_of
+from fade_ray.replay.replayed import Replayed, price, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
+from fade_ray.report.words import count
 from fade_ray.search.entrants import entrant
 from spaces.errors import InvalidInput, require
 from spaces.hyper import HyperArchitecture
@@ -44,12 +46,12 @@ class Study:
         build = partial(searcher_of, self.benchmark, name, seed)
         model = replace(self.model, **entrant(name).ranks)
         objective = TableObjective(self.benchmark, seed, model)
-        return replay(name, build, objective, self.config.budget, self.config.prices)
+        return replay(name, build, objective, self.config.budget, self.config.rank_cost)
 
 
 def prepare(config: ReplayConfig) -> Study:
     """Read the table and the learned ranks, and check what can be checked before work. InvalidInput
-    for files that are not as they should be, and a budget below a searcher's first evaluation.
+    for files that are not as they should be, or a budget below a searcher's first evaluation.
     """
     weights = config.learned()
     study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
@@ -63,19 +65,16 @@ def prepare(config: ReplayConfig) -> Study:
             continue
         rule = "budget >= the cost of the first evaluation of each searcher"
         remedy = f"Give --budget {needed:g} or more, lower --rank-cost, or leave {name} out."
-        told = {"budget": config.budget, "searcher": name, "cost": needed}
-        require(needed <= config.budget, rule, remedy, **told)
+        values = {"budget": config.budget, "searcher": name, "cost": needed}
+        require(needed <= config.budget, rule, remedy, **values)
     return study
 
 
 def _first_evaluation(study: Study, name: str) -> float:
-    """What a searcher spends until its first evaluation has ended; all searchers here have one in
-    their first batch.
-    """
-    searcher = searcher_of(study.benchmark, name, 0)
-    spent = 0.0
+    """What a searcher spends until its first evaluation, part of every first batch, has ended."""
+    searcher, spent = searcher_of(study.benchmark, name, 0), 0.0
     while (proposal := searcher.ask()) is not None:
-        spent += study.config.prices.of(proposal)
+        spent += price(proposal, study.config.rank_cost)
         if proposal.scored:
             break
     return spent
@@ -96,20 +95,17 @@ def run_study(
     """
     known, jobs = dict(done or {}), study.config.jobs()
     left = [job for job in jobs if job not in known]
-    counts = Counter(name for name, _ in left)
-    waiting, started = Counter(counts), time.perf_counter()
     with _mapped(study, left, additions) as results:
-        for job, result in zip(left, results, strict=True):
-            keep(result)
-            known[job], (name, seed) = result, job
-            if result.failure is not None:
-                partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
-                tell(f"{name}, seed {seed}: {partial}: {result.failure}")
-            waiting[name] -= 1
-            if not waiting[name]:
-                seeds = "1 seed" if counts[name] == 1 else f"{counts[name]} seeds"
-                tell(f"{name}: {seeds}, {time.perf_counter() - started:.1f} s")
-                started = time.perf_counter()
+        for name, group in groupby(left, key=itemgetter(0)):
+            searches, started = list(group), time.perf_counter()
+            for job, result in zip(searches, results, strict=False):
+                keep(result)
+                known[job] = result
+                if result.failure is not None:
+                    partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
+                    tell(f"{name}, seed {job[1]}: {partial}: {result.failure}")
+            took = time.perf_counter() - started
+            tell(f"{name}: {count(len(searches), 'seed')}, {took:.1f} s")
     return [known[job] for job in jobs]
 
 
@@ -123,17 +119,16 @@ def _mapped(
         return
     # Spawned, not forked: libraries with threads of their own may hold locks, and a fork would
     # inherit them held.
-    context = multiprocessing.get_context("spawn")
-    others = set(multiprocessing.active_children())
-    begun_with = tuple(additions), pickle.dumps(study.config)
-    with ProcessPoolExecutor(workers, context, _begin, begun_with) as pool:
+    context, others = get_context("spawn"), set(active_children())
+    given = (tuple(additions), pickle.dumps(study.config))
+    with ProcessPoolExecutor(workers, context, initializer=_begin, initargs=given) as pool:
         try:
             with _deaf():
                 # `map` would cancel those that the pool ends below
                 futures = [pool.submit(_work, job) for job in jobs]
             yield (future.result() for future in futures)
         except BaseException as error:
-            for worker in set(multiprocessing.active_children()) - others:
+            for worker in set(active_children()) - others:
                 worker.terminate()  # a search may take minutes, and nobody waits for it any more
             if isinstance(error, BrokenProcessPool):
                 raise InvalidInput(
@@ -146,7 +141,9 @@ def _mapped(
 
 @contextmanager
 def _deaf() -> Iterator[None]:
-    """Processes started in here never hear of Ctrl-C, which goes to all: the first ends them."""
+    """Processes started in here never hear of Ctrl-C, which goes to all of a terminal: the parent
+    hears of it afterwards, and ends them.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -185,10 +182,10 @@ def agreement(benchmark: Benchmark, model: RankModel) -> float:
     `DRAWS` seeds and their noise: how good the ranks of a replay are, in the unit of rank studies.
     """
     everything = HyperArchitecture((tuple(benchmark.candidates),) * benchmark.depth)
-    correlations = []
+    rhos = []
     for seed in range(DRAWS):
         objective = TableObjective(benchmark, seed, model)
-        logs = objective.log_weights(everything, seed)
-        weights = tuple(tuple(np.exp(row).tolist()) for row in logs)
-        correlations.append(rank_against_table(weights, objective.view.reports).spearman)
-    return float(np.mean(correlations))
+        rows = objective.log_weights(everything, seed)
+        weights = tuple(tuple(np.exp(row).tolist()) for row in rows)
+        rhos.append(rank_against_table(weights, objective.view.reports).spearman)
+    return float(np.mean(rhos))

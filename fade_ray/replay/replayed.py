@@ -1,17 +1,14 @@
 """A searcher against a table, from its first question to the end of its budget."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Self
 
 from fade_ray.compare.trace import Trace
-from fade_ray.records.json_form import as_json, from_json
 from fade_ray.replay.benchmarks import Benchmark
 from fade_ray.replay.table_objective import TableObjective
 from fade_ray.search.entrants import WALK, entrant
 from searchers import AskTell, Proposal, TrialLengths
 from searchers.contest import Contest
-from spaces.errors import require
 
 UNIT = "evaluations"
 """Of budgets."""
@@ -26,21 +23,9 @@ def searcher_of(benchmark: Benchmark, name: str, seed: int) -> AskTell:
     return options.build(benchmark.space, benchmark.depth, TrialLengths(), seed)
 
 
-@dataclass(frozen=True)
-class Prices:
-    """What trials cost, in evaluations: training one architecture alone is 1."""
-
-    ranks: float = 1.0
-    """A hyper-architecture: its epochs over those of an evaluation, times its passes per image over
-    those of one architecture.
-    """
-
-    def __post_init__(self) -> None:
-        holds = 0 <= self.ranks < float("inf")
-        require(holds, "0 <= rank cost < inf", "Use 1.0.", rank_cost=self.ranks)
-
-    def of(self, proposal: Proposal) -> float:
-        return self.ranks if proposal.ranks else 1.0
+def price(proposal: Proposal, rank_cost: float) -> float:
+    """What a trial costs, in evaluations: training one architecture alone is 1."""
+    return rank_cost if proposal.ranks else 1.0
 
 
 @dataclass(frozen=True)
@@ -50,23 +35,7 @@ class Replayed:
     trace: Trace
     spent_on_ranks: float
     failure: str | None = None
-    """What the searcher raised, on one line; its trace is that of the evaluations before, and not
-    complete.
-    """
-
-    def to_dict(self) -> dict[str, Any]:
-        """JSON-able."""
-        return {
-            "trace": as_json(self.trace),
-            "spent_on_ranks": self.spent_on_ranks,
-            "failure": self.failure,
-        }
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Self:
-        return cls(
-            from_json(Trace, values["trace"]), values["spent_on_ranks"], values.get("failure")
-        )
+    """What the searcher raised, on one line; its trace ends with the evaluation before."""
 
 
 def replay(
@@ -74,30 +43,30 @@ def replay(
     build: Callable[[], AskTell],
     objective: TableObjective,
     budget: float,
-    prices: Prices | None = None,
+    rank_cost: float = 1.0,
 ) -> Replayed:
     """Build a searcher, then ask and tell, one trial after the other, to the end of its budget (in
-    evaluations), kept as in a `Contest` of one. The trace is complete if the search came to its
-    end. An exception ends this search alone.
+    evaluations, of which a hyper-architecture costs `rank_cost`), kept as in a `Contest` of one.
+    The trace is complete if the search came to its end. An exception ends this search alone.
     """
-    prices = prices or Prices()
-    found: list[tuple[float, float, float]] = []  # (spent until then, score, report)
+    evaluations: list[tuple[float, float, float]] = []  # (spent until then, score, report)
     spent = on_ranks = 0.0
     complete = False
     try:
-        contest = Contest({name: build()}, budget, lambda _, proposal: prices.of(proposal))
+        contest = Contest({name: build()}, budget, lambda _, asked: price(asked, rank_cost))
         while (entered := contest.ask()) is not None:
-            outcome, price = objective(entered), prices.of(entered)
-            spent += price
+            outcome, cost = objective(entered), price(entered, rank_cost)
+            spent += cost
             if outcome.score is None:
-                on_ranks += price
+                on_ranks += cost
             else:
-                found.append((spent, outcome.score, objective.report(entered.hyper)))
+                report = objective.report(entered.hyper)
+                evaluations.append((spent, outcome.score, report))
             contest.tell(entered.id, outcome)
         complete, failure = contest.over(name), contest.failures.get(name)
     # a searcher is the user's to extend: whatever it raises, the other searches go on
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
-    costs, scores, reports = zip(*found, strict=True) if found else ((), (), ())
-    trace = Trace(name, objective.seed, budget, UNIT, costs, scores, reports, complete)
+    columns = zip(*evaluations, strict=True) if evaluations else ((), (), ())
+    trace = Trace(name, objective.seed, budget, UNIT, *columns, complete=complete)
     return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))

@@ -48,9 +48,7 @@ class RankModel:
     noise and temperature do not count then.
     """
     permuted: bool = False
-    """Whether the values of each row are exchanged at random, by a generator seeded with the
-    replay's and the proposal's seeds.
-    """
+    """Whether each row's values are exchanged at random, by the replay's and proposal's seeds."""
 
     def __post_init__(self) -> None:
         holds = 0 <= self.noise < math.inf
@@ -59,9 +57,7 @@ class RankModel:
         require(holds, "0 <= rank signal < inf", remedy, signal=self.signal)
         holds = 0 < self.temperature < math.inf
         require(holds, "0 < temperature < inf", "Use 1.", temperature=self.temperature)
-        if self.weights is not None and not all(
-            0 <= weight < math.inf for row in self.weights for weight in row
-        ):
+        if not all(0 <= weight < math.inf for row in self.weights or () for weight in row):
             raise InvalidInput(
                 "Learned weights must be finite and 0 or more, but some are not. Record them anew."
             )
@@ -153,9 +149,8 @@ def _marginals(values: Array, counts: list[int]) -> list[Array]:
         return [values]
     half = len(counts) // 2
     table = values.reshape(math.prod(counts[:half]), -1)
-    return _marginals(table.mean(axis=1), counts[:half]) + _marginals(
-        table.mean(axis=0), counts[half:]
-    )
+    first, last = table.mean(axis=1), table.mean(axis=0)
+    return _marginals(first, counts[:half]) + _marginals(last, counts[half:])
 
 
 def _log_softmax(values: Array) -> Array:

@@ -55,6 +55,10 @@ class Measure:
         told = number(None if score is None else self.scale * score, digits)
         return told if told == DASH else f"{told} {self.unit}".rstrip()
 
+    def difference(self, shares: float) -> str:
+        """ "+1.20 points"."""
+        return f"{self.scale * shares:+.2f} {self.steps}".rstrip()
+
     def axis(self, words: str, unit: str | None = None) -> str:
         """The label of an axis: "reported accuracy (%)" of "reported {}"."""
         unit = self.unit if unit is None else unit

@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
-from fade_ray.nn import chain_layout
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
@@ -53,11 +52,9 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         searcher = WithRetraining(
             inner, outer.retrain_epochs, seed=config.seed, max_retries=outer.max_retries
         )
-        splits, network = load_images(config.data), config.network
+        splits = load_images(config.data)
         config.data.augmentation(splits.augment)
-        chain_layout(
-            splits.side, network.depth, splits.channels, network.final_channels, network.strides
-        )
+        config.network.layout(splits.side, splits.channels)  # checks it
         return Trials(searcher, SearchJob(config), splits)
 
     def watchers(

@@ -159,11 +159,11 @@ def test_the_page_needs_nothing_but_itself(finished: Path) -> None:
 def test_a_verdict_claims_no_more_than_the_tests() -> None:
     alike = Comparison.of(synthetic_traces(searchers=("random", "bayes")), "random")
     assert (
-        verdict(alike)[0]
+        verdict(alike)
         == "No difference shown: no searcher was shown to be better or worse than random."
     )
     few = Comparison.of(synthetic_traces(seeds=2, searchers=("random", "fade")), "random")
-    assert verdict(few)[0].startswith("No difference shown")
+    assert verdict(few).startswith("No difference shown")
     assert paired_table(few, ACCURACY).rows[0][-1] == "too few seeds to show one", (
         "2 seeds give p = 0.5 at best"
     )
@@ -178,12 +178,12 @@ def test_a_verdict_claims_no_more_than_the_tests() -> None:
         == "no difference shown: only 1 of 8 seeds differs"
     )
     single = Comparison.of(synthetic_traces(searchers=("random",)), "random")
-    assert verdict(single)[0].startswith("Nothing can be said yet")
+    assert verdict(single).startswith("Nothing can be said yet")
 
 
 def test_harm_is_said_as_plainly_as_gain() -> None:
     harmed = Comparison.of(synthetic_traces(searchers=("random", "fade")), "fade")
-    assert verdict(harmed)[0] == "Shown to be worse than fade: random."
+    assert verdict(harmed) == "Shown to be worse than fade: random."
     assert paired_table(harmed, ACCURACY).rows[0][-1] == "worse"
 
 
@@ -310,7 +310,8 @@ def test_a_replay_has_no_record(tmp_path: Path) -> None:
     first = f"{100 * traces[0].scores[0]:.2f} % {100 * traces[0].reports[0]:.2f} %"
     assert f"fade 0 1 1.25 k {first}" in shown.text
     assert "No config.json" in shown.text
-    partial = comparison_page(run, [replace(traces[0], complete=False)], None, replayed=True)
+    half = [replace(traces[0], complete=False), *traces[1:]]
+    partial = comparison_page(run, half, Comparison.of(half), replayed=True)
     assert partial.state.continuation == f"fade-ray replay --out {tmp_path}"
 
 
@@ -351,17 +352,18 @@ def test_what_a_budget_did_not_buy_is_told(tmp_path: Path) -> None:
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:
     run = SyntheticEntered(tmp_path, "fade-ray compare")
-    page = report(tmp_path, [])
+    nothing = [Trace("fade", 0, 100.0, "training images", (), (), (), False)]
+    page = report(tmp_path, nothing)
     assert set(page.figures()) == FIGURES
     assert not any(page.figures().values())
-    assert "unfinished No search has begun." in page.text
-    assert "There are no traces yet, so nothing can be said." in page.text
+    assert "unfinished 0 of 1 search complete." in page.text
+    assert "Nothing can be said yet" in page.text
     assert "No trial was proposed yet" in page.text
     assert f"fade-ray compare --out {tmp_path}" in page.text
     waiting = run.propose("fade-0", "ranks", architecture(Dag(3)))
     failing = run.propose("fade-0", "evaluation", architecture(Dag(3)))
     run.finish(failing, Outcome.failed("crashed", "the loss is NaN"))
-    page = report(tmp_path, [Trace("fade", 0, 100.0, "training images", (), (), (), False)])
+    page = report(tmp_path, nothing)
     assert not any(page.figures().values()), "nothing was evaluated"
     assert "0 of 1 search complete." in page.text
     assert "1 trial in flight" in page.text

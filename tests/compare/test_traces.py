@@ -5,7 +5,7 @@ from itertools import permutations
 from searches import random_search
 
 from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.record_traces import complete, traces, unspent
+from fade_ray.compare.record_traces import complete, traces_of, unspent
 from searchers import Outcome
 from searchers.contest import Entered
 from spaces import GraphSpace
@@ -41,7 +41,9 @@ def test_which_of_several_trials_ends_first_does_not_matter() -> None:
     comparison differ.
     """
     for order in permutations(range(3)):
-        (found,) = traces(record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0"})
+        (found,) = traces_of(
+            record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0"}
+        )
         assert found.reports == TESTED
         assert found.costs == (1.0, 3.0, 6.0)
 

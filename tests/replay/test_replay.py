@@ -25,11 +25,12 @@ from fade_ray.cli import main
 from fade_ray.compare.anytime import final
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.trace import Trace
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_run import ReplayRun, read_traces
 from fade_ray.replay.replay_study import DRAWS, Job, agreement, prepare, run_study
-from fade_ray.replay.replayed import Prices, Replayed, replay, searcher_of
+from fade_ray.replay.replayed import Replayed, replay, searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
 from fade_ray.run import lifecycle
 from fade_ray.search.entrants import entrant, replayed
@@ -64,7 +65,7 @@ def run(
     model = replace(RankModel(noise), **entrant(name).ranks)
     objective = TableObjective(benchmark, seed, model)
     build = partial(searcher_of, benchmark, name, seed)
-    return replay(name, build, objective, budget, Prices(ranks))
+    return replay(name, build, objective, budget, ranks)
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
@@ -243,9 +244,9 @@ def test_a_searcher_that_fails_in_its_first_seed_stops_nothing(real_data: Path) 
 
 def test_records_without_failures_are_read() -> None:
     found = Replayed(Trace("random", 0, 1.0, "evaluations", (), (), ()), 0.0)
-    values = found.to_dict()
+    values = as_json(found)
     del values["failure"]  # as written by earlier versions
-    assert Replayed.from_dict(values) == found
+    assert from_json(Replayed, values) == found
 
 
 def test_noise_in_points_is_said_and_kept(

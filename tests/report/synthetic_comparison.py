@@ -136,7 +136,7 @@ def made(traces: Sequence[Trace]) -> Comparison:
 def comparison_report(folder: Path, traces: Sequence[Trace]) -> Path:
     """The page of a comparison in `folder` whose searches found `traces`."""
     run = read_run(folder, EnteredHistory)
-    return write_page(comparison_page(run, traces, made(traces) if traces else None), folder)
+    return write_page(comparison_page(run, traces, made(traces)), folder)
 
 
 HYPER = HyperArchitecture(((Dag(2), Dag(3), Dag(4)),) * 3)
