@@ -1,5 +1,6 @@
 """What is trained epoch by epoch, and its one lifecycle: told, checkpointed, ended."""
 
+import io
 import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,7 +13,6 @@ from safetensors.torch import save
 
 from fade_ray.nn import Network
 from fade_ray.training import Placement, Training
-from fade_ray.training.states import state_bytes
 from fade_ray.trials.job import Event, write_output
 from searchers import Outcome
 
@@ -154,6 +154,13 @@ def device_name(placement: Placement) -> str:
     if placement.device.type == "cuda":
         return torch.cuda.get_device_name(placement.device)
     return placement.device.type
+
+
+def state_bytes(state: Any) -> bytes:
+    """`state`, which `torch.load(weights_only=True)` reads back, as the content of a file."""
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    return buffer.getvalue()
 
 
 def weights_bytes(network: Network, about: Mapping[str, str] | None = None) -> bytes:

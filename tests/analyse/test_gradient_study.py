@@ -1,4 +1,4 @@
-"""A gradient study on digits: records, restart, numbers, figures, and the mistakes a user can make."""
+"""A gradient study on digits: records, restart, numbers, figures, and a user's mistakes."""
 
 import dataclasses
 import itertools

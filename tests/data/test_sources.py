@@ -1,4 +1,4 @@
-"""Every kind of data set is read as it was written, and every bad input is named before any work."""
+"""Data sets by name, folder and file: what is read, and what is refused with which words."""
 
 import io
 import json
@@ -84,7 +84,7 @@ def same(a: Splits, b: Splits) -> bool:
 
 
 # --- digits
-# -----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_digits_are_all_there_at_full_range() -> None:
@@ -135,7 +135,7 @@ def test_parts_share_one_array() -> None:
 
 
 # --- CIFAR
-# ------------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_torchvision_set_keeps_its_own_test_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,7 +172,7 @@ def test_a_download_that_cannot_happen_is_one_clear_message(
 
 
 # --- folders
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 def test_a_folder_is_read_as_written(tmp_path: Path) -> None:
@@ -271,7 +271,7 @@ def test_a_folder_with_a_test_folder(tmp_path: Path) -> None:
 
 
 # --- Parquet
-# ----------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_real_images_of_a_public_hub(real_data: Path) -> None:
 
 
 # --- bad input
-# --------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A retraining that is small enough to be run many times, and what two of them must have in common."""
+"""A retraining small enough to be run many times, and what two of them have in common."""
 
 from collections.abc import Callable
 from dataclasses import replace

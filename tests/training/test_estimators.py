@@ -1,4 +1,4 @@
-"""Architecture gradients against closed forms, the dense form and exact expectations, in float64."""
+"""Architecture gradients against closed forms, the dense form and exact expectations."""
 
 import itertools
 import math

@@ -23,8 +23,8 @@ from fade_ray.training import (
     place,
 )
 from fade_ray.training.edge_architecture import CellArchitectureConfig, EdgeArchitecture
-from fade_ray.training.states import state_bytes
 from fade_ray.training.updates import UPDATES
+from fade_ray.trials.trainee import state_bytes
 from spaces.errors import InvalidInput
 from spaces.nasbench201 import macro
 

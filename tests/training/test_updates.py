@@ -329,7 +329,7 @@ def test_wrong_values_are_refused() -> None:
         UpdateConfig(difference="backward")  # type: ignore[arg-type]
 
 
-# ------------------------------------------------------------------------------------------------------
+# --------------------------------------------------------------------------------------------------
 # exact on quadratics
 
 Expected = Callable[

@@ -9,9 +9,8 @@ import pytest
 import torch
 
 from fade_ray.training import place
-from fade_ray.training.states import state_bytes
 from fade_ray.trials.job import Event, events
-from fade_ray.trials.trainee import FORMAT, Ending, Trainee, lifecycle
+from fade_ray.trials.trainee import FORMAT, Ending, Trainee, lifecycle, state_bytes
 from searchers import Outcome
 
 
