@@ -31,9 +31,7 @@ class Candidate(ABC):
 
     @classmethod
     def from_code(cls, code: str) -> "Candidate":
-        """The cell with this `code`, of whatever kind; each kind reads its own codes alone. Raises
-        InvalidInput for a malformed one.
-        """
+        """The cell with this `code`, of whatever kind. InvalidInput for a malformed one."""
         return cls.kinds.get(code.partition(".")[0], cls.kinds[""]).from_code(code)
 
     @abstractmethod
@@ -42,8 +40,8 @@ class Candidate(ABC):
 
     @property
     def size(self) -> float:
-        """How large the cell is, without any training; that of an architecture is the sum over its
-        rows. Raises InvalidInput for a kind of cell without a size.
+        """How large the cell is, untrained; of architectures the rows are added up. InvalidInput
+        for a kind of cell without a size.
         """
         raise InvalidInput(
             f"Cells must have a size to be put into order, but {type(self).__name__} has none. "

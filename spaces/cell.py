@@ -62,10 +62,10 @@ class CellSpace:
         once = len(set(self.ops)) == len(self.ops) > 0
         require(once, "operations are named once", "Name each once.", ops=self.ops)
         self._check_edges()
-        given = {"row_lengths": [len(row) for row in self.allowed], "edges": len(self.edges)}
-        fits = given["row_lengths"] == [len(self.ops)] * len(self.edges)
-        require(fits, "allowed is [edges][ops]", _ROWS, **given, ops=len(self.ops))
-        known = all(0 <= node < nodes for node in self.outputs) and len(self.outputs) > 0
+        lengths, edges = [len(row) for row in self.allowed], len(self.edges)
+        given = {"row_lengths": lengths, "edges": edges, "ops": len(self.ops)}
+        require(lengths == [len(self.ops)] * edges, "allowed is [edges][ops]", _ROWS, **given)
+        known = len(self.outputs) > 0 and set(self.outputs) <= set(range(nodes))
         remedy, rule = "Name at least one node.", "outputs are nodes of the cell"
         require(known, rule, remedy, outputs=self.outputs, nodes=nodes)
         holds = self.keep is None or self.keep >= 1
@@ -120,11 +120,9 @@ class CellSpace:
     def is_discrete(self) -> bool:
         """Whether nothing is left to choose: one op per edge, `keep` edges per node."""
         counts = self.mask.sum(axis=1)
-        per_node = [
-            int((counts[list(self.incoming(node))] > 0).sum())
-            for node in range(self.inputs, self.nodes)
-        ]
-        return bool((counts <= 1).all()) and (self.keep is None or max(per_node) <= self.keep)
+        into = [target for (_, target), count in zip(self.edges, counts, strict=True) if count]
+        kept = self.keep is None or all(into.count(node) <= self.keep for node in into)
+        return bool((counts <= 1).all()) and kept
 
     def __le__(self, other: CellSpace) -> bool:
         """Whether every choice of this space is one of `other`, on the same edges and ops."""
@@ -134,11 +132,8 @@ class CellSpace:
 
     @property
     def size(self) -> int:
-        """How many genotypes the space holds: choices of `keep` edges into each node times those of
-        their operations.
-
-        `none` is no choice where edges are dropped; where none is, an edge that allows nothing
-        counts as one choice.
+        """How many genotypes it holds: choices of `keep` edges into each node times those of their
+        operations. `none` is no choice where edges are dropped, nothing at all one where none is.
         """
         counts = self.mask.sum(axis=1)
         if self.keep is None:
@@ -153,9 +148,7 @@ class CellSpace:
 
     @property
     def genes(self) -> tuple[Gene, ...]:
-        """The edges of a genotype that carry an operation, in the order of `edges`. Raises
-        InvalidInput for a space with a choice left.
-        """
+        """The edges of a genotype with an operation, as `edges`. InvalidInput for a choice left."""
         rule, remedy = "one operation per edge", "Discretise the space first."
         require(self.is_discrete, rule, remedy, choices=self.size)
         rows = zip(self.edges, self.allowed, strict=True)
@@ -167,12 +160,10 @@ class CellSpace:
         given = list(genes)
         for source, target, op in given:
             if (source, target) not in self.edges or op not in self.ops:
+                rule = "A gene must name an edge and an operation of its space"
                 edges = ", ".join(f"{u}->{v}" for u, v in self.edges)
-                raise InvalidInput(
-                    f"A gene must name an edge and an operation of its space, but got {op!r} on "
-                    f"{source} -> {target}. The space has the operations {', '.join(self.ops)} on "
-                    f"the edges {edges}."
-                )
+                known = f"The space has the operations {', '.join(self.ops)} on the edges {edges}."
+                raise InvalidInput(f"{rule}, but got {op!r} on {source} -> {target}. {known}")
             mask[self.edges.index((source, target)), self.ops.index(op)] = True
         allowed = bool((mask <= self.mask).all())
         require(allowed, "every gene is allowed in the space", "Use a larger space.", genes=given)
@@ -193,8 +184,8 @@ class CellSpace:
 
 @dataclass(frozen=True)
 class Macro:
-    """A network of cells: the space of each kind of cell, and how `depth` of them are stacked. A
-    repeated kind shares its choices. InvalidInput for a kind of the layout that has no cell.
+    """A network: the space of each kind of cell, and how `depth` of them are stacked. A repeated
+    kind shares its choices. InvalidInput for a kind of the layout that has no cell.
     """
 
     cells: Mapping[str, CellSpace]
@@ -213,12 +204,9 @@ class Macro:
         remedy = "Give the places that reduce a kind of their own."
         require(not mixed, rule, remedy, kinds=mixed)
         inputs = {kind: cell.inputs for kind, cell in self.cells.items()}
-        require(
-            len(set(inputs.values())) == 1,
-            "all cells have the same number of inputs",
-            "Build all of them with 2 inputs (DARTS), or all with 1 (NAS-Bench-201).",
-            inputs=inputs,
-        )
+        rule = "all cells have the same number of inputs"
+        remedy = "Build all of them with 2 inputs (DARTS), or all with 1 (NAS-Bench-201)."
+        require(len(set(inputs.values())) == 1, rule, remedy, inputs=inputs)
 
     @property
     def stack(self) -> Stacking:
@@ -232,15 +220,11 @@ class Macro:
 
     @property
     def notation(self) -> str:
-        """The genotype on one line: `Genotype(normal=...)`, the string of NAS-Bench-201, or a list
-        of genes by kind, as the stacking has it.
-        """
+        """The genotype on one line, as the stacking has it."""
         return self.stack.notation(self)
 
     def at_depth(self, depth: int) -> Self:
-        """The same cells, stacked `depth` high; where no choice is shared, those that find no place
-        in a lower stack are left out.
-        """
+        """The same cells, `depth` high; of cells that share nothing those that find a place."""
         lower = replace(self, depth=depth)
         if self.stack.shared:
             return lower

@@ -30,10 +30,8 @@ class Choice:
             known = cls.table.get(name)
             # a file of a user's that is read again defines the same class again
             if known is not None and known.__qualname__ != cls.__qualname__:
-                raise InvalidInput(
-                    f"Names must differ, but {known.__qualname__} and {cls.__qualname__} are both "
-                    f"called {name!r}. Rename one."
-                )
+                both = f"{known.__qualname__} and {cls.__qualname__} are both called {name!r}"
+                raise InvalidInput(f"Names must differ, but {both}. Rename one.")
             cls.name, cls.table[name] = name, cls
 
     @classmethod

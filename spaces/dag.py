@@ -74,20 +74,14 @@ class Dag(Candidate, kind=""):
                 "bits in lower-case hexadecimal without leading zeros, but got "
                 f"{code!r}. Write it as `Dag(n, edges).code`: '3.5'."
             )
-        edges = []
-        for v in range(n - 1, 0, -1):
-            edges += [(u, v) for u in range(v) if bits >> u & 1]
-            bits >>= v
-        dag = cls(n, tuple(edges))
+        dag = cls(n, tuple(_edges(bits >> (n * (n - 1) - v * (v + 1)) // 2 for v in range(n))))
         if dag.code != code:
             rule = f"A graph code must be the canonical one, but got {code!r}."
             raise InvalidInput(f"{rule} Write {dag.code!r} for this graph.")
         return dag
 
     def edits(self) -> dict[str, tuple["Dag", ...]]:
-        """The graphs with one edge more ("add"), one less ("drop") or one elsewhere ("move"), each
-        once and sorted by `bits`.
-        """
+        """The graphs with one edge more, one less or one elsewhere, each once, sorted by `bits`."""
         rests = [tuple(other for other in self.edges if other != edge) for edge in self.edges]
         edited = {
             "add": set(_grown(self.n, self.edges)),
@@ -95,10 +89,6 @@ class Dag(Candidate, kind=""):
             "move": {dag for rest in rests for dag in _grown(self.n, rest)} - {self},
         }
         return {kind: _sorted(dags) for kind, dags in edited.items()}
-
-    def predecessors(self, vertex: int) -> tuple[int, ...]:
-        """Sources of the edges into `vertex`, ascending; INPUT is not among them."""
-        return tuple(u for u, v in self.edges if v == vertex)
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -182,13 +172,10 @@ def catalogue(min_vertices: int, max_vertices: int) -> tuple[Dag, ...]:
     """All non-isomorphic DAGs with `min_vertices` to `max_vertices` vertices, by count, then
     `bits`; 339 for 3..5. InvalidInput for a range that is empty or not enumerated.
     """
-    require(
-        1 <= min_vertices <= max_vertices <= MAX_ENUMERATED,
-        f"1 <= min_vertices <= max_vertices <= {MAX_ENUMERATED}",
-        "Choose such a range; the paper's largest graphs have 5 vertices.",
-        min_vertices=min_vertices,
-        max_vertices=max_vertices,
-    )
+    holds = 1 <= min_vertices <= max_vertices <= MAX_ENUMERATED
+    rule = f"1 <= min_vertices <= max_vertices <= {MAX_ENUMERATED}"
+    remedy = "Choose such a range; the paper's largest graphs have 5 vertices."
+    require(holds, rule, remedy, min_vertices=min_vertices, max_vertices=max_vertices)
     return tuple(dag for n in range(min_vertices, max_vertices + 1) for dag in enumerate_dags(n))
 
 
@@ -197,10 +184,9 @@ def _checked(n: int, edges: Iterable[tuple[int, int]]) -> tuple[int, frozenset[t
         n = operator.index(n)
         pairs = frozenset((operator.index(u), operator.index(v)) for u, v in edges)
     except (TypeError, ValueError):
-        raise InvalidInput(
-            "A graph is a vertex count and pairs (source, target) of vertex numbers, but got "
-            f"{n=}, {edges=}. Write it as `Dag(3, ((0, 1), (1, 2)))`."
-        ) from None
+        rule = "A graph is a vertex count and pairs (source, target) of vertex numbers"
+        remedy = "Write it as `Dag(3, ((0, 1), (1, 2)))`."
+        raise InvalidInput(f"{rule}, but got {n=}, {edges=}. {remedy}") from None
     remedy = "Choose a number of vertices in this range."
     require(1 <= n <= MAX_VERTICES, f"1 <= n <= {MAX_VERTICES}", remedy, n=n)
     for u, v in sorted(pairs):
@@ -211,6 +197,12 @@ def _checked(n: int, edges: Iterable[tuple[int, int]]) -> tuple[int, frozenset[t
             rule = "An edge joins two different vertices, but got the self-loop"
             raise InvalidInput(f"{rule} {(u, v)}. Leave it out.")
     return n, pairs
+
+
+def _edges(columns: Iterable[int]) -> Iterator[tuple[int, int]]:
+    """The inverse of `_columns`; further bits of a column are left out."""
+    for v, column in enumerate(columns):
+        yield from ((u, v) for u in range(v) if column >> u & 1)
 
 
 def _columns(n: int, edges: Iterable[tuple[int, int]]) -> list[int]:
@@ -226,8 +218,7 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
     """In canonical labels: place vertex after vertex, keep each order of the smallest columns."""
     before = _columns(n, edges)
     after = _columns(n, ((v, u) for u, v in edges))
-    # Twins (same predecessors and successors) are interchangeable: place them in ascending order
-    # only.
+    # twins (same predecessors and successors) are interchangeable: placed in ascending order only
     twins = [
         sum(1 << u for u in range(v) if (before[u], after[u]) == (before[v], after[v]))
         for v in range(n)
@@ -243,9 +234,7 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
                 "does. Turn or drop one of these edges."
             )
         columns.append(best)
-    return tuple(
-        sorted((u, v) for v, column in enumerate(columns) for u in range(v) if column >> u & 1)
-    )
+    return tuple(sorted(_edges(columns)))
 
 
 def _extend(

@@ -1,6 +1,4 @@
-"""The published spaces of cells, by name: DARTS, StacNAS S1-S5, Amended-DARTS S1-S3, NAS-Bench-201
-(algorithms B.1, C.1, D.5, E.2).
-"""
+"""The published spaces of cells, by name (algorithms B.1, C.1, D.5, E.2)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,39 +9,20 @@ from spaces.errors import require_known
 from spaces.notation import INPUTS
 from spaces.stackings import unshared_layout
 
-DARTS_OPS = (
-    NONE,
-    "max_pool_3x3",
-    "avg_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
-"""The eight operations of DARTS in their order there; where scores tie, the first wins."""
 
-_STACNAS_S2 = (
-    NONE,
-    "max_pool_3x3",
-    "max_pool_5x5",
-    "avg_pool_3x3",
-    "avg_pool_5x5",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-)
-_STACNAS_S3 = (
-    NONE,
-    "max_pool_3x3",
-    "skip_connect",
-    "sep_conv_3x3",
-    "sep_conv_5x5",
-    "sep_conv_7x7",
-    "dil_conv_3x3",
-    "dil_conv_5x5",
-)
+def _sized(name: str, *kernels: int) -> tuple[str, ...]:
+    return tuple(f"{name}_{kernel}x{kernel}" for kernel in kernels)
+
+
+_POOLS = ("max_pool_3x3", "avg_pool_3x3")
 _SKIP_OR_SEP = ("skip_connect", "sep_conv_3x3")
+_SKIP_OR_CONVOLUTION = ("skip_connect", *_sized("sep_conv", 3, 5), *_sized("dil_conv", 3, 5))
+DARTS_OPS = (NONE, *_POOLS, *_SKIP_OR_CONVOLUTION)
+"""The eight operations of DARTS in their order there; where scores tie, the first wins."""
+_ALL_POOLS = (*_sized("max_pool", 3, 5), *_sized("avg_pool", 3, 5))
+_STACNAS_S2 = (NONE, *_ALL_POOLS, "skip_connect", *_sized("sep_conv", 3, 5))
+_TO_7X7 = (*_sized("sep_conv", 3, 5, 7), *_sized("dil_conv", 3, 5))
+_STACNAS_S3 = (NONE, "max_pool_3x3", "skip_connect", *_TO_7X7)
 
 NODES = 6
 """A cell of DARTS: c_{k-2}, c_{k-1} and four intermediate nodes, all of which are concatenated."""
@@ -87,59 +66,44 @@ class PublishedSpace:
         return next(iter(self.macro.cells.values())).ops
 
 
+_AMENDED = "Amended-DARTS, section 3.1.2"
+
+
 def _shared(depth: int, ops: Sequence[str], description: str, source: str) -> PublishedSpace:
     return PublishedSpace(Macro(cells_of(ops), "darts", depth), 16, description, source)
+
+
+def _stacnas(name: str, ops: Sequence[str], description: str) -> PublishedSpace:
+    source = f"StacNAS, section 3.2, {name}; the depth of its first stage"
+    return _shared(14, ops, description, source)
 
 
 def _unshared(edges: Iterable[tuple[int, int]] | None, description: str) -> PublishedSpace:
     depth = 20
     cell = darts_cell(_SKIP_OR_SEP, edges)  # without none: the two operations that the paper names
     macro = Macro({place.kind: cell for place in unshared_layout(depth)}, "unshared", depth)
-    return PublishedSpace(macro, 36, description, "Amended-DARTS, section 3.1.2, S2")
+    return PublishedSpace(macro, 36, description, f"{_AMENDED}, S2")
 
 
-_STACNAS = "StacNAS, section 3.2, {}; the depth of its first stage"
+_PAIR = "skip_connect or sep_conv_3x3"
 _ALL = "7 operations and none, 14 edges"
+_THREE = "sep_conv_3x3, skip_connect and none"
+_S3 = "max pool, separable to 7x7 and dilated convolutions, skip-connect, none"
+_S4 = "convolutions, skip-connect and none, without pools"
 SPACES: dict[str, PublishedSpace] = {
     "darts": _shared(8, DARTS_OPS, _ALL, "DARTS, section 3.1"),
-    "s1": _shared(14, DARTS_OPS, f"{_ALL}: those of DARTS", _STACNAS.format("S1")),
-    "s2": _shared(
-        14,
-        _STACNAS_S2,
-        "pools, separable convolutions, skip-connect and none",
-        _STACNAS.format("S2"),
-    ),
-    "s3": _shared(
-        14,
-        _STACNAS_S3,
-        "max pool, separable to 7x7 and dilated convolutions, skip-connect, none",
-        _STACNAS.format("S3"),
-    ),
-    "s4": _shared(
-        14,
-        (NONE, "skip_connect", "sep_conv_3x3", "sep_conv_5x5", "dil_conv_3x3", "dil_conv_5x5"),
-        "convolutions, skip-connect and none, without pools",
-        _STACNAS.format("S4"),
-    ),
-    "s5": _shared(
-        14, (NONE, *_SKIP_OR_SEP), "sep_conv_3x3, skip_connect and none", _STACNAS.format("S5")
-    ),
+    "s1": _stacnas("S1", DARTS_OPS, f"{_ALL}: those of DARTS"),
+    "s2": _stacnas("S2", _STACNAS_S2, "pools, separable convolutions, skip-connect and none"),
+    "s3": _stacnas("S3", _STACNAS_S3, _S3),
+    "s4": _stacnas("S4", (NONE, *_SKIP_OR_CONVOLUTION), _S4),
+    "s5": _stacnas("S5", (NONE, *_SKIP_OR_SEP), _THREE),
     # The paper counts seven operations, none being no choice (1.1e18); its figures 1 and 8 show the
     # weight of none in S1, so the search network holds it.
-    "amended-s1": _shared(
-        8, DARTS_OPS, f"{_ALL}: those of DARTS", "Amended-DARTS, section 3.1.2, S1"
-    ),
-    "amended-s2": _unshared(
-        None, "skip_connect or sep_conv_3x3, 20 cells that share no choice, 14 edges"
-    ),
-    "amended-s2-fixed": _unshared(
-        fixed_edges(), "skip_connect or sep_conv_3x3, 20 unshared cells, 8 fixed edges"
-    ),
+    "amended-s1": _shared(8, DARTS_OPS, f"{_ALL}: those of DARTS", f"{_AMENDED}, S1"),
+    "amended-s2": _unshared(None, f"{_PAIR}, 20 cells that share no choice, 14 edges"),
+    "amended-s2-fixed": _unshared(fixed_edges(), f"{_PAIR}, 20 unshared cells, 8 fixed edges"),
     "amended-s3": _shared(
-        8,
-        (NONE, *_SKIP_OR_SEP),
-        "sep_conv_3x3, skip_connect and none",
-        "Amended-DARTS, appendix C.2, S3: S3 of RobustDARTS",
+        8, (NONE, *_SKIP_OR_SEP), _THREE, "Amended-DARTS, appendix C.2, S3: S3 of RobustDARTS"
     ),
     "nasbench201": PublishedSpace(
         nasbench201.macro(),

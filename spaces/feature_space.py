@@ -40,11 +40,8 @@ class FeatureSpace:
         remedy = "Give a non-empty catalogue."
         require(len(self.cells) > 0, "len(cells) >= 1", remedy, cells=self.cells)
         if len(self.bins) != self.dim or min(self.bins) < 1:
-            axes = ", ".join(self.feature_map.names)
-            raise InvalidInput(
-                f"A feature space takes at least one bin per axis, but got bins={self.bins} for "
-                f"{axes}. Give {self.dim} positive numbers."
-            )
+            got = f"bins={self.bins} for {self._axes}. Give {self.dim} positive numbers."
+            raise InvalidInput(f"A feature space takes at least one bin per axis, but got {got}")
 
     @classmethod
     def over(
@@ -64,6 +61,10 @@ class FeatureSpace:
             round(high - low) + 1 if features[name].integer else bins for name, low, high in spans
         )
         return cls(tuple(cells), fitted, counts)
+
+    @property
+    def _axes(self) -> str:
+        return ", ".join(self.feature_map.names)
 
     @property
     def dim(self) -> int:
@@ -93,8 +94,7 @@ class FeatureSpace:
         """The nearest point of [0, 1]^k, [k]. InvalidInput for another shape, or NaN."""
         array = np.asarray(point, dtype=np.float64)
         if array.shape != (self.dim,) or not np.isfinite(array).all():
-            axes = ", ".join(self.feature_map.names)
-            rule = f"A point takes {self.dim} finite numbers ({axes})"
+            rule = f"A point takes {self.dim} finite numbers ({self._axes})"
             raise InvalidInput(f"{rule}, but got {array.tolist()}. Give one number per axis.")
         return np.clip(array, 0.0, 1.0)
 
@@ -121,23 +121,20 @@ class FeatureSpace:
         return self._resolve(self.interval(p)) == self._resolve(self.interval(q))
 
     def check_gamma(self, gamma: float) -> None:
-        """Check that no bin of any axis k holds both M + gamma e_k and M - gamma e_k, for M and
-        both inside the cube.
-
-        Where empty boxes resolve to the same box, both sides can still draw from the same cells:
-        see `same_box`. InvalidInput where `2 gamma` does not exceed the widest bin. (Equal is not
-        enough: the last bin is closed.)
+        """InvalidInput where a bin of an axis k can hold both M + gamma e_k and M - gamma e_k, as
+        `2 gamma` does not exceed its width. (Equal is not enough: the last bin is closed.) Both may
+        still draw from the same cells where empty boxes resolve to one: see `same_box`.
         """
         axis = int(np.argmin(self.bins))
         width = 1 / self.bins[axis]
         if not 2 * gamma > width + 1e-12:  # also refuses NaN
             least = (math.floor(500 * width + 1e-9) + 1) / 1000
             name = self.feature_map.names[axis]
-            one, enough = f"Raise bins: {name!r} has only one.", f"at least {least:g}"
+            enough = f"Choose gamma of at least {least:g}."
             raise InvalidInput(
                 f"Both sides of the stencil must lie in different bins: `2 gamma > {width:.4g}`, "
                 f"the width of the bins of {name!r}, but got {gamma=}. "
-                + (f"Choose gamma of {enough}." if least <= 0.5 else one)
+                + (enough if least <= 0.5 else f"Raise bins: {name!r} has only one.")
             )
 
     def _resolve(self, box: Box) -> Box:
@@ -163,7 +160,5 @@ class GraphSpace(FeatureSpace):
         features: Sequence[str] = DEFAULT_FEATURES,
         bins: int = 6,
     ) -> "GraphSpace":
-        """The space of all DAGs with `min_vertices` to `max_vertices` vertices; the rest is as in
-        `over`. InvalidInput for a range that is empty or not enumerated, too.
-        """
+        """That of `catalogue(min_vertices, max_vertices)`; all else, errors too, as in `over`."""
         return cls.over(catalogue(min_vertices, max_vertices), features, FEATURES, bins)

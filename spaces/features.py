@@ -84,10 +84,9 @@ class FeatureMap:
         _check_names(self.names, self.features)
         for name, low, high in zip(self.names, self.low, self.high, strict=True):
             if not low < high:
-                raise InvalidInput(
-                    f"A feature must differ between the cells of the catalogue, but {name!r} goes "
-                    f"from {low:g} to {high:g}. Leave it out, or widen the range of vertices."
-                )
+                rule = "A feature must differ between the cells of the catalogue"
+                goes = f"{name!r} goes from {low:g} to {high:g}"
+                raise InvalidInput(f"{rule}, but {goes}. Leave it out, or widen the range.")
 
     @classmethod
     def fit(
@@ -96,9 +95,8 @@ class FeatureMap:
         names: Sequence[str] = DEFAULT_FEATURES,
         features: Mapping[str, Feature] = FEATURES,
     ) -> "FeatureMap":
-        """The map with the minimum and maximum over `cells` as its ends. InvalidInput for no cell,
-        an unknown or repeated name, or a feature that is the same for all cells: such an axis would
-        cost two candidates per row, whose difference says nothing.
+        """With the minimum and maximum over `cells` as its ends. InvalidInput also for no cell, and
+        for a feature that never differs: two candidates per row would say nothing.
         """
         names = tuple(names)
         _check_names(names, features)

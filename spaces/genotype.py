@@ -20,10 +20,9 @@ MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
 
-_EXAMPLE = (
-    "Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), "
-    "reduce=[...], reduce_concat=range(2, 6))"
-)
+_CONCAT = "concat=range(2, 6)"
+_PAIRS = "normal=[('sep_conv_3x3', 1), ...]"
+_EXAMPLE = f"Genotype({_PAIRS}, normal_{_CONCAT}, reduce=[...], reduce_{_CONCAT})"
 
 
 def read_genotype(text: str, depth: int = DEPTH) -> Macro:
@@ -34,10 +33,7 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
     reduce_concat=range(2, 6))`, also positional, and as the one such assignment in a Python source.
     The text is parsed, never run. The cells are over the operations of DARTS where these suffice,
     else over the smallest published set that does, else over those of DARTS and the further ones.
-
-    Raises:
-        InvalidInput: no genotype, several, a gene that breaks a rule, an unknown operation (with
-        the nearest name).
+    InvalidInput for no genotype, several, a gene that breaks a rule, an unknown operation.
     """
     fields = _fields(_the_call(text))
     genes = {kind: _genes(kind, fields[kind]) for kind in ("normal", "reduce")}
@@ -47,10 +43,8 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
 
 
 def load_cells(path: str | Path) -> Macro:
-    """The network of cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or
-    a string of NAS-Bench-201 (15 cells).
-
-    Raises InvalidInput, with the path, for a file that is none of these or that cannot be read.
+    """The cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or a string of
+    NAS-Bench-201 (15 cells). InvalidInput, with the path, for a file that is none of these.
     """
     text = _text(Path(path)).lstrip("\ufeff").strip()
     try:
@@ -65,10 +59,8 @@ def load_cells(path: str | Path) -> Macro:
         raise InvalidInput(f"{path}: {error}") from error
 
 
-_FORMS = (
-    f"A file of cells holds the JSON that a search writes, {_EXAMPLE}, "
-    "or a string of NAS-Bench-201."
-)
+_JSON = "the JSON that a search writes"
+_FORMS = f"A file of cells holds {_JSON}, {_EXAMPLE}, or a string of NAS-Bench-201."
 
 
 def _text(path: Path) -> str:
@@ -80,10 +72,8 @@ def _text(path: Path) -> str:
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path}: not text. {_FORMS}") from error
     except OSError as error:
-        why = error.strerror or error
-        raise InvalidInput(
-            f"{path}: cannot be read ({why}). Give the path of a file of cells."
-        ) from error
+        rule = f"{path}: cannot be read ({error.strerror or error})"
+        raise InvalidInput(f"{rule}. Give the path of a file of cells.") from error
 
 
 def _the_call(text: str) -> ast.Call:
@@ -131,10 +121,8 @@ def _value(name: str, node: ast.expr) -> Any:
             return list(range(*ends)[: 2 * MAX_NODES])
         return ast.literal_eval(node)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
-        raise InvalidInput(
-            f"The field {name!r} must be a list or a range of literals, but got "
-            f"{_shown(ast.unparse(node))}. Write {_EXAMPLE}."
-        ) from error
+        rule, got = f"The field {name!r} must be a list or a range of literals", ast.unparse(node)
+        raise InvalidInput(f"{rule}, but got {_shown(got)}. Write {_EXAMPLE}.") from error
 
 
 def _genes(kind: str, pairs: Any) -> list[Gene]:
@@ -157,15 +145,11 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
     return genes
 
 
-def _published_ops() -> list[tuple[str, ...]]:
-    """The operations of every space of DARTS's cells, those of DARTS first, then smallest first."""
-    spaces = [space for space in SPACES.values() if space.macro.stack.inputs == INPUTS]
-    return [DARTS_OPS, *sorted((space.ops for space in spaces), key=len)]
-
-
 def _operations(used: Iterable[str]) -> tuple[str, ...]:
     """The operations that the cells are over."""
-    needed, published = set(used), _published_ops()
+    needed = set(used)
+    spaces = [space.ops for space in SPACES.values() if space.macro.stack.inputs == INPUTS]
+    published = [DARTS_OPS, *sorted(spaces, key=len)]
     for ops in published:
         if needed <= set(ops):
             return ops
@@ -204,10 +188,8 @@ def _from_short(normal: str, reduce: str) -> Macro:
     space = darts_cell(DARTS_OPS)
     cells = {}
     for kind, genes in (("normal", normal), ("reduce", reduce)):
-        pairs = [gene.split() for gene in genes.split(",")]
-        cells[kind] = space.genotype(
-            (int(source), INPUTS + i // 2, short[op]) for i, (op, source) in enumerate(pairs)
-        )
+        pairs = enumerate(gene.split() for gene in genes.split(","))
+        cells[kind] = space.genotype((int(u), INPUTS + i // 2, short[op]) for i, (op, u) in pairs)
     return Macro(cells, "darts", DEPTH)
 
 
@@ -227,6 +209,4 @@ GENOTYPES: dict[str, Macro] = {
     ),
     "all-skip": _from_short(_ALL_SKIP, _ALL_SKIP),
 }
-"""Published genotypes of DARTS's space, 20 cells: first and second order DARTS, PC-DARTS, and the
-collapsed one (algorithms F.1).
-"""
+"""Of 20 cells: first and second order DARTS, PC-DARTS, the collapsed one (algorithms F.1)."""

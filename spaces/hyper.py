@@ -25,20 +25,15 @@ class HyperArchitecture:
         rows = tuple(tuple(row) for row in self.rows)
         widths = [len(row) for row in rows]
         if not rows or 0 in widths:
-            raise InvalidInput(
-                "A hyper-architecture needs a depth and a window of at least 1, but got depth "
-                f"{len(rows)} and windows {widths}. Give every row at least one candidate."
-            )
+            rule = "A hyper-architecture needs a depth and a window of at least 1"
+            got = f"depth {len(rows)} and windows {widths}"
+            raise InvalidInput(f"{rule}, but got {got}. Give every row at least one candidate.")
         if len(set(widths)) > 1:
-            raise InvalidInput(
-                f"All rows must hold equally many candidates, but got windows {widths}. Fill the "
-                "shorter rows up."
-            )
+            rule = "All rows must hold equally many candidates"
+            raise InvalidInput(f"{rule}, but got windows {widths}. Fill the shorter rows up.")
         if strangers := [cell for row in rows for cell in row if not isinstance(cell, Candidate)]:
-            raise InvalidInput(
-                f"Every candidate must be a cell such as a Dag, but got {strangers[0]!r}. Build it "
-                "by `Dag` or `Dag.from_code`."
-            )
+            rule = "Every candidate must be a cell such as a Dag"
+            raise InvalidInput(f"{rule}, but got {strangers[0]!r}. Build it by `Dag.from_code`.")
         object.__setattr__(self, "rows", rows)
 
     @property
@@ -82,13 +77,13 @@ class HyperArchitecture:
         )
 
     def architecture(self, choice: Sequence[int]) -> "HyperArchitecture":
-        """The architecture (window 1) of one candidate per row: `choice` [d] are indices into the
-        rows of `distinct()`. InvalidInput for another length, or an index outside of its row.
+        """That of one candidate per row: `choice` [d] are indices into the rows of `distinct()`.
+        InvalidInput for another length, or an index outside of its row.
         """
         rows = self.distinct()
         counts = [len(row) for row in rows]
-        fits = len(choice) == self.depth
-        if not (fits and all(0 <= k < n for k, n in zip(choice, counts, strict=True))):
+        within = all(0 <= k < n for k, n in zip(choice, counts, strict=False))
+        if len(choice) != self.depth or not within:
             raise InvalidInput(
                 f"A choice takes one index per row, below {counts}, but got {list(choice)}. "
                 "Count the row's distinct candidates from 0."
@@ -102,9 +97,5 @@ class HyperArchitecture:
     @classmethod
     def from_code(cls, code: str) -> "HyperArchitecture":
         """The inverse of `code`. InvalidInput for a malformed code, or rows of different length."""
-        return cls(
-            tuple(
-                tuple(Candidate.from_code(cell) for cell in row.split(","))
-                for row in code.split("/")
-            )
-        )
+        rows = [row.split(",") for row in code.split("/")]
+        return cls(tuple(tuple(map(Candidate.from_code, row)) for row in rows))

@@ -1,6 +1,4 @@
-"""The space of NAS-Bench-201: one cell of four nodes and six edges, five operations, and the codec
-of its 15,625 strings (algorithms E.2).
-"""
+"""NAS-Bench-201: a cell of six edges, five operations, 15,625 strings (algorithms E.2)."""
 
 import re
 from collections.abc import Iterator
@@ -88,20 +86,13 @@ def encode(architecture: Architecture) -> str:
 
 
 def decode(text: str) -> CellSpace:
-    """The inverse of `encode`; the terms of a node may come in any order. InvalidInput for a string
-    of another form and, with the nearest name, for an unknown operation.
-    """
+    """The inverse of `encode`; the terms of a node may come in any order. Errors as `numbers`."""
     return from_numbers(_numbers_of_string(text))
 
 
 def cells() -> Iterator[CellSpace]:
     """All 15,625 cells by `numbers`, lexicographically (not the order of the benchmark's index)."""
     return (from_numbers(choice) for choice in product(range(len(OPS)), repeat=len(EDGES)))
-
-
-def strings() -> Iterator[str]:
-    """The strings of all `cells`, in the same order."""
-    return (_string(choice) for choice in product(range(len(OPS)), repeat=len(EDGES)))
 
 
 def unique_key(architecture: Architecture) -> str:
@@ -113,12 +104,10 @@ def unique_key(architecture: Architecture) -> str:
     operation on such a node. As in the benchmark, `#` stays in a sum: cells of one key compute the
     same, but not all that compute the same have one key (dropping every `#` leaves 4,930 classes).
     """
-    nodes = ["0"]
-    operations = iter(numbers(architecture))
+    nodes, operations = ["0"], iter(numbers(architecture))
     for node in (1, 2, 3):
-        nodes.append(
-            "+".join(sorted(_term(OPS[next(operations)], nodes[source]) for source in range(node)))
-        )
+        terms = sorted(_term(OPS[next(operations)], source) for source in nodes[:node])
+        nodes.append("+".join(terms))
     return nodes[-1]
 
 
@@ -136,32 +125,23 @@ def _term(op: str, value: str) -> str:
 
 
 def _numbers_of_string(text: str) -> tuple[int, ...]:
-    numbers: dict[tuple[int, int], int] = {}
-    for node, part in enumerate(text.strip().split("+"), start=1):
-        for term in part[1:-1].split("|"):
-            match = _TERM.fullmatch(term)
-            if match is None or part[:1] + part[-1:] != "||":
-                raise _malformed(text)
-            edge = (int(match[2]), node)
-            if edge in numbers:
-                raise _malformed(text)
-            numbers[edge] = _number(match[1])
-    if sorted(numbers) != sorted(EDGES):
-        raise _malformed(text)
-    return tuple(numbers[edge] for edge in EDGES)
+    parts = text.strip().split("+")
+    terms = [_TERM.findall(part) for part in parts]
+    written = ["|" + "".join(f"{op}~{source}|" for op, source in part) for part in terms]
+    edges = [(int(source), n) for n, part in enumerate(terms, 1) for _, source in part]
+    numbers = [_number(op) for part in terms for op, _ in part]
+    if written != parts or sorted(edges) != sorted(EDGES):
+        shown = text if len(text) <= 200 else text[:200] + "..."
+        raise InvalidInput(
+            "A string of NAS-Bench-201 must give one operation to each of the edges 0->1 + 0->2, "
+            f"1->2 + 0->3, 1->3, 2->3, but got {shown!r}. Write it like {_EXAMPLE}."
+        )
+    return tuple(numbers[edges.index(edge)] for edge in EDGES)
 
 
 def _number(op: str) -> int:
     require_known("An operation of NAS-Bench-201", op, OPS)
     return OPS.index(op)
-
-
-def _malformed(text: str) -> InvalidInput:
-    shown = text if len(text) <= 200 else text[:200] + "..."
-    return InvalidInput(
-        "A string of NAS-Bench-201 must give one operation to each of the edges 0->1 + 0->2, 1->2 "
-        f"+ 0->3, 1->3, 2->3, but got {shown!r}. Write it like {_EXAMPLE}."
-    )
 
 
 def _table(path: Path) -> TrueAccuracies:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Any, Protocol, Self, cast
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -23,9 +23,7 @@ EPOCHS = (12, 200)
 ACCURACIES = tuple(
     f"{d}_{split}_{epochs}" for d, split, epochs in product(DATASETS, SPLITS, EPOCHS)
 )
-"""Columns of accuracies in percent: `c10_valid_12`, ..., `in16_test_200`; means over the seeds that
-the benchmark has.
-"""
+"""Columns in percent, `c10_valid_12` to `in16_test_200`: means over the seeds of the benchmark."""
 PARAMETERS = tuple(f"params_{dataset}" for dataset in DATASETS)
 OPERATIONS = tuple(f"op_e{source}{target}" for source, target in EDGES)
 """Columns with the number of each edge's operation in `nasbench201.OPS`."""
@@ -45,17 +43,12 @@ class Record:
     index: int
     """In the benchmark's own order."""
     architecture: str
-    accuracy: Mapping[str, Mapping[str, Mapping[int, float]]]
-    """[dataset][split][epochs], in percent."""
-    parameters: Mapping[str, int]
-    """[dataset]: trainable parameters of the network of 15 cells and 16 channels."""
+    columns: Mapping[str, float]
+    """`ACCURACIES` in percent; `PARAMETERS`, trainable ones of 15 cells with 16 channels."""
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, under the names of the columns."""
-        row: dict[str, Any] = {"index": self.index, "architecture": self.architecture}
-        for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
-            row[f"{dataset}_{split}_{epochs}"] = self.accuracy[dataset][split][epochs]
-        return row | {f"params_{dataset}": count for dataset, count in self.parameters.items()}
+        return {"index": self.index, "architecture": self.architecture, **self.columns}
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,8 @@ class Table:
         InvalidInput for no Parquet file, columns that are missing or hold other than numbers in
         range, an architecture twice.
         """
-        raw = _read_columns(Path(path))
+        needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
+        raw = read_columns(path, needed, "Give a table of NAS-Bench-201, as `convert` writes it.")
         operations = np.stack([raw[name] for name in OPERATIONS], axis=1)  # [N, 6]
         _check(path, raw, operations)
         codes = (operations @ _POWERS).astype(np.int64)
@@ -108,9 +102,7 @@ class Table:
         return self._code(architecture) in self._rows
 
     def lookup(self, architecture: Architecture) -> Record:
-        """All that is known of an architecture. Raises InvalidInput where it is not one of the
-        space or not in this table.
-        """
+        """All that is known of an architecture; InvalidInput where it is not in this table."""
         return self._record(self._row(architecture))
 
     def column(self, name: str) -> Floats:
@@ -159,28 +151,10 @@ class Table:
 
     def _record(self, row: int) -> Record:
         numbers = tuple(int(self.codes[row]) // int(power) % len(OPS) for power in _POWERS)
-        value = {name: float(values[row]) for name, values in self.columns.items()}
-        accuracy: dict[str, dict[str, dict[int, float]]] = {}
-        for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
-            known = accuracy.setdefault(dataset, {}).setdefault(split, {})
-            known[epochs] = value[f"{dataset}_{split}_{epochs}"]
-        parameters = {dataset: int(value[f"params_{dataset}"]) for dataset in DATASETS}
+        accuracies = {name: float(self.columns[name][row]) for name in ACCURACIES}
+        parameters = {name: int(self.columns[name][row]) for name in PARAMETERS}
         architecture = nasbench201.encode(nasbench201.from_numbers(numbers))
-        return Record(int(self.index[row]), architecture, accuracy, parameters)
-
-
-class BenchmarkApi(Protocol):
-    """What `convert` calls of the object that `nats_bench.create` returns."""
-
-    def __len__(self) -> int: ...
-
-    def arch(self, index: int) -> str: ...
-
-    def get_more_info(
-        self, index: int, dataset: str, *, hp: str, is_random: bool
-    ) -> Mapping[str, Any]: ...
-
-    def get_cost_info(self, index: int, dataset: str, hp: str) -> Mapping[str, Any]: ...
+        return Record(int(self.index[row]), architecture, accuracies | parameters)
 
 
 _OFFICIAL = {
@@ -194,7 +168,7 @@ of the training set, that of the test accuracy on all of it.
 
 
 def convert(
-    source: str | Path | BenchmarkApi,
+    source: Any,
     target: str | Path,
     *,
     progress: Callable[[int, int], object] | None = None,
@@ -224,7 +198,7 @@ def convert(
     _write(rows, Path(target))
 
 
-def _open(path: Path) -> BenchmarkApi:
+def _open(path: Path) -> Any:
     rule = "the official files of NATS-Bench exist"
     remedy = "Download NATS-tss-v1_0-3ffb9-simple and give its path."
     require(path.exists(), rule, remedy, path=str(path))
@@ -236,8 +210,7 @@ def _open(path: Path) -> BenchmarkApi:
             'Run: pip install "fade-ray[nasbench201]"'
         ) from error
     try:
-        api = nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
-        return cast(BenchmarkApi, api)
+        return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
     except Exception as error:  # whatever unpickling a wrong file raises
         raise InvalidInput(
             f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder "
@@ -245,7 +218,7 @@ def _open(path: Path) -> BenchmarkApi:
         ) from error
 
 
-def _official_row(api: BenchmarkApi, index: int) -> dict[str, Any]:
+def _official_row(api: Any, index: int) -> dict[str, Any]:
     """The row of one architecture. InvalidInput where the benchmark lacks one of its results."""
     cell = nasbench201.decode(api.arch(index))
     numbers = nasbench201.numbers(cell)
@@ -292,17 +265,8 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
         part.unlink(missing_ok=True)
 
 
-def _read_columns(path: Path) -> dict[str, Floats]:
-    """The columns that a table needs, each [N], as float64 (which holds the integers exactly)."""
-    needed = ("index", *OPERATIONS, *ACCURACIES, *PARAMETERS)
-    raw = read_columns(path, needed, "Give a table of NAS-Bench-201, as `convert` writes it.")
-    return {name: values.astype(np.float64) for name, values in raw.items()}
-
-
 def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:
-    """InvalidInput for operations, accuracies or counts out of range; a value that is missing reads
-    as NaN and is in no range.
-    """
+    """InvalidInput for what is out of range; a missing value reads as NaN and is in no range."""
     whole = bool(np.isin(operations, np.arange(len(OPS))).all())
     rule = f"operations are whole numbers from 0 to {len(OPS) - 1}"
     require(whole, rule, _ANEW, path=str(path))

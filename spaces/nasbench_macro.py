@@ -1,6 +1,4 @@
-"""NAS-Bench-Macro: a chain of 8 layers with one of three blocks each, and its table of 6,561
-accuracies (Su et al. 2021).
-"""
+"""NAS-Bench-Macro: 8 layers of one of three blocks, and 6,561 accuracies (Su et al. 2021)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,9 +16,7 @@ from spaces.features import Feature
 from spaces.parquet import read_columns
 
 STAGES = (2, 3, 3)
-"""Layers per stage; the first layer of each stage doubles the channels and halves the map where it
-is no identity.
-"""
+"""Layers per stage; the first of each doubles the channels and halves the map."""
 DEPTH = sum(STAGES)
 NAMES = ("identity", "MBConv, expansion 3, kernel 3", "MBConv, expansion 6, kernel 5")
 SEEDS = 3
@@ -83,11 +79,8 @@ class MacroTable:
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
-        """The table in a Parquet file with the columns `arch` (8 digits from 0 to 2) and
-        `test_acc_0..2` (percent).
-
-        InvalidInput for a file that cannot be read, columns that are missing, duplicate, missing
-        and malformed architectures.
+        """From a Parquet file with the columns `arch` (8 digits from 0 to 2) and `test_acc_0..2`
+        (percent). InvalidInput for another file, and for duplicate, missing, malformed rows.
         """
         needed = ["arch", *(f"test_acc_{seed}" for seed in range(SEEDS))]
         columns = read_columns(path, needed, "Give the table of NAS-Bench-Macro.", text=["arch"])
@@ -98,10 +91,8 @@ class MacroTable:
             raise InvalidInput(f"{rule}, but holds {malformed!r}.")
         if len(set(codes)) < len(codes):
             twice = next(code for code in codes if codes.count(code) > 1)
-            raise InvalidInput(
-                f"Each architecture must have one row, but {path} has {twice!r} more than once. "
-                "Remove one."
-            )
+            rule = f"Each architecture must have one row, but {path} has {twice!r}"
+            raise InvalidInput(f"{rule} more than once. Remove one.")
         whole = len(codes) == 3**DEPTH
         require(whole, f"{3**DEPTH} rows", "Give the whole table.", rows=len(codes))
         places = np.array([[int(digit) for digit in code] for code in codes])

@@ -15,10 +15,9 @@ INPUTS = 2
 
 def genes_by_kind(macro: Macro) -> str:
     """Cells that the field's notations have no words for: each kind with its genes."""
-    return "; ".join(
-        f"{kind}: " + " ".join(f"{gene.op}({gene.source}>{gene.target})" for gene in cell.genes)
-        for kind, cell in macro.cells.items()
-    )
+    genes = {kind: cell.genes for kind, cell in macro.cells.items()}
+    texts = {kind: [f"{op}({u}>{v})" for u, v, op in each] for kind, each in genes.items()}
+    return "; ".join(f"{kind}: {' '.join(text)}" for kind, text in texts.items())
 
 
 def in_darts_notation(macro: Macro) -> str:
@@ -31,9 +30,7 @@ def in_darts_notation(macro: Macro) -> str:
 
 def write_genotype(macro: Macro) -> str:
     """The field's notation of a shared genotype of DARTS, `Genotype(normal=[...], ...)`, on one
-    line: `spaces.read_genotype` reads the same cells from it.
-
-    Raises InvalidInput where the notation has no words for it: cells with a choice left, other
+    line: `spaces.read_genotype` reads the same cells from it. InvalidInput for a choice left, other
     kinds than `normal` and `reduce`, another number of edges into a node than two.
     """
     kinds = ("normal", "reduce")

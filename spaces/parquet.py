@@ -31,6 +31,5 @@ def read_columns(
         types = {name: pa.string() if name in text else pa.float64() for name in needed}
         return {name: np.asarray(table[name].cast(kind).to_numpy()) for name, kind in types.items()}
     except (OSError, pa.ArrowException) as error:
-        raise InvalidInput(
-            f"{path} must be a readable Parquet table, but: {error}. {remedy}"
-        ) from error
+        rule = f"{path} must be a readable Parquet table"
+        raise InvalidInput(f"{rule}, but: {error}. {remedy}") from error

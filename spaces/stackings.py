@@ -24,19 +24,13 @@ class Position(NamedTuple):
     reduction: bool
 
 
-class KnownArchitecture(Protocol):
-    """What a table holds of one architecture."""
-
-    def to_dict(self) -> dict[str, Any]: ...
-
-
 class TrueAccuracies(Protocol):
     """A table of trained architectures."""
 
     def __len__(self) -> int: ...
 
-    def lookup(self, genotype: Any) -> KnownArchitecture:
-        """All that is known of the `Macro` genotype. InvalidInput where it is not in the table."""
+    def lookup(self, genotype: Any) -> Any:
+        """What is known of the `Macro` genotype, by `to_dict`. InvalidInput where it is missing."""
         ...
 
 
@@ -71,27 +65,21 @@ class Stacking:
 def darts_layout(depth: int) -> tuple[Position, ...]:
     """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1)."""
     reductions = {depth // 3, 2 * depth // 3}
-    return tuple(
-        Position("reduce" if i in reductions else "normal", i in reductions) for i in range(depth)
-    )
+    kinds = ("reduce" if place in reductions else "normal" for place in range(depth))
+    return tuple(Position(kind, kind == "reduce") for kind in kinds)
 
 
 def unshared_layout(depth: int) -> tuple[Position, ...]:
     """The DARTS stack with a kind of its own at each place (Amended-DARTS S2)."""
-    return tuple(
-        Position(f"cell{i}", place.reduction) for i, place in enumerate(darts_layout(depth))
-    )
+    places = enumerate(darts_layout(depth))
+    return tuple(Position(f"cell{number}", place.reduction) for number, place in places)
 
 
 def three_stages(depth: int) -> tuple[Position, ...]:
     """Three stages of depth // 3 cells, joined by reducing residual blocks (algorithms E.2)."""
-    require(
-        depth >= 3 and depth % 3 == 0,
-        "depth is a multiple of 3",
-        "NAS-Bench-201 has three equal stages: 15, or 3.",
-        depth=depth,
-    )
-    stage = [Position("cell", False)] * (depth // 3)
+    fits, remedy = depth >= 3 and depth % 3 == 0, "NAS-Bench-201 has three equal stages: 15, or 3."
+    require(fits, "depth is a multiple of 3", remedy, depth=depth)
+    stage = (Position("cell", False),) * (depth // 3)
     return (*stage, Position(RESIDUAL, True), *stage, Position(RESIDUAL, True), *stage)
 
 

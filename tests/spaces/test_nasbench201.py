@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from spaces import SPACES, CellSpace, InvalidInput, nasbench201
 from spaces.nasbench201 import OPS, decode, encode, unique_key
-from spaces.nasbench201_table import ACCURACIES, OPERATIONS, PARAMETERS, Table, convert
+from spaces.nasbench201_table import ACCURACIES, DATASETS, OPERATIONS, PARAMETERS, Table, convert
 
 untimed = settings(deadline=None, max_examples=60)
 choices = st.tuples(*[st.integers(0, 4)] * 6)
@@ -48,7 +48,7 @@ def computed(numbers):
 
 
 def test_every_cell_has_a_string_of_its_own_and_comes_back():
-    strings = list(nasbench201.strings())
+    strings = [encode(cell) for cell in nasbench201.cells()]
     assert len(set(strings)) == nasbench201.SIZE == 15_625
     assert all(
         decode(string) == cell for string, cell in zip(strings, nasbench201.cells(), strict=True)
@@ -57,8 +57,8 @@ def test_every_cell_has_a_string_of_its_own_and_comes_back():
 
 def test_classes_hold_cells_that_compute_the_same():
     classes = defaultdict(set)
-    for string in nasbench201.strings():
-        classes[unique_key(string)].add(computed(nasbench201.numbers(string)))
+    for cell in nasbench201.cells():
+        classes[unique_key(cell)].add(computed(nasbench201.numbers(cell)))
     assert len(classes) == 6_466
     assert all(len(functions) == 1 for functions in classes.values())
     assert len(set.union(*classes.values())) == 4_930
@@ -176,16 +176,16 @@ def test_known_results(real):
     assert real.percentile(BEST) == pytest.approx(100 * 15_623 / 15_625)
     found = real.lookup(nasbench201.macro(cell=decode(SINGLE_LEVEL)))
     assert found.index == real.optimum("c100_test_200").index == 9930
-    test = {dataset: found.accuracy[dataset]["test"][200] for dataset in found.accuracy}
-    valid = {dataset: found.accuracy[dataset]["valid"][200] for dataset in found.accuracy}
-    assert test == pytest.approx({"c10": 94.363, "c100": 73.513, "in16": 46.344}, abs=1e-3)
-    assert valid == pytest.approx({"c10": 91.553, "c100": 73.493, "in16": 46.367}, abs=1e-3)
+    test = [found.columns[f"{dataset}_test_200"] for dataset in DATASETS]
+    valid = [found.columns[f"{dataset}_valid_200"] for dataset in DATASETS]
+    assert test == pytest.approx([94.363, 73.513, 46.344], abs=1e-3)
+    assert valid == pytest.approx([91.553, 73.493, 46.367], abs=1e-3)
     skip = real.lookup(ALL_SKIP)
     assert skip.index == 1835
     assert [
         real.accuracy(ALL_SKIP, f"{name}_test_200") for name in ("c10", "c100", "in16")
     ] == pytest.approx([54.297, 15.607, 16.322], abs=5e-4)
-    assert skip.parameters == {"c10": 73_306, "c100": 79_156, "in16": 80_456}
+    assert [skip.columns[name] for name in PARAMETERS] == [73_306, 79_156, 80_456]
 
 
 def test_random_picks_and_ranks(real):
@@ -251,13 +251,11 @@ def small(tmp_path):
 def test_conversion_asks_for_the_right_results(small):
     found = Table.read(small).lookup(BEST)
     assert (found.index, found.architecture) == (1, BEST)
-    assert found.accuracy == {
-        # the validation accuracy on CIFAR-10 is of the networks that saw half of the training set
-        "c10": {"valid": {12: 30.25, 200: 35.25}, "test": {12: 37.5, 200: 42.5}},
-        "c100": {"valid": {12: 44.25, 200: 49.25}, "test": {12: 44.5, 200: 49.5}},
-        "in16": {"valid": {12: 51.25, 200: 56.25}, "test": {12: 51.5, 200: 56.5}},
-    }
-    assert found.parameters == {"c10": 1_074_306, "c100": 1_075_306, "in16": 1_076_306}
+    # the validation accuracy on CIFAR-10 is of the networks that saw half of the training set
+    c10, c100 = [30.25, 35.25, 37.5, 42.5], [44.25, 49.25, 44.5, 49.5]
+    assert [found.columns[name] for name in ACCURACIES] == [*c10, *c100, 51.25, 56.25, 51.5, 56.5]
+    parameters = [found.columns[name] for name in PARAMETERS]
+    assert parameters == [1_074_306, 1_075_306, 1_076_306]
     assert found.to_dict()["in16_valid_200"] == 56.25
 
 
