@@ -1,3 +1,1 @@
-"""Several searches, or several trainings of one hyper-architecture, in one run: comparisons and
-rank studies without Ray.
-"""
+"""Several searches under one budget in one run: comparisons, without Ray."""

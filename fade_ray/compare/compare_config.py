@@ -37,9 +37,7 @@ class ContestConfig:
     counts a third), or seconds of training.
     """
     budget: float | None = None
-    """What each search may spend; by default as many images as 30 evaluated architectures take, or
-    300 seconds.
-    """
+    """What each search may spend; by default 30 evaluated architectures' images, or 300 seconds."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "searchers", names(self.searchers))
@@ -77,11 +75,9 @@ class CompareConfig(RunOptions):
         dict(self.configs())  # every rule of every search is checked here
 
     def configs(self) -> Iterator[tuple[str, Config]]:
-        """(name of the search, its configuration): "fade-0" for the searcher fade with the seed 0;
-        seed by seed.
-        """
+        """(name of the search, such as "fade-0" of seed 0; its configuration), seed by seed."""
         parts = ("data", "space", "network", "train", "architecture", "run")
-        outer = replace(self.outer, test_evaluations=True)
+        outer = replace(self.outer, test_evaluations=True)  # told in the report alone
         base = Config(outer=outer, **{name: getattr(self, name) for name in parts})
         bases = (self.anchor, self.bayes, self.evolution)
         for seed in self.contest.seeds:

@@ -1,6 +1,4 @@
-"""What a person sees while several searches run: one live line in a terminal, a line now and then
-elsewhere.
-"""
+"""What a person sees of several searches: a live line in a terminal, else one now and then."""
 
 import time
 from collections.abc import Mapping

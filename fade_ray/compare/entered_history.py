@@ -27,9 +27,7 @@ class EnteredHistory(TrialHistory[Entered]):
             self.over.add(event["entry"])
 
     def of(self, entry: str) -> list[str]:
-        """The ids of the ended trials of one search, in the order of its questions: which of
-        several ended first is the engine's luck.
-        """
+        """The ids of a search's ended trials, as asked for: which one ended first is luck."""
         return [
             id
             for id, entered in self.proposals.items()

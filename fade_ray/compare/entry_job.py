@@ -1,6 +1,4 @@
-"""The trials of several searches: each the trial of the outer search under its own configuration,
-with what it cost.
-"""
+"""The trials of several searches: those of the outer search, with what each cost."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -43,9 +41,7 @@ PRICES: dict[str, Price] = {
 
 @dataclass(frozen=True)
 class EntryJob:
-    """The `Job` of a comparison: its plans are `Entered`, `configs` has the configuration of each
-    entry.
-    """
+    """The `Job` of a comparison: its plans are `Entered`; `configs` by entry."""
 
     configs: Mapping[str, Config]
     unit: str
@@ -60,9 +56,7 @@ class EntryJob:
 def priced(
     trial: Trial, data: Splits, config: Config, folder: Path, price: Price
 ) -> Iterator[Event]:
-    """Events of `run_trial`, the last one's outcome with what the trial cost: by default the
-    seconds that it trained.
-    """
+    """Events of `run_trial`, the last one's outcome with its price, or the seconds it trained."""
     for event in run_trial(trial, data, config, folder):
         if "outcome" not in event:
             yield event

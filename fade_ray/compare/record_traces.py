@@ -14,16 +14,12 @@ UNITS = {"images": "training images", "seconds": "seconds of training"}
 
 
 def complete(history: EnteredHistory, result: Mapping[str, Any]) -> set[str]:
-    """The searches that came to their end, by the record and, for records without such events, by
-    result.json ({}: there is none).
-    """
+    """The searches that came to their end, by the record and (older ones) by result.json."""
     return history.over | {name for name, ended in result.get("complete", {}).items() if ended}
 
 
 def unspent(result: Mapping[str, Any], budget: float) -> dict[str, float]:
-    """By searcher, the mean share of its budgets that bought nothing, from result.json; {} where
-    that does not say.
-    """
+    """By searcher, the mean share of budgets that bought nothing; {} where `result` is silent."""
     shares = defaultdict[str, list[float]](list)
     for name, rest in result.get("unspent", {}).items():
         shares[name.rpartition("-")[0]].append(rest / budget)

@@ -11,7 +11,6 @@ from fade_ray.ranks.candidates import CELLS
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.search_config import RECIPES, Config, OuterConfig
 from fade_ray.training.estimators import ESTIMATORS
-from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
 from spaces.errors import InvalidInput, at_least, each_once, require, require_known
@@ -68,9 +67,7 @@ class StudyConfig:
     cells: str = "graphs"
     """Candidates: graphs of `--operations`, or nasbench-macro, its blocks (needs --table)."""
     graphs: int = 5
-    """Graphs per row, the same in all rows: equally spaced in the catalogue of those with that many
-    operations.
-    """
+    """Graphs per row, the same in all rows: equally spaced among those with so many operations."""
     operations: tuple[int, ...] = (7,)
     """Operations of the graphs, all on 5 vertices (FaDE 3.1: seven fit the paper's number of
     weights); several are shared out among the graphs.
@@ -86,8 +83,7 @@ class StudyConfig:
     alone_epochs: int = 30
     """Epochs of an architecture alone."""
     table: str | None = None
-    """Parquet file of NAS-Bench-Macro: its accuracies are the truth and nothing is trained alone.
-    """
+    """Parquet file of NAS-Bench-Macro: its accuracies are the truth, nothing is trained alone."""
 
     def __post_init__(self) -> None:
         for name in self.settings:
@@ -112,9 +108,15 @@ class StudyConfig:
         InvalidInput where there are fewer candidates than asked for.
         """
         cells = CELLS[self.cells]
-        return HyperArchitecture(
-            (cells.row(self.graphs, self.operations),) * (cells.depth or depth)
-        )
+        row = cells.row(self.graphs, self.operations)
+        return HyperArchitecture((row,) * (cells.depth or depth))
+
+
+NO_SCALE = (
+    "It knows of a row only how the loss changes with the scale of its output, which the BatchNorm "
+    "of the next block undoes behind the last row of each stage. Leave the setting out, or choose "
+    "another --estimator."
+)
 
 
 @dataclass(frozen=True)
@@ -149,19 +151,11 @@ class RankStudyConfig(RunOptions):
                 config.check_ranks()
                 continue
             estimator = config.architecture.estimator
-            require(
-                not ESTIMATORS[estimator].of_scale,
-                f"no {estimator} with {self.study.cells}",
-                "It knows of a row only how the loss changes with the scale of its output, which "
-                "the BatchNorm of the next block undoes behind the last row of each stage. Leave "
-                "the setting out, or choose another --estimator.",
-                setting=name,
-            )
+            rule = f"no {estimator} with {self.study.cells}"
+            require(not ESTIMATORS[estimator].of_scale, rule, NO_SCALE, setting=name)
 
     def _training(self, setting: str) -> Config:
-        """Equal for settings that train the same: blocks of NAS-Bench-Macro have no operations to
-        share.
-        """
+        """Equal for settings that train the same: NAS-Bench-Macro has no operations to share."""
         config = self.config(setting)
         if not CELLS[self.study.cells].blocks:
             return config
@@ -185,8 +179,3 @@ class RankStudyConfig(RunOptions):
             outer=outer,
             run=self.run,
         )
-
-
-def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration in its present form."""
-    return {**values, "train": upgraded_training(values.get("train", {}))}

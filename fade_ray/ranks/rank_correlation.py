@@ -1,6 +1,4 @@
-"""Do FaDE-ranks order architectures as training them alone does? Correlations with intervals,
-regrets, and how much noise allows.
-"""
+"""Do FaDE-ranks order architectures as training alone does? Correlations, regrets, noise."""
 
 import math
 from collections.abc import Sequence
@@ -21,8 +19,14 @@ from fade_ray.analysis.rank_measures import (
     spearman,
 )
 from fade_ray.analysis.resampling import Interval, percentiles
-from fade_ray.ranks.rank_courses import Correlation, EqualComputation, courses, equal_computation
-from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
+from fade_ray.ranks.rank_courses import (
+    Correlation,
+    EqualComputation,
+    Point,
+    courses,
+    equal_computation,
+)
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, by_setting
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
@@ -85,15 +89,9 @@ class Result:
 
 
 @dataclass(frozen=True)
-class RunPoint:
-    """A run after an epoch."""
+class RunPoint(Point):
+    """A run after an epoch, against the architectures trained alone."""
 
-    setting: str
-    seed: int
-    epoch: int
-    multiply_adds: int | None
-    """So far; None where the record does not tell."""
-    spearman: float
     kendall: float
     regrets: tuple[float, ...]
 
@@ -116,9 +114,7 @@ class Ceiling:
     reliability: float
     """Of the mean of all repeats, by Spearman and Brown: r rho / (1 + (r - 1) rho)."""
     bound: float
-    """Its root: what a rank without any noise would reach on average (of a linear correlation; of
-    ranks to a good approximation).
-    """
+    """Its root, a noiseless rank's mean (of a linear correlation; of ranks approximately)."""
 
     @classmethod
     def of(cls, alone: Sequence[Alone]) -> Self:
@@ -161,15 +157,14 @@ class RankStudy:
         """Judge the ranks of `runs` by the architectures trained `alone`. Settings stand in the
         order in which they first appear.
 
-        Raises:
-            InvalidInput: fewer than three architectures, one of them twice or outside of a run's
-                rows, repeats or epochs that are missing, a seed of a setting twice.
+        Raises InvalidInput for fewer than three architectures, one of them twice or outside of a
+        run's rows, repeats or epochs that are missing, and a seed of a setting twice.
         """
         _check(runs, alone)
         truth = _Truth.of(alone, generator, tuple(ks), resamples, confidence)
-        names = list(dict.fromkeys(run.setting for run in runs))
-        groups = {name: [run for run in runs if run.setting == name] for name in names}
+        groups = by_setting(runs)
         judged = {name: truth.setting(group) for name, group in groups.items()}
+        first, *others = groups
         points = tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs)
         return cls(
             architectures=len(alone),
@@ -177,7 +172,7 @@ class RankStudy:
             chance_regrets=tuple(chance_regret(truth.means, k) for k in ks),
             settings=tuple(setting for setting, _ in judged.values()),
             differences=tuple(
-                (name, truth.difference(judged[names[0]], judged[name])) for name in names[1:]
+                (name, truth.difference(judged[first], judged[name])) for name in others
             ),
             points=points,
             equal_computation=equal_computation(
@@ -227,7 +222,7 @@ class _Truth:
 
     def setting(self, runs: Sequence[RankRun]) -> tuple[SettingAgreement, Array]:
         """The agreement, and the mean rho in each resample of architectures and seeds [b]."""
-        psis = np.asarray([log_psis(run.weights, self.choices) for run in runs])  # [seed, n]
+        psis = final_psis(runs, self.choices)
         # [measure, seed], [measure, seed, b]
         values, resampled = self._values(psis), self._resampled(psis)
         overall = self._over_seeds(runs, resampled)
@@ -302,6 +297,11 @@ def means_of(alone: Sequence[Alone]) -> Array:
 def choices_of(alone: Sequence[Alone]) -> npt.NDArray[np.intp]:
     """[n, d]"""
     return np.asarray([one.choice for one in alone], dtype=np.intp)
+
+
+def final_psis(runs: Sequence[RankRun], choices: npt.NDArray[np.intp]) -> Array:
+    """[run, n]: log psi of the architectures `choices` [n, d] after the last epoch of each run."""
+    return np.asarray([log_psis(run.weights, choices) for run in runs])
 
 
 def _check(runs: Sequence[RankRun], alone: Sequence[Alone]) -> None:

@@ -1,6 +1,4 @@
-"""How the correlation of FaDE-ranks with training alone is drawn while the hyper-architectures are
-trained: over epochs and over computation.
-"""
+"""Figures of the correlation of FaDE-ranks with training alone, over epochs and computation."""
 
 import math
 from typing import Any
@@ -36,7 +34,7 @@ def over_epochs(findings: RankFindings) -> Picture | None:
     axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
     rhos = [rho for group in groups.values() for course in group for rho in course.rho]
     axes[0].set_ylim(min([0.0, *(rho for rho in rhos if rho < 0)]) - 0.06, 1.04)
-    told = []
+    ends = []
     for index, (axis, (setting, group)) in enumerate(zip(axes, groups.items(), strict=True)):
         colour = series(index)
         for course in group:
@@ -52,13 +50,13 @@ def over_epochs(findings: RankFindings) -> Picture | None:
         if index % columns == 0:
             axis.set_ylabel("Spearman's correlation")
         last = f"{rho_text(float(mean[-1]))} after epoch {epochs[-1]}" if epochs else "unknown"
-        told.append(f"{setting} {last}")
+        ends.append(f"{setting} {last}")
     caption = (
         "Correlation of log psi with accuracy when trained alone after every epoch: thin lines are "
         "seeds, the thick line is their mean where all of them have ended the epoch. "
         f"{ceiling_words(noise)} {truth_words(findings)}"
     )
-    alt = f"Mean over seeds: {listed(told)}."
+    alt = f"Mean over seeds: {listed(ends)}."
     return Picture("epochs", "Correlation over the epochs", figure, alt, caption)
 
 
@@ -116,8 +114,8 @@ def at_equal_computation(findings: RankFindings) -> Picture | None:
         f"computation that every run reached. Right: there, with 95 % intervals ({intervals}). "
         f"{NOT_TIME} {ceiling_words(noise)} {truth_words(findings)}{_missing(names, equal)}"
     )
-    told = [f"{one.setting} {rho_text(one.value)}" for one in equal.settings]
-    alt = f"Mean Spearman's correlation after {spent}: {listed(told)}."
+    means = [f"{one.setting} {rho_text(one.value)}" for one in equal.settings]
+    alt = f"Mean Spearman's correlation after {spent}: {listed(means)}."
     return Picture("computation", "Correlation at equal computation", figure, alt, caption)
 
 
@@ -159,5 +157,5 @@ def _missing(names: list[str], equal: EqualComputation) -> str:
     known = {one.setting for one in equal.settings}
     left = [setting for setting in names if setting not in known]
     undefined = "No curve while all candidates of a seed have equal weights"
-    told = f" {undefined}: {listed(gaps)}." if gaps else ""
-    return told + (f" Left out, since no epoch had ended: {listed(left)}." if left else "")
+    without = f" {undefined}: {listed(gaps)}." if gaps else ""
+    return without + (f" Left out, since no epoch had ended: {listed(left)}." if left else "")

@@ -1,5 +1,4 @@
-"""The correlation of FaDE-ranks with training alone while the hyper-architectures are trained: over
-epochs, and at equal computation.
+"""Correlations of FaDE-ranks with training alone over epochs, and at equal computation.
 
 Computation is counted in multiply-adds, which a trial counts itself and which are the same on every
 machine. Wall time would say nothing: of trials that share a machine it measures how busy the others
@@ -7,30 +6,26 @@ keep it, and the same epochs may take twice as long.
 """
 
 import math
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Self
 
 import numpy as np
 
 from fade_ray.analysis.resampling import NOWHERE, Interval
 
 
-class Point(Protocol):
+@dataclass(frozen=True)
+class Point:
     """A run after an epoch."""
 
-    @property
-    def setting(self) -> str: ...
-    @property
-    def seed(self) -> int: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def multiply_adds(self) -> int | None:
-        """So far; None where the record does not tell."""
-
-    @property
-    def spearman(self) -> float: ...
+    setting: str
+    seed: int
+    epoch: int
+    multiply_adds: int | None
+    """So far; None where the record does not tell."""
+    spearman: float
 
 
 @dataclass(frozen=True)
@@ -52,13 +47,13 @@ class Course:
 
 def courses(points: Iterable[Point]) -> dict[str, list[Course]]:
     """By setting, each run's points in the order of its epochs."""
-    runs: dict[tuple[str, int], list[Point]] = {}
+    runs = defaultdict[tuple[str, int], list[Point]](list)
     for point in points:
-        runs.setdefault((point.setting, point.seed), []).append(point)
+        runs[point.setting, point.seed].append(point)
     groups: dict[str, list[Course]] = {}
     for (setting, seed), run in runs.items():
-        told = [(point.epoch, point.multiply_adds, point.spearman) for point in run]
-        groups.setdefault(setting, []).append(Course(setting, seed, *zip(*told, strict=True)))
+        rows = [(point.epoch, point.multiply_adds, point.spearman) for point in run]
+        groups.setdefault(setting, []).append(Course(setting, seed, *zip(*rows, strict=True)))
     return groups
 
 
@@ -76,9 +71,8 @@ class Correlation:
 @dataclass(frozen=True)
 class ComputationCurve:
     """Mean rho over the seeds of a setting, after the last epochs that had ended, at each
-    multiply-adds [T] at which an epoch of a seed ended.
-
-    From when all seeds have ended an epoch, to the first end of a seed.
+    multiply-adds [T] at which an epoch of a seed ended: from when all seeds have ended one, to the
+    first end of a seed.
     """
 
     setting: str

@@ -1,7 +1,5 @@
-"""The figures of a rank study: what trained hyper-architectures predict, and what training alone
-says; None where there is nothing to show yet.
-
-Figure numbers in the docstrings are those of the FaDE paper.
+"""The figures of a rank study: what hyper-architectures predict, and what training alone says; None
+where there is nothing to show yet. Figure numbers are those of the FaDE paper.
 """
 
 import math
@@ -16,8 +14,8 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Patch
 from scipy.stats import rankdata
 
-from fade_ray.analysis.rank_measures import log_psis, spearman
-from fade_ray.ranks.rank_correlation import choices_of, means_of
+from fade_ray.analysis.rank_measures import spearman
+from fade_ray.ranks.rank_correlation import choices_of, final_psis, means_of
 from fade_ray.ranks.rank_course_figures import rho_text, truth_words
 from fade_ray.ranks.rank_records import Alone, RankRun, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
@@ -31,15 +29,9 @@ DENSE = 100
 ROWS_ACROSS = 8
 
 
-def psis(runs: Sequence[RankRun], alone: Sequence[Alone]) -> Array:
-    """[run, n]: log psi of the architectures after the last epoch of each run."""
-    choices = choices_of(alone)
-    return np.asarray([log_psis(run.weights, choices) for run in runs])
-
-
 def marginals(runs: Sequence[RankRun]) -> Picture | None:
     """Weights after the last epoch: mean, deviation, every seed, per row and setting (Fig. 4)."""
-    groups = by_setting(list(runs))
+    groups = by_setting(runs)
     if not groups:
         return None
     depth = len(next(iter(groups.values()))[0].weights)
@@ -67,8 +59,8 @@ def marginals(runs: Sequence[RankRun]) -> Picture | None:
         "candidates equal. Light: shallow rows, dark: deep; psi of an architecture is the product "
         "of its candidates' weights."
     )
-    told = listed([f"{setting} {_heaviest(group)}" for setting, group in groups.items()])
-    alt = f"Largest mean weights: {told}."
+    heaviest = [f"{setting} {_heaviest(group)}" for setting, group in groups.items()]
+    alt = f"Largest mean weights: {listed(heaviest)}."
     return Picture("marginals", "Predicted marginal distributions", figure, alt, caption)
 
 
@@ -103,12 +95,12 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | No
     if not groups or len(alone) < 3:
         return None
     true, n, columns = means_of(alone), len(alone), min(3, len(groups))
-    dense = n > MOST_RESAMPLED
+    dense, choices = n > MOST_RESAMPLED, choices_of(alone)
     figure = new_figure(0.5 + 3.1 * -(-len(groups) // 3))
     axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
-    told = []
+    correlations = []
     for index, (axis, (setting, group)) in enumerate(zip(axes, groups.items(), strict=True)):
-        each = psis(group, alone)
+        each = final_psis(group, choices)
         places = rankdata(-each.mean(axis=0))
         if dense:
             _density(axis, places, score.scale * true)
@@ -119,17 +111,18 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | No
             axis.set_xlabel(f"predicted place among {n:,} (1 = best)")
         if index % columns == 0:
             axis.set_ylabel(score.axis("{}, trained alone"))
-        told.append(f"{setting} {rho_text(float(spearman(each.mean(axis=0), true)))}")
+        rho = float(spearman(each.mean(axis=0), true))
+        correlations.append(f"{setting} {rho_text(rho)}")
     if dense:
         marks = [Patch(facecolor=_opaque(held), label=text) for held, text in SHADES.items()]
         title = "architectures in a cell"
         figure.legend(handles=marks, loc="outside upper left", ncols=4, title=title)
     prediction = "Spearman's correlation of the prediction that all seeds make together"
-    said = f"{prediction}: {listed(told)}."
+    alt = f"{prediction}: {listed(correlations)}."
     rising = "Were the ranks right, the points would rise to the right."
-    caption = f"{said} {_agreement_marks(alone, groups, score)} {rising} {truth_words(findings)}"
+    caption = f"{alt} {_agreement_marks(alone, groups, score)} {rising} {truth_words(findings)}"
     title = f"Predicted rank against {score.name} when trained alone"
-    return Picture("agreement", title, figure, said, caption)
+    return Picture("agreement", title, figure, alt, caption)
 
 
 def _agreement_marks(
@@ -140,8 +133,8 @@ def _agreement_marks(
         return f"{many}; the darker a cell, the more of them are in it."
     repeats = max(len(one.accuracies) for one in alone)
     seeds = count(max(len(group) for group in groups.values()), "seed")
-    range_of = f"upright lines: range of {count(repeats, 'repeat')}"
-    upright = range_of if repeats > 1 else "each trained once"
+    upright = f"upright lines: range of {count(repeats, 'repeat')}"
+    upright = upright if repeats > 1 else "each trained once"
     level = f"; level lines: range of the places that the {seeds} give on their own"
     return f"Points: mean {score.name}; {upright}{'' if seeds == '1 seed' else level}."
 

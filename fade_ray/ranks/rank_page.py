@@ -12,14 +12,14 @@ from fade_ray.analysis.resampling import shown
 from fade_ray.compare.comparison_page import whole_of
 from fade_ray.ranks import rank_course_figures as course_figures
 from fade_ray.ranks import rank_figures as figures
-from fade_ray.ranks.rank_correlation import means_of
+from fade_ray.ranks.rank_correlation import choices_of, final_psis, means_of
 from fade_ray.ranks.rank_records import RankRun, by_setting
 from fade_ray.ranks.rank_results import RankHistory
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.ranks.rank_verdict import first_in_words
 from fade_ray.records.run_files import Run
+from fade_ray.report import trials
 from fade_ray.report.page import (
-    Block,
     Column,
     Figure,
     Headline,
@@ -29,15 +29,6 @@ from fade_ray.report.page import (
     Section,
     Table,
     Verdict,
-)
-from fade_ray.report.trials import (
-    cost_table,
-    measure_of,
-    origin,
-    state,
-    time_rows,
-    trial_table,
-    warnings,
 )
 from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
 from spaces.hyper import HyperArchitecture
@@ -56,47 +47,42 @@ def rank_page(run: StudyRun, findings: RankFindings, verdict: list[str]) -> Page
     """The report of a rank study, finished or not; `verdict`: its sentences."""
     done = sum(outcome.failure is None for outcome in run.history.outcomes.values())
     share = whole_of(done, len(run.history.proposals), "trial")
-    reached = state(run.history, run.folder, "rank-study", share)
+    reached = trials.state(run.history, run.folder, "rank-study", share)
     title = "Rank study: FaDE-ranks against training alone"
     return Page(title, run.name, reached, _sections(run, findings, verdict))
 
 
-def _sections(run: StudyRun, found: RankFindings, verdict: list[str]) -> Iterator[Section]:
-    score, study = measure_of(run.settings), found.study
-    first = first_in_words(() if study is None else study.results)
-    top: list[Block] = [
-        Verdict(first, verdict),
-        warnings(run.history),
-        Headline(headline(run, found)),
-    ]
-    yield Section("", top)
+def _sections(run: StudyRun, findings: RankFindings, verdict: list[str]) -> Iterator[Section]:
+    score, study = trials.measure_of(run.settings), findings.study
+    said = Verdict(first_in_words(() if study is None else study.results), verdict)
+    yield Section("", [said, trials.warnings(run.history), Headline(headline(run, findings))])
     agreement = Figure(
         "agreement",
         f"Predicted rank against {score.name} when trained alone",
-        partial(figures.agreement, found, score),
+        partial(figures.agreement, findings, score),
         "It takes a trained hyper-architecture and three architectures trained alone to compare "
         "them.",
     )
-    tables = [result_table(found, score), difference_table(found)]
+    tables = [result_table(findings, score), difference_table(findings)]
     yield Section("Ranks against training alone", [agreement, *tables])
     marginals = Figure(
         "marginals",
         "Predicted marginal distributions",
-        partial(figures.marginals, found.runs),
+        partial(figures.marginals, findings.runs),
         "No hyper-architecture has finished yet.",
     )
-    yield Section("What was predicted", [marginals, candidate_table(found)])
+    yield Section("What was predicted", [marginals, candidate_table(findings)])
     epochs = Figure(
         "epochs",
         "Correlation over the epochs",
-        partial(course_figures.over_epochs, found),
+        partial(course_figures.over_epochs, findings),
         "It takes a trained hyper-architecture and three architectures trained alone to correlate "
         "them.",
     )
     computation = Figure(
         "computation",
         "Correlation at equal computation",
-        partial(course_figures.at_equal_computation, found),
+        partial(course_figures.at_equal_computation, findings),
         "There is no computation yet that all hyper-architectures have reached, or their record "
         "does not tell their multiply-adds.",
     )
@@ -104,12 +90,12 @@ def _sections(run: StudyRun, found: RankFindings, verdict: list[str]) -> Iterato
     plans = run.history.proposals
     settings = dict.fromkeys(plan.setting for plan in plans.values())
     groups = {name: [id for id in plans if plans[id].setting == name] for name in settings}
-    costs = cost_table("Cost", run.history, "setting", groups)
+    costs = trials.cost_table("Cost", run.history, "setting", groups)
     more = {1: Column("setting", lambda one: one.plan.setting)}
-    trials = trial_table(run.history, score, more, "No trial was proposed yet.")
-    trained = [costs, run_table(found, score), alone_table(found, score), trials]
-    yield Section("Cost and trials", trained)
-    yield Section("How it was made", origin(run, FILES))
+    attempts = trials.trial_table(run.history, score, more, "No trial was proposed yet.")
+    trained = [run_table(findings, score), alone_table(findings, score)]
+    yield Section("Cost and trials", [costs, *trained, attempts])
+    yield Section("How it was made", trials.origin(run, FILES))
 
 
 TRUTH_FACTS: dict[str, tuple[str, str]] = {
@@ -124,35 +110,35 @@ TRUTH_FACTS: dict[str, tuple[str, str]] = {
 """By the keys of TRUTHS: what the ranks are held against, and a remark."""
 
 
-def headline(run: StudyRun, found: RankFindings) -> list[Row]:
+def headline(run: StudyRun, findings: RankFindings) -> list[Row]:
     """(label, value, remark) of the figures that matter."""
     rows: list[Row] = []
-    if found.study is not None:
-        rho = found.study.results[0].rho
+    if findings.study is not None:
+        rho = findings.study.results[0].rho
         ends = interval(rho.low, rho.high)
         ends = "interval unknown" if ends == DASH else f"95 % interval {ends}"
         mean = f"{rho.setting}, mean over {count(rho.seeds, 'seed')}, {ends}"
         rows.append(("Spearman's correlation", number(rho.value), mean))
-    bound = found.noise.bound
+    bound = findings.noise.bound
     if math.isfinite(bound):
         remark = "what a rank without any noise would reach on average"
         rows.append(("noise ceiling", number(bound), remark))
-    whole, groups = found.whole, by_setting(found.runs)
+    whole, groups = findings.whole, by_setting(findings.runs)
     trainings = sum(len(group) for group in groups.values())
     settings = f"of the hyper-architecture, in {count(len(groups), 'setting')}"
     rows.append(("trainings", str(trainings), settings))
     repeats = count(len(whole[0].accuracies) if whole else 0, "time")
-    where = f"in {found.table.name}" if found.table else "trained alone"
-    left = len(found.alone) - len(whole)
+    where = f"in {findings.table.name}" if findings.table else "trained alone"
+    left = len(findings.alone) - len(whole)
     waiting = f"; {left} more wait for their repeats" if left else ""
     rows.append(("architectures", f"{len(whole):,}", f"{where}, {repeats} each{waiting}"))
-    rows.append(("truth", *TRUTH_FACTS[found.truth]))
-    return rows + time_rows(run.history)[:1] * bool(run.history.cost.seconds)
+    rows.append(("truth", *TRUTH_FACTS[findings.truth]))
+    return rows + trials.time_rows(run.history)[:1] * bool(run.history.cost.seconds)
 
 
-def result_table(found: RankFindings, score: Measure) -> Table:
+def result_table(findings: RankFindings, score: Measure) -> Table:
     """Per setting, what its trainings come to."""
-    study, noise = found.study, found.noise
+    study, noise = findings.study, findings.noise
     if study is None:
         return Table("Results per setting", (), ())
     equal = study.equal_computation
@@ -175,7 +161,7 @@ def result_table(found: RankFindings, score: Measure) -> Table:
         *regrets,
     )
     how = "a bootstrap over architectures and seeds"
-    if len(found.alone) > MOST_RESAMPLED:
+    if len(findings.alone) > MOST_RESAMPLED:
         how = "Student's t over the seeds, as the architectures are all there are"
     same = ""
     if equal is not None:
@@ -190,15 +176,16 @@ def result_table(found: RankFindings, score: Measure) -> Table:
         f"Seeds together: of the mean log psi over seeds. Regret: {steps} between the best "
         "architecture of all and the best of those ranked first"
         f"{f'; drawn at random it is {drawn}' if drawn else ''}. "
-        f"{course_figures.ceiling_words(noise, shaded=False)} {course_figures.truth_words(found)}"
+        f"{course_figures.ceiling_words(noise, shaded=False)} "
+        f"{course_figures.truth_words(findings)}"
     )
     title, label = "Results per setting", "results per setting"
     return Table.of(title, columns, study.results, note=note, label=label)
 
 
-def difference_table(found: RankFindings) -> Table:
+def difference_table(findings: RankFindings) -> Table:
     """Per further setting: its rho minus that of the first, the interval, and what that shows."""
-    differences = () if found.study is None else found.study.differences
+    differences = () if findings.study is None else findings.study.differences
     columns = (
         Column("setting", lambda one: one[0]),
         Numbers("difference in Spearman", lambda one: number(one[1].value, signed=True)),
@@ -206,18 +193,18 @@ def difference_table(found: RankFindings) -> Table:
         Column("verdict", lambda one: shown(one[1].low, one[1].high)),
     )
     how = "On the same resampled architectures and seeds"
-    if len(found.alone) > MOST_RESAMPLED:
+    if len(findings.alone) > MOST_RESAMPLED:
         how = "Paired over the seeds that both settings have, Student's t"
-    title = f"Settings against {next(iter(by_setting(found.runs)), '')}"
+    title = f"Settings against {next(iter(by_setting(findings.runs)), '')}"
     note = f"{how}; intervals are not corrected for their number."
     label = "differences between settings"
     return Table.of(title, columns, differences, note=note, label=label)
 
 
-def run_table(found: RankFindings, score: Measure) -> Table:
+def run_table(findings: RankFindings, score: Measure) -> Table:
     """Per training of the hyper-architecture, what it took and came to."""
-    rhos = {(c.setting, c.seed): c.rho[-1] for group in found.courses.values() for c in group}
-    runs = [run for group in by_setting(found.runs).values() for run in group]
+    rhos = {(c.setting, c.seed): c.rho[-1] for group in findings.courses.values() for c in group}
+    runs = [run for group in by_setting(findings.runs).values() for run in group]
     columns = (
         Column("setting", lambda run: run.setting),
         Numbers("seed", lambda run: str(run.seed)),
@@ -231,13 +218,14 @@ def run_table(found: RankFindings, score: Measure) -> Table:
     return Table.of(title, columns, runs, folded=True)
 
 
-def alone_table(found: RankFindings, score: Measure) -> Table:
+def alone_table(findings: RankFindings, score: Measure) -> Table:
     """Per architecture, best first, its predicted places; of a table the best only."""
-    alone, groups = found.whole, by_setting(found.runs)
-    true, hyper = means_of(alone), HyperArchitecture.from_code(found.hyper)
+    alone, groups = findings.whole, by_setting(findings.runs)
+    true, hyper = means_of(alone), HyperArchitecture.from_code(findings.hyper)
     many = len(alone) > MOST_RESAMPLED
+    choices = choices_of(alone)
     places = {
-        name: rankdata(-figures.psis(group, alone).mean(axis=0))
+        name: rankdata(-final_psis(group, choices).mean(axis=0))
         for name, group in groups.items()
         if alone
     }
@@ -257,16 +245,16 @@ def alone_table(found: RankFindings, score: Measure) -> Table:
     return Table.of(title, columns, order, folded=True)
 
 
-def candidate_table(found: RankFindings) -> Table:
+def candidate_table(findings: RankFindings) -> Table:
     """Per row and candidate: code, mean and deviation over seeds of its weight per setting."""
     cells = [
         (row, candidate, cell)
-        for row, rows in enumerate(HyperArchitecture.from_code(found.hyper).distinct())
+        for row, rows in enumerate(HyperArchitecture.from_code(findings.hyper).distinct())
         for candidate, cell in enumerate(rows)
     ]
     weights = [
         Numbers(name, lambda one, group=group: _weight(group, *one[:2]))  # type: ignore[misc]
-        for name, group in by_setting(found.runs).items()
+        for name, group in by_setting(findings.runs).items()
     ]
     columns = (
         Column("row", lambda one: f"{one[0] + 1}"),

@@ -1,7 +1,6 @@
-"""What a rank study is made of: weights of trained hyper-architectures over the epochs, and
-architectures trained alone.
-"""
+"""What a rank study is made of: weights over the epochs, and architectures trained alone."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from fade_ray.analysis.rank_measures import Rows
@@ -61,7 +60,7 @@ class Alone:
     """[repeats]; of which images, see TRUTHS."""
 
 
-def by_setting(runs: tuple[RankRun, ...] | list[RankRun]) -> dict[str, list[RankRun]]:
+def by_setting(runs: Iterable[RankRun]) -> dict[str, list[RankRun]]:
     """The runs that have ended an epoch, by setting in the order in which they first appear."""
     groups: dict[str, list[RankRun]] = {}
     for run in runs:

@@ -25,9 +25,7 @@ class RankHistory(TrialHistory[RankTrial]):
 
 
 def rank_runs(history: RankHistory, settings: Sequence[str]) -> list[RankRun]:
-    """The trainings of the hyper-architecture that ended well, in the order of `settings` and
-    seeds.
-    """
+    """The hyper-architecture's trainings that ended well, in the order of `settings` and seeds."""
     runs = []
     for setting in settings:
         seeds = {id: history.proposals[id].study_seed for id in history.of(setting)}
@@ -75,9 +73,7 @@ def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]
 
 
 def truth_part(history: RankHistory) -> str:
-    """The part of the images that `trained_alone` goes by: "test", or "architecture" in records
-    that do not have all test accuracies.
-    """
+    """What `trained_alone` goes by: "test", or "architecture" in records without all of those."""
     ended = [_accuracies(history, id) for id in history.of(ALONE)]
     scored = [each for each in ended if each["architecture"] is not None]
     return "test" if all(each["test"] is not None for each in scored) else "architecture"
@@ -89,9 +85,7 @@ def _accuracies(history: RankHistory, id: str) -> dict[str, float | None]:
 
 
 def of_table(table: MacroTable) -> list[Alone]:
-    """All architectures of NAS-Bench-Macro with the accuracies of their trainings, in lexicographic
-    order.
-    """
+    """All architectures of NAS-Bench-Macro with their accuracies, in lexicographic order."""
     trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
     choices = product(range(len(BLOCKS)), repeat=table.accuracies.ndim - 1)
     rows = zip(choices, trainings.tolist(), strict=True)

@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
-from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig, upgrade
+from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_results import RankHistory, of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
@@ -21,6 +21,7 @@ from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.tensorboard import row_tags
 from fade_ray.run.watcher import Watcher
+from fade_ray.training.old_configs import upgraded_training
 from searchers import Outcome
 from spaces.nasbench_macro import MacroTable
 
@@ -40,12 +41,10 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     epoch_tags = staticmethod(row_tags)
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
-        return upgrade(values)
+        return {**values, "train": upgraded_training(values.get("train", {}))}
 
     def grows(self, before: RankStudyConfig, now: RankStudyConfig) -> bool:
-        """Whether only settings were added, behind those there were: what was trained and sampled
-        stays as it is.
-        """
+        """Whether settings were added behind the old ones, whose trainings and sample stay."""
         known = before.study.settings
         rest = {name: getattr(before, name) for name in ("run", "out", "name")}
         same = replace(now, study=replace(now.study, settings=known), **rest)

@@ -1,13 +1,13 @@
-"""What a rank study comes to: the numbers and the sentences of its file, ranks.json."""
+"""What a rank study comes to: the numbers of its file, ranks.json."""
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from fade_ray.analysis.rank_measures import Rows, mean_correlation, spearman
+from fade_ray.analysis.rank_measures import UNDERFLOW, Rows, mean_correlation, spearman
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.ranks.rank_correlation import (
     Ceiling,
@@ -22,10 +22,11 @@ from fade_ray.ranks.rank_courses import (
     Correlation,
     Course,
     EqualComputation,
+    Point,
     courses,
     equal_computation,
 )
-from fade_ray.ranks.rank_records import Alone, RankRun
+from fade_ray.ranks.rank_records import Alone, RankRun, by_setting
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
 from spaces import HyperArchitecture
@@ -37,13 +38,8 @@ MOST_RESAMPLED = 400
 
 
 @dataclass(frozen=True)
-class TablePoint(TableAgreement):
+class TablePoint(TableAgreement, Point):
     """A run after an epoch, against a table."""
-
-    setting: str
-    seed: int
-    epoch: int
-    multiply_adds: int | None
 
 
 @dataclass(frozen=True)
@@ -71,29 +67,25 @@ class TableStudy:
 
     @classmethod
     def of(cls, runs: Sequence[RankRun], table: MacroTable) -> "TableStudy":
-        means = table.accuracies.mean(axis=-1)
+        means, trained = table.accuracies.mean(axis=-1), by_setting(runs)
         points = tuple(
             TablePoint(
-                **asdict(rank_against_table(epoch.weights, means)),
-                setting=run.setting,
-                seed=run.seed,
-                epoch=epoch.epoch,
-                multiply_adds=epoch.multiply_adds,
+                *(run.setting, run.seed, epoch.epoch, epoch.multiply_adds),
+                **vars(rank_against_table(epoch.weights, means)),
             )
             for run in runs
             for epoch in run.epochs
         )
-        names = list(dict.fromkeys(run.setting for run in runs))
-        groups = courses(points)
+        groups, names = courses(points), list(trained)
 
         def interval(name: str, ended: Sequence[int]) -> Any:
-            both = zip(groups[name], ended, strict=True)
-            return t_interval([course.rho[n - 1] for course, n in both])
+            pairs = zip(groups[name], ended, strict=True)
+            return t_interval([course.rho[n - 1] for course, n in pairs])
 
         return cls(
             "NAS-Bench-Macro",
             points,
-            {name: rank_against_table(_pooled(runs, name), means) for name in names},
+            {name: rank_against_table(_pooled(group), means) for name, group in trained.items()},
             mean_correlation(table.accuracies.reshape(-1, table.accuracies.shape[-1])),
             tuple((name, _paired(groups[names[0]], groups[name])) for name in names[1:]),
             equal_computation(groups, interval),
@@ -135,21 +127,18 @@ def _paired(first: Sequence[Course], other: Sequence[Course]) -> PairedEstimate:
     return PairedEstimate(value, *t_interval(values), len(values))
 
 
-def _pooled(runs: Sequence[RankRun], setting: str) -> Rows:
-    """Normalised geometric means of the final weights of a setting's trainings."""
-    finals = [run.weights for run in runs if run.setting == setting]
+def _pooled(runs: Sequence[RankRun]) -> Rows:
+    """Normalised geometric means of the final weights of trainings."""
     logs = [
-        np.mean([np.log(np.maximum(r, 1e-38)) for r in rows], axis=0)
-        for rows in zip(*finals, strict=True)
+        np.mean([np.log(np.maximum(row, UNDERFLOW)) for row in rows], axis=0)
+        for rows in zip(*(run.weights for run in runs), strict=True)
     ]
     return tuple(tuple(np.exp(row - np.logaddexp.reduce(row)).tolist()) for row in logs)
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """An order that needs no training, by the name of the size that it goes by, and its Spearman's
-    rho with the mean accuracies.
-    """
+    """An order by a size, without training, and its Spearman's rho with the mean accuracies."""
 
     name: str
     spearman: float
@@ -181,10 +170,10 @@ class RankFindings:
     ) -> "RankFindings":
         """Summaries go over the architectures that have all their repeats."""
         size = by_size(hyper, alone)
-        found = cls(hyper.code(), tuple(runs), tuple(alone), truth, baseline=size)
+        findings = cls(hyper.code(), tuple(runs), tuple(alone), truth, baseline=size)
         if table is None:
-            return replace(found, summary=summary_of(runs, found.whole))
-        return replace(found, table=TableStudy.of(runs, table))
+            return replace(findings, summary=summary_of(runs, findings.whole))
+        return replace(findings, table=TableStudy.of(runs, table))
 
     @property
     def study(self) -> TableStudy | RankStudy | None:

@@ -1,6 +1,4 @@
-"""What a rank study trains: the hyper-architecture, then a stratified sample of the architectures
-in it.
-"""
+"""What a rank study trains: the hyper-architecture, then a stratified sample of it, alone."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -38,9 +36,7 @@ class RankTrial(Trial):
 
 @dataclass(frozen=True)
 class RankJob:
-    """The `Job` of a rank study; its plans are `RankTrial`s. Architectures alone are trained as in
-    the first setting.
-    """
+    """The `Job` of a rank study; architectures alone are trained as in the first setting."""
 
     config: RankStudyConfig
 
@@ -52,23 +48,14 @@ class RankJob:
 
 
 def search(study: StudyConfig, depth: int) -> StagedSearch[RankTrial]:
-    """All trials of a study: every setting with every seed, then the sample, each architecture
-    `repeats` times.
-    """
+    """Every setting with every seed, then the sample, each architecture `repeats` times."""
     hyper, epochs = study.hyper_architecture(depth), study.rank_epochs
-    first = [
-        RankTrial(
-            f"{setting}-{seed}",
-            "ranks",
-            hyper,
-            seed_of(seed, 1),
-            epochs,
-            setting=setting,
-            study_seed=seed,
-        )
-        for seed in study.seeds
-        for setting in study.settings
-    ]
+
+    def training(setting: str, seed: int) -> RankTrial:
+        id, own = f"{setting}-{seed}", seed_of(seed, 1)
+        return RankTrial(id, "ranks", hyper, own, epochs, setting=setting, study_seed=seed)
+
+    first = [training(setting, seed) for seed in study.seeds for setting in study.settings]
 
     def then(outcomes: Mapping[str, Outcome]) -> list[RankTrial]:
         if study.table is not None:
@@ -106,18 +93,12 @@ def check_sample(architectures: int, count: int) -> None:
 def _alone(
     study: StudyConfig, hyper: HyperArchitecture, choices: Sequence[tuple[int, ...]]
 ) -> list[RankTrial]:
-    return [
-        RankTrial(
-            f"{ALONE}-{number:03d}-{repeat}",
-            "evaluation",
-            hyper.architecture(choice),
-            seed_of(number, repeat, 2),
-            study.alone_epochs,
-            repeat=repeat,
-        )
-        for repeat in range(study.repeats)
-        for number, choice in enumerate(choices)
-    ]
+    def training(repeat: int, number: int) -> RankTrial:
+        id, seed = f"{ALONE}-{number:03d}-{repeat}", seed_of(number, repeat, 2)
+        architecture = hyper.architecture(choices[number])
+        return RankTrial(id, "evaluation", architecture, seed, study.alone_epochs, repeat=repeat)
+
+    return [training(r, number) for r in range(study.repeats) for number in range(len(choices))]
 
 
 def seed_of(*entropy: int) -> int:

@@ -13,6 +13,10 @@ from fade_ray.report.words import count, listed, number
 
 LOW = 0.5
 """Lower end of the interval from which on ranks are called reliable here."""
+NOTHING = (
+    "Nothing can be correlated yet: it takes a trained hyper-architecture and three of its "
+    "architectures trained alone."
+)
 
 
 def in_words(findings: RankFindings) -> list[str]:
@@ -29,27 +33,21 @@ def in_words(findings: RankFindings) -> list[str]:
 def first_in_words(results: tuple[Result, ...]) -> str:
     """In one sentence: where the ranks were shown to agree with training alone."""
     if not results:
-        return (
-            "Nothing can be correlated yet: it takes a trained hyper-architecture and three of its "
-            "architectures trained alone."
-        )
-    agree = [one.rho for one in results if math.isfinite(one.rho.low) and one.rho.low > 0]
+        return NOTHING
+    agree = [one.rho for one in results if one.rho.low > 0]  # which NaN is not
     if not agree:
         where = "in no setting does the 95 % interval of the correlation lie above 0"
         return f"No agreement shown: {where}."
-    told = [f"{rho.setting} ({number(rho.value)})" for rho in agree]
+    names = [f"{rho.setting} ({number(rho.value)})" for rho in agree]
     rest = [one.rho.setting for one in results if one.rho not in agree]
     others = f" Not shown for {listed(rest)}." if rest else ""
-    return f"The ranks agree with training alone, better than chance, for {listed(told)}.{others}"
+    return f"The ranks agree with training alone, better than chance, for {listed(names)}.{others}"
 
 
 def _in_words(findings: RankFindings) -> Iterator[str]:
     study = findings.study
     if study is None:
-        yield (
-            "Nothing can be correlated yet: the hyper-architecture and three of its architectures "
-            "alone must be trained."
-        )
+        yield NOTHING
         return
     if isinstance(study, TableStudy):
         yield from _table_in_words(study)
@@ -64,29 +62,29 @@ def _in_words(findings: RankFindings) -> Iterator[str]:
 
 def _setting_in_words(one: Result, architectures: int) -> str:
     rho = one.rho
-    told = (
+    about = (
         f"{rho.setting}: Spearman's correlation of the ranks with {architectures} architectures "
         f"trained alone, mean over {rho.seeds} seeds: "
     )
     if not (math.isfinite(rho.low) and math.isfinite(rho.value)):
-        return told + "is undefined (all ranks or all accuracies are equal)."
+        return about + "is undefined (all ranks or all accuracies are equal)."
     verdict = "the ranks say something" if rho.low > 0 else "not shown to differ from 0"
     verdict = "the ranks can be relied on" if rho.low >= LOW else verdict
-    return f"{told}{rho.value:.2f} (95 % interval {rho.low:.2f} to {rho.high:.2f}): {verdict}."
+    return f"{about}{rho.value:.2f} (95 % interval {rho.low:.2f} to {rho.high:.2f}): {verdict}."
 
 
 def _difference_in_words(name: str, first: str, estimate: Estimate) -> str:
     """Those against a table are paired over the seeds that both settings have."""
-    low, high, told = estimate.low, estimate.high, f"{name} against {first}: "
+    low, high, about = estimate.low, estimate.high, f"{name} against {first}: "
     if not math.isfinite(estimate.value):
-        return told + "no difference in Spearman's correlation is defined."
-    told += f"{estimate.value:+.2f} in Spearman's correlation"
+        return about + "no difference in Spearman's correlation is defined."
+    about += f"{estimate.value:+.2f} in Spearman's correlation"
     if not (math.isfinite(low) and math.isfinite(high)):
-        return told + ", without an interval (it takes two seeds), so that no difference is shown."
+        return about + ", without an interval (it takes two seeds), so that no difference is shown."
     how = ""
     if isinstance(estimate, PairedEstimate):
         how = f", paired over {estimate.seeds} shared seeds, Student's t"
-    return f"{told} (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown(low, high)}."
+    return f"{about} (95 % interval {low:+.2f} to {high:+.2f}{how}): {shown(low, high)}."
 
 
 def _ceiling_in_words(noise: Ceiling) -> str:

@@ -32,9 +32,7 @@ class ReplayConfig(RunOptions):
     seeds: int = 100
     """Seeds 0, 1, ... of each searcher."""
     bayes_seeds: int = 5
-    """Of Bayesian searchers, the first of these: a model before each question takes a hundred times
-    as long.
-    """
+    """Of Bayesian searchers, the first of these: they take a hundred times as long."""
     baseline: tuple[str, ...] = ("random",)
     """Searchers that the others are tested against."""
     budget: float = 200.0
@@ -48,9 +46,7 @@ class ReplayConfig(RunOptions):
     included, where it has some); 0: exact marginals.
     """
     rank_signal: float = 1.0
-    """What the marginals in FaDE-ranks are multiplied by; 0: the noise alone is left, at the same
-    scale.
-    """
+    """What the marginals in FaDE-ranks are multiplied by; 0: only noise is left, at its scale."""
     temperature: float = 1.0
     """Of the softmax that makes weights of marginals and noise, in standard deviations too."""
     ranks: str | None = None
@@ -58,9 +54,7 @@ class ReplayConfig(RunOptions):
     the place of signal, noise and temperature.
     """
     valid: Literal["c10_valid_12", "c10_valid_200"] = "c10_valid_12"
-    """What searches see of NAS-Bench-201. (Of NAS-Bench-Macro: one of three trainings, by the
-    seed.)
-    """
+    """What searches see of NAS-Bench-201; of NAS-Bench-Macro: one of three trainings, by seed."""
     workers: int = 1
     """Processes. Their number changes no result."""
 

@@ -65,9 +65,7 @@ class RankModel:
 
 @dataclass(eq=False)
 class TableObjective:
-    """Answers proposals from one view of a benchmark; the same seed and proposal give the same
-    answer, in any order.
-    """
+    """Answers proposals from a view of a benchmark: the same seed and proposal, the same answer."""
 
     benchmark: Benchmark
     seed: int
@@ -142,9 +140,7 @@ def marginals(accuracies: Array, rows: Sequence[Sequence[int]]) -> list[Array]:
 
 
 def _marginals(values: Array, counts: list[int]) -> list[Array]:
-    """[prod n_i] -> [d][n_i]. Half of the rows are averaged out at once: all of it costs little
-    more than two sums over the values.
-    """
+    """[prod n_i] -> [d][n_i], half of the rows averaged out at once: about two sums over all."""
     if len(counts) == 1:
         return [values]
     half = len(counts) // 2
