@@ -153,7 +153,7 @@ class PlainCells(nn.Module):
         super().__init__()
         macro, config = network.macro, network.config
         self.macro: Macro = macro
-        single, width = config.stem == "nasbench201", config.channels
+        single, width = network.macro.stack.single_output, config.channels
         before = last = width if single else 3 * width
         self.stem = nn.Sequential(
             nn.Conv2d(network.input_shape[0], last, 3, padding=1, bias=False), norm(last, True)

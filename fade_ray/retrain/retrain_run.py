@@ -214,7 +214,7 @@ def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
     if origin.data is not None and config.data == RetrainData():
         data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
         config = replace(config, data=data)
-    if origin.macro.stacking == "unshared":
+    if not origin.macro.stack.shared:
         config = replace(config, network=replace(config.network, cells=origin.macro.depth))
     return config
 
