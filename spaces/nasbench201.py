@@ -4,11 +4,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
-from pathlib import Path
 
 from spaces.cell import NONE, CellSpace, Macro
 from spaces.errors import InvalidInput, require, require_known
-from spaces.stackings import STACKINGS, Stacking, TrueAccuracies, three_stages
+from spaces.stackings import STACKINGS, Stacking, three_stages
 
 OPS = (NONE, "skip_connect", "nor_conv_1x1", "nor_conv_3x3", "avg_pool_3x3")
 """The operations in the order of the benchmark: their positions are the numbers in its tables."""
@@ -144,12 +143,6 @@ def _number(op: str) -> int:
     return OPS.index(op)
 
 
-def _table(path: Path) -> TrueAccuracies:
-    from spaces.nasbench201_table import Table
-
-    return Table.read(path)
-
-
 STACKINGS["nasbench201"] = Stacking(
     three_stages,
     encode,
@@ -160,5 +153,4 @@ STACKINGS["nasbench201"] = Stacking(
     search_pool_norm=False,
     auxiliary=False,
     retrained=(DEPTH, 16),
-    table=_table,
 )

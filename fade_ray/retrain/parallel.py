@@ -1,8 +1,10 @@
-"""Data parallel training over the processes of `torch.distributed`, however they were started."""
+"""Data parallel retraining over the processes of `torch.distributed`, however they were started."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed
@@ -10,7 +12,13 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fade_ray.nn.sync_norm import Reduction, synchronised
+from fade_ray.records.json_form import from_json
+from fade_ray.retrain.retrain_config import RetrainConfig
+from fade_ray.retrain.retrain_images import open_images
+from fade_ray.retrain.retraining import Retraining, retrain
+from fade_ray.training import place
 from fade_ray.training.sums import Workers
+from fade_ray.trials.job import Event
 
 
 def process_workers() -> Workers:
@@ -34,3 +42,12 @@ def data_parallel(workers: Workers, device: torch.device) -> Callable[[nn.Module
         )
 
     return wrap
+
+
+def share(settings: Any, folder: Path, device: str) -> Iterator[Event]:
+    """What one of several workers does of a retraining; `settings`: its configuration as JSON."""
+    config = from_json(RetrainConfig, settings)
+    workers, placement = process_workers(), place(device, config.train.precision)
+    wrap = data_parallel(workers, placement.device)
+    images, job = open_images(config), Retraining.asked(config)
+    return retrain(job, images, folder, placement, workers=workers, wrap=wrap)

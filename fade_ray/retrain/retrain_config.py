@@ -10,7 +10,7 @@ import tyro
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.cell_network import CellNetworkConfig
-from fade_ray.run.run_config import RunConfig, RunOptions
+from fade_ray.run.run_config import RunOptions, WorkersConfig
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
@@ -80,41 +80,6 @@ class NetworkOptions:
 
 
 @dataclass(frozen=True)
-class WorkersConfig:
-    """How and where a retraining is carried out. None of this changes what is trained; one may be
-    continued with other values.
-    """
-
-    workers: int = 1
-    """Processes that share every batch (data parallel, on Ray Train); 1 trains in this process,
-    without Ray.
-    """
-    device: str = "auto"
-    """auto, cpu, cuda or mps."""
-    cpus_per_worker: int | None = None
-    """Processors per worker, and the threads it uses; by default 1, and without other workers all
-    of this machine's.
-    """
-    loader_workers: int = 4
-    """Processes that decode the images of the folder loader, per worker; 0: none of their own."""
-    address: str | None = None
-    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
-    starts a new one.
-    """
-    dashboard: bool = False
-    """Serve Ray's dashboard on this machine."""
-    verbose: bool = False
-    """Show all of Ray's output."""
-
-    def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("cpus_per_worker", 1), ("loader_workers", 0)):
-            value = getattr(self, name)
-            require(
-                value is None or value >= least, f"{name} >= {least}", "Raise it.", **{name: value}
-            )
-
-
-@dataclass(frozen=True)
 class RetrainConfig(RunOptions):
     """A whole retraining."""
 
@@ -169,14 +134,6 @@ class RetrainConfig(RunOptions):
             pool_norm=options.pool_norm,
             auxiliary=self.train.auxiliary,
             auxiliary_norm=options.auxiliary_norm,
-        )
-
-    @property
-    def run(self) -> RunConfig:
-        """Where it runs, in the words of the other commands."""
-        w = self.workers
-        return RunConfig(
-            device=w.device, address=w.address, dashboard=w.dashboard, verbose=w.verbose
         )
 
 

@@ -14,9 +14,11 @@ from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
+from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.origin import Origin, find_genotype
+from fade_ray.retrain.parallel import share
 from fade_ray.retrain.retrain_config import RetrainConfig, RetrainData, upgrade
 from fade_ray.retrain.retrain_images import Images, open_images
 from fade_ray.retrain.retrain_recipes import RETRAIN_RECIPES, retrain_recipe
@@ -93,7 +95,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
     def to_json(self, config: RetrainConfig) -> dict[str, Any]:
         """With the genotype at its full depth."""
-        macro = Retraining.of(genotype(config), config).macro
+        macro = Retraining.asked(config).macro
         return super().to_json(config) | {"genotype": macro.to_dict()}
 
     def instead(self, asked: Asked) -> bool:
@@ -117,13 +119,13 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         if asked.source is not None:
             return find_genotype(asked.source, asked.options.trial)
         before = self.stored(Path(asked.out).expanduser()) if asked.out else None
-        if before is None:
+        if before is None or before.genotype is None:
             raise InvalidInput(
                 "`fade-ray retrain` needs a genotype, or a directory with a retraining, but got "
                 "neither. Name a run directory of `fade-ray cells`, a genotype file or a published "
                 "genotype before the options."
             )
-        return Origin(genotype(before), str(asked.out))
+        return Origin(before.genotype, str(asked.out))
 
     def same(self, folder: Path, config: RetrainConfig) -> bool:
         """One of which no epoch is done may be started with other flags: a batch that fits, a lower
@@ -134,7 +136,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             if not (folder / "result.json").exists() and not (folder / CHECKPOINT).exists():
                 return True
             # in words: a difference of cells is long
-            if genotype(before).cells != genotype(config).cells:
+            if Retraining.asked(before).macro.cells != Retraining.asked(config).macro.cells:
                 raise InvalidInput(
                     f"{folder} holds the retraining of another genotype. Continue that one with "
                     f"`fade-ray retrain --out {folder}`, or choose another directory with --out."
@@ -142,7 +144,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return super().same(folder, config)
 
     def prepare(self, config: RetrainConfig) -> Prepared:
-        job = Retraining.of(genotype(config), config)
+        job = Retraining.asked(config)
         images, alone = open_images(config), config.workers.workers == 1
         build_network(job, images)
         device = config.workers.device if alone else "cpu"
@@ -181,7 +183,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             console.print(f"{label:14} {text}", soft_wrap=True, markup=False)
 
     def architecture(self, run: Ran) -> Macro:
-        return Retraining.of(genotype(run.config), run.config).macro
+        return Retraining.asked(run.config).macro
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         if not run.result:
@@ -198,13 +200,6 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
 
 RETRAIN = RunKind.table["retrain"]
-
-
-def genotype(config: RetrainConfig) -> Macro:
-    """What is trained. Raises InvalidInput where the configuration names nothing."""
-    if config.genotype is None:
-        raise InvalidInput("A retraining needs a genotype, but got none. Give `genotype`.")
-    return config.genotype
 
 
 def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
@@ -238,7 +233,9 @@ def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     from fade_ray.run.train_workers import train_on_workers
 
     result = train_on_workers(
-        prepared.job,
+        share,
+        as_json(replace(start.config, genotype=prepared.job.macro)),
+        start.config.workers,
         start.folder,
         lambda event: start.show("epoch", None, event["epoch"], event["metrics"]),
         start.additions,
@@ -251,7 +248,7 @@ def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
 
 def _trained(run: Ran, facts: Mapping[str, Any]) -> CellNetwork:
     """The network that was exported with these facts, in evaluation mode."""
-    job = Retraining.of(genotype(run.config), run.config)
+    job = Retraining.asked(run.config)
     channels, side, _ = facts["input_shape"]
     network = CellNetwork(
         job.macro,
@@ -279,7 +276,7 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
             f"Only a finished retraining can be checked, but {folder} holds none. Finish it first."
         )
     placement = place(device, config.train.precision)
-    job = Retraining.of(genotype(config), config)
+    job = Retraining.asked(config)
     return measure(job, open_images(config), folder, placement)
 
 

@@ -53,6 +53,13 @@ class Retraining:
         check_texts(self.macro)
 
     @staticmethod
+    def asked(config: RetrainConfig) -> Retraining:
+        """That of the genotype in `config`. Raises InvalidInput where there is none."""
+        if config.genotype is None:
+            raise InvalidInput("A retraining needs a genotype, but got none. Give `genotype`.")
+        return Retraining.of(config.genotype, config)
+
+    @staticmethod
     def of(genotype: Macro, config: RetrainConfig) -> Retraining:
         """`genotype` at the depth of `config`. InvalidInput for one that its cells cannot have."""
         cells = config.network.cells

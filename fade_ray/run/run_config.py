@@ -72,6 +72,47 @@ class RunConfig:
         )
 
 
+@dataclass(frozen=True)
+class WorkersConfig:
+    """How and where a training is carried out that several processes may share. None of this changes
+    what is trained; one may be continued with other values.
+    """
+
+    workers: int = 1
+    """Processes that share every batch (data parallel, on Ray Train); 1 trains in this process,
+    without Ray.
+    """
+    device: str = "auto"
+    """auto, cpu, cuda or mps."""
+    cpus_per_worker: int | None = None
+    """Processors per worker, and the threads it uses; by default 1, and without other workers all
+    of this machine's.
+    """
+    loader_workers: int = 4
+    """Processes that decode the images of the folder loader, per worker; 0: none of their own."""
+    address: str | None = None
+    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
+    starts a new one.
+    """
+    dashboard: bool = False
+    """Serve Ray's dashboard on this machine."""
+    verbose: bool = False
+    """Show all of Ray's output."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("workers", 1), ("cpus_per_worker", 1), ("loader_workers", 0)):
+            value = getattr(self, name)
+            require(
+                value is None or value >= least, f"{name} >= {least}", "Raise it.", **{name: value}
+            )
+
+    @property
+    def run(self) -> RunConfig:
+        """Where it runs, in the words of trials."""
+        options = {name: getattr(self, name) for name in ("address", "dashboard", "verbose")}
+        return RunConfig(device=self.device, **options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
     """What the configurations of all kinds of run begin with."""

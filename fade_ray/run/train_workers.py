@@ -1,4 +1,4 @@
-"""A retraining shared by several workers, on Ray Train. The GPU lines have not run on one yet."""
+"""A training shared by several workers, on Ray Train. The GPU lines have not run on one yet."""
 
 import json
 import os
@@ -10,48 +10,52 @@ from typing import Any
 
 from fade_ray.records.additions import Addition
 from fade_ray.records.journal import Journal, read_events
-from fade_ray.records.json_form import as_json, from_json
-from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.parallel import data_parallel, process_workers
-from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retraining import retrain
 from fade_ray.run.folder import read_json
 from fade_ray.run.ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
-from fade_ray.training import TrainingFailed, place
+from fade_ray.run.run_config import WorkersConfig
+from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
-from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
+Task = Callable[[Any, Path, str], Iterator[Event]]
+"""What one worker does with settings (JSON), the run directory and its device; its events."""
 RESULT, FAILURE = "trained.json", "failed.json"
 POLL = 1.0  # seconds between looks at the records, for the display alone
 EXPECTED = {"InvalidInput": InvalidInput, "TrainingFailed": TrainingFailed}
 
 
 def train_on_workers(
-    job: Retraining,
+    task: Task,
+    settings: Any,
+    options: WorkersConfig,
     folder: Path,
     tell: Callable[[Event], None],
     additions: Sequence[Addition] = (),
 ) -> dict[str, Any]:
-    """Carry `job` out on `workers` of a Ray cluster; returns what goes into result.json.
+    """Carry `task` out on `workers` of a Ray cluster; returns the metrics of its last event.
 
-    The first worker writes checkpoints, weights and records into `folder`; `tell` is shown what it
-    records. A group that loses a worker starts again from its last epoch. Raises InvalidInput and
-    TrainingFailed as `retrain`, and InvalidInput when the cluster has not what is asked for.
+    The first worker's epochs go into the record in `folder`; `tell` is shown what is recorded. A
+    group that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
+    TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
-    options = job.config.workers
     for name, value in (ALWAYS if options.verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
-    with ray_cluster(job.config.run) as ray, following(folder / "records.jsonl", tell):
+    with ray_cluster(options.run) as ray, following(folder / "records.jsonl", tell):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         use_gpu = _use_gpu(options.device, nodes)
-        _check_room(job, nodes, use_gpu)
+        _check_room(options, nodes, use_gpu)
         check_storage(ray, folder)
         for name in (RESULT, FAILURE):
             (folder / name).unlink(missing_ok=True)
+        loop = {
+            "task": task,
+            "settings": settings,
+            "folder": str(folder),
+            "additions": [(addition.path, addition.text) for addition in additions],
+        }
         for left in range(WORKER_RESTARTS, -1, -1):
             try:
-                _fit(job, folder, use_gpu, additions)
+                _fit(loop, options, folder, use_gpu)
                 break
             except Exception as error:
                 _raise_expected(folder, error)
@@ -62,20 +66,14 @@ def train_on_workers(
     return result
 
 
-def _fit(job: Retraining, folder: Path, use_gpu: bool, additions: Sequence[Addition]) -> None:
+def _fit(loop: dict[str, Any], options: WorkersConfig, folder: Path, use_gpu: bool) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    options = job.config.workers
     resources = {"CPU": float(options.cpus_per_worker or 1)} | ({"GPU": 1.0} if use_gpu else {})
     trainer = TorchTrainer(
         work,
-        train_loop_config={
-            "genotype": as_json(job.macro),
-            "config": as_json(job.config),
-            "folder": str(folder),
-            "additions": [(addition.path, addition.text) for addition in additions],
-        },
+        train_loop_config=loop,
         scaling_config=ScalingConfig(
             num_workers=options.workers, use_gpu=use_gpu, resources_per_worker=resources
         ),
@@ -84,43 +82,31 @@ def _fit(job: Retraining, folder: Path, use_gpu: bool, additions: Sequence[Addit
     trainer.fit()
 
 
-def work(settings: dict[str, Any]) -> None:
+def work(loop: dict[str, Any]) -> None:
     """What each worker runs."""
     import ray.train.torch
 
-    for path, text in settings["additions"]:
+    for path, text in loop["additions"]:
         Addition(path, text).load()
-    config = from_json(RetrainConfig, settings["config"])
-    job, folder = (
-        Retraining(from_json(Macro, settings["genotype"]), config),
-        Path(settings["folder"]),
-    )
-    workers = process_workers()
-    placement = place(str(ray.train.torch.get_device()), job.config.train.precision)
-    told = retrain_events(job, folder) if workers.rank == 0 else None
+    folder = Path(loop["folder"])
+    leads = ray.train.get_context().get_world_rank() == 0
+    keep = _keeper(folder) if leads else None
     try:
-        wrap = data_parallel(workers, placement.device)
-        for event in retrain(
-            job, open_images(job.config), folder, placement, workers=workers, wrap=wrap
-        ):
-            if told is not None:
-                told(event)
+        for event in loop["task"](loop["settings"], folder, str(ray.train.torch.get_device())):
+            if keep is not None:
+                keep(event)
     except (InvalidInput, TrainingFailed) as error:
         failure = {"kind": type(error).__name__, "message": str(error)}
         write_output(folder / FAILURE, json.dumps(failure).encode())
         raise
 
 
-def retrain_events(job: Retraining, folder: Path) -> Callable[[Event], None]:
-    """Puts the events of a retraining where they belong: epochs, each once, into the record, the
-    result into a file for the driver.
+def _keeper(folder: Path) -> Callable[[Event], None]:
+    """Puts events where they belong: epochs, each once, into the record, the last one's metrics
+    into a file for the driver.
     """
     path = folder / "records.jsonl"
-    known = (
-        {event["epoch"] for event in read_events(path) if event["event"] == "epoch"}
-        if path.exists()
-        else set()
-    )
+    known = {event["epoch"] for event in _epochs(path)}
     journal = Journal(path)
 
     def tell(event: Event) -> None:
@@ -164,9 +150,8 @@ def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
     return available and device != "cpu"
 
 
-def _check_room(job: Retraining, nodes: list[dict[str, float]], use_gpu: bool) -> None:
+def _check_room(options: WorkersConfig, nodes: list[dict[str, float]], use_gpu: bool) -> None:
     """Ray would wait for ever for workers that fit nowhere."""
-    options = job.config.workers
     cpus = options.cpus_per_worker or 1
     room = sum(
         min(

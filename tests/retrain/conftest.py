@@ -12,7 +12,8 @@ from safetensors import safe_open
 
 from fade_ray.records.journal import read_events
 from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
+from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData
+from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import SGD, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import DARTS_OPS, darts_cell

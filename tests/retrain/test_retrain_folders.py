@@ -14,8 +14,9 @@ from retrainings import run_retraining
 
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData, WorkersConfig
+from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData
 from fade_ray.retrain.retrain_run import check_accuracy
+from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import SGD, Classification, TrainConfig
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES
