@@ -5,8 +5,10 @@ the searchers.
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import networkx as nx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -42,24 +44,66 @@ def test_imports_go_one_way(package: str) -> None:
         assert not imported(path) & (FORBIDDEN[package] - allowed), name
 
 
-def whole_names(path: Path) -> set[str]:
-    """Modules by their full names, wherever in the file they are imported."""
-    nodes = list(ast.walk(ast.parse(path.read_text())))
-    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    return plain | {
-        node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and not node.level
-    }
+FLOORS = (
+    *("records", "data", "nn", "training", "trials", "export", "analysis", "report", "run"),
+    *("search", "compare", "ranks", "replay", "cells", "retrain", "analyse", "describe"),
+    *("kinds", "results", "cli"),
+)
+"""Of the house, lowest first: what stands on one may import those below it and itself."""
 
 
-def test_runs_stand_on_everything_and_nothing_on_them() -> None:
-    """But the command line, the package's own names, and the page of a run of `cells`, whose record
-    is read by `run/cell_history.py`.
-    """
-    above = {"fade_ray/__init__.py", "fade_ray/cli.py", "fade_ray/cells/cell_facts.py"}
-    for path in sorted((ROOT / "fade_ray").rglob("*.py")):
-        name = path.relative_to(ROOT).as_posix()
-        if name not in above and not name.startswith("fade_ray/run/"):
-            assert not any(module.startswith("fade_ray.run") for module in whole_names(path)), name
+def floor(module: str) -> int:
+    """Of `fade_ray.records.journal`: 0."""
+    return FLOORS.index(module.split(".")[1])
+
+
+def executed(tree: ast.AST) -> Iterator[ast.AST]:
+    """Every node but those that type checkers alone see."""
+    for node in ast.iter_child_nodes(tree):
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            yield node
+            yield from executed(node)
+
+
+def graph() -> nx.DiGraph:
+    """Module -> modules of ours that it imports, wherever in the file."""
+    paths = [path for name in FORBIDDEN for path in sorted((ROOT / name).rglob("*.py"))]
+    known = {dotted(path): path for path in paths}
+    edges = nx.DiGraph()
+    for module, path in known.items():
+        for node in executed(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                names = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                deeper = [f"{node.module}.{alias.name}" for alias in node.names]
+                names = [name if name in known else node.module for name in deeper]
+            else:
+                continue
+            edges.add_edges_from((module, name) for name in names if name in known)
+    return edges
+
+
+def dotted(path: Path) -> str:
+    name = path.relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
+    return name.removesuffix(".__init__")
+
+
+def test_imports_go_down_the_floors_only() -> None:
+    """But for the package's own names, which are loaded when they are used."""
+    folders = {path.stem for path in (ROOT / "fade_ray").iterdir() if path.suffix in ("", ".py")}
+    assert set(FLOORS) == {name for name in folders if not name.startswith("_")}
+    up = [
+        (module, name)
+        for module, name in graph().edges
+        if module.startswith("fade_ray.") and name.startswith("fade_ray.")
+        if floor(name) > floor(module)
+    ]
+    assert up == []
+
+
+def test_there_is_no_circle() -> None:
+    edges = graph()
+    assert [circle for circle in nx.strongly_connected_components(edges) if len(circle) > 1] == []
 
 
 def loaded_after(code: str) -> set[str]:
@@ -72,11 +116,7 @@ def loaded_after(code: str) -> set[str]:
 
 def test_all_but_the_edge_runs_without_ray() -> None:
     modules = [
-        path.relative_to(ROOT)
-        .with_suffix("")
-        .as_posix()
-        .replace("/", ".")
-        .removesuffix(".__init__")
+        dotted(path)
         for package in FORBIDDEN
         for path in sorted((ROOT / package).rglob("*.py"))
         if path.name not in ("tune.py", "ray_trial.py")
