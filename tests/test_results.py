@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import results
 
+from fade_ray.run.folder import environment
 from spaces.errors import InvalidInput
 
 MOST = 4_000_000
@@ -15,6 +16,8 @@ FOLDERS = sorted(path for path in results.RESULTS.iterdir() if path.is_dir())
 STUDIES = [path for path in FOLDERS if path.name not in ("bench", "tables")]
 RECORDED = [path for path in STUDIES if (path / results.PACKED).exists()]
 PAGES = sorted(results.RESULTS.glob("*.md"))
+ABOUT = environment("").keys()
+"""What a file says of the run that made it."""
 NUMBERS = ("summary.json", "result.json", "toys.json")
 
 
@@ -109,10 +112,9 @@ def test_a_study_made_again_says_the_same(study: Path, tmp_path: Path) -> None:
     out = tmp_path / study.name
     results.remake(study, out)
     kept = [name for name in NUMBERS if (study / name).exists()]
-    about = ("command", "commit", "environment", "platform", "python", "started", "cpus", "device")
     for name in kept:
         told, again = (json.loads((folder / name).read_text()) for folder in (study, out))
-        for key in about:
+        for key in {"environment", *ABOUT}:
             told.pop(key, None), again.pop(key, None)
         assert list(results.differences(told, again)) == []
     for figure in study.rglob("*.svg"):
