@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
@@ -48,13 +47,7 @@ EVALUATIONS = 30  # of the default budget in images
 SECONDS = 300.0
 Ran = Run[CompareConfig, EnteredHistory]
 Began = Start[CompareConfig, EnteredHistory]
-
-
-@dataclass(frozen=True)
-class Prepared(Trials[Contest]):
-    """The searches of a comparison, with the images that they have in common."""
-
-    data: Splits
+Prepared = Trials[Contest]
 
 
 class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):

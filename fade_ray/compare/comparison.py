@@ -50,10 +50,8 @@ class SeedResult:
 
 @dataclass(frozen=True)
 class Band:
-    """A searcher's reported curve over its complete seeds: mean and 95% t interval at each budget.
-
-    NaN at budgets where not every seed has evaluated something, and as ends of the interval of a
-    single seed.
+    """A searcher's reported curve over its complete seeds: mean and 95% t interval at each budget;
+    NaN where not every seed has evaluated something, and as ends of the interval of a single seed.
     """
 
     searcher: str
@@ -244,7 +242,7 @@ def _values(results: Sequence[SeedResult], measure: str) -> dict[str, dict[int, 
 def _mean_ranks(
     values: Mapping[str, Mapping[int, float]], seeds: Sequence[int]
 ) -> dict[str, float]:
-    table = np.asarray([[one[seed] for one in values.values()] for seed in seeds])
+    table = np.asarray([[of_seed[seed] for of_seed in values.values()] for seed in seeds])
     ranks = rankdata(-table.reshape(-1, len(values)).round(12), axis=1)  # [seed, searcher]
     return {name: _mean(column) for name, column in zip(values, ranks.T, strict=True)}
 

@@ -154,8 +154,8 @@ def best_evaluations(
         f"Evaluations of best validated {score.name}, at the {score.name} they are reported with. "
         f"Boxes: quartiles and median; whiskers: all values{points}{rest}"
     )
-    found = [(name, values) for name, values in zip(names, together, strict=True) if values]
-    medians = [f"{name} {score.text(float(np.median(values)))}" for name, values in found]
+    shown = [(name, values) for name, values in zip(names, together, strict=True) if values]
+    medians = [f"{name} {score.text(float(np.median(values)))}" for name, values in shown]
     alt = f"Median of the {k} best: {listed(medians)}."
     return Picture("best", f"The {k} best architectures of each searcher", figure, alt, caption)
 

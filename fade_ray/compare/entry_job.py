@@ -17,11 +17,9 @@ Price = Callable[[Trial, Splits, Config], float | None]
 
 
 def training_images(trial: Trial, splits: Splits, config: Config) -> float:
-    """What a trial costs in training images.
-
-    An image passed forward and back counts once. One of the architecture split of a
-    hyper-architecture counts a third for every pass forward along a path, as the pass back costs
-    about two forward.
+    """What a trial costs in training images: one passed forward and back counts once, one of the
+    architecture split of a hyper-architecture a third for every pass forward along a path, as the
+    pass back costs about two forward.
     """
     weights, architecture = len(splits.weights), len(splits.architecture)
     if not trial.ranks:
@@ -58,9 +56,8 @@ def priced(
 ) -> Iterator[Event]:
     """Events of `run_trial`, the last one's outcome with its price, or the seconds it trained."""
     for event in run_trial(trial, data, config, folder):
-        if "outcome" not in event:
-            yield event
-            continue
-        known = price(trial, data, config)
-        cost = event["metrics"]["seconds"] if known is None else known
-        yield event | {"outcome": event["outcome"] | {"cost": cost}}
+        if "outcome" in event:
+            known = price(trial, data, config)
+            cost = event["metrics"]["seconds"] if known is None else known
+            event = event | {"outcome": event["outcome"] | {"cost": cost}}
+        yield event

@@ -124,9 +124,9 @@ def headline(run: StudyRun, findings: RankFindings) -> list[Row]:
         remark = "what a rank without any noise would reach on average"
         rows.append(("noise ceiling", number(bound), remark))
     whole, groups = findings.whole, by_setting(findings.runs)
-    trainings = sum(len(group) for group in groups.values())
+    trainings = f"{sum(map(len, groups.values()))}"
     settings = f"of the hyper-architecture, in {count(len(groups), 'setting')}"
-    rows.append(("trainings", str(trainings), settings))
+    rows.append(("trainings", trainings, settings))
     repeats = count(len(whole[0].accuracies) if whole else 0, "time")
     where = f"in {findings.table.name}" if findings.table else "trained alone"
     left = len(findings.alone) - len(whole)

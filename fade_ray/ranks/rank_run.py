@@ -106,5 +106,5 @@ def _trainings(study: StudyConfig) -> int:
 
 def _line(trial: RankTrial, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
     accuracy = outcome.score if outcome.log_weights is None else metrics.get("hyper_accuracy")
-    told = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
-    return f"{trial.id}: {told}, {metrics.get('seconds', 0):.0f} s"
+    result = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
+    return f"{trial.id}: {result}, {metrics.get('seconds', 0):.0f} s"
