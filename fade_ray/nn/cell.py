@@ -42,24 +42,19 @@ class Cell(Place):
         self.kind, self.space, self.partial, self.width = kind, space, partial, build.channels
         self.reduction, self.is_discrete = 2 if reduction else 1, space.is_discrete
         side = before[-1].side
-        self.entries = nn.ModuleList(
-            _entry(build, source, side) for source in (before if space.inputs > 1 else ())
-        )
-        self.allowed = tuple(
-            tuple(k for k, op in enumerate(space.ops) if row[k] and op != NONE)
-            for row in space.allowed
-        )
+        entered = before if space.inputs > 1 else ()
+        self.entries = nn.ModuleList(_entry(build, source, side) for source in entered)
+        built = [(k, op) for k, op in enumerate(space.ops) if op != NONE]
+        self.allowed = tuple(tuple(k for k, _ in built if row[k]) for row in space.allowed)
         self.edges = nn.ModuleDict()
         for (source, target), numbers in zip(space.edges, self.allowed, strict=True):
             at_edge = replace(build, channels=self.width // partial, stride=self._stride(source))
             made = {space.ops[k]: OPERATIONS[space.ops[k]](at_edge) for k in numbers}
             self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
         self.out = Map(len(space.outputs) * self.width, halved(side, self.reduction))
-        entries = zip(self.entries, before, strict=False)
-        self.cost = sum(
-            (cast(ConvNorm, entry).cost(source.side) for entry, source in entries),
-            self._operations_cost(side),
-        )
+        self.cost = self._operations_cost(side)
+        for entry, source in zip(self.entries, before, strict=False):
+            self.cost += cast(ConvNorm, entry).cost(source.side)
 
     def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
         weights, sources = draw.inside(self.kind), values[-self.space.inputs :]
@@ -138,10 +133,7 @@ def _entry(build: Build, source: Map, side: int) -> ConvNorm | FactorizedReduce:
     return build.conv_norm(source.channels, build.channels, 1)
 
 
-Factors = list[tuple[Tensor | None, ...]]
-
-
-def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Factors, Sequence[Any]]:
+def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Any, Sequence[Any]]:
     """Factors of operations [E][O], that of their edge included, and of edges [E]; None for 1."""
     edges, count = shape
     if weights is None:
@@ -150,7 +142,7 @@ def _factors(weights: EdgeWeights | None, shape: tuple[int, int]) -> tuple[Facto
     if factors is not None:
         products = products * factors[:, None]
     scalars = products.flatten().unbind()
-    rows: Factors = [scalars[i : i + count] for i in range(0, len(scalars), count)]
+    rows = [scalars[i : i + count] for i in range(0, len(scalars), count)]
     return rows, [None] * edges if factors is None else factors.unbind()
 
 

@@ -15,7 +15,7 @@ from fade_ray.nn.network import Head, Network, Place
 from fade_ray.nn.operations import OPERATIONS
 from fade_ray.nn.stems import STEMS, AuxiliaryHead, ResidualBlock
 from spaces.cell import NONE, Macro
-from spaces.errors import require, require_known
+from spaces.errors import at_least, require, require_known
 from spaces.stackings import RESIDUAL, Stacking
 
 
@@ -42,15 +42,11 @@ class CellNetworkConfig:
 
     def __post_init__(self) -> None:
         require_known("`stem`", self.stem, STEMS)
-        require(
-            self.partial >= 1
-            and self.channels % self.partial == 0
-            and self.channels // self.partial >= 2,
-            "channels is a multiple of partial, and channels / partial >= 2",
-            "Use 16 or 36 channels with partial 1, 16 with 4.",
-            channels=self.channels,
-            partial=self.partial,
-        )
+        C, partial = self.channels, self.partial
+        fits = partial >= 1 and C % partial == 0 and C // partial >= 2
+        rule = "channels is a multiple of partial, and channels / partial >= 2"
+        remedy = "Use 16 or 36 channels with partial 1, 16 with 4."
+        require(fits, rule, remedy, channels=C, partial=partial)
 
     def for_search(self, stack: Stacking) -> Self:
         """With the BatchNorm of search networks: no scale and shift in cells, batch statistics."""
@@ -59,10 +55,9 @@ class CellNetworkConfig:
 
 
 class CellNetwork(Network):
-    """`macro`'s cells as a network.
+    """`macro`'s cells as a network; weights from `generator`, with torch's default distributions.
 
-    All weights are drawn from `generator`, with torch's default distributions. Raises InvalidInput
-    for operations that are not known, for a stem that does not belong to the stacking, and for an
+    InvalidInput for operations that are not known, a stem that does not belong to the stacking, an
     auxiliary head on too small a map.
     """
 
@@ -103,36 +98,23 @@ class CellNetwork(Network):
             before_head = nn.Sequential(fixed.norm(maps[-1].channels), nn.ReLU())
             cost = Cost(norms=maps[-1].entries, relus=maps[-1].entries)
         classifier = fixed.linear(maps[-1].channels, classes)
-        super().__init__(
-            stem, places, Head(classifier, before_head, cost), image=image, auxiliary=auxiliary
-        )
+        scores = Head(classifier, before_head, cost)
+        super().__init__(stem, places, scores, image=image, auxiliary=auxiliary)
         self.macro, self.config = macro, config
 
 
 def _check(macro: Macro, config: CellNetworkConfig, side: int, channels: int, classes: int) -> None:
-    for name, value in {"side": side, "channels": channels, "classes": classes}.items():
-        require(value >= 1, f"{name} >= 1", "", **{name: value})
-    stack, name = macro.stack, macro.stacking
+    at_least(1, side=side, channels=channels, classes=classes)
+    stack, where = macro.stack, f"where the stacking is {macro.stacking},"
+    rule = f"{where} cells have inputs == {stack.inputs}"
+    rule += ", and one output node" * stack.single_output
+    remedy = "Choose the stacking that the cells were made for."
     for kind, cell in macro.cells.items():
         for op in cell.ops:
             require_known(f"An operation of cell {kind!r}", op, [NONE, *OPERATIONS])
-        require(
-            cell.inputs == stack.inputs and (not stack.single_output or len(cell.outputs) == 1),
-            f"where the stacking is {name}, cells have inputs == {stack.inputs}"
-            + ", and one output node" * stack.single_output,
-            "Choose the stacking that the cells were made for.",
-            inputs=cell.inputs,
-            outputs=cell.outputs,
-        )
-    require(
-        config.stem in stack.stems,
-        f"where the stacking is {name}, the stem is {' or '.join(stack.stems)}",
-        "Change `stem`.",
-        stem=config.stem,
-    )
-    require(
-        stack.auxiliary or not config.auxiliary,
-        f"where the stacking is {name}, there is no auxiliary head",
-        "Switch it off.",
-        auxiliary=config.auxiliary,
-    )
+        fits = cell.inputs == stack.inputs and (not stack.single_output or len(cell.outputs) == 1)
+        require(fits, rule, remedy, inputs=cell.inputs, outputs=cell.outputs)
+    rule = f"{where} the stem is {' or '.join(stack.stems)}"
+    require(config.stem in stack.stems, rule, "Change `stem`.", stem=config.stem)
+    rule, possible = f"{where} there is no auxiliary head", stack.auxiliary or not config.auxiliary
+    require(possible, rule, "Switch it off.", auxiliary=config.auxiliary)

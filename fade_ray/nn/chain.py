@@ -17,7 +17,7 @@ from fade_ray.nn.network import Head, Network, Place, Stem
 from fade_ray.nn.norms import Norm
 from fade_ray.nn.sums import Source
 from spaces import Dag, HyperArchitecture
-from spaces.errors import require
+from spaces.errors import at_least, require
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,10 @@ class NetworkConfig:
     """Stem channels of NAS-Bench-Macro networks, which no other option concerns."""
 
     def __post_init__(self) -> None:
-        require(self.depth >= 1, "depth >= 1", "Ask for at least one cell.", depth=self.depth)
+        sizes = {"final_channels": self.final_channels, "base_channels": self.base_channels}
+        at_least(1, depth=self.depth, **sizes)
         odd = self.kernel >= 1 and self.kernel % 2 == 1
         require(odd, "kernel is odd and positive", "Use 3, 5 or 7.", kernel=self.kernel)
-        for name in ("final_channels", "base_channels"):
-            value = getattr(self, name)
-            require(value >= 1, f"{name} >= 1", "Try 8.", **{name: value})
 
     def layout(self, side: int, channels: int) -> tuple[RowLayout, ...]:
         """Of images of that side and so many channels. InvalidInput as `chain_layout`."""
@@ -113,10 +111,9 @@ class Chain(Network):
 
     def multiply_adds_beside(self, path: Path) -> int:
         """Multiply-adds of the candidates that are not on `path`, each run once beside it."""
-        return sum(
-            sum(cost.multiply_adds for j, cost in enumerate(row.choices) if j != chosen)
-            for row, chosen in zip(self.places, path, strict=True)
-        )
+        rows = zip(self.places, path, strict=True)
+        others = [c for row, k in rows for j, c in enumerate(row.choices) if j != k]
+        return sum(cost.multiply_adds for cost in others)
 
     def inherit(self, weights: Mapping[str, Tensor]) -> None:
         """Start from the `state_dict` of an earlier hyper-architecture; all of it must fit."""
@@ -175,10 +172,8 @@ def _cost(dag: Dag, channels: int, inside: int, config: NetworkConfig) -> Cost:
 
 
 class ChainNetwork(Chain):
-    """A chain of graphs.
-
-    `share_vertices`: the largest graph that a shared hyper-cell must hold (`config.share`), by
-    default the largest candidate.
+    """A chain of graphs. `share_vertices`: the largest graph that a shared hyper-cell must hold
+    (`config.share`), by default the largest candidate.
     """
 
     def __init__(

@@ -16,11 +16,8 @@ class Cost:
     relus: int = 0
 
     def __add__(self, other: Cost) -> Cost:
-        return Cost(
-            self.multiply_adds + other.multiply_adds,
-            self.norms + other.norms,
-            self.relus + other.relus,
-        )
+        norms, relus = self.norms + other.norms, self.relus + other.relus
+        return Cost(self.multiply_adds + other.multiply_adds, norms, relus)
 
 
 CONVENTIONS: dict[str, Callable[[Cost], int]] = {

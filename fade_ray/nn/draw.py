@@ -52,12 +52,8 @@ class DropPath:
         samples, shard = like.shape[0], self.shard or slice(None)
         start, step = shard.start or 0, shard.step or 1
         seed = int(torch.randint(2**62, (), generator=self.generator))
-        drawn = torch.rand(
-            start + step * (samples - 1) + 1,
-            outputs,
-            generator=torch.Generator().manual_seed(seed),
-            dtype=torch.float64,
-        )
+        shape, own = (start + step * (samples - 1) + 1, outputs), torch.Generator()
+        drawn = torch.rand(shape, generator=own.manual_seed(seed), dtype=torch.float64)
         kept = (drawn[start::step] >= self.rate).to(like) / (1 - self.rate)
         return kept.t().reshape(outputs, samples, 1, 1, 1)
 

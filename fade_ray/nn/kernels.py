@@ -1,5 +1,4 @@
-"""Depthwise convolutions, and pointwise convolutions with BatchNorm, in forms whose gradients are
-fast on CPUs.
+"""Depthwise, and pointwise convolutions with BatchNorm, whose gradients are fast on CPUs.
 
 Values and gradients, second ones too, are those of torch's own operations within rounding;
 `special` says where these forms are used.
@@ -52,12 +51,11 @@ class _Depthwise(Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         (x, weight), (g,) = ctx.saved_tensors, gradients
-        to_x = depthwise(g, weight.flip(2, 3), 1, ctx.dilation) if ctx.needs_input_grad[0] else None
-        to_weight = (
-            _weight_gradient(x, g, weight.shape[-1], ctx.dilation)
-            if ctx.needs_input_grad[1]
-            else None
-        )
+        to_x = to_weight = None
+        if ctx.needs_input_grad[0]:
+            to_x = depthwise(g, weight.flip(2, 3), 1, ctx.dilation)
+        if ctx.needs_input_grad[1]:
+            to_weight = _weight_gradient(x, g, weight.shape[-1], ctx.dilation)
         return to_x, to_weight, None
 
 
@@ -76,16 +74,10 @@ def _weight_gradient(x: Tensor, g: Tensor, kernel: int, dilation: int) -> Tensor
     columns = {0: x.new_zeros(C, 1, kernel, 1)}
     for s in range(1, reach + 1):
         q = s * dilation
-        beside: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
-            _side_by_side(x, q),
-            (q * C, 1, kernel, 3),
-            _side_by_side(g, q),
-            padding=(reach, 1),
-            groups=q * C,
-        )
-        columns[-s], columns[0], columns[s] = (
-            beside.view(q, C, 1, kernel, 3).sum(0).tensor_split(3, 3)
-        )
+        X, G, shape = _side_by_side(x, q), _side_by_side(g, q), (q * C, 1, kernel, 3)
+        beside: Tensor = conv2d_weight(X, shape, G, padding=(reach, 1), groups=q * C)  # type: ignore[no-untyped-call]
+        three = beside.view(q, C, 1, kernel, 3).sum(0).tensor_split(3, 3)
+        columns[-s], columns[0], columns[s] = three
     return torch.cat([columns[s] for s in range(-reach, reach + 1)], 3)
 
 
@@ -139,9 +131,8 @@ class PointwiseNorm(Function):
         A = ratio[:, None] * P
         if total is None:
             N, _, H, W = x.shape
-            total = torch.empty(
-                N, len(P), H, W, dtype=x.dtype, device=x.device, memory_format=torch.channels_last
-            )
+            shape, form = (N, len(P), H, W), torch.channels_last
+            total = torch.empty(shape, dtype=x.dtype, device=x.device, memory_format=form)
             torch.mm(X, A.t(), out=_rows_of(total))
         else:
             ctx.mark_dirty(total)
@@ -164,21 +155,15 @@ class PointwiseNorm(Function):
         to_variance = to_ratio * ratio * inverse.square() * -0.5
         to_x = to_P = None
         if ctx.needs_input_grad[1]:
-            # by A: to_A; by the variance, through S: x C with C = 2/n P^T diag(to_variance) P; by
-            # m: the constant
+            # by A; by the variance, through S: x C, C = 2/n P^T diag(to_variance) P; by m: constant
             A, C = ratio[:, None] * P, (to_variance[:, None] * P).t() @ P * (2 / len(X))
             constant = torch.addmv(C @ m, A.t(), to_shift, beta=-1, alpha=-1 / len(X))
             N, _, H, W = x.shape
             to_x = torch.addmm(constant, X, C).addmm_(G, A).view(N, H, W, -1).permute(0, 3, 1, 2)
         if ctx.needs_input_grad[2]:
             to_P = torch.addcmul(ratio[:, None] * to_A, to_variance[:, None], PS, value=2)
-        return (
-            gradients[0] if ctx.needs_input_grad[0] else None,
-            to_x,
-            to_P,
-            to_ratio * inverse,
-            None,
-        )
+        to_total = gradients[0] if ctx.needs_input_grad[0] else None
+        return to_total, to_x, to_P, to_ratio * inverse, None
 
 
 def _moments(X: Tensor, P: Tensor, eps: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 
 from fade_ray.nn.costs import Map, halved
-from spaces.errors import InvalidInput
+from spaces.errors import require
 
 SMALLEST_SIDE = 8  # pixels
 
@@ -37,13 +37,9 @@ def row_strides(side: int, depth: int) -> tuple[int, ...]:
     draws them without a seed, which makes two equal models differ). Other sides follow the same
     rule; odd maps are pooled with their border kept (`ceil_mode`), so side 28 behaves as 32.
     """
-    if depth < 1:
-        raise InvalidInput(f"`depth >= 1` must hold, but got {depth=}. Ask for at least one cell.")
-    if side < SMALLEST_SIDE:
-        raise InvalidInput(
-            f"Images must have a side of at least {SMALLEST_SIDE} pixels, but got {side=}. Resize "
-            "them with `--image-side 32`."
-        )
+    require(depth >= 1, "depth >= 1", "Ask for at least one cell.", depth=depth)
+    rule, remedy = f"side >= {SMALLEST_SIDE} pixels", "Resize the images with `--image-side 32`."
+    require(side >= SMALLEST_SIDE, rule, remedy, side=side)
     halvings = math.ceil(math.log2(side / 2))
     if depth <= halvings:
         exponents = [halvings // depth + (row < halvings % depth) for row in range(depth)]
@@ -58,28 +54,22 @@ def chain_layout(
     """Layout of every row, shallow to deep; channels double where the map is halved, up to
     `final_channels` (A.2 of the paper's code).
 
-    `strides` () takes `row_strides`. Raises InvalidInput when the strides do not fit the depth or
-    the side, or when `final_channels` is not divisible by the product of the strides behind the
-    first row.
+    `strides` () takes `row_strides`. InvalidInput for strides that do not fit depth and side, and
+    channels that cannot be divided by those behind the first row.
     """
     chosen = strides or row_strides(side, depth)
-    if len(chosen) != depth or min(chosen) < 1:
-        raise InvalidInput(
-            f"`strides` needs one stride >= 1 for each of the {depth} rows, but got {strides=}."
-        )
-    if math.prod(chosen) > side:
-        raise InvalidInput(
-            f"The image side is too small for the depth: strides {chosen} pool by "
-            f"{math.prod(chosen)}, but the images have {side=} pixels. Use fewer rows, smaller "
-            "strides or larger images."
-        )
-    behind = math.prod(chosen[1:])
-    if final_channels < 1 or final_channels % behind:
-        raise InvalidInput(
-            f"`final_channels` must be a multiple of {behind}, the product of the strides behind "
-            f"the first row {chosen[1:]}, but got {final_channels=}. Take "
-            f"{max(1, round(final_channels / behind)) * behind}."
-        )
+    fits = len(chosen) == depth and min(chosen) >= 1
+    require(fits, f"one stride >= 1 for each of the {depth} rows", "Or give none.", strides=strides)
+    pooled, behind = math.prod(chosen), math.prod(chosen[1:])
+    rule = f"side >= {pooled}, what strides {chosen} pool by (too small for the depth)"
+    remedy = "Use fewer rows, smaller strides or larger images."
+    require(pooled <= side, rule, remedy, side=side)
+    fits = final_channels >= 1 and final_channels % behind == 0
+    rule = (
+        f"final_channels is a multiple of {behind}, the strides {chosen[1:]} behind the first row"
+    )
+    remedy = f"Take {max(1, round(final_channels / behind)) * behind}."
+    require(fits, rule, remedy, final_channels=final_channels)
     rows: list[RowLayout] = []
     for row, stride in enumerate(chosen):
         channels = final_channels // math.prod(chosen[row + 1 :])

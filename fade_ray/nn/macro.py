@@ -1,5 +1,4 @@
-"""The network of NAS-Bench-Macro: a stem, eight rows of blocks in three stages, a head (Su et al.
-2021).
+"""The network of NAS-Bench-Macro: eight rows of blocks in three stages (Su et al. 2021).
 
 With 32 base channels its weights and multiply-adds are those of the published table for all 6,561
 architectures. What counts cannot tell is the activation: ReLU6 here, as in MobileNetV2, whose
@@ -21,13 +20,11 @@ from fade_ray.nn.mixed import Mixed
 from fade_ray.nn.network import Head, Stem
 from fade_ray.nn.norms import Norm
 from spaces import HyperArchitecture
-from spaces.errors import InvalidInput, require
-from spaces.nasbench_macro import BLOCKS, DEPTH, STAGES, Block
+from spaces.errors import require
+from spaces.nasbench_macro import DEPTH, STAGES, Block
 
-STAGE_CHANNELS = (2, 4, 8)
-"""Channels of each stage, in base channels, which are those of the stem."""
-HEAD_CHANNELS = 40
-"""Channels before the classifier, in base channels."""
+STAGE_CHANNELS, HEAD_CHANNELS = (2, 4, 8), 40
+"""Of each stage and before the classifier, in base channels, which are those of the stem."""
 
 
 def places(side: int, base_channels: int) -> list[RowLayout]:
@@ -100,18 +97,17 @@ def identity(place: RowLayout, generator: torch.Generator) -> Same | ConvNorm:
     return conv_norm(*sizes, 1, generator, stride=place.stride, activate=False)
 
 
-BUILDERS: dict[Block, Callable[[RowLayout, torch.Generator], Same | ConvNorm | MBConv]] = dict(
-    zip(
-        BLOCKS,
-        (identity, partial(MBConv, expansion=3, kernel=3), partial(MBConv, expansion=6, kernel=5)),
-        strict=True,
-    )
+BUILDERS: tuple[Callable[[RowLayout, torch.Generator], Same | ConvNorm | MBConv], ...] = (
+    identity,
+    partial(MBConv, expansion=3, kernel=3),
+    partial(MBConv, expansion=6, kernel=5),
 )
+"""By the number of the block."""
 
 
 def _row(blocks: Sequence[Block], place: RowLayout, generator: torch.Generator) -> Row:
     """Each block under its number: equal blocks have equal names of weights everywhere."""
-    built = {str(block.number): BUILDERS[block](place, generator) for block in blocks}
+    built = {str(block.number): BUILDERS[block.number](place, generator) for block in blocks}
     mixed = Mixed(nn.ModuleDict(built), [(str(block.number), ()) for block in blocks])
     costs = [block.cost(place.side, relu=False) for block in built.values()]
     return Row(nn.Identity(), mixed, costs, place.out)
@@ -119,10 +115,7 @@ def _row(blocks: Sequence[Block], place: RowLayout, generator: torch.Generator) 
 
 class MacroNetwork(Chain):
     """A chain of eight rows of blocks. `base_channels`: those of the stem, 32 in the benchmark; all
-    others grow with it.
-
-    Raises InvalidInput for another depth than 8, cells that are no blocks, and images that are too
-    small.
+    others grow with it. InvalidInput for another depth, cells that are no blocks, small images.
     """
 
     def __init__(
@@ -160,8 +153,6 @@ def _blocks(hyper: HyperArchitecture) -> list[list[Block]]:
     remedy = "NAS-Bench-Macro has as many layers."
     require(hyper.depth == DEPTH, f"{DEPTH} rows", remedy, rows=hyper.depth)
     rows = [[cell for cell in row if isinstance(cell, Block)] for row in hyper.distinct()]
-    if [len(row) for row in rows] != [len(row) for row in hyper.distinct()]:
-        raise InvalidInput(
-            f"The cells of this chain must be blocks of NAS-Bench-Macro, but got {hyper.code()!r}."
-        )
+    fits = [*map(len, rows)] == [*map(len, hyper.distinct())]
+    require(fits, "cells are blocks of NAS-Bench-Macro", "Use `Block`.", code=hyper.code())
     return rows

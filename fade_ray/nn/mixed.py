@@ -50,9 +50,7 @@ class Mixed(nn.Module):
         self.cells, self.candidates = cells, tuple(candidates)
 
     def candidate(self, x: Tensor, index: int, draw: Draw) -> Tensor:
-        """The output of candidate `index` for `x` [batch, channels, side, side]. What `draw` says
-        of the inside of cells is for candidates that are mixtures themselves.
-        """
+        """The output of candidate `index` for `x`; `draw` is for candidates that are mixtures."""
         key, arguments = self.candidates[index]
         return cast(Tensor, self.cells[key](x, *arguments))
 

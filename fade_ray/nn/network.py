@@ -79,8 +79,7 @@ class Head(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.before is None else self.before(x)
-        # flattened as [channel, row, column], so that the layout in memory does not matter to the
-        # classifier's weights
+        # flattened as [channel, row, column]: to the weights the layout in memory does not matter
         return cast(Tensor, self.classifier(y.mean((2, 3)) if self.pooled else y.flatten(1)))
 
 
@@ -121,13 +120,9 @@ class Network(nn.Module):
 
     def begin(self, x: Tensor) -> tuple[Source, Source]:
         """The values before the first place. InvalidInput for images of another shape."""
-        require(
-            tuple(x.shape[1:]) == self.input_shape,
-            "images are [batch, channels, side, side] as the network was built for",
-            "Build the network for these images.",
-            images=tuple(x.shape[1:]),
-            network=self.input_shape,
-        )
+        images, built = tuple(x.shape[1:]), self.input_shape
+        rule = "images are [batch, channels, side, side] as the network was built for"
+        require(images == built, rule, "Build it for them.", images=images, network=built)
         before, last = self.stem(_channels_last(x))
         return Source(_channels_last(before)), Source(_channels_last(last))
 

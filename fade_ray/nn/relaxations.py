@@ -84,11 +84,8 @@ def normal_start(mask: Tensor, std: float, generator: torch.Generator) -> Tensor
 
 
 def uniform_sigmoid_start(mask: Tensor, std: float, generator: torch.Generator) -> Tensor:
-    """-ln(n - 1), so that sigmoid = 1 / n for the n operations allowed on an edge, `none` counted
-    (single-level, appendix C).
-
-    The paper says "softmax(alpha) = .125" for -ln 7; sigmoid is meant. An edge without a choice
-    starts at sigmoid = 1/2.
+    """-ln(n - 1): sigmoid = 1 / n for the n operations of an edge, `none` counted (single-level,
+    appendix C, whose "softmax(alpha) = .125" means sigmoid); 1/2 on an edge without a choice.
     """
     choices = mask.sum(dim=1, keepdim=True).clamp_min(2)
     return (-(choices - 1.0).log()).expand(mask.shape).clone()
@@ -122,8 +119,7 @@ def sigmoid(logits: Tensor, mask: Tensor) -> Tensor:
 
 
 def drawn_alone(sample: GumbelSample) -> tuple[Tensor, Used]:
-    """The hard weights (FaDE eq. 3), of which only the drawn operation is run (GDAS's forward
-    pass).
+    """The hard weights (FaDE eq. 3); only the drawn operation is run (GDAS's forward pass).
 
     GDAS adds the zero weights of the others as bare scalars, whose gradient says nothing about
     those operations; here they get what the softmax passes on from the drawn one.
@@ -142,11 +138,8 @@ RELAXATIONS: dict[str, Relaxation] = {
 
 def edge_pairs(cell: CellSpace) -> tuple[tuple[int, int], ...]:
     """All unordered pairs of edges into one node (Amended-DARTS eq. 16)."""
-    incoming = (
-        [e for e in cell.incoming(node) if any(cell.allowed[e])]
-        for node in range(cell.inputs, cell.nodes)
-    )
-    return tuple(pair for edges in incoming for pair in combinations(edges, 2))
+    live = [e for e in range(len(cell.edges)) if any(cell.allowed[e])]  # sorted by target
+    return tuple((e, f) for e, f in combinations(live, 2) if cell.edges[e][1] == cell.edges[f][1])
 
 
 @dataclass(frozen=True)

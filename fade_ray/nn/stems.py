@@ -77,21 +77,16 @@ class ResidualBlock(Place):
 
 class AuxiliaryHead(nn.Module):
     """The second classifier of DARTS: pooling with `stride` 3 on CIFAR's 8x8 map, 2 on ImageNet's
-    7x7. A larger map is averaged at the end.
-
-    Raises InvalidInput for a smaller one.
+    7x7. A larger map is averaged at the end; InvalidInput for a smaller one.
     """
 
     def __init__(
         self, build: Build, last: Map, classes: int, stride: int, second_norm: bool
     ) -> None:
         super().__init__()
-        require(
-            last.side >= 5 + stride,
-            f"the map at the auxiliary head has a side of {5 + stride} or more",
-            "Use larger images, or no auxiliary head.",
-            side=last.side,
-        )
+        rule = f"the map at the auxiliary head has a side of {5 + stride} or more"
+        remedy = "Use larger images, or no auxiliary head."
+        require(last.side >= 5 + stride, rule, remedy, side=last.side)
         self.stride = stride
         self.conv_1 = build.conv(last.channels, 128, 1)
         self.norm_1 = build.norm(128)

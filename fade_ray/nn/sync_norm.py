@@ -60,10 +60,8 @@ class SyncNorm(Norm):
         weight = torch.ones_like(mean) if gain is None else gain
         bias = torch.zeros_like(mean) if offset is None else offset
         self.track(mean, var, self.reduction.size * input.numel() // self.num_features)
-        normalised: Tensor = _Normalise.apply(
-            input, weight, bias, mean, var, self.eps, self.reduction
-        )
-        return normalised
+        parts = (input, weight, bias, mean, var, self.eps, self.reduction)
+        return _Normalise.apply(*parts)  # type: ignore[no-any-return]
 
 
 def synchronised(network: nn.Module, reduction: Reduction) -> nn.Module:
@@ -123,8 +121,8 @@ class _Normalise(torch.autograd.Function):
         ctx.reduction.total(sums)
         count = ctx.reduction.size * x.numel() // x.shape[1]
         scale = torch.rsqrt(var + ctx.eps)
-        # Ioffe & Szegedy (2015), section 3: dx = weight / sigma (dy - mean(dy) - xhat mean(dy
-        # xhat)), means over all workers
+        # Ioffe & Szegedy (2015), section 3, means over all workers:
+        # dx = weight / sigma (dy - mean(dy) - xhat mean(dy xhat))
         slope = -weight * scale * scale * sums[0] / count
         shift = -weight * scale * sums[1] / count - slope * mean
         shape = (1, -1, 1, 1)
