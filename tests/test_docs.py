@@ -202,7 +202,6 @@ FIXED = {
     "TOOLS": "commands that are no run",
     "KINDS": "of runs: a list for help, they register themselves; of trials: the search's own",
     "CONVENTIONS": "how multiply-adds are counted",
-    "BUILDERS": "the three blocks of one benchmark",
     "STEMS": "belong to the stackings",
     "UPGRADES": "formats of records",
     "PRODUCTS": "two ways to the same product",

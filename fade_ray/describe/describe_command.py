@@ -22,10 +22,8 @@ from spaces.genotype import GENOTYPES, load_cells, read_genotype
 
 def describe_command(arguments: list[str]) -> None:
     """`fade-ray describe` with `arguments` as in sys.argv[2:]; prints. Raises InvalidInput."""
-    about = (
-        "Describe a genotype, the architecture of a search, or with --space a space of cells: "
-        "graph, parameters, multiply-adds, shapes."
-    )
+    subjects = "a genotype, the architecture of a search, or with --space a space of cells"
+    about = f"Describe {subjects}: graph, parameters, multiply-adds, shapes."
     options = tyro.cli(Options, args=arguments, prog="fade-ray describe", description=about)
     subject = find(options)
     description = describe(subject, options)
@@ -38,11 +36,10 @@ def describe_command(arguments: list[str]) -> None:
 def find(options: Options) -> Subject:
     """What is to be described. InvalidInput with the nearest names where there is none."""
     if (options.what is None) == (options.space is None):
-        raise InvalidInput(
-            "`fade-ray describe` takes either FILE or NAME, or `--space NAME`, but got "
-            + ("neither." if options.what is None else "both.")
-            + f" Genotypes by name: {', '.join(GENOTYPES)}; spaces: {', '.join(SPACES)}."
-        )
+        got = "neither" if options.what is None else "both"
+        rule = f"`fade-ray describe` takes either FILE or NAME, or `--space NAME`, but got {got}"
+        names = f"Genotypes by name: {', '.join(GENOTYPES)}; spaces: {', '.join(SPACES)}"
+        raise InvalidInput(f"{rule}. {names}.")
     if options.space is not None:
         space = published(options.space)
         return (SearchNetwork if options.search else Space)(space.macro, space.channels)

@@ -47,8 +47,7 @@ class Options:
     what: tyro.conf.Positional[str | None] = None
     """File of cells, exported architecture (.json), published name, genotype, or code."""
     macro: str | None = None
-    """cifar10 (the default), cifar100 or imagenet: images, stem, and the usual size of the network.
-    """
+    """cifar10 (the default), cifar100 or imagenet: images, stem, usual size of the network."""
     cells: int | None = None
     """Cells; by default 20, imagenet 14, NAS-Bench-201 15, in searches as published."""
     channels: int | None = None
@@ -99,13 +98,10 @@ class Cells:
         stem = setting.stem + "-search" * (search and setting.stem == "imagenet")
         channels = config.channels if options.channels is None else options.channels
         config = replace(config, channels=channels, stem=stem if stem in stems else stems[0])
-        network = CellNetwork(
-            macro,
-            config.for_search(macro.stack) if search else config,
-            side=setting.side,
-            classes=setting.classes,
-            generator=torch.Generator().manual_seed(0),
-        )
+        config = config.for_search(macro.stack) if search else config
+        images = {"side": setting.side, "classes": setting.classes}
+        generator = torch.Generator().manual_seed(0)
+        network = CellNetwork(macro, config, **images, generator=generator)
         return counts(network, macro=setting.name, cells=macro.depth, channels=channels)
 
     def picture(self) -> Any:
@@ -124,20 +120,10 @@ class Space(Cells):
         macro = self.macro
         kinds = {place.kind for place in macro.layout} - {RESIDUAL}
         cells = {kind: cell for kind, cell in macro.cells.items() if kind in kinds}
-        return {
-            "kind": "space",
-            "size": macro.with_cells(cells).size,
-            "logits": sum(int(cell.mask.sum()) for cell in cells.values()),
-            "spaces": {
-                kind: {
-                    "edges": len(cell.edges),
-                    "keep": cell.keep,
-                    "ops": [*cell.ops],
-                    "size": cell.size,
-                }
-                for kind, cell in cells.items()
-            },
-        }
+        logits = sum(int(cell.mask.sum()) for cell in cells.values())
+        spaces = {kind: _space(cell) for kind, cell in cells.items()}
+        size = macro.with_cells(cells).size
+        return {"kind": "space", "size": size, "logits": logits, "spaces": spaces}
 
     def counts(self, options: Options) -> dict[str, Any]:
         return {}
@@ -155,13 +141,15 @@ class SearchNetwork(Space):
         return self._counts(options, self.macro.depth, config, search=True)
 
 
+def _space(cell: CellSpace) -> dict[str, Any]:
+    edges, ops = len(cell.edges), list(cell.ops)
+    return {"edges": edges, "keep": cell.keep, "ops": ops, "size": cell.size}
+
+
 def _graph(cell: CellSpace) -> dict[str, Any]:
-    nodes = {
-        str(node): [
-            {"op": gene.op, "source": gene.source} for gene in cell.genes if gene.target == node
-        ]
-        for node in range(cell.inputs, cell.nodes)
-    }
+    nodes: dict[str, Any] = {str(node): [] for node in range(cell.inputs, cell.nodes)}
+    for source, target, op in cell.genes:
+        nodes[str(target)].append({"op": op, "source": source})
     return {"inputs": cell.inputs, "nodes": nodes, "outputs": list(cell.outputs)}
 
 
@@ -182,13 +170,11 @@ class Chain:
             values = {**data["network"], "strides": tuple(data["network"]["strides"])}
             channels, side, _ = map(int, data["input_shape"])
             return cls(hyper, NetworkConfig(**values), (channels, side, len(data["classes"])))
+        except InvalidInput:  # a ValueError too, but one that says already which rule is broken
+            raise
         except (KeyError, TypeError, ValueError) as error:
-            if isinstance(error, InvalidInput):
-                raise
-            raise InvalidInput(
-                "An exported architecture needs code, network, input_shape and classes, but: "
-                f"{error!r}."
-            ) from error
+            needed = "An exported architecture needs code, network, input_shape and classes"
+            raise InvalidInput(f"{needed}, but: {error!r}.") from error
 
     def facts(self) -> dict[str, Any]:
         rule, remedy = "width == 1", "Describe one architecture: one graph per row."

@@ -23,17 +23,13 @@ from spaces.errors import require
 
 def check_genotype(network: CellNetwork) -> None:
     """InvalidInput unless `network` is that of a genotype, built for retraining."""
-    config = network.config
+    macro, config = network.macro, network.config
     remedy = "Only networks of genotypes are exported: discretise the cells, train their network."
-    discrete = network.macro.is_discrete
-    require(discrete, "one operation per edge", remedy, choices=network.macro.size)
-    names = ("affine", "running_statistics", "partial")
-    require(
-        config.affine and config.running_statistics and config.partial == 1,
-        "affine, running_statistics, partial == 1",
-        "Export a network built for retraining: those of searches keep no statistics.",
-        **{name: getattr(config, name) for name in names},
-    )
+    require(macro.is_discrete, "one operation per edge", remedy, choices=macro.size)
+    built = {name: getattr(config, name) for name in ("affine", "running_statistics", "partial")}
+    rule, fits = "affine, running_statistics, partial == 1", list(built.values()) == [True, True, 1]
+    remedy = "Export a network built for retraining: those of searches keep no statistics."
+    require(fits, rule, remedy, **built)
 
 
 def plain_cells(network: CellNetwork) -> Plain:
@@ -44,7 +40,8 @@ def plain_cells(network: CellNetwork) -> Plain:
     for place in network.places:
         if isinstance(place, Cell):
             kinds.setdefault(place.kind, []).append(place)
-    definitions = [_source(definition) for definition in _definitions(network)]
+    used = _definitions(network)
+    definitions = [textwrap.dedent(inspect.getsource(part)).rstrip() for part in used]
     values = {
         "title": f"{macro.depth} cells",
         "notation": wrapped(macro.notation, 4),
@@ -66,10 +63,6 @@ def plain_cells(network: CellNetwork) -> Plain:
     return Plain("cells.py.j2", values, list(_live(network)), description)
 
 
-def _source(definition: Definition) -> str:
-    return textwrap.dedent(inspect.getsource(definition)).rstrip()
-
-
 def _definitions(network: CellNetwork) -> dict[Definition, None]:
     """What the text calls, in the order in which it is to be defined."""
     used: dict[Definition, None] = {}
@@ -78,11 +71,10 @@ def _definitions(network: CellNetwork) -> dict[Definition, None]:
             used |= dict.fromkeys((relu_conv_norm, Residual))
             continue
         live = Live.of(place.space)
-        entries = [place.entries[i] for i in live.entries] if place.entries else []
-        if entries:
+        for entry in (place.entries[i] for i in live.entries if place.entries):
             used[relu_conv_norm] = None
-        if any(isinstance(entry, Reduce) for entry in entries):
-            used[FactorizedReduce] = None
+            if isinstance(entry, Reduce):
+                used[FactorizedReduce] = None
         for gene in live.genes:
             if _made(place, gene) is not None:
                 used |= dict.fromkeys(OPERATION_TEXTS[gene.op].definitions)
@@ -149,9 +141,7 @@ def _stem(network: CellNetwork) -> dict[str, list[str]]:
 
 
 def _cell_text(cells: list[Cell]) -> dict[str, Any]:
-    """What the template says of one kind of cell, from those at all its places: `init`, `forward`
-    are lines of the methods, not indented.
-    """
+    """What the template says of one kind of cell, from those at all its places."""
     cell, space, live = cells[0], cells[0].space, Live.of(cells[0].space)
     halves = any(_halves(place) for place in cells)
     init, forward = [], []
@@ -220,12 +210,9 @@ def _calls(network: CellNetwork) -> Iterator[str]:
     before, last = network.stem.maps
     for place in network.places:
         name, out = place.kind.capitalize(), place.out
-        sizes = [before.channels, last.channels, out.channels]
+        sizes = [last.channels, out.channels]
         if isinstance(place, Cell):
-            sizes = [*sizes[: 2 * bool(place.entries)], place.width]
-        else:
-            sizes = sizes[1:]
-        halve = ", halve=True" * _halves(place)
-        call = f"{name}({', '.join(map(str, sizes))}{halve})"
+            sizes = [*[before.channels, last.channels] * bool(place.entries), place.width]
+        call = f"{name}({', '.join(map(str, sizes))}{', halve=True' * _halves(place)})"
         yield f"{call},  # -> {out.channels} x {out.side} x {out.side}"
         before, last = last, out

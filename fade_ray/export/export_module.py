@@ -40,13 +40,11 @@ EXPORTERS: dict[type[Network], Exporter] = {
 
 def exporter(network: Network) -> Exporter:
     """That of a network without choices; InvalidInput where there is none."""
-    made = EXPORTERS.get(type(network))
-    if made is None:
-        raise InvalidInput(
-            f"Networks of graphs and of cells are exported, but this is a {type(network).__name__}."
-        )
-    made.check(network)
-    return made
+    known, kind = EXPORTERS.get(type(network)), type(network).__name__
+    if known is None:
+        raise InvalidInput(f"Networks of graphs and of cells are exported, but this is a {kind}.")
+    known.check(network)
+    return known
 
 
 def export_module(
@@ -72,26 +70,15 @@ def export_module(
     `.py`), multiply_adds (per image, convolutions and linear maps) and multiply_adds_2bn_relu, and
     `facts` beside them. The numbers among the facts stand in the docstring of the `.py` too.
 
-    Args:
-        name: a Python identifier, so that `import <name>` works in `folder`.
-        classes: [classes] names.
-        mean, std: [channels], in units of [0, 1], as the training images were normalised.
-
-    Returns:
-        The path of the `.py`; it is written last.
-
-    Raises:
-        InvalidInput: a network with a choice left or built for a search, an operation that has no
-        text, a name that cannot be imported, a wrong number of classes or channels, a mean that is
-        not finite or a std that is not positive, a fact under a name already taken, or a folder
-        that cannot be written.
+    `name`: an identifier, so that `import <name>` works in `folder`. `mean`, `std`: [channels], in
+    units of [0, 1], as the training images were normalised. Returns the path of the `.py`, which is
+    written last. InvalidInput for a network with a choice left or built for a search, an operation
+    without a text, a wrong name, number of classes or channels, mean or std, a fact under a name
+    already taken, or a folder that cannot be written.
     """
     plain = exporter(network).plain(network)
-    images: dict[str, Any] = {
-        "classes": list(classes),
-        "mean": [*map(float, mean)],
-        "std": [*map(float, std)],
-    }
+    images: dict[str, Any] = {"classes": list(classes)}
+    images |= {"mean": [*map(float, mean)], "std": [*map(float, std)]}
     _check_images(name, network, **images)
     parameters = sum(p.numel() for module in plain.live for p in module.parameters())
     whole = {
@@ -104,9 +91,8 @@ def export_module(
         "parameters": parameters,
     }
     if taken := sorted(whole.keys() & facts.keys()):
-        raise InvalidInput(
-            f"Facts need names that the description does not use, but got {taken}. Rename them."
-        )
+        rule = "Facts need names that the description does not use"
+        raise InvalidInput(f"{rule}, but got {taken}. Rename them.")
     lines = {"Parameters": parameters, "Multiply-adds per image": whole["multiply_adds"]}
     lines |= {key: value for key, value in facts.items() if key.isidentifier()}
     channels, side, _ = network.input_shape
@@ -127,8 +113,8 @@ def export_module(
 
 
 def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """The tensors of the modules `live`, on the CPU, under their names in the module that is
-    written in `text`: the same tensors in the same order. Raises InvalidInput where they are not.
+    """The tensors of the modules `live`, on the CPU, under their names in the module written in
+    `text`: the same tensors in the same order. InvalidInput where they are not.
     """
     module: dict[str, Any] = {"__name__": "exported"}
     exec(compile(text, "exported.py", "exec"), module)
@@ -148,22 +134,15 @@ def _check_images(
 ) -> None:
     """InvalidInput unless what an export says of the images fits the network."""
     if not name.isidentifier() or keyword.iskeyword(name):
-        raise InvalidInput(
-            f"The name of a module must be a Python identifier, but got {name!r}. Use "
-            "'architecture'."
-        )
+        rule = "The name of a module must be a Python identifier"
+        raise InvalidInput(f"{rule}, but got {name!r}. Use 'architecture'.")
     rule = "len(classes) == network.classes"
     require(len(classes) == network.classes, rule, "Name each once.", classes=len(classes))
-    channels = network.input_shape[0]
-    finite = all(map(math.isfinite, [*mean, *std]))
-    require(
-        len(mean) == len(std) == channels and finite and min(std) > 0,
-        "mean and std are finite, std > 0, one of each per channel",
-        "Give those that the training images were normalised with.",
-        mean=mean,
-        std=std,
-        channels=channels,
-    )
+    channels, finite = network.input_shape[0], all(map(math.isfinite, [*mean, *std]))
+    fits = len(mean) == len(std) == channels and finite and min(std) > 0
+    rule = "mean and std are finite, std > 0, one of each per channel"
+    remedy = "Give those that the training images were normalised with."
+    require(fits, rule, remedy, mean=mean, std=std, channels=channels)
 
 
 def _constants(classes: list[str], mean: list[float], std: list[float]) -> Iterator[str]:
@@ -181,16 +160,12 @@ def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def write_whole(path: Path, content: bytes) -> Path:
-    """Put `content` at `path` in one step; the directory is made where it is missing.
-
-    Raises:
-        InvalidInput: if the place cannot be written (read-only, full disk); what was at `path`
-        stays.
+    """Put `content` at `path` in one step; the directory is made where it is missing. InvalidInput
+    for a place that cannot be written (read-only, full disk); what was at `path` stays.
     """
     try:
         return write_atomically(path, content)
     except OSError as error:
-        raise InvalidInput(
-            f"An export must be writable, but writing {path} failed: {error.strerror or error}. "
-            "Free space, set the permissions or choose another folder."
-        ) from error
+        rule = f"An export must be writable, but writing {path} failed: {error.strerror or error}"
+        remedy = "Free space, set the permissions or choose another folder."
+        raise InvalidInput(f"{rule}. {remedy}") from error

@@ -30,20 +30,15 @@ def export_onnx(network: Network, path: Path) -> Path:
 
     Its input "images", float32 [batch, channels, side, side], holds normalised images, as
     `preprocess` of the exported module makes them; its output "scores" is float32 [batch, classes].
-    Any batch size may be run. `network` stays as it is. Returns `path`.
-
-    Raises:
-        InvalidInput: a network with a choice left, the package onnx not installed, or a place that
-        cannot be written.
+    Any batch size may be run. `network` stays as it is. Returns `path`. InvalidInput for a network
+    with a choice left, a place that cannot be written, and without the package onnx.
     """
     exporter(network)
     try:
         import onnx
     except ImportError as error:
-        raise InvalidInput(
-            f"ONNX export needs the package onnx, which cannot be imported: {error}. Run: "
-            'pip install "fade-ray[onnx]"'
-        ) from error
+        rule = f"ONNX export needs the package onnx, which cannot be imported: {error}"
+        raise InvalidInput(f'{rule}. Run: pip install "fade-ray[onnx]"') from error
     model = MainScores(copy.deepcopy(network)).eval().to("cpu", torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # PyTorch 2.9 deprecates this exporter for one built on torch.export. For these networks

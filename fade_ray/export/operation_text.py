@@ -63,7 +63,6 @@ def check_texts(macro: Macro) -> None:
     """InvalidInput for an operation of a genotype that has no text."""
     used = {gene.op for cell in macro.cells.values() for gene in cell.genes} - {NONE}
     if missing := sorted(used - OPERATION_TEXTS.keys()):
-        raise InvalidInput(
-            f"Operations must have a text to be exported, but {', '.join(missing)} has none. Add "
-            "an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation itself."
-        )
+        rule = f"Operations must have a text to be exported, but {', '.join(missing)} has none"
+        remedy = "Add an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation."
+        raise InvalidInput(f"{rule}. {remedy}")
