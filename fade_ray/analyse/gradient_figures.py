@@ -1,6 +1,4 @@
-"""The figures of a gradient study, each from its records alone. Figure numbers in the docstrings
-are those of single-level DARTS.
-"""
+"""The figures of a gradient study, from its records alone; numbers are single-level DARTS's."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -56,70 +54,72 @@ COSINE = Comparison(
 
 def pictures(study: Sequence[Measured]) -> Iterator[Picture]:
     """All figures of a study; nothing where no search is whole yet."""
-    for one in study:
-        yield architecture_weights(one)
-        yield operation_gradients(one)
+    for group in study:
+        yield architecture_weights(group)
+        yield operation_gradients(group)
     together: dict[tuple[float, str], list[Measured]] = {}
-    for one in study:
-        together.setdefault((one.setting.learning_rate, one.setting.relaxation), []).append(one)
+    for group in study:
+        together.setdefault((group.setting.learning_rate, group.setting.relaxation), []).append(
+            group
+        )
     for several in together.values():
         yield by_cell(several, CORRELATION)
         yield by_cell(several, COSINE)
 
 
-def architecture_weights(one: Measured) -> Picture:
+def architecture_weights(group: Measured) -> Picture:
     """Weight of each operation on each edge over the epochs (Fig. 1)."""
     figure = style.new_figure(5.4)
     axes = figure.subplots(2, 3, sharex=True, sharey=True).ravel()
     for number, (axis, (source, target)) in enumerate(zip(axes, EDGES, strict=True)):
-        _operations(axis, one.weights[:, :, number], start=0)
+        _operations(axis, group.weights[:, :, number], start=0)
         axis.set_title(f"edge {target}\u2190{source}")
         style.count_axis(axis, "epoch" if number >= 3 else "")
     for axis in axes[::3]:
         axis.set_ylabel("architecture weight")
     style.legend_above(figure, axes[0], len(OPS), handlelength=3.5)
-    told = {name: float(values.mean()) for name, values in numbers(one).items()}
-    epochs = count(one.weights.shape[1] - 1, "epoch")
+    means = {name: float(values.mean()) for name, values in numbers(group).items()}
+    epochs = count(group.weights.shape[1] - 1, "epoch")
     caption = (
-        f"{_capital(one)}: weight of each operation over {epochs}, {_band(one)}. Dashed: "
+        f"{_capital(group)}: weight of each operation over {epochs}, {_band(group)}. Dashed: "
         "operations without parameters. The axis is cut to what the weights reach."
     )
     alt = (
-        f"At the end the learnable operations hold {told['learnable_weight']:.1%} of the weights "
-        f"of an edge, {2 / len(OPS):.0%} at the start, and {told['parameter_free_share']:.0%} of "
+        f"At the end the learnable operations hold {means['learnable_weight']:.1%} of the weights "
+        f"of an edge, {2 / len(OPS):.0%} at the start, and {means['parameter_free_share']:.0%} of "
         "the genotype is free of parameters."
     )
     title = "Architecture weights over the epochs"
-    return Picture(f"weights-{one.setting.name}", title, figure, alt, caption)
+    return Picture(f"weights-{group.setting.name}", title, figure, alt, caption)
 
 
-def operation_gradients(one: Measured) -> Picture:
+def operation_gradients(group: Measured) -> Picture:
     """dL/dp of each operation into the last node, in first, middle and last cell (Figs. 3-9)."""
-    rows = len(one.places)
+    rows = len(group.places)
     figure = style.new_figure(0.8 + 2.2 * rows)
     axes = figure.subplots(rows, 3, sharex=True, sharey="row", squeeze=False)
-    for row, place in enumerate(one.places):
+    for row, place in enumerate(group.places):
         for axis, edge in zip(axes[row], INTO_LAST, strict=True):
-            _operations(axis, one.gradients[:, :, row, edge], start=1)
+            _operations(axis, group.gradients[:, :, row, edge], start=1)
             axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
             axis.set_title(f"cell {place}, edge 3\u2190{EDGES[edge][0]}")
             style.count_axis(axis, "epoch" if row == rows - 1 else "")
         axes[row, 0].set_ylabel("dL/dp")
     style.legend_above(figure, axes[0, 0], len(OPS), handlelength=3.5)
-    told = numbers(one)
-    early, late = (float(told[name].mean()) for name in ("gap_early", "gap_late"))
+    known = numbers(group)
+    early, late = (float(known[name].mean()) for name in ("gap_early", "gap_late"))
     caption = (
-        f"{_capital(one)}: mean gradient of the loss with respect to each operation's weight over "
-        f"the steps of an epoch, {_band(one)}. Descent favours the operation whose line is lowest. "
-        "Dashed: operations without parameters; that of `none` is 0."
+        f"{_capital(group)}: mean gradient of the loss with respect to each operation's weight "
+        f"over the steps of an epoch, {_band(group)}. Descent favours the operation whose line is "
+        "lowest. Dashed: operations without parameters; that of `none` is 0."
     )
     alt = (
         f"Over all edges, learnable operations minus skip-connect and pool: {early:+.2g} in the "
         f"first third of the epochs, {late:+.2g} in the last; above 0 descent favours those "
         "without parameters."
     )
-    title = f"Gradients of the operations' weights: {UPDATE_TEXT[one.setting.update]}"
-    return Picture(f"gradients-{one.setting.name}", title, figure, alt, caption)
+    title = f"Gradients of the operations' weights: {UPDATE_TEXT[group.setting.update]}"
+    return Picture(f"gradients-{group.setting.name}", title, figure, alt, caption)
 
 
 def by_cell(study: Sequence[Measured], shown: Comparison) -> Picture:
@@ -127,18 +127,18 @@ def by_cell(study: Sequence[Measured], shown: Comparison) -> Picture:
     first = study[0]
     figure = style.new_figure(3.6)
     axes = figure.subplots(1, len(first.places), sharey=shown.index == 1, squeeze=False)[0]
-    said = []
-    for one in study:
-        update = one.setting.update
+    means = []
+    for group in study:
+        update = group.setting.update
         situation, words = shown.batches[update], UPDATE_TEXT[update]
         batch = BATCH_TEXT[situation]
         for column, axis in enumerate(axes):
-            values = one.correlations[situation][:, :, column, :, shown.index]  # [S, T + 1, N]
+            values = group.correlations[situation][:, :, column, :, shown.index]  # [S, T + 1, N]
             for node in range(values.shape[2]):
                 label = f"node {node + 1}, {words}: {batch}"
                 _line(axis, values[:, :, node], 0, node, update == "joint", label)
-        mean = numbers(one)[f"{shown.kind}_{situation}"].mean()
-        said.append(f"{mean:.2g} in the {words} search ({batch})")
+        mean = numbers(group)[f"{shown.kind}_{situation}"].mean()
+        means.append(f"{mean:.2g} in the {words} search ({batch})")
     for axis, place in zip(axes, first.places, strict=True):
         axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
         axis.set_title(f"cell {place}")
@@ -146,7 +146,7 @@ def by_cell(study: Sequence[Measured], shown: Comparison) -> Picture:
     axes[0].set_ylabel(shown.label)
     style.legend_above(figure, axes[0], len(study), handlelength=3.5)
     rate, relaxation = repr(first.setting.learning_rate), first.setting.relaxation
-    alt = f"Mean over epochs, cells and nodes: {listed(said)}."
+    alt = f"Mean over epochs, cells and nodes: {listed(means)}."
     caption = f"{relaxation}, learning rate {rate}. {shown.words.format(_band(first))}"
     return Picture(f"{shown.kind}-{relaxation}-{rate}", shown.title, figure, alt, caption)
 
@@ -164,10 +164,10 @@ def _line(axis: Axes, values: Array, start: int, k: int, dashed: bool, label: st
     style.mean_and_range(axis, epochs, values, k, **look)
 
 
-def _band(one: Measured) -> str:
-    seeds = len(one.seeds)
+def _band(group: Measured) -> str:
+    seeds = len(group.seeds)
     return f"mean and range of {seeds} seeds" if seeds > 1 else "one seed"
 
 
-def _capital(one: Measured) -> str:
-    return one.setting.text[0].upper() + one.setting.text[1:]
+def _capital(group: Measured) -> str:
+    return group.setting.text[0].upper() + group.setting.text[1:]

@@ -71,10 +71,10 @@ def measured(
     searches: Mapping[tuple[Setting, int], Mapping[int, Mapping[str, Any]]], epochs: int
 ) -> list[Measured]:
     """By setting, from (setting, seed) -> epoch -> what was measured; of whole searches."""
-    whole = {key: told for key, told in searches.items() if len(told) == epochs + 1}
+    whole = {key: lines for key, lines in searches.items() if len(lines) == epochs + 1}
     groups: dict[Setting, dict[int, list[Mapping[str, Any]]]] = {}
-    for (setting, seed), told in sorted(whole.items(), key=lambda item: item[0][1]):
-        groups.setdefault(setting, {})[seed] = [told[epoch] for epoch in range(epochs + 1)]
+    for (setting, seed), lines in sorted(whole.items(), key=lambda item: item[0][1]):
+        groups.setdefault(setting, {})[seed] = [lines[epoch] for epoch in range(epochs + 1)]
     order = sorted(groups, key=lambda s: (s.learning_rate, s.relaxation, s.update))
     return [Measured.of(setting, groups[setting]) for setting in order]
 
@@ -82,10 +82,10 @@ def measured(
 def _nodes(by_place: Mapping[str, Mapping[str, Mapping[str, float]]]) -> list[list[list[float]]]:
     """[P, N, 2] in the order of places and nodes."""
     rows = [sorted(by_place[p].items(), key=lambda i: int(i[0])) for p in sorted(by_place, key=int)]
-    return [[[told["value"], told["cosine"]] for _, told in row] for row in rows]
+    return [[[both["value"], both["cosine"]] for _, both in row] for row in rows]
 
 
-def numbers(one: Measured) -> dict[str, Array]:
+def numbers(group: Measured) -> dict[str, Array]:
     """Quantity -> one value per seed [S].
 
     correlation_*, cosine_*: of gradients, means over epochs after the start, cells and nodes.
@@ -94,23 +94,24 @@ def numbers(one: Measured) -> dict[str, Array]:
     those without parameters. learnable_weight: share of the learnable operations in the weights of
     an edge at the end.
     """
-    told = {
-        f"{what}_{situation}": mean
-        for situation, values in one.correlations.items()
-        for what, mean in zip(
-            ("correlation", "cosine"), values[:, 1:].mean(axis=(1, 2, 3)).T, strict=True
-        )
+    means = {
+        name: values[:, 1:].mean(axis=(1, 2, 3)) for name, values in group.correlations.items()
+    }
+    agreement = {
+        f"{kind}_{name}": mean[:, k]
+        for name, mean in means.items()
+        for k, kind in enumerate(("correlation", "cosine"))
     }
     learnable, free = ([OPS.index(op) for op in ops] for ops in (LEARNABLE, FREE))
-    gap = one.gradients[..., learnable].mean(-1) - one.gradients[..., free].mean(-1)
+    gap = group.gradients[..., learnable].mean(-1) - group.gradients[..., free].mean(-1)
     gap = gap.mean(axis=(2, 3))  # [S, T]
-    third, last = max(1, gap.shape[1] // 3), one.weights[:, -1]
-    return told | {
+    third, last = max(1, gap.shape[1] // 3), group.weights[:, -1]
+    return agreement | {
         "gap_early": gap[:, :third].mean(axis=1),
         "gap_late": gap[:, -third:].mean(axis=1),
         "learnable_weight": (last[..., learnable].sum(-1) / last.sum(-1)).mean(axis=1),
-        "skip_share": one.shares[:, -1, 0],
-        "parameter_free_share": one.shares[:, -1, 1],
+        "skip_share": group.shares[:, -1, 0],
+        "parameter_free_share": group.shares[:, -1, 1],
     }
 
 
@@ -124,13 +125,13 @@ def summary(study: Sequence[Measured]) -> dict[str, Any]:
     """JSON-able: of every setting its seeds and its `numbers`, each with mean and spread."""
     settings = [
         {
-            **vars(one.setting),
-            "text": one.setting.text,
-            "seeds": list(one.seeds),
-            "places": list(one.places),
-            "numbers": {name: spread(values) for name, values in numbers(one).items()},
+            **vars(group.setting),
+            "text": group.setting.text,
+            "seeds": list(group.seeds),
+            "places": list(group.places),
+            "numbers": {name: spread(values) for name, values in numbers(group).items()},
         }
-        for one in study
+        for group in study
     ]
     return {"caveat": CAVEAT, "settings": settings}
 
@@ -138,27 +139,26 @@ def summary(study: Sequence[Measured]) -> dict[str, Any]:
 def in_words(study: Sequence[Measured]) -> str:
     """The summary as lines for people."""
     lines: list[str] = []
-    for one in study:
-        lines += [f"{one.setting.text} ({count(len(one.seeds), 'seed')})"]
-        lines += [f"  {head:30} {text}" for head, text in told(one).items()] + [""]
+    for group in study:
+        lines += [f"{group.setting.text} ({count(len(group.seeds), 'seed')})"]
+        lines += [f"  {head:30} {text}" for head, text in findings(group).items()] + [""]
     return "\n".join([*lines, CAVEAT])
 
 
-def told(one: Measured) -> dict[str, str]:
+def findings(group: Measured) -> dict[str, str]:
     """What a setting comes to: a head and a line of words."""
-    known = {name: spread(values) for name, values in numbers(one).items()}
+    known = {name: spread(values) for name, values in numbers(group).items()}
 
-    def said(name: str) -> str:
+    def shown(name: str) -> str:
         std = known[name]["std"]
         return f"{known[name]['mean']:+.3g}" + ("" if std is None else f" ± {std:.2g}")
 
     def over(kind: str, names: Sequence[str]) -> str:
-        return ", ".join(f"{BATCH_TEXT[name]} {said(f'{kind}_{name}')}" for name in names)
+        return ", ".join(f"{BATCH_TEXT[name]} {shown(f'{kind}_{name}')}" for name in names)
 
-    free, skip, weight = (
-        known[name]["mean"] for name in ("parameter_free_share", "skip_share", "learnable_weight")
-    )
-    thirds = f"first third {said('gap_early')}, last third {said('gap_late')}"
+    shares = ("parameter_free_share", "skip_share", "learnable_weight")
+    free, skip, weight = (known[name]["mean"] for name in shares)
+    thirds = f"first third {shown('gap_early')}, last third {shown('gap_late')}"
     others = [name for name in BATCH_TEXT if name != "same"]
     return {
         "gradient correlation (eq. 13)": over("correlation", list(BATCH_TEXT)),

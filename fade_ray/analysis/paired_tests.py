@@ -166,29 +166,23 @@ def paired_tests(
     zeros = [int((data.round(DIGITS) == 0).sum()) for data in differences]
     smallest = [smallest_p(len(data)) for data in differences]
     reach = [smallest_p(len(d) - equal) for d, equal in zip(differences, zeros, strict=True)]
-    tested = (seeds, differences, zeros, p, holm(p), smallest, holm(smallest), holm(reach))
+    corrected, smallest_corrected, attainable = holm(p), holm(smallest), holm(reach)
     return tuple(
         PairedTest(
-            one,
-            other,
+            *pairs[i],
             measure,
-            both,
-            zeros=equal,
+            seeds[i],
+            zeros=zeros[i],
             difference=float(data.mean()) if len(data) else math.nan,
             **t_interval(data)._asdict(),
             effect=effect_size(data),
             superiority=superiority(data),
-            p=uncorrected,
-            corrected=corrected,
+            p=p[i],
+            corrected=corrected[i],
             family=len(pairs),
-            smallest=least,
-            smallest_corrected=bound,
-            attainable=attainable,
+            smallest=smallest[i],
+            smallest_corrected=smallest_corrected[i],
+            attainable=attainable[i],
         )
-        for (
-            one,
-            other,
-        ), both, data, equal, uncorrected, corrected, least, bound, attainable in zip(
-            pairs, *tested, strict=True
-        )
+        for i, data in enumerate(differences)
     )

@@ -1,6 +1,4 @@
-"""The numbers behind the figures: a regression with its confidence band, densities of weights, an
-interval for a share.
-"""
+"""The numbers behind the figures: a regression with its band, densities, Wilson's interval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -22,7 +22,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
+from fade_ray.training.updates import UPDATES, Gradients, Unroll, UpdateConfig
 
 X_TRAIN, X_VALID = 1.0, 2.0
 HESSIAN, MIXED = 2.0, -2.0
@@ -44,9 +44,7 @@ class ScalarProblem:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A name in UPDATES with its coefficient: `eta` counts for "amended", `xi` (the unrolled
-    learning rate) for "second-order".
-    """
+    """A name in UPDATES; `eta` is for "amended", `xi`, the unrolled rate, for "second-order"."""
 
     update: str
     eta: float = 0.0
@@ -84,9 +82,7 @@ def closed_form(estimate: Estimate, weight: float, logit: float) -> float:
 
 def estimated(estimate: Estimate, weight: float, logit: float) -> float:
     """What the estimate is on the toy, by the updates that train networks."""
-    problem = ScalarProblem(weight, logit)
-    (gradient,) = _gradients(problem, estimate)
-    return float(gradient)
+    return float(_estimated(ScalarProblem(weight, logit), estimate).architecture[0])
 
 
 def true_gradient(logit: float) -> float:
@@ -124,7 +120,7 @@ def run(
         for values, value in zip(course, (a, w, problem.loss(X_VALID)), strict=True):
             values.append(float(value.detach()))
         if step < steps:
-            both = UPDATES[estimate.update](problem, X_TRAIN, X_VALID, *_arguments(estimate))
+            both = _estimated(problem, estimate)
             with torch.no_grad():
                 a -= logit_rate * both.architecture[0]
                 slope = 2 * (w - a) if both.weights is None else both.weights[0]  # grad_w L_train
@@ -132,12 +128,9 @@ def run(
     return course
 
 
-def _gradients(problem: ScalarProblem, estimate: Estimate) -> tuple[Tensor, ...]:
-    return UPDATES[estimate.update](problem, X_TRAIN, X_VALID, *_arguments(estimate)).architecture
-
-
-def _arguments(estimate: Estimate) -> tuple[Unroll, UpdateConfig]:
-    return Unroll(estimate.xi), UpdateConfig(eta=estimate.eta)
+def _estimated(problem: ScalarProblem, estimate: Estimate) -> Gradients:
+    unroll, options = Unroll(estimate.xi), UpdateConfig(eta=estimate.eta)
+    return UPDATES[estimate.update](problem, X_TRAIN, X_VALID, unroll, options)
 
 
 # the claim <g2', g2> >= 0 of A.3

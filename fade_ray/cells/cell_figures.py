@@ -1,6 +1,4 @@
-"""The figures of cell searches: architecture weights over the epochs, the signs of a collapse,
-methods compared over seeds.
-"""
+"""The figures of cell searches: weights over the epochs, signs of a collapse, methods compared."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -43,19 +41,15 @@ class Course(NamedTuple):
 
 def courses(trial: Trial) -> dict[str, Course]:
     """The weights that were told, of known shapes, by kind of cell."""
-    told = {
-        epoch: metrics["weights"]
-        for epoch, metrics in sorted(trial.epochs.items())
-        if metrics.get("weights")
-    }
-    kinds = list(next(iter(told.values()), {}))
-    by_kind = ((kind, _course(trial, kind, told)) for kind in kinds)
-    return {kind: course for kind, course in by_kind if course is not None}
+    known = {epoch: metrics.get("weights") for epoch, metrics in sorted(trial.epochs.items())}
+    weights = {epoch: by_kind for epoch, by_kind in known.items() if by_kind}
+    drawn = {kind: _course(trial, kind, weights) for kind in next(iter(weights.values()), {})}
+    return {kind: course for kind, course in drawn.items() if course is not None}
 
 
-def _course(trial: Trial, kind: str, told: Mapping[int, Mapping[str, Any]]) -> Course | None:
+def _course(trial: Trial, kind: str, weights: Mapping[int, Mapping[str, Any]]) -> Course | None:
     """Of the first of the known cells whose shape the weights have."""
-    arrays = {epoch: np.array(weights.get(kind), dtype=float) for epoch, weights in told.items()}
+    arrays = {e: np.array(by_kind.get(kind), dtype=float) for e, by_kind in weights.items()}
     for cell in trial.cells(kind):
         fits = {e: np.nan_to_num(a) for e, a in arrays.items() if a.shape == cell.mask.shape}
         if fits:
@@ -67,13 +61,11 @@ def _course(trial: Trial, kind: str, told: Mapping[int, Mapping[str, Any]]) -> C
 
 def weight_maps(trial: Trial) -> list[Picture]:
     """Heat maps of the weights: a panel per edge of each kind of cell, or one per kind of many."""
-    found = courses(trial)
-    if not found:
-        return []
-    high = max(float(course.weights.max()) for course in found.values()) or 1.0
-    if len(found) > 2:
-        return [_kinds_map(trial, found, high)]
-    return [_edges_map(trial, kind, course, high) for kind, course in found.items()]
+    by_kind = courses(trial)
+    high = max((float(course.weights.max()) for course in by_kind.values()), default=0) or 1.0
+    if len(by_kind) > 2:
+        return [_kinds_map(trial, by_kind, high)]
+    return [_edges_map(trial, kind, course, high) for kind, course in by_kind.items()]
 
 
 def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
@@ -106,15 +98,15 @@ def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
     return Picture(name, title, figure, alt, caption)
 
 
-def _kinds_map(trial: Trial, found: Mapping[str, Course], high: float) -> Picture:
+def _kinds_map(trial: Trial, by_kind: Mapping[str, Course], high: float) -> Picture:
     """A panel per kind of cell: its edges from above, on each a line per operation."""
-    columns, (first, *_) = 4, found.values()
+    columns, (first, *_) = 4, by_kind.values()
     lines = len(first.cell.edges) * len(first.cell.ops)
     tall, wide = COMPACT_ROW * lines, (WIDTH - 0.25) / columns - SPACE - 0.5
-    rows = -(-len(found) // columns)
+    rows = -(-len(by_kind) // columns)
     height = rows * (tall + LINE) + 0.6
     figure, axis = _canvas(height)
-    for place, (kind, course) in enumerate(found.items()):
+    for place, (kind, course) in enumerate(by_kind.items()):
         left = 0.55 + place % columns * (wide + SPACE + 0.5)
         top = height - place // columns * (tall + LINE) - LINE - 0.25
         axis.text(left, top + 0.04, kind, fontsize=8.5, fontweight="bold", va="bottom")
@@ -130,7 +122,7 @@ def _kinds_map(trial: Trial, found: Mapping[str, Course], high: float) -> Pictur
         f"{trial.name}: weights over the epochs, from left to right{_from_zero(first)}; on each "
         f"edge, from above: {', '.join(first.cell.ops)}.{_marks(first)}"
     )
-    kinds, records = count(len(found), "kind"), count(len(first.epochs), "record")
+    kinds, records = count(len(by_kind), "kind"), count(len(first.epochs), "record")
     alt = f"Weights of {kinds} of cell over {records}."
     return Picture(f"weights-{trial.plan.id}", "Architecture weights", figure, alt, caption)
 
@@ -177,14 +169,12 @@ def _panel(axis: Axes, box: Box, course: Course, edges: list[int], high: float) 
         axis.plot(left + wide + 0.05, height, marker="<", ms=size, color=SERIES[1], mew=0)
 
 
-def _epoch_labels(
-    axis: Axes, left: float, bottom: float, wide: float, epochs: Sequence[int]
-) -> None:
-    looks: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "va": "top"}
-    axis.text(left, bottom - 0.04, str(epochs[0]), ha="left", **looks)
+def _epoch_labels(axis: Axes, left: float, bottom: float, wide: float, epochs: list[int]) -> None:
+    look: dict[str, Any] = {"fontsize": 7.5, "color": MUTED, "va": "top"}
+    axis.text(left, bottom - 0.04, str(epochs[0]), ha="left", **look)
     if len(epochs) > 1:
-        axis.text(left + wide, bottom - 0.04, str(epochs[-1]), ha="right", **looks)
-        axis.text(left + wide / 2, bottom - 0.04, "epoch", ha="center", **looks)
+        axis.text(left + wide, bottom - 0.04, str(epochs[-1]), ha="right", **look)
+        axis.text(left + wide / 2, bottom - 0.04, "epoch", ha="center", **look)
 
 
 def _colour_bar(axis: Axes, left: float, top: float, high: float) -> None:
@@ -207,8 +197,8 @@ def _heaviest(course: Course) -> str:
     best = course.weights[-1][course.weights[-1].max(axis=1) > 0].argmax(axis=1)
     counts = {op: int((best == number).sum()) for number, op in enumerate(course.cell.ops)}
     ranked = sorted(counts.items(), key=lambda pair: -pair[1])
-    told = [f"{op} on {count(edges, 'edge')}" for op, edges in ranked if edges]
-    return f"Heaviest at the end: {listed(told)}."
+    heaviest = [f"{op} on {count(edges, 'edge')}" for op, edges in ranked if edges]
+    return f"Heaviest at the end: {listed(heaviest)}."
 
 
 PANELS: tuple[tuple[str, dict[str, str], float | None], ...] = (
@@ -234,15 +224,14 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
     if not shown or max(trial.epochs, default=0) == 0:
         return None
     figure = new_figure(0.4 + 2.1 * -(-len(shown) // 3))
-    told = []
-    for axis, (title, names, line) in zip(
-        style.grid_axes(figure, len(shown), 3), shown, strict=True
-    ):
+    changes = []
+    axes = style.grid_axes(figure, len(shown), 3)
+    for axis, (title, names, line) in zip(axes, shown, strict=True):
         for index, (name, label) in enumerate(names.items()):
             epochs, values = trial.series(name)
             if epochs:
                 axis.plot(epochs, values, **style.look(index, ms=2.5, label=label))
-                told.append(f"{label} {values[0]:.3g} to {values[-1]:.3g}")
+                changes.append(f"{label} {values[0]:.3g} to {values[-1]:.3g}")
         for stage in trial.stages:
             axis.axvline(stage - 0.5, color=MUTED, lw=0.8, ls=LINES[1])
         if line is not None:
@@ -257,7 +246,7 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
         f"above the dotted line, {ENOUGH}, single-level DARTS searches again."
         f"{' Dashed: a new stage or search begins.' if trial.stages else ''}"
     )
-    alt = f"Over {count(max(trial.epochs), 'epoch')}, first to last: {listed(told)}."
+    alt = f"Over {count(max(trial.epochs), 'epoch')}, first to last: {listed(changes)}."
     return Picture(f"indicators-{trial.plan.id}", "Indicators", figure, alt, caption)
 
 
@@ -265,9 +254,7 @@ SHARES = {"skip_share": "skip-connects", "parameter_free_share": "operations fre
 
 
 def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
-    """Per space, the share of skip-connects and of parameter-free operations over the epochs: mean
-    and range over the seeds of each method.
-    """
+    """`SHARES` of each space over the epochs: mean and range over the seeds of each method."""
     groups: dict[str, dict[str, list[Trial]]] = {}
     for trial in trials:
         if len(trial.series("skip_share")[0]) > 1:
@@ -277,7 +264,7 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
     figure = new_figure(0.5 + 2.7 * len(groups))
     axes = figure.subplots(len(groups), 2, squeeze=False, sharey=True)
     methods = list(dict.fromkeys(method for group in groups.values() for method in group))
-    told = []
+    ends = []
     for row, (space, group) in zip(axes, groups.items(), strict=True):
         for axis, (name, label) in zip(row, SHARES.items(), strict=True):
             for method, same in group.items():
@@ -285,18 +272,18 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
                 style.mean_and_range(axis, epochs, values, methods.index(method), label=method)
                 end = percent(float(values[:, -1].mean()), 0)
                 if name == "skip_share":
-                    told.append(f"{method} on {space} {end} ({count(len(same), 'seed')})")
+                    ends.append(f"{method} on {space} {end} ({count(len(same), 'seed')})")
             axis.set(ylim=(-0.04, 1.04), title=f"{space}: {label}")
             count_axis(axis, "epoch")
         row[0].set_ylabel("share of the genotype")
-    drawn = (axis.get_legend_handles_labels() for axis in axes.ravel())
-    handles = {label: line for pairs in drawn for line, label in zip(*pairs, strict=True)}
+    shown = (axis.get_legend_handles_labels() for axis in axes.ravel())
+    handles = {label: line for pairs in shown for line, label in zip(*pairs, strict=True)}
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=5)
     caption = (
         "Of the genotype that the weights of each epoch would give: lines are means over the "
         f"seeds, bands reach from the lowest to the highest of them. {_seed_words(groups)}"
     )
-    alt = f"Share of skip-connects at the end, mean over seeds: {listed(told)}."
+    alt = f"Share of skip-connects at the end, mean over seeds: {listed(ends)}."
     return Picture("methods", "Methods over seeds", figure, alt, caption)
 
 

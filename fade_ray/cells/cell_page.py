@@ -21,8 +21,8 @@ def cells_page(run: CellRun, trials: Sequence[Trial] | None = None) -> Page:
     """The report of a run of cell searches, finished or not; `trials`: where they are known."""
     trials = trials_of(run) if trials is None else trials
     done = sum(trial.done for trial in trials)
-    share = f"{done} of {count(len(trials), 'search', 'searches')} done."
-    reached = state(run.history, run.folder, "cells", share, grid_text(trials))
+    searches = f"{done} of {count(len(trials), 'search', 'searches')} done."
+    reached = state(run.history, run.folder, "cells", searches, grid_text(trials))
     return Page("Cell search report", run.name, reached, _sections(run, trials))
 
 
@@ -33,8 +33,8 @@ def grid_text(trials: Sequence[Trial]) -> str:
     for name, word in words.items():
         values = dict.fromkeys(str(getattr(trial.plan, name)) for trial in trials)
         parts.append(f"{word}{'s' if len(values) > 1 else ''} {', '.join(values)}")
-    told = "; ".join(parts)
-    return f"{told[0].upper()}{told[1:]}." if trials else ""
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}." if trials else ""
 
 
 def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
@@ -47,9 +47,8 @@ def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
     for trial in trials:
         nothing = Words(f"Nothing to draw yet: {trial.state}.", "card nothing")
         drawn: list[Block] = [figure(picture) for picture in _pictures(trial)]
-        yield Section(
-            f"{trial.plan.id}: {trial.name}", drawn or [nothing], f"trial-{trial.plan.id}"
-        )
+        id = trial.plan.id
+        yield Section(f"{id}: {trial.name}", drawn or [nothing], f"trial-{id}")
     yield Section("How it was made", origin(run, FILES))
 
 
@@ -82,7 +81,7 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
         Column("method", lambda row: row["method"]),
         Column("space", lambda row: row["space"]),
         Numbers("seed", lambda row: str(row["seed"])),
-        Column("state", lambda row: row["told"]),
+        Column("state", lambda row: row["state"]),
         Numbers("free of parameters", lambda row: share(row["parameter_free_share"], 0)),
         Numbers(f"proxy {score.name}", lambda row: score.text(row["proxy_accuracy"])),
         Numbers("as genotype", lambda row: score.text(row["discrete_accuracy"])),
@@ -91,7 +90,7 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
         Numbers("peak MiB", lambda row: _mib(row["peak_memory_mib"])),
         Column("true: C10 / C100 / IN16 (%)", lambda row: _true(row["true"])),
     )
-    rows = [trial.row | {"told": trial.state} for trial in trials]
+    rows = [trial.row | {"state": trial.state} for trial in trials]
     note = (
         f"Proxy {score.name}: of the mixture with its own weights, on images that the logits "
         "learned from; as genotype: of the found operations alone, with the same weights. "

@@ -8,13 +8,20 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cells_config import CellPlan
+from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run, read_object
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
 from spaces.errors import InvalidInput
+
+
+class CellHistory(TrialHistory[CellPlan]):
+    """What the events of a run of cell searches say together."""
+
+    parse = CellPlan.from_dict
+
 
 CellRun = Run[Any, CellHistory]
 
@@ -69,22 +76,18 @@ class Trial:
     @property
     def row(self) -> dict[str, Any]:
         """The line of cells.json: what is known by now."""
-        last = max(self.epochs, default=0)
+        plan, metrics, last = self.plan, self.metrics, max(self.epochs, default=0)
         now = {name: self.epochs.get(last, {}).get(name) for name in SHARES}
-        waiting = f"epoch {last} of {self.plan.epochs}"
+        waiting = f"epoch {last} of {plan.epochs}"
         state = waiting if self.outcome is None else "done" if self.done else self.state
-        named = {"id": self.plan.id, "method": self.plan.recipe, "space": self.plan.space}
         return {
-            **named,
-            "seed": self.plan.seed,
+            **{"id": plan.id, "method": plan.recipe, "space": plan.space, "seed": plan.seed},
             "state": state,
-            **{name: self.metrics.get(name, now.get(name)) for name in FOUND},
+            **{name: metrics.get(name, now.get(name)) for name in FOUND},
             "retrained_accuracy": self.retrained.get("test_accuracy_last"),
-            "true": self.metrics.get("true"),
-            "device": self.metrics.get("device"),
-            "device_seconds": self.metrics.get("seconds"),
-            "peak_memory_mib": self.metrics.get("peak_memory_mib"),
-            "searches": self.metrics.get("searches"),
+            **{name: metrics.get(name) for name in ("true", "device")},
+            "device_seconds": metrics.get("seconds"),
+            **{name: metrics.get(name) for name in ("peak_memory_mib", "searches")},
         }
 
     def cells(self, kind: str) -> list[CellSpace]:
@@ -95,19 +98,16 @@ class Trial:
 
     def series(self, name: str) -> tuple[list[int], list[float]]:
         """The epochs that told `name`, and its values."""
-        told = {epoch: metrics.get(name) for epoch, metrics in sorted(self.epochs.items())}
-        known = {e: float(value) for e, value in told.items() if isinstance(value, int | float)}
+        values = {epoch: metrics.get(name) for epoch, metrics in sorted(self.epochs.items())}
+        known = {e: float(value) for e, value in values.items() if isinstance(value, int | float)}
         return list(known), list(known.values())
 
     @cached_property
     def stages(self) -> list[int]:
         """The epochs, from 1, with which a further stage or a search at a lower rate begins."""
-        told = [
-            (epoch, (metrics.get("search", 0), metrics.get("stage", 0)))
-            for epoch, metrics in sorted(self.epochs.items())
-            if epoch > 0
-        ]
-        return [b[0] for a, b in pairwise(told) if a[1] != b[1]]
+        epochs = [(e, metrics) for e, metrics in sorted(self.epochs.items()) if e > 0]
+        stages = [(e, (m.get("search", 0), m.get("stage", 0))) for e, m in epochs]
+        return [epoch for (_, before), (epoch, now) in pairwise(stages) if before != now]
 
 
 def trials_of(run: CellRun) -> list[Trial]:

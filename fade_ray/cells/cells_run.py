@@ -7,11 +7,10 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
-from fade_ray.cells.cell_trials import trials_of
+from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import CellProgress, edge_tags, end_tags
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.data.data_config import load_images

@@ -10,15 +10,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
-from fade_ray.report.layered import (
-    Item,
-    Layout,
-    Placed,
-    draw_box,
-    draw_course,
-    draw_text,
-    layered,
-)
+from fade_ray.report.layered import Item, Layout, Placed, draw_box, draw_course, draw_text, layered
 from fade_ray.report.style import INK, MUTED, PAPER, SERIES, WIDTH, Picture, new_figure
 from fade_ray.report.words import count
 from spaces.cell import NONE, CellSpace, Macro
@@ -58,9 +50,7 @@ class Op(NamedTuple):
 
 
 def node_name(cell: CellSpace, node: int) -> str:
-    """The field's names: c_{k-2}, c_{k-1} and nodes from 0 in a cell with two inputs, else all
-    nodes from 0.
-    """
+    """The field's names: nodes from 0, after c_{k-2} and c_{k-1} in a cell with two inputs."""
     if cell.inputs == 1:
         return str(node)
     return f"c_{{k-{cell.inputs - node}}}" if node < cell.inputs else str(node - cell.inputs)
@@ -78,24 +68,22 @@ def op_colour(op: str) -> str:
 
 def describe_genotype(cell: CellSpace) -> str:
     """A genotype in words: "0 = sep_conv_3x3(c_{k-2}) + skip_connect(c_{k-1}); 1 = ..."."""
-    told = []
+    sums = []
     for node in range(cell.inputs, cell.nodes):
         into = ((source, op) for source, target, op in cell.genes if target == node)
         terms = [f"{op}({node_name(cell, source)})" for source, op in into]
-        told.append(f"{node_name(cell, node)} = {' + '.join(terms) or '0'}")
-    return "; ".join(told)
+        sums.append(f"{node_name(cell, node)} = {' + '.join(terms) or '0'}")
+    return "; ".join(sums)
 
 
 def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cells") -> Picture:
     """A panel per kind, side by side where they fit. InvalidInput where a choice is left."""
     drawings = {kind: arrange(cell) for kind, cell in macro.cells.items()}
-    lines: list[list[str]] = []
+    lines: list[list[str]] = [[]]
     for kind, drawing in drawings.items():
-        wide = sum(drawings[other].width for other in lines[-1]) if lines else WIDTH
-        if wide + drawing.width <= WIDTH:
-            lines[-1].append(kind)
-        else:
-            lines.append([kind])
+        if lines[-1] and sum(drawings[k].width for k in lines[-1]) + drawing.width > WIDTH:
+            lines.append([])
+        lines[-1].append(kind)
     heights = [max(drawings[kind].height for kind in line) + 0.55 for line in lines]
     figure = new_figure(sum(heights))
     figure.set_layout_engine("none")
@@ -115,8 +103,8 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
             _draw(axis, macro.cells[kind], drawings[kind].placed)
             left += width
         top -= share
-    told = " ".join(f"{kind}: {describe_genotype(cell)}." for kind, cell in macro.cells.items())
-    return Picture(name, title, figure, f"The cells as graphs. {told}", caption)
+    words = " ".join(f"{kind}: {describe_genotype(cell)}." for kind, cell in macro.cells.items())
+    return Picture(name, title, figure, f"The cells as graphs. {words}", caption)
 
 
 def _kind_title(kind: str, macro: Macro) -> str:

@@ -5,9 +5,17 @@ from functools import lru_cache
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.patches import Circle, FancyBboxPatch
+from matplotlib.patches import Circle
 
-from fade_ray.report.layered import Item, Pass, Placed, draw_course, draw_text, layered
+from fade_ray.report.layered import (
+    Item,
+    Pass,
+    Placed,
+    draw_course,
+    draw_rounded,
+    draw_text,
+    layered,
+)
 from fade_ray.report.style import DEPTH, MUTED, PAPER, WIDTH, Picture, new_figure
 from fade_ray.report.words import count
 from spaces.dag import Dag
@@ -35,10 +43,8 @@ def draw_cells(cells: Sequence[Dag], title: str, caption: str = "") -> Picture:
     wide = max(WIDTH / columns, 2 * (reach + 0.2))
     scale = WIDTH / columns / wide
     starts = range(0, len(cells), columns)
-    tall = [
-        max(_bottom(placed) for placed in drawings[start : start + columns]) + ABOVE + BELOW
-        for start in starts
-    ]
+    deepest = [max(map(_bottom, drawings[start : start + columns])) for start in starts]
+    tall = [deep + ABOVE + BELOW for deep in deepest]
     figure = new_figure(sum(tall) * scale)
     figure.set_layout_engine("none")
     top = 1.0
@@ -71,11 +77,9 @@ def arrange(cell: Dag) -> Placed:
     graph = cell.embodiment()
     layer_of = _layers(graph)
     layout = layered(layer_of, list(graph.edges), list(layer_of), _room, STEADY)
-    middle = (max(layout.across.values()) + min(layout.across.values())) / 2
-    places = {
-        item: (LAYER * layer, layout.across[item] - middle)
-        for item, layer in layout.layer_of.items()
-    }
+    across = layout.across
+    middle = (max(across.values()) + min(across.values())) / 2
+    places = {item: (LAYER * k, across[item] - middle) for item, k in layout.layer_of.items()}
     half = {item: _half(item) for item in places}
     vertices = frozenset(item for item in places if isinstance(item, int))
     return Placed(layout, places, half, vertices, dict.fromkeys((INPUT, OUTPUT), 0.4 * BOX[0]))
@@ -112,17 +116,12 @@ def _bottom(placed: Placed) -> float:
 
 def _draw(axis: Axes, cell: Dag, placed: Placed, row: int) -> None:
     for line in placed.layout.lines:
-        identity = line[0] == INPUT
-        course = placed.course(line, 0.02)
+        course, identity = placed.course(line, 0.02), line[0] == INPUT
         draw_course(axis, course, upright=True, muted=identity, width=1.3)
     for item, (along, across) in placed.places.items():
         place = (across, -along)
         if isinstance(item, str):
-            corner, style = (across - BOX[0] / 2, -along - BOX[1] / 2), "round,pad=0"
-            style += f",rounding_size={BOX[1] / 2}"
-            axis.add_patch(
-                FancyBboxPatch(corner, *BOX, style, fc=PAPER, ec=MUTED, lw=1.0, zorder=3)
-            )
+            draw_rounded(axis, place, BOX, BOX[1] / 2, fc=PAPER, ec=MUTED, lw=1.0)
             draw_text(axis, place, item, 7.5, MUTED)
         elif isinstance(item, int):
             axis.add_patch(Circle(place, RADIUS, fc=DEPTH[5], ec=PAPER, lw=1.0, zorder=3))

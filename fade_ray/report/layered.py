@@ -19,6 +19,10 @@ from fade_ray.report.style import INK, MUTED, PAPER, spread
 
 Item = Hashable
 """A node of the graph, or a `Pass`."""
+Layers = Sequence[Sequence[Item]]
+Links = Sequence[tuple[Item, Item]]
+"""Pairs of items in layers that follow each other."""
+Across = Mapping[Item, float]
 Point = tuple[float, float]
 
 STARTS = 24
@@ -81,12 +85,11 @@ def layered(
         lines.append([a, *passed, b])
     links = [pair for line in lines for pair in pairwise(line)]
     rooms = [[room(item, number) for item in layer] for number, layer in enumerate(layers)]
-    ready = [bool(set(layer) & set(first)) for layer in layers]
     step = max(1, factorial(len(first)) // STARTS)
     best: tuple[float, dict[Item, float]] | None = None
     for order in islice(permutations(range(len(first))), 0, STARTS * step, step):
         start = {node: room(node, 0) * rank for node, rank in zip(first, order, strict=True)}
-        across = _settled(layers, links, rooms, ready, start, steady)
+        across = _settled(layers, links, rooms, start, steady)
         cost = _cost(layers, links, across)
         if best is None or cost < best[0] - 1e-9:
             best = cost, across
@@ -95,15 +98,10 @@ def layered(
 
 
 def _settled(
-    layers: Sequence[Sequence[Item]],
-    links: Iterable[tuple[Item, Item]],
-    rooms: Sequence[Sequence[float]],
-    ready: Sequence[bool],
-    start: Mapping[Item, float],
-    steady: float,
+    layers: Layers, links: Links, rooms: Sequence[Sequence[float]], start: Across, steady: float
 ) -> dict[Item, float]:
     """Each item moves to the mean of its neighbours, as near as the others of its layer allow,
-    until they rest; the layers that are `ready` stay where they start at first.
+    until they rest; layers of items that have a `start` stay there at first.
     """
     neighbours: dict[Item, list[Item]] = {item: [] for layer in layers for item in layer}
     for a, b in links:
@@ -113,19 +111,16 @@ def _settled(
     numbers = range(len(layers))
     for sweep in range(16):
         for number in numbers if sweep % 2 == 0 else numbers[::-1]:
-            wanted = [across[item] for item in layers[number]]
-            if sweep > 0 or not ready[number]:
-                wanted = [
-                    _pulled(item, neighbours[item], across, steady) for item in layers[number]
-                ]
+            layer = layers[number]
+            wanted = [across[item] for item in layer]
+            if sweep > 0 or start.keys().isdisjoint(layer):
+                wanted = [_pulled(item, neighbours[item], across, steady) for item in layer]
             places = spread(wanted, rooms[number], -99.0, 99.0)
-            across.update(zip(layers[number], places, strict=True))
+            across.update(zip(layer, places, strict=True))
     return across
 
 
-def _pulled(
-    item: Item, neighbours: Sequence[Item], across: Mapping[Item, float], steady: float
-) -> float:
+def _pulled(item: Item, neighbours: Sequence[Item], across: Across, steady: float) -> float:
     """The mean of the neighbours; long lines pull harder along themselves, to run straight."""
     if not neighbours:
         return across[item]
@@ -136,11 +131,7 @@ def _pulled(
     return total / sum(pulls)
 
 
-def _cost(
-    layers: Sequence[Sequence[Item]],
-    links: Sequence[tuple[Item, Item]],
-    across: Mapping[Item, float],
-) -> float:
+def _cost(layers: Layers, links: Links, across: Across) -> float:
     """Crossings, and how far the lines go sideways."""
     layer_of = {item: number for number, layer in enumerate(layers) for item in layer}
     crossings = 0
@@ -180,9 +171,7 @@ class Placed:
             codes += [int(Path.CURVE4)] * 3
         return Path(points, codes)
 
-    def _stop(
-        self, line: Sequence[Item], k: int, side: int, gap: float = 0.0
-    ) -> tuple[Point, Point]:
+    def _stop(self, line: Sequence[Item], k: int, side: int, gap: float = 0) -> tuple[Point, Point]:
         """Where a line meets the border of its item k, before or behind it, and its direction."""
         at = line[k]
         (along, across), half = self.places[at], self.half[at] + gap
@@ -225,15 +214,17 @@ def draw_box(
     axis: Axes, place: Point, size: Point, text: str, colour: str, rounding: float, **more: str
 ) -> None:
     """A rounded box of `size` with a text in it; `ink`: of the text, `dashes`: of the border."""
-    x, y, wide, tall = *place, *size
-    corner, style = (x - wide / 2, y - tall / 2), f"round,pad=0,rounding_size={rounding}"
-    for look in (
-        {"fc": PAPER, "ec": "none"},
-        {"fc": colour, "ec": "none", "alpha": 0.13},
-        {"fc": "none", "ec": colour, "ls": more.get("dashes", "-"), "lw": 1.0},
-    ):
-        axis.add_patch(FancyBboxPatch(corner, wide, tall, style, zorder=3, **look))
+    box, dashes = (axis, place, size, rounding), more.get("dashes", "-")
+    draw_rounded(*box, fc=PAPER, ec="none")
+    draw_rounded(*box, fc=colour, ec="none", alpha=0.13)
+    draw_rounded(*box, fc="none", ec=colour, ls=dashes, lw=1.0)
     draw_text(axis, place, text, 8, more.get("ink", INK))
+
+
+def draw_rounded(axis: Axes, place: Point, size: Point, rounding: float, **look: Any) -> None:
+    (x, y), (wide, tall), style = place, size, f"round,pad=0,rounding_size={rounding}"
+    corner = (x - wide / 2, y - tall / 2)
+    axis.add_patch(FancyBboxPatch(corner, wide, tall, style, zorder=3, **look))
 
 
 def draw_text(axis: Axes, place: Point, text: str, size: float, colour: str = INK) -> None:

@@ -200,10 +200,7 @@ def write_page(page: Page, folder: Path) -> Path:
             ]
         loader = PackageLoader("fade_ray.report", ".")
         template = Environment(
-            loader=loader,
-            autoescape=True,
-            undefined=StrictUndefined,
-            trim_blocks=True,
+            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
         ).get_template("page.html.j2")
         images = any("data:image" in (drawing or "") for _, part in sections for _, drawing in part)
         dark = Markup(dark_colours())

@@ -1,6 +1,4 @@
-"""How all figures look: colours for light and dark pages, sizes, parts that many have, and a figure
-as files and as part of a page.
-"""
+"""How all figures look: colours on light and dark pages, common parts, a figure as files."""
 
 import html
 import io
@@ -21,9 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from fade_ray.records.atomic import write_atomically
 
 WIDTH = 10.0
-"""Inches of every figure: 720 SVG units, so that 10 of them, the size of text, are 15 pixels on a
-page of 1,080.
-"""
+"""Inches of every figure: text of 10 of its 720 SVG units is 15 pixels on a page of 1,080."""
 
 INK, MUTED, GRID, PAPER = "#1c2024", "#59636e", "#dfe3e8", "#ffffff"
 
@@ -185,17 +181,9 @@ def name_rows(axis: Axes, names: Sequence[str]) -> None:
 
 def beside(axis: Axes, height: float, text: str, size: float = 8.5, colour: str = INK) -> None:
     """Text to the right of an axis."""
-    axis.annotate(
-        text,
-        (1.0, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(5, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=size,
-        color=colour,
-        annotation_clip=False,
-    )
+    units: Any = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    look: Any = {"va": "center", "fontsize": size, "color": colour, "annotation_clip": False}
+    axis.annotate(text, (1.0, height), xytext=(5, 0), **units, **look)
 
 
 def labels_at_end(axis: Axes, labels: Sequence[tuple[float, str, str]], size: float = 8.5) -> None:
@@ -219,7 +207,7 @@ def spread(
     """
     order = sorted(range(len(heights)), key=lambda i: heights[i])
     rooms = [room] * len(heights) if isinstance(room, float | int) else room
-    gaps = [(rooms[i] + rooms[j]) / 2 for i, j in pairwise(order)]
+    gaps = ((rooms[i] + rooms[j]) / 2 for i, j in pairwise(order))
     before = list(accumulate(gaps, initial=0.0))
     pools: list[tuple[float, int]] = []  # (mean, size)
     for i, offset in zip(order, before, strict=False):

@@ -18,7 +18,6 @@ History = TrialHistory[Any]
 
 KIND_NAMES = {"ranks": "hyper-architecture", "evaluation": "evaluation", "retraining": "retraining"}
 
-
 MEASURES = {"classification": ACCURACY}
 """What scores measure, by the name of the objective; of others they are scores and no more."""
 
@@ -53,8 +52,8 @@ def state(
     waiting = len(history.in_flight)
     flight = f"{count(waiting, 'trial')} in flight." if waiting else ""
     until = "Everything below shows what was done until then."
-    told = _joined(done, f"{started}, last record {last}.", flight, again, until, after)
-    return State("unfinished", told, continued)
+    reached = _joined(done, f"{started}, last record {last}.", flight, again, until, after)
+    return State("unfinished", reached, continued)
 
 
 def _joined(*sentences: str) -> str:
@@ -63,13 +62,13 @@ def _joined(*sentences: str) -> str:
 
 def warnings(history: History) -> Warnings:
     """All warnings in words; those that differ in their numbers only are told once."""
-    told: dict[str, tuple[list[str], list[str]]] = {}
+    alike: dict[str, tuple[list[str], list[str]]] = {}
     for id, message in history.warnings:
         text = message.removeprefix(f"trial {id} ")
-        messages, ids = told.setdefault(wording(text), ([], []))
+        messages, ids = alike.setdefault(wording(text), ([], []))
         messages += [text] if text not in messages else []
         ids += [id] if id is not None and id not in ids else []
-    return Warnings([(messages[0], _about(ids, len(messages))) for messages, ids in told.values()])
+    return Warnings([(messages[0], _about(ids, len(messages))) for messages, ids in alike.values()])
 
 
 def _about(ids: Sequence[str], wordings: int, limit: int = 8) -> str:
@@ -88,9 +87,9 @@ def time_rows(history: History, share: float | None = None) -> list[Row]:
     rows: list[Row] = []
     if cost.seconds:
         rows.append(("training time", duration(cost.seconds), images))
-    told = "of the trials' wall time was training"
     if share is not None:
-        rows.append(("training share", percent(share, 0), told))
+        remark = "of the trials' wall time was training"
+        rows.append(("training share", percent(share, 0), remark))
     return rows
 
 

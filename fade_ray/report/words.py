@@ -52,8 +52,8 @@ class Measure:
 
     def text(self, score: float | None, digits: int = 1) -> str:
         """ "97.2 %"; a dash for none."""
-        told = number(None if score is None else self.scale * score, digits)
-        return told if told == DASH else f"{told} {self.unit}".rstrip()
+        text = number(None if score is None else self.scale * score, digits)
+        return text if text == DASH else f"{text} {self.unit}".rstrip()
 
     def difference(self, shares: float) -> str:
         """ "+1.20 points"."""

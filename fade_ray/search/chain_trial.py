@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -60,14 +60,9 @@ class ChainTrial(Trainee):
         if plan.ranks:
             held_out = self.feed.augmented(splits.architecture)
             architecture = RowArchitecture(self.network, held_out, config.architecture, drawn)
+        seed = 4 * seeds[2]
         self.training = Training(
-            self.network,
-            batches,
-            config.train,
-            plan.epochs,
-            self.placement,
-            4 * seeds[2],
-            architecture,
+            self.network, batches, config.train, plan.epochs, self.placement, seed, architecture
         )
 
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
@@ -148,17 +143,15 @@ def weights_path(folder: Path, id: str) -> Path:
     return folder / "weights" / f"{id}.safetensors"
 
 
-class Shaped(Protocol):
-    """What a network must know of its data."""
+class Shape(NamedTuple):
+    """What a network must know of its images."""
 
-    @property
-    def side(self) -> int: ...
+    side: int
+    channels: int
+    num_classes: int
 
-    @property
-    def channels(self) -> int: ...
 
-    @property
-    def num_classes(self) -> int: ...
+Shaped = Splits | Shape
 
 
 def build_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
@@ -173,35 +166,21 @@ def build_network(plan: Trial, shape: Shaped, config: Config, generator: torch.G
             f"A network is made of cells of one kind, {names}, but got {plan.hyper.code()!r}. "
             "Give every row cells of that kind."
         )
-    return NETWORKS[kinds.pop()](plan, shape, config, generator)
+    sizes = {"side": shape.side, "channels": shape.channels, "classes": shape.num_classes}
+    return NETWORKS[kinds.pop()](plan, config, generator=generator, **sizes)
 
 
-def _graph_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
+def _graph_network(plan: Trial, config: Config, **built: Any) -> Chain:
     # a single architecture has nothing to share
     network = config.network if plan.ranks else replace(config.network, share=False)
-    return ChainNetwork(
-        plan.hyper,
-        network,
-        side=shape.side,
-        channels=shape.channels,
-        classes=shape.num_classes,
-        generator=generator,
-        share_vertices=config.space.max_vertices,
-    )
+    return ChainNetwork(plan.hyper, network, share_vertices=config.space.max_vertices, **built)
 
 
-def _block_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
-    return MacroNetwork(
-        plan.hyper,
-        config.network.base_channels,
-        side=shape.side,
-        channels=shape.channels,
-        classes=shape.num_classes,
-        generator=generator,
-    )
+def _block_network(plan: Trial, config: Config, **built: Any) -> Chain:
+    return MacroNetwork(plan.hyper, config.network.base_channels, **built)
 
 
-NETWORKS: dict[type[Candidate], Callable[[Trial, Shaped, Config, torch.Generator], Chain]] = {
+NETWORKS: dict[type[Candidate], Callable[..., Chain]] = {
     Dag: _graph_network,
     Block: _block_network,
 }

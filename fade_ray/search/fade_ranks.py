@@ -21,16 +21,14 @@ class FadeRanks:
     weights: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        expected = [len(row) for row in self.hyper.distinct()]
-        if [len(row) for row in self.weights] != expected:
-            raise ValueError(
-                f"`weights` needs {expected} values per row, but got "
-                f"{[len(row) for row in self.weights]}."
-            )
+        expected, widths = (
+            [len(row) for row in it] for it in (self.hyper.distinct(), self.weights)
+        )
+        if widths != expected:
+            raise ValueError(f"`weights` needs {expected} values per row, but got {widths}.")
         if not all(abs(math.fsum(row) - 1) <= 1e-4 and min(row) >= 0 for row in self.weights):
-            raise ValueError(
-                f"Every row of `weights` must lie on the simplex, but got {self.weights}."
-            )
+            rule = "Every row of `weights` must lie on the simplex"
+            raise ValueError(f"{rule}, but got {self.weights}.")
 
     @property
     def log_weights(self) -> list[list[float]]:
@@ -69,47 +67,45 @@ def misgivings(
     `start`: the ranks of the initial logits; `accuracy`: of the best path of the
     hyper-architecture, on the architecture split, where the objective measures one.
     """
-    found = []
-    chance = 1 / classes
+    reasons, chance = [], 1 / classes
     if accuracy is not None and accuracy < chance + NEAR_CHANCE * (1 - chance):
-        found.append(
+        reasons.append(
             f"the hyper-architecture's accuracy {accuracy:.3f} is near chance ({chance:.3f}), so "
             "its ranks say little: train longer (--rank-epochs), raise --learning-rate or turn a "
             "norm on (--norm row)"
         )
     choices = [(number, row) for number, row in enumerate(ranks.weights, start=1) if len(row) > 1]
-    flat = [
-        i
-        for i, row in choices
-        if max(abs(math.log(max(w, 1e-38) * len(row))) for w in row) < NEAR_UNIFORM
-    ]
+    flat = [i for i, row in choices if _furthest_from_uniform(row) < NEAR_UNIFORM]
     if flat:
-        found.append(
+        reasons.append(
             f"the weights of row {_listed(flat)} are still near uniform, so the anchors barely "
             "move there: train longer (--rank-epochs) or raise --architecture-learning-rate"
         )
     unmoved = [i for i, _ in choices if i not in flat and _mostly_initial(ranks, start, i - 1)]
     if unmoved:
-        found.append(
+        reasons.append(
             f"the order in row {_listed(unmoved)} is mostly that of the random initial logits: "
             "train longer (--rank-epochs), raise --architecture-learning-rate or lower --logit-std"
         )
     full = [i for i, row in choices if max(row) > SATURATED]
     if full:
-        found.append(
+        reasons.append(
             f"row {_listed(full)} has saturated on one candidate, so the order of the others is "
             "lost: train shorter, lower --architecture-learning-rate or --penalty-scale"
         )
-    return found
+    return reasons
+
+
+def _furthest_from_uniform(row: Sequence[float]) -> float:
+    """The largest |log(weight / uniform)|."""
+    return max(abs(math.log(max(weight, 1e-38) * len(row))) for weight in row)
 
 
 def _mostly_initial(ranks: FadeRanks, start: FadeRanks, row: int) -> bool:
     """Whether training moved log weights by less than half of what they differed by."""
     before, after = start.log_weights[row], ranks.log_weights[row]
-    return (
-        max(abs(a - b) for a, b in zip(after, before, strict=True))
-        < (max(before) - min(before)) / 2
-    )
+    moved = max(abs(a - b) for a, b in zip(after, before, strict=True))
+    return moved < (max(before) - min(before)) / 2
 
 
 def _listed(numbers: list[int]) -> str:

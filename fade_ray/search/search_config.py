@@ -1,6 +1,4 @@
-"""The configuration of a run: frozen dataclasses, checked when built, with a dict round trip for
-the run directory.
-"""
+"""The configuration of an outer search: frozen dataclasses, checked when built."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -69,20 +67,16 @@ class Config(RunOptions):
         self.train.check_rows()
 
     def check_ranks(self) -> None:
-        """InvalidInput where nothing is learned of ranks. No rule for configurations as such: there
-        are records of before it.
-        """
+        """InvalidInput where no rank is learned; not always checked, as old records break it."""
         norm, estimator = self.network.norm, self.architecture.estimator
-        require(
-            norm == "none" or not ESTIMATORS[estimator].of_scale,
-            f"norm == none with {estimator}",
+        holds, rule = not ESTIMATORS[estimator].of_scale, f"norm == none with {estimator}"
+        remedy = (
             "This estimator knows of a row only <dL/d out, out>, how the loss changes with the "
             "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient "
             "is 0 up to rounding, and the ranks are those of the start. (With norm == operation "
-            "nearly so in all rows but the last.) Use --norm none, or another --estimator.",
-            norm=norm,
-            estimator=estimator,
+            "nearly so in all rows but the last.) Use --norm none, or another --estimator."
         )
+        require(holds or norm == "none", rule, remedy, norm=norm, estimator=estimator)
 
     def search(self, space: FeatureSpace) -> AskTell:
         """The searcher in `space`, at its beginning."""

@@ -114,25 +114,19 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Pictu
     for walk in walks:
         points = [(e.iteration, score.scale * e.score) for e in evaluations if e.walk == walk]
         label = f"walk {walk + 1}" if len(walks) > 1 else "evaluated architecture"
-        dots: dict[str, Any] = {
-            "color": series(1 + walk),
-            "ms": 6,
-            "mec": style.PAPER,
-            "mew": 0.6,
-            "alpha": 0.85,
-        }
+        dots: Any = {"color": series(1 + walk), "ms": 6, "mec": style.PAPER, "mew": 0.6}
         marker = MARKERS[walk % len(MARKERS)]
-        axis.plot(*zip(*points, strict=True), marker, label=label, **dots)
+        axis.plot(*zip(*points, strict=True), marker, label=label, alpha=0.85, **dots)
     axis.set_ylim(*score_limits(y, wanted, score))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=6))
     count_axis(axis, "iteration")
     axis.set_ylabel(score.axis("{} on the architecture split"))
     legend_above(figure, axis)
-    said = regression_text(regression, len(means), len(evaluations), score)
+    caption = regression_text(regression, len(means), len(evaluations), score)
     ends = f"between {score.text(min(y))} and {score.text(max(y))}"
-    alt = f"{count(len(y), 'evaluation')} {ends}. {said}"
+    alt = f"{count(len(y), 'evaluation')} {ends}. {caption}"
     title = f"Evaluation {score.name} over the search"
-    return Picture("accuracy", title, figure, alt, said)
+    return Picture("accuracy", title, figure, alt, caption)
 
 
 def score_limits(
@@ -145,10 +139,8 @@ def score_limits(
     low, high = min(scores), max(scores)
     reach, margin = max(0.75 * (high - low), 0.01), max(0.06 * (high - low), 0.005)
     bottom, top = max(min(wanted), low - reach) - margin, min(max(wanted), high + reach) + margin
-    return (
-        score.scale * max(bottom, score.low - 0.005),
-        score.scale * min(top, score.high + 0.005),
-    )
+    bottom, top = max(bottom, score.low - 0.005), min(top, score.high + 0.005)
+    return score.scale * bottom, score.scale * top
 
 
 def architecture_means(history: History) -> list[tuple[float, float]]:
@@ -165,10 +157,7 @@ def architecture_means(history: History) -> list[tuple[float, float]]:
 
 
 def regression_text(
-    regression: Regression | None,
-    architectures: int,
-    evaluations: int,
-    score: Measure = ACCURACY,
+    regression: Regression | None, architectures: int, evaluations: int, score: Measure = ACCURACY
 ) -> str:
     """What the regression over `architectures` says, no more than their number allows."""
     among = count(architectures, "architecture")
@@ -229,9 +218,9 @@ def cumulative_cost(history: History) -> Picture | None:
         if images[kind][-1] or seconds[kind][-1]
     ]
     spent = f"{si(in_all[0])} training images in {duration(in_all[1])} of training"
-    said = f"In all {spent}: {listed(shares)}."
-    caption = f"{said} Trials in the order in which they finished."
-    return Picture("cost", "Cost", figure, said, caption)
+    alt = f"In all {spent}: {listed(shares)}."
+    caption = f"{alt} Trials in the order in which they finished."
+    return Picture("cost", "Cost", figure, alt, caption)
 
 
 def _running(values: Sequence[float]) -> Array:

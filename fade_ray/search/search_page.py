@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 from fade_ray.analysis.regression import wilson
 from fade_ray.records.run_files import Run
+from fade_ray.report import trials
 from fade_ray.report.graph_drawing import draw_cells
 from fade_ray.report.page import (
     Block,
@@ -20,21 +21,11 @@ from fade_ray.report.page import (
     Words,
 )
 from fade_ray.report.style import Picture
-from fade_ray.report.trials import (
-    ITERATION,
-    KIND_NAMES,
-    cost_table,
-    measure_of,
-    origin,
-    state,
-    time_rows,
-    trial_table,
-    warnings,
-)
 from fade_ray.report.words import Measure, count, interval, si
 from fade_ray.search import search_figures as figures
-from fade_ray.search.search_history import Evaluation, History
+from fade_ray.search.search_history import History
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
+from searchers import Proposal
 from spaces.dag import Dag
 
 SearchRun = Run[Any, History]
@@ -46,14 +37,14 @@ BEST = 10
 def search_page(run: SearchRun) -> Page:
     """The report of a search, finished or not."""
     nothing = None if run.result else "nothing was found to retrain"
-    reached = state(run.history, run.folder, "search", without=nothing)
+    reached = trials.state(run.history, run.folder, "search", without=nothing)
     return Page("FaDE search report", run.name, reached, _sections(run))
 
 
 def _sections(run: SearchRun) -> Iterator[Section]:
-    history, score = run.history, measure_of(run.settings)
+    history, score = run.history, trials.measure_of(run.settings)
     nothing = "There is no result: no evaluation has succeeded."
-    yield Section("", [warnings(history), Headline(headline(run, score), nothing)])
+    yield Section("", [trials.warnings(history), Headline(headline(run, score), nothing)])
     yield Section("Architecture", _architecture(run))
     accuracy = Figure(
         "accuracy",
@@ -88,10 +79,14 @@ def _sections(run: SearchRun) -> Iterator[Section]:
         lambda: figures.cumulative_cost(history),
         "No trial has finished yet.",
     )
-    tables = [_costs(history), failed_table(history), trial_table(history, score, {2: ITERATION})]
+    tables = [
+        _costs(history),
+        failed_table(history),
+        trials.trial_table(history, score, {2: trials.ITERATION}),
+    ]
     yield Section("Cost and trials", [cost, *tables])
     named = "; trials are named as in the records and in tables/"
-    yield Section("How it was made", origin(run, FILES, named))
+    yield Section("How it was made", trials.origin(run, FILES, named))
 
 
 def _architecture(run: SearchRun) -> list[Block]:
@@ -137,7 +132,7 @@ def headline(run: SearchRun, score: Measure) -> list[Row]:
         rows.append(("parameters", si(parameters), f"{parameters:,} in the found architecture"))
     if (operations := found.get("multiply_adds")) is not None:
         rows.append(("multiply-adds", si(operations), "for one image, found architecture"))
-    return rows + time_rows(run.history, run.result.get("training_share"))
+    return rows + trials.time_rows(run.history, run.result.get("training_share"))
 
 
 def _tested(run: SearchRun, score: Measure) -> list[Row]:
@@ -174,51 +169,37 @@ def best_table(history: History, score: Measure) -> Table:
         Numbers(score.name, lambda e: score.text(e.score, 2)),
         Column("architecture, rows separated by /", lambda e: history.proposals[e.id].hyper.code()),
     )
-    title = f"Best {BEST} of {len(best)} evaluations"
-    title = title if len(best) > BEST else "Evaluations, the best first"
-    items: list[Evaluation] = best[:BEST]
-    return Table.of(title, columns, items, label="best evaluations", look="codes")
+    some, whole = f"Best {BEST} of {len(best)} evaluations", "Evaluations, the best first"
+    title = some if len(best) > BEST else whole
+    return Table.of(title, columns, best[:BEST], label="best evaluations", look="codes")
 
 
 def _costs(history: History) -> Table:
     groups = {
         name: [id for id, proposal in history.proposals.items() if proposal.kind == kind]
-        for kind, name in KIND_NAMES.items()
+        for kind, name in trials.KIND_NAMES.items()
     }
     again = history.trials["retried"]
     retried = f"{again} {'trial was a retry' if again == 1 else 'trials were retries'}"
     note = f" Every failed attempt counts as failed; {retried}."
     groups = {name: ids for name, ids in groups.items() if ids}
-    return cost_table("Trials", history, "kind", groups, note)
-
-
-class _Failed(NamedTuple):
-    id: str
-    kind: str
-    iteration: int
-    reason: str
-    then: str
+    return trials.cost_table("Trials", history, "kind", groups, note)
 
 
 def failed_table(history: History) -> Table:
     """Every attempt that failed, and what became of it."""
     last = {plan.index: id for id, plan in history.proposals.items()}  # by id: the last one stays
-    failed = [
-        _Failed(
-            id,
-            KIND_NAMES[plan.kind],
-            plan.iteration,
-            str(history.outcomes[id].failure),
-            f"tried again as {last[plan.index]}" if last[plan.index] != id else "not tried again",
-        )
-        for id, plan in history.proposals.items()
-        if id in history.outcomes and history.outcomes[id].failure is not None
-    ]
+
+    def then(plan: Proposal) -> str:
+        return f"tried again as {id}" if (id := last[plan.index]) != plan.id else "not tried again"
+
     columns = (
-        Column("trial", lambda one: one.id),
-        Column("kind", lambda one: one.kind),
-        Numbers("iteration", lambda one: str(one.iteration)),
-        Column("reason", lambda one: one.reason),
-        Column("then", lambda one: one.then),
+        Column("trial", lambda plan: plan.id),
+        Column("kind", lambda plan: trials.KIND_NAMES[plan.kind]),
+        Numbers("iteration", lambda plan: str(plan.iteration)),
+        Column("reason", lambda plan: str(history.outcomes[plan.id].failure)),
+        Column("then", then),
     )
+    ends = history.outcomes
+    failed = [p for id, p in history.proposals.items() if id in ends and ends[id].failure]
     return Table.of("Failed trials", columns, failed)

@@ -1,6 +1,4 @@
-"""What a person sees while a search runs: one live line in a terminal, one line per iteration
-elsewhere.
-"""
+"""What a person sees of a search: one live line in a terminal, a line per iteration elsewhere."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -61,14 +59,8 @@ class Progress(LiveWatcher):
             self.console.print(self._line(), soft_wrap=True)
 
     def fraction(self) -> float:
-        """Of the search that this process has done, by iterations; the running one counts by its
-        epochs.
-        """
-        done, planned = (
-            (sum(column) for column in zip(*self.batch.values(), strict=True))
-            if self.batch
-            else (0, 1)
-        )
+        """What this process has done of the search, in iterations; of the running one in epochs."""
+        done, planned = (sum(counts[k] for counts in self.batch.values()) for k in (0, 1))
         before = self.iterations_before or 0
         ahead = max(1, self.iterations - before)
         return min(1.0, (self.number - 1 - before + done / max(1, planned)) / ahead)

@@ -1,7 +1,7 @@
 """The end of a run: the found architecture exported, result.json made."""
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from safetensors.torch import load_file
@@ -10,7 +10,7 @@ from fade_ray.export import export_module, export_onnx
 from fade_ray.nn import ChainNetwork
 from fade_ray.records.run_files import Run
 from fade_ray.run.run_of_trials import Trials
-from fade_ray.search.chain_trial import Shaped, build_network, weights_path
+from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from searchers import AskTell, Proposal
@@ -94,14 +94,6 @@ def _retrained(history: History) -> Proposal | None:
     )
 
 
-class Shape(NamedTuple):
-    """What a network must know of its images."""
-
-    side: int
-    channels: int
-    num_classes: int
-
-
 def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     """The files of a finished run's architecture; with `onnx` an ONNX file is added to them. Raises
     InvalidInput for an unfinished run.
@@ -115,7 +107,7 @@ def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
     proposal = _retrained(run.history)
     if onnx and proposal is not None:
-        shape: Shaped = Shape(**run.result["shape"])
+        shape = Shape(**run.result["shape"])
         network = retrained_network(run.folder, proposal, shape, run.config)
         paths.append(export_onnx(network, stem.with_suffix(".onnx")))
     return paths

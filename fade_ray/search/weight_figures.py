@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from scipy.special import entr
 
 from fade_ray.analysis.regression import density
 from fade_ray.report import style
@@ -44,7 +45,7 @@ def rank_densities(history: History) -> Picture | None:
     if not any(rows):
         return None
     depth = len(rows)
-    trained = [history.proposals[id] for id, one in history.outcomes.items() if one.log_weights]
+    trained = [history.proposals[id] for id, end in history.outcomes.items() if end.log_weights]
     figure = new_figure(3.4 + 0.22 * depth)
     top, strip = figure.subplots(2, 1, sharex=True, height_ratios=[3.0, 0.3 + 0.22 * depth])
     _draw_densities(top, rows, float(max(proposal.hyper.width for proposal in trained)))
@@ -89,8 +90,7 @@ def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) ->
 
 def weights_over_epochs(history: History) -> Picture | None:
     """Weights and their entropy over the epochs of the last hyper-architecture, per row."""
-    last = last_weights(history)
-    if last is None:
+    if (last := last_weights(history)) is None:
         return None
     id, epochs, rows, codes = last
     depth, columns = len(rows), min(len(rows), 4)
@@ -125,9 +125,8 @@ def weights_over_epochs(history: History) -> Picture | None:
         "named by the code of its graph; dashed: uniform. Below, the entropy: 1 is a uniform row, "
         "0 one with all weight on one candidate."
     )
-    said = ", ".join(f"{text} {share:.2f}" for share, text, _ in ends)
-    during = f"Architecture weights over {count(len(epochs), 'epoch')}."
-    alt = f"{during} Entropy at the end, 1 = uniform: {said}."
+    during, at_end = count(len(epochs), "epoch"), ", ".join(f"{t} {s:.2f}" for s, t, _ in ends)
+    alt = f"Architecture weights over {during}. Entropy at the end, 1 = uniform: {at_end}."
     title = "Weights while training the last hyper-architecture"
     return Picture("weights", title, figure, alt, caption)
 
@@ -149,9 +148,6 @@ def last_weights(history: History) -> tuple[str, list[int], list[Array], list[li
 
 def entropy_shares(rows: Sequence[Array]) -> list[Array]:
     """Per row [T]: entropy of its weights [T, n] over log n, 0 where n = 1: one has all weight."""
-    shares = []
-    for weights in rows:
-        logs = np.log(weights, where=weights > 0, out=np.zeros_like(weights))
-        entropy, most = -(weights * logs).sum(axis=1), np.log(weights.shape[1])
-        shares.append(entropy / most if most > 0 else np.zeros(len(weights)))
-    return shares
+    return [
+        np.abs(entr(weights).sum(axis=1)) / np.log(max(weights.shape[1], 2)) for weights in rows
+    ]

@@ -18,9 +18,8 @@ from fade_ray.cells.cell_figures import (
     methods_over_seeds,
     weight_maps,
 )
-from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cell_page import cells_page
-from fade_ray.cells.cell_trials import Trial, trials_of
+from fade_ray.cells.cell_trials import CellHistory, Trial, trials_of
 from fade_ray.report.page import write_page
 from fade_ray.report.style import house_style
 from spaces.darts import published

@@ -18,8 +18,8 @@ from synthetic_comparison import (
 )
 from synthetic_run import SyntheticRun
 
-from fade_ray.cells.cell_history import CellHistory
 from fade_ray.cells.cell_page import cells_page
+from fade_ray.cells.cell_trials import CellHistory
 from fade_ray.compare.trace import Trace
 from fade_ray.report.page import write_page
 from fade_ray.search.search_history import History
