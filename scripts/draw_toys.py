@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import _toys as toys
 import numpy as np
 import tyro
+from _toys import Estimate
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from fade_ray.analysis import toys
-from fade_ray.analysis.toys import Estimate
 from fade_ray.report import style
 from fade_ray.run.folder import command_line, environment, write_json
 

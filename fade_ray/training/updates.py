@@ -184,7 +184,7 @@ def amended(
 
     All is taken at the weights as they are: they stand for the optimum w*(a) of the paper, and
     there is no unrolled step. The paper's claim that <J H v, J H^-1 v> >= 0 (its A.3) does not hold
-    in general, see `fade_ray.analysis.toys`.
+    in general, see `scripts/_toys.py`.
     """
     weights, logits = list(problem.weights), list(problem.logits)
     forward = config.difference == "forward"

@@ -5,10 +5,10 @@ import math
 
 import numpy as np
 import pytest
+from _bounds import corrected_bound, first_step_above, printed_bound, softmax_bound
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fade_ray.analysis.bounds import corrected_bound, first_step_above, printed_bound, softmax_bound
 from spaces.errors import InvalidInput
 
 

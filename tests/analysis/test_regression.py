@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -71,6 +71,7 @@ def test_no_regression_where_there_is_none() -> None:
     assert (exact.r, exact.p) == (pytest.approx(1), pytest.approx(0, abs=1e-6))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(0, 7).map(lambda value: round(value, 4)), min_size=3, max_size=40))
 def test_a_density_integrates_to_one_within_its_bounds(values: list[float]) -> None:
     assume(np.ptp(values) > 0.01)

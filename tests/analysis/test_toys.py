@@ -4,10 +4,7 @@ counterexample to its A.3.
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
-from fade_ray.analysis.toys import (
+from _toys import (
     CLOSED_FORMS,
     Estimate,
     alignment,
@@ -17,6 +14,9 @@ from fade_ray.analysis.toys import (
     run,
     true_gradient,
 )
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
 from fade_ray.training.updates import UPDATES
 
 TABLE = [  # architecture gradient at w = w*(a) = a, in units of a
