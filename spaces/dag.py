@@ -83,12 +83,9 @@ class Dag(Candidate, kind=""):
     def edits(self) -> dict[str, tuple["Dag", ...]]:
         """The graphs with one edge more, one less or one elsewhere, each once, sorted by `bits`."""
         rests = [tuple(other for other in self.edges if other != edge) for edge in self.edges]
-        edited = {
-            "add": set(_grown(self.n, self.edges)),
-            "drop": {Dag(self.n, rest) for rest in rests},
-            "move": {dag for rest in rests for dag in _grown(self.n, rest)} - {self},
-        }
-        return {kind: _sorted(dags) for kind, dags in edited.items()}
+        add, drop = set(_grown(self.n, self.edges)), {Dag(self.n, rest) for rest in rests}
+        move = {dag for rest in rests for dag in _grown(self.n, rest)} - {self}
+        return {"add": _sorted(add), "drop": _sorted(drop), "move": _sorted(move)}
 
     @property
     def sources(self) -> tuple[int, ...]:
@@ -229,10 +226,9 @@ def _canonical_edges(n: int, edges: frozenset[tuple[int, int]]) -> Edges:
         best, ties = _extend(ties, before, twins)
         if not ties:
             cycle = " -> ".join(str(u) for u, _ in nx.find_cycle(nx.DiGraph(list(edges))))
-            raise InvalidInput(
-                f"The edges of a Dag must not close a cycle, but {cycle} -> {cycle.split()[0]} "
-                "does. Turn or drop one of these edges."
-            )
+            rule, closed = "The edges of a Dag must not close a cycle", cycle.split()[0]
+            remedy = "Turn or drop one of these edges."
+            raise InvalidInput(f"{rule}, but {cycle} -> {closed} does. {remedy}")
         columns.append(best)
     return tuple(sorted(_edges(columns)))
 

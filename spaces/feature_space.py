@@ -57,9 +57,8 @@ class FeatureSpace:
         """
         fitted = FeatureMap.fit(cells, names, features)
         spans = zip(fitted.names, fitted.low, fitted.high, strict=True)
-        counts = tuple(
-            round(high - low) + 1 if features[name].integer else bins for name, low, high in spans
-        )
+        whole = {name: round(high - low) + 1 for name, low, high in spans}
+        counts = tuple(whole[name] if features[name].integer else bins for name in fitted.names)
         return cls(tuple(cells), fitted, counts)
 
     @property

@@ -70,10 +70,8 @@ def numbers(architecture: Architecture) -> tuple[int, ...]:
         other = "other kinds of cells"
         if cell is not None:
             other = f"inputs={cell.inputs}, nodes={cell.nodes}, edges={cell.edges}"
-        raise InvalidInput(
-            "A cell of NAS-Bench-201 must have one input, four nodes and all six edges between "
-            f"them, but got {other}. Search in the space `nasbench201`."
-        )
+        rule = "A cell of NAS-Bench-201 must have one input, four nodes and all six edges"
+        raise InvalidInput(f"{rule}, but got {other}. Search in the space `nasbench201`.")
     remedy = "Discretise the space first."
     require(cell.is_discrete, "one operation per edge", remedy, choices=cell.size)
     return tuple(_number(cell.ops[row.index(True)] if any(row) else NONE) for row in cell.allowed)
@@ -111,10 +109,10 @@ def unique_key(architecture: Architecture) -> str:
 
 
 def _string(numbers: tuple[int, ...]) -> str:
-    terms = {edge: f"{OPS[number]}~{edge[0]}" for edge, number in zip(EDGES, numbers, strict=True)}
-    return "+".join(
-        f"|{'|'.join(terms[source, node] for source in range(node))}|" for node in (1, 2, 3)
-    )
+    nodes = dict.fromkeys((1, 2, 3), "|")
+    for (source, node), number in zip(EDGES, numbers, strict=True):
+        nodes[node] += f"{OPS[number]}~{source}|"
+    return "+".join(nodes.values())
 
 
 def _term(op: str, value: str) -> str:

@@ -143,11 +143,10 @@ class Table:
     def _row(self, architecture: Architecture) -> int:
         row = self._rows.get(self._code(architecture))
         if row is None:
-            raise InvalidInput(
-                "An architecture must be in the table to be looked up, but "
-                f"{nasbench201.encode(architecture)} is not among its {len(self)} of "
-                f"{nasbench201.SIZE}. Use the whole table."
-            )
+            missing = f"{nasbench201.encode(architecture)} is not among its {len(self)}"
+            rule = "An architecture must be in the table to be looked up"
+            remedy = f"of {nasbench201.SIZE}. Use the whole table."
+            raise InvalidInput(f"{rule}, but {missing} {remedy}")
         return row
 
     def _record(self, row: int) -> Record:
@@ -206,10 +205,8 @@ def _open(path: Path) -> Any:
     try:
         nats_bench = importlib.import_module("nats_bench")
     except ImportError as error:
-        raise InvalidInput(
-            "Converting the official files takes the package nats_bench, which is not installed. "
-            'Run: pip install "fade-ray[nasbench201]"'
-        ) from error
+        rule = "Converting the official files takes the package nats_bench, which is not installed"
+        raise InvalidInput(f'{rule}. Run: pip install "fade-ray[nasbench201]"') from error
     try:
         return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
     except Exception as error:  # whatever unpickling a wrong file raises
@@ -259,9 +256,8 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
         pq.write_table(table, part, compression="zstd")
         os.replace(part, target)
     except OSError as error:
-        raise InvalidInput(
-            f"{target}: cannot be written ({error}). Name a file in a folder that exists."
-        ) from error
+        rule = f"{target}: cannot be written ({error})"
+        raise InvalidInput(f"{rule}. Name a file in a folder that exists.") from error
     finally:
         part.unlink(missing_ok=True)
 
