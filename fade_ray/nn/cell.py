@@ -53,8 +53,8 @@ class Cell(Place):
             self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
         self.out = Map(len(space.outputs) * self.width, halved(side, self.reduction))
         self.cost = self._operations_cost(side)
-        for entry, source in zip(self.entries, before, strict=False):
-            self.cost += cast(ConvNorm, entry).cost(source.side)
+        for entry, input in zip(self.entries, before, strict=False):
+            self.cost += cast(ConvNorm, entry).cost(input.side)
 
     def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
         weights, sources = draw.inside(self.kind), values[-self.space.inputs :]
