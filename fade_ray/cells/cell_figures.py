@@ -28,9 +28,7 @@ COMPACT_ROW = 0.075
 
 
 class Course(NamedTuple):
-    """The weights of one kind of cell over the epochs [T]: `weights` [T, E, O]; `stages`: columns
-    before which a new stage begins.
-    """
+    """`weights` [T, E, O] of a kind of cell over `epochs` [T]; new stages begin before `stages`."""
 
     cell: CellSpace
     epochs: list[int]

@@ -94,7 +94,7 @@ class TrialHistory(RunHistory, Generic[P]):
         training_share: of the trials' wall time, the share spent training; None before the end.
     """
 
-    parse: ClassVar[Callable[[Mapping[str, Any]], Any]]
+    parse: ClassVar[Callable[..., Any]]
     """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:

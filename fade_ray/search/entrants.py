@@ -52,9 +52,7 @@ class Entrant:
 
 
 WALK = AnchorWalk(walks=1, evaluate_every=1, elites=1)
-"""`fade` where the budget may end at any time: after each step the anchors and what the ranks
-prefer are evaluated.
-"""
+"""`fade` where the budget may end at any time: each step evaluates anchors and best ranks."""
 PAPER: dict[str, Any] = {
     "walks": 1,
     "evolve": False,
