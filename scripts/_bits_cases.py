@@ -64,7 +64,8 @@ SEARCHES: dict[str, Case] = {
     "search-penalty": _one(f"{SEARCH} --penalty max-norm --penalty-scale 0.7 --rank-epochs 3"),
     "search-penalty-by-cell": _one(f"{SEARCH} --penalty max-norm-by-cell --rank-epochs 3"),
     "search-penalty-exact": _one(
-        f"{SEARCH} --penalty max-norm-by-cell --estimator straight-through-exact --draw weighted --rank-epochs 3"
+        f"{SEARCH} --penalty max-norm-by-cell --estimator straight-through-exact"
+        " --draw weighted --rank-epochs 3"
     ),
     "search-cold": _one(f"{SEARCH} --no-carry-weights"),
     "search-separate": _one(f"{SEARCH} --no-carry-weights --no-share"),
@@ -92,7 +93,8 @@ SEARCHES: dict[str, Case] = {
         " --momentum 0.3 --step-size 1.7 --iterations 3"
     ),
     "search-space": _one(
-        f"{SEARCH} --features operations edges depth density --bins 4 --min-vertices 2 --max-vertices 4"
+        f"{SEARCH} --features operations edges depth density --bins 4 --min-vertices 2"
+        " --max-vertices 4"
     ),
     "search-random": _one(f"{POINTS} --searcher random --evaluations 3"),
     "search-bayes": _one(f"{POINTS} --searcher bayes --evaluations 2 --iterations 4"),
@@ -160,7 +162,8 @@ CELL_SEARCHES: dict[str, Case] = {
     ),
     "cells-seeds": _one(f"{SMALL} --recipes darts-1st random --spaces nasbench201 --seeds 1 2"),
     "cells-colour": _one(
-        f"{SMALL} --recipes darts-1st --spaces s5 --data {{images}} --limit 150 --crop 2 --flip True"
+        f"{SMALL} --recipes darts-1st --spaces s5 --data {{images}} --limit 150 --crop 2"
+        " --flip True"
     ),
     "cells-table": _one(
         f"{SMALL} --recipes darts-1st random --spaces nasbench201 --table {{nb201}}"
@@ -198,7 +201,10 @@ COMPARISONS: dict[str, Case] = {
     "compare-sampled": _one(f"{COMPARE},fade-sampled --norm none"),
 }
 
-RANKS = f"rank-study {LOCAL} {CHAIN} --rank-epochs 2 --sample 3 --repeats 2 --alone-epochs 1 --graphs 3 --out run"
+RANKS = (
+    f"rank-study {LOCAL} {CHAIN} --rank-epochs 2 --sample 3 --repeats 2 --alone-epochs 1"
+    " --graphs 3 --out run"
+)
 RANK_STUDIES: dict[str, Case] = {
     "ranks-seeds": _one(f"{RANKS} --settings default marginal-late --seeds 0 1"),
     "ranks-operations": _one(f"{RANKS} --settings shared separate --seeds 0 --operations 5 6 7"),
@@ -241,7 +247,8 @@ RETRAININGS: dict[str, Case] = {
         " --cutout 3 --ema 0.9 --label-smoothing 0.1 --nesterov --export average --pool-norm"
     ),
     "retrain-schedule": _one(
-        f"retrain DARTS_V1 {RETRAIN} --epochs 7 --schedule linear-slow-end --warm-up-epochs 1 --export best --cells 3"
+        f"retrain DARTS_V1 {RETRAIN} --epochs 7 --schedule linear-slow-end --warm-up-epochs 1"
+        " --export best --cells 3"
     ),
     "retrain-exponential": _one(
         f"retrain all-skip {RETRAIN} --epochs 2 --schedule exponential --cells 3 --seed 5"

@@ -181,10 +181,8 @@ def run_all(run: Run) -> None:
         record = run_job(name, proposal, config, splits, run)
         with records.open("a") as file:
             file.write(json.dumps(record) + "\n")
-        print(
-            f"{name}: {record['accuracy'] if record['kind'] == 'evaluation' else record['hyper_accuracy']:.3f}",
-            flush=True,
-        )
+        measure = "accuracy" if record["kind"] == "evaluation" else "hyper_accuracy"
+        print(f"{name}: {record[measure]:.3f}", flush=True)
 
 
 def read(folder: Path) -> list[dict[str, Any]]:
@@ -221,7 +219,7 @@ def reliability(records: list[dict[str, Any]]) -> float | None:
 
 
 def correlations(records: list[dict[str, Any]]) -> dict[str, list[list[tuple[float, float]]]]:
-    """Per setting and seed: (CPU seconds, Spearman's correlation with the truth) after each epoch."""
+    """Per setting and seed: (CPU seconds, correlation with the truth) after each epoch."""
     truth: dict[tuple[int, ...], list[float]] = {}
     for record in records:
         if record["kind"] == "evaluation":

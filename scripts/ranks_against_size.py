@@ -129,7 +129,8 @@ def main(options: Options) -> None:
     for part in ("over_trainings", "minus_size"):
         for name, value in found[part].items():
             print(
-                f"{part:15} {name:11} {value['mean']:+.4f} ({value['low']:+.4f} to {value['high']:+.4f})"
+                f"{part:15} {name:11} {value['mean']:+.4f}"
+                f" ({value['low']:+.4f} to {value['high']:+.4f})"
             )
     for name, values in found["without_training"].items():
         print(

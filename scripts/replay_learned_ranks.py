@@ -244,12 +244,15 @@ def main(options: Options) -> None:
         print(f"{name}: {100 * value:.3f}")
     for setting, one in found["final"]["settings"].items():
         print(
-            f"{setting}: {100 * one['mean']:.3f} ({100 * one['low']:.3f} to {100 * one['high']:.3f})"
+            f"{setting}: {100 * one['mean']:.3f}"
+            f" ({100 * one['low']:.3f} to {100 * one['high']:.3f})"
         )
         for name, test in one["against"].items():
-            numbers = f"{100 * test['difference']:+.3f} ({100 * test['low']:+.3f} to {100 * test['high']:+.3f})"
+            difference, low, high = (100 * test[key] for key in ("difference", "low", "high"))
+            numbers = f"{difference:+.3f} ({low:+.3f} to {high:+.3f})"
             print(
-                f"  from {name}: {numbers}, p = {test['p']:.3f} ({test['corrected']:.3f}), {test['above']} trainings above: {test['finding']}"
+                f"  from {name}: {numbers}, p = {test['p']:.3f} ({test['corrected']:.3f}), "
+                f"{test['above']} trainings above: {test['finding']}"
             )
 
 

@@ -1,4 +1,4 @@
-"""The harness that holds two trees' bits against each other: what it takes as the same, what not."""
+"""The harness that holds two trees' bits against each other: what counts as the same."""
 
 import json
 from collections.abc import Mapping

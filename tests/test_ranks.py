@@ -1,4 +1,4 @@
-"""FaDE-ranks: a probability over the architectures, credits, the best ones, and when to doubt them."""
+"""FaDE-ranks: a probability over architectures, credits, the best, and when to doubt them."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""An operation of one's own on the edges of cells, its text in exported modules, a space with it."""
+"""An operation of one's own on edges of cells, its text in exported modules, a space with it."""
 
 from torch import nn
 

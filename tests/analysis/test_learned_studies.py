@@ -1,4 +1,4 @@
-"""The studies of learned ranks in `scripts/`: from the recorded trainings to the published numbers."""
+"""Studies of learned ranks in `scripts/`: from recorded trainings to the published numbers."""
 
 import json
 from pathlib import Path

@@ -397,7 +397,7 @@ def sixteen_bits(root: Path) -> None:
         (lambda root: (root / "b" / "002.png").write_bytes(b""), r"b/002\.png is not"),
         (
             resized,
-            r"same size, but .*a/000\.png has 8x8 and .*b/004\.png has 9x9 pixels. Give an image side",
+            r"same size, but .*a/000\.png has 8x8 and .*b/004\.png has 9x9 pixels",
         ),
         (sixteen_bits, r"8 bits per channel, but .*a/002\.png has mode 'I;16'"),
         (

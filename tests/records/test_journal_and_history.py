@@ -1,4 +1,4 @@
-"""The append-only record: what survives a kill, what is read back, and what a history makes of it."""
+"""The append-only record: what survives a kill, what is read back, what a history makes of it."""
 
 import json
 import math

@@ -14,8 +14,8 @@ from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 INSTALL = (
-    "no Chromium to look at pages with: install one (Debian, Ubuntu: apt-get install chromium) or name its binary in "
-    "the environment variable CHROMIUM"
+    "no Chromium to look at pages with: install one (Debian, Ubuntu: apt-get install chromium) "
+    "or name its binary in the environment variable CHROMIUM"
 )
 SECONDS = 120
 NONCE = "looked-at"
@@ -23,34 +23,45 @@ NONCE = "looked-at"
 
 LISTEN = """
 window.troubles = [];
-window.addEventListener("error", event => troubles.push("error: " + (event.message || event.target.outerHTML)), true);
-window.addEventListener("securitypolicyviolation", event => troubles.push("refused: " + event.blockedURI));
-for (const level of ["error", "warn"]) console[level] = (...words) => troubles.push(level + ": " + words.join(" "));
+const failed = event => troubles.push("error: " + (event.message || event.target.outerHTML));
+window.addEventListener("error", failed, true);
+const refused = event => troubles.push("refused: " + event.blockedURI);
+window.addEventListener("securitypolicyviolation", refused);
+for (const level of ["error", "warn"])
+  console[level] = (...words) => troubles.push(level + ": " + words.join(" "));
 """
 
 MEASURE = """
 for (const details of document.querySelectorAll("details")) details.open = true;
 const box = element => element.getBoundingClientRect();
 const scrolls = element => element.closest(".scroll, .drawing") !== null;
-const crossing = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 && Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
+const crossing = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
+  Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
 const figures = [...document.querySelectorAll("figure")].map(figure => {
   const drawing = figure.querySelector("svg"), size = drawing ? box(drawing) : null;
-  const texts = drawing ? [...drawing.querySelectorAll("text")].filter(text => text.textContent.trim()) : [];
+  const written = text => text.textContent.trim();
+  const texts = drawing ? [...drawing.querySelectorAll("text")].filter(written) : [];
   const boxes = texts.map(box), clashes = [];
-  const cut = place => place.left < size.left - 2 || place.right > size.right + 2 || place.top < size.top - 2 || place.bottom > size.bottom + 2;
+  const cut = place => place.left < size.left - 2 || place.right > size.right + 2 ||
+    place.top < size.top - 2 || place.bottom > size.bottom + 2;
   texts.forEach((text, i) => { if (cut(boxes[i])) clashes.push(text.textContent + " / edge"); });
   for (let i = 0; i < texts.length; i++)
     for (let j = 0; j < i; j++)
-      if (crossing(boxes[i], boxes[j])) clashes.push(texts[j].textContent + " / " + texts[i].textContent);
-  return {name: figure.id, width: size ? size.width : 0, height: size ? size.height : 0, words: figure.innerText.length, clashes};
+      if (crossing(boxes[i], boxes[j]))
+        clashes.push(texts[j].textContent + " / " + texts[i].textContent);
+  const words = figure.innerText.length;
+  const {width, height} = size || {width: 0, height: 0};
+  return {name: figure.id, width, height, words, clashes};
 });
 const found = {
   inner: window.innerWidth,
   scroll: document.scrollingElement.scrollWidth,
   dark: window.matchMedia("(prefers-color-scheme: dark)").matches,
   paper: getComputedStyle(document.body).backgroundColor,
-  outside: [...document.querySelectorAll("main *")].filter(element => !scrolls(element) && box(element).right > window.innerWidth + 1)
-    .map(element => element.tagName + " " + element.className + ": " + element.textContent.slice(0, 40)),
+  outside: [...document.querySelectorAll("main *")]
+    .filter(element => !scrolls(element) && box(element).right > window.innerWidth + 1)
+    .map(element => element.tagName + " " + element.className + ": " +
+      element.textContent.slice(0, 40)),
   figures, troubles,
 };
 const words = document.createElement("pre");

@@ -1,4 +1,4 @@
-"""`fade-ray retrain`: where the genotype comes from, what is asked for, and what is wrong with it."""
+"""`fade-ray retrain`: where the genotype comes from, what is asked for, what is wrong."""
 
 import importlib.util
 import json

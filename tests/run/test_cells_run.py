@@ -1,4 +1,4 @@
-"""`fade-ray cells` from configuration to table: carried out, stopped, killed, continued, refused."""
+"""`fade-ray cells` from configuration to table: carried out, stopped, killed, refused."""
 
 import json
 import subprocess

@@ -164,7 +164,10 @@ def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None
     # the largest file a process may write stands in for the disk: both refuse a write half-way
     folder = tmp_path / "run"
     flags = ["--engine", "local", "--limit", "240", "--out", str(folder)]
-    program = "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40960, 40960)); from fade_ray.cli import main; main(sys.argv[1:])"
+    program = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (40960, 40960)); "
+        "from fade_ray.cli import main; main(sys.argv[1:])"
+    )
     call = [sys.executable, "-c", program, "search", *flags]
     answer = subprocess.run(call, capture_output=True, text=True, timeout=200)
     assert answer.returncode == 2

@@ -28,7 +28,7 @@ Story = Callable[[Path], dict[str, Any]]
 
 
 class Counting(Watcher):
-    """A watcher that counts what it is shown, and stops the run at the n-th time, as Ctrl-C would."""
+    """Counts what it is shown, and stops the run at the n-th time, as Ctrl-C would."""
 
     def __init__(self, stop: int | None = None) -> None:
         self.stop, self.shown, self.closed = stop, 0, 0
