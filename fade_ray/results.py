@@ -53,7 +53,10 @@ class Result:
 
         Raises InvalidInput where the run has found none.
         """
-        return self.kind.architecture(self.run)
+        found = self.kind.architecture(self.run)
+        if found is None:
+            raise InvalidInput(f"No architecture was found in {self.folder}.")
+        return found
 
     @property
     def test_accuracy(self) -> float:

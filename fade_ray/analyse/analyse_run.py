@@ -29,7 +29,7 @@ from spaces.errors import InvalidInput
 class GradientHistory(TrialHistory[MeasuredPlan]):
     """What the record of a gradient study says, also of one from before it was a kind of run."""
 
-    parse = MeasuredPlan.from_dict
+    plan = MeasuredPlan
 
     def _take(self, event: Event) -> None:
         if "search" in event:

@@ -20,7 +20,7 @@ from spaces.errors import InvalidInput
 class CellHistory(TrialHistory[CellPlan]):
     """What the events of a run of cell searches say together."""
 
-    parse = CellPlan.from_dict
+    plan = CellPlan
 
 
 CellRun = Run[Any, CellHistory]

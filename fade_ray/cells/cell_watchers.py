@@ -9,7 +9,7 @@ from rich.text import Text
 
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.run.progress import LiveWatcher, clock
-from fade_ray.run.tensorboard import Tags, scalars
+from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
 
 
@@ -80,3 +80,6 @@ def end_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
     """Accuracies of the mixture and of the genotype with its weights."""
     names = ("proxy", "discrete")
     return {f"accuracy/{name}": metrics.get(f"{name}_accuracy") for name in names}
+
+
+EDGES = Board(edge_tags, end_tags)

@@ -11,7 +11,7 @@ from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
-from fade_ray.cells.cell_watchers import CellProgress, edge_tags, end_tags
+from fade_ray.cells.cell_watchers import EDGES, CellProgress
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
@@ -37,7 +37,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
     example = "fade-ray cells --recipes darts-1st single-level --spaces s5 --data cifar10"
     config, history = CellsConfig, CellHistory
-    epoch_tags, end_tags = staticmethod(edge_tags), staticmethod(end_tags)
+    board = EDGES
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
@@ -98,12 +98,11 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             f"train the best fade-ray retrain {run.folder} --trial {best['id']}", soft_wrap=True
         )
 
-    def architecture(self, run: Ran) -> Macro:
+    def architecture(self, run: Ran) -> Macro | None:
         """Of the search of best proxy accuracy."""
-        trials = trials_of(run)
-        best = best_row([trial.row for trial in trials])
-        found = [trial.macro for trial in trials if best and trial.plan.id == best["id"]]
-        return found[0] if found and found[0] is not None else super().architecture(run)
+        trials = {trial.plan.id: trial for trial in trials_of(run)}
+        best = best_row([trial.row for trial in trials.values()])
+        return None if best is None else trials[best["id"]].macro
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         raise InvalidInput(

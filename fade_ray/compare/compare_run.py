@@ -35,7 +35,7 @@ from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
-from fade_ray.run.tensorboard import row_tags
+from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
 from searchers import Outcome, Proposal
@@ -60,7 +60,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
     example = "fade-ray compare --searchers fade random evolution --seeds 0 1 2 3 4"
     config, history = CompareConfig, EnteredHistory
-    epoch_tags = staticmethod(row_tags)
+    board = ROWS
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)

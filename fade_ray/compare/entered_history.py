@@ -15,7 +15,7 @@ class EnteredHistory(TrialHistory[Entered]):
         Records of earlier versions have none.
     """
 
-    parse = Entered.from_dict
+    plan = Entered
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.over: set[str] = set()

@@ -14,7 +14,7 @@ from spaces.nasbench_macro import BLOCKS, MacroTable
 class RankHistory(TrialHistory[RankTrial]):
     """What the events of a rank study say together."""
 
-    parse = RankTrial.from_dict
+    plan = RankTrial
 
     def of(self, setting: str) -> list[str]:
         """The ids of the ended trainings in a setting, or of architectures alone, in the order in

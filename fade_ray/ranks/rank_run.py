@@ -19,7 +19,7 @@ from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
-from fade_ray.run.tensorboard import row_tags
+from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.training.old_configs import upgraded_training
 from searchers import Outcome
@@ -38,7 +38,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
 
     example = "fade-ray rank-study --settings default marginal --seeds 0 1 2"
     config, history = RankStudyConfig, RankHistory
-    epoch_tags = staticmethod(row_tags)
+    board = ROWS
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return {**values, "train": upgraded_training(values.get("train", {}))}

@@ -1,7 +1,7 @@
 """What the events of a run say together."""
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -94,8 +94,8 @@ class TrialHistory(RunHistory, Generic[P]):
         training_share: of the trials' wall time, the share spent training; None before the end.
     """
 
-    parse: ClassVar[Callable[..., Any]]
-    """The plan of a "proposed" event: the inverse of `Plan.to_dict`."""
+    plan: ClassVar[type[Any]]
+    """The class of the plans, whose `from_dict` is the inverse of `Plan.to_dict`."""
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.proposals: dict[str, P] = {}
@@ -111,7 +111,7 @@ class TrialHistory(RunHistory, Generic[P]):
         super()._take(event)
         name = event["event"]
         if name == "proposed":
-            proposal = type(self).parse(event["proposal"])
+            proposal = self.plan.from_dict(event["proposal"])
             self.proposals[proposal.id] = proposal
             self.times["proposed", proposal.id] = event["time"]
         elif name == "epoch":

@@ -158,7 +158,7 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         write_tables({"traces": traces_table(traces)}, run.folder)
         write_json(run.folder / "comparison.json", plain(as_json(comparison)))
         write_tables(comparison_tables(comparison, traces), run.folder / "tables", "csv")
-        untrained = replace(run, history=EnteredHistory())
+        untrained = Run(run.folder, EnteredHistory(), run.config, run.environment, run.result)
         write_page(comparison_page(untrained, traces, comparison, replayed=True), run.folder)
         return comparison
 

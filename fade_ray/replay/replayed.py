@@ -68,5 +68,5 @@ def replay(
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
     columns = zip(*evaluations, strict=True) if evaluations else ((), (), ())
-    trace = Trace(name, objective.seed, budget, UNIT, *columns, complete=complete)
+    trace = Trace(name, objective.seed, budget, UNIT, *columns, complete)
     return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))

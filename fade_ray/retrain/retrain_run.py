@@ -113,7 +113,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         folder = Path(asked.out).expanduser() if asked.out else usual
         before = None if folder is None or asked.recipe else self.stored(folder)
         config = before or _on(origin, retrain_recipe(asked.recipe or "quick"))
-        return replace(config, genotype=origin.macro, out=folder and str(folder))
+        return replace(config, genotype=origin.macro, out=None if folder is None else str(folder))
 
     def _origin(self, asked: Asked) -> Origin:
         if asked.source is not None:

@@ -21,6 +21,7 @@ from spaces.choices import Choice
 from spaces.errors import require_known
 
 HELP = {"-h", "--help"}
+_cli: Any = tyro.cli  # of classes that are made here, which have no static type
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
     first_reading = make_dataclass(
         "First", [*shared, ("options", kind.options, kind.options()), ("out", str | None, None)]
     )
-    first, _ = tyro.cli(
+    first, _ = _cli(
         Annotated[first_reading, tyro.conf.OmitArgPrefixes],
         args=rest,
         return_unknown_args=True,
@@ -110,7 +111,7 @@ def _second_reading(
     )
     before = "" if kind.source is None else f" {kind.source}"
     choices = choice_fields(kind.config)
-    read = tyro.cli(
+    read = _cli(
         Annotated[whole, tyro.conf.OmitArgPrefixes],
         args=arguments,
         **({} if base is None else {"default": whole(_flags_apart(base, choices))}),

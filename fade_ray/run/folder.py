@@ -102,7 +102,7 @@ def note_start(
     asks_more = differences(config, read_object(folder / "config.json"))
     try:
         write_json(folder / "config.json", config)
-        noted = read_object(folder / "environment.json")
+        noted: Mapping[str, Any] = read_object(folder / "environment.json")
         if asks_more or not noted:
             write_json(folder / "environment.json", environment)
             noted = environment

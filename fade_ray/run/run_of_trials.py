@@ -14,11 +14,10 @@ from fade_ray.run.local import run_local
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.run.standing import best_trial, trial_lines
-from fade_ray.run.tensorboard import Tags, TensorBoard, accuracy_tags, scalars
+from fade_ray.run.tensorboard import PLAIN, Board, TensorBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import place
 from fade_ray.trials.job import Job
-from searchers import Outcome
 from searchers.plan import Asks
 
 
@@ -46,9 +45,8 @@ class Trials(Generic[S]):
 class RunOfTrials(RunKind[C, H], Generic[C, H]):
     """A kind of run whose `prepare` gives `Trials`."""
 
-    epoch_tags: ClassVar[Callable[[Mapping[str, Any]], Tags]] = staticmethod(scalars)
-    end_tags: ClassVar[Callable[[Outcome, Mapping[str, Any]], Tags]] = staticmethod(accuracy_tags)
-    """What TensorBoard shows of an epoch, and of the end of a trial."""
+    board: ClassVar[Board] = PLAIN
+    """What TensorBoard shows."""
 
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""
@@ -58,7 +56,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """Run the session's trials to the last one and record the end; the share of the trials'
         wall time that was spent training, None where no trial has run.
         """
-        board = TensorBoard(start.folder / "tensorboard", self.epoch_tags, self.end_tags)
+        board = TensorBoard(start.folder / "tensorboard", self.board)
         session = self.session(prepared, start, (*start.watchers, board))
         run = start.config.run
         try:

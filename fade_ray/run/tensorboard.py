@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
@@ -11,21 +11,20 @@ from searchers import Outcome
 Tags = dict[str, float | None]
 
 
-class TensorBoard(Watcher):
-    """A `Watcher` that writes what `epoch_tags` makes of the metrics of each epoch, and `end_tags`
-    of a trial's end.
-    """
+class Board(NamedTuple):
+    """What is shown of the metrics of an epoch, and of a trial's end."""
 
-    def __init__(
-        self,
-        folder: Path,
-        epoch_tags: Callable[[Mapping[str, Any]], Tags],
-        end_tags: Callable[[Outcome, Mapping[str, Any]], Tags],
-    ) -> None:
+    epoch: Callable[[Mapping[str, Any]], Tags]
+    end: Callable[[Outcome, Mapping[str, Any]], Tags]
+
+
+class TensorBoard(Watcher):
+    """A `Watcher` that writes what `board` shows."""
+
+    def __init__(self, folder: Path, board: Board) -> None:
         from tensorboardX import SummaryWriter
 
-        self._folder, self._new = folder, SummaryWriter
-        self._epoch_tags, self._end_tags = epoch_tags, end_tags
+        self._folder, self._new, self._board = folder, SummaryWriter, board
         self._writers: dict[str, Any] = {}
 
     def proposed(self, proposal: Any) -> None:
@@ -34,10 +33,10 @@ class TensorBoard(Watcher):
         self._writers[proposal.id] = self._new(str(self._folder / name))
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self._write(proposal.id, self._epoch_tags(metrics), epoch)
+        self._write(proposal.id, self._board.epoch(metrics), epoch)
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self._write(proposal.id, self._end_tags(outcome, metrics), proposal.epochs)
+        self._write(proposal.id, self._board.end(outcome, metrics), proposal.epochs)
         self._writers.pop(proposal.id).close()
 
     def _write(self, id: str, tags: Tags, epoch: int) -> None:
@@ -83,3 +82,6 @@ def row_tags(metrics: Mapping[str, Any]) -> Tags:
 def accuracy_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
     """The score, and the accuracy on the test part."""
     return {"accuracy/valid": outcome.score, "accuracy/test": metrics.get("test_accuracy")}
+
+
+PLAIN, ROWS = Board(scalars, accuracy_tags), Board(row_tags, accuracy_tags)

@@ -27,7 +27,7 @@ class History(TrialHistory[Proposal]):
         anchors: iteration -> [walk][depth][feature]; iteration 0 is the random start.
     """
 
-    parse = Proposal.from_dict
+    plan = Proposal
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.anchors: dict[int, Anchors] = {}

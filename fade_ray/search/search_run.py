@@ -12,7 +12,7 @@ from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
-from fade_ray.run.tensorboard import row_tags
+from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import SearchJob
 from fade_ray.search.search_config import RECIPES, Config, upgrade
@@ -38,7 +38,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
 
     example = "fade-ray search --data cifar10 --iterations 10"
     config, history, recipes = Config, History, RECIPES
-    epoch_tags = staticmethod(row_tags)
+    board = ROWS
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
@@ -110,10 +110,9 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         for label, text in lines.items():
             console.print(f"{label:14} {text}", soft_wrap=True)
 
-    def architecture(self, run: Ran) -> HyperArchitecture:
-        if not run.result:
-            return super().architecture(run)
-        return HyperArchitecture.from_code(run.result["architecture"]["code"])
+    def architecture(self, run: Ran) -> HyperArchitecture | None:
+        found = run.result.get("architecture")
+        return None if found is None else HyperArchitecture.from_code(found["code"])
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         return exported(run, onnx)

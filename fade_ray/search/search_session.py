@@ -1,6 +1,7 @@
 """The session of an outer search."""
 
 from fade_ray.run.session import Session
+from fade_ray.search.search_history import History
 from searchers import AskTell, Outcome, Proposal
 
 
@@ -10,6 +11,7 @@ class SearchSession(Session[Proposal]):
     """
 
     searcher: AskTell
+    history: History
     iterations: int
 
     def begin(self) -> None:

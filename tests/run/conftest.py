@@ -94,6 +94,10 @@ class ToyPlan:
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> "ToyPlan":
+        return cls(**data)
+
     def retry(self) -> "ToyPlan":
         attempt = self.attempt + 1
         return replace(
@@ -117,9 +121,7 @@ class ToyConfig(RunOptions):
 
 
 class ToyHistory(TrialHistory[ToyPlan]):
-    @staticmethod
-    def parse(plan: Mapping[str, Any]) -> ToyPlan:
-        return ToyPlan(**plan)
+    plan = ToyPlan
 
 
 class ToyRun(RunOfTrials[ToyConfig, ToyHistory], name="toy"):

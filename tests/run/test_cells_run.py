@@ -143,7 +143,7 @@ def test_another_grid_in_the_same_directory_is_refused(whole: Path, tmp_path: Pa
         (["--channels", "10", "--recipes", "pc-darts"], "multiple of 4"),
         (["--table", "missing.parquet", "--spaces", "nasbench201"], "missing.parquet"),
         (["--table", "missing.parquet"], "belongs to the space nasbench201"),
-        (["--seeds", "0", "0"], "each entry once"),
+        (["--seeds", "0", "0"], "seeds differ"),
         (["--learning-rate", "0.0001"], "final_learning_rate"),
         (["--auxiliary-weight", "0.4"], "auxiliary"),
         (["--cells", "4", "--spaces", "nasbench201"], "multiple of 3"),
