@@ -251,7 +251,7 @@ def figure(folder: Path, name: str) -> Path:
 
 def simplified(svg: str) -> str:
     """An SVG of matplotlib without its date and maker, places to a tenth of a point, one line per
-    path.
+    path, no more spaces in it than it takes.
     """
     plain = re.sub(r"\s*<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     return re.sub(r'(?<= )(?:d|x|y|transform|points)="[^"]*"', _rounded, plain)
@@ -261,7 +261,8 @@ def _rounded(attribute: re.Match[str]) -> str:
     shorter = re.sub(
         r"-?\d+\.\d+", lambda number: f"{float(number[0]):.1f}".removesuffix(".0"), attribute[0]
     )
-    return re.sub(r"\s*\n", " ", shorter).replace(' "', '"')
+    flat = re.sub(r"\s*\n", " ", shorter).replace(' "', '"')
+    return re.sub(r" ?\b([A-Z]|z) ?", r"\1", flat) if flat.startswith("d=") else flat
 
 
 def write_summary(made: Path, study: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_simplified_figure_keeps_its_words_and_colours() -> None:
         'style="fill-opacity: 0.125"/><text x="1.25678">0.123456 points</text></svg>'
     )
     simple = results.simplified(svg)
-    assert 'd="M 1.2 2 L 4 4 z"' in simple
+    assert 'd="M1.2 2L4 4z"' in simple
     assert "fill-opacity: 0.125" in simple
     assert "0.123456 points" in simple
     assert "today" not in simple
