@@ -7,9 +7,8 @@ the hyper-architecture with one thread until its CPU time is used up, with sever
 epoch the architecture weights are recorded, and Spearman's correlation of psi with the truth is
 computed from them.
 
-    python scripts/compare_estimators.py run --data digits --share --out
-    docs/results/estimators-digits python scripts/compare_estimators.py show --out
-    docs/results/estimators-digits
+    python scripts/compare_estimators.py run --data digits --share
+    python scripts/compare_estimators.py show --out docs/results/estimators-digits
 
 `run` appends one line per finished training to records.jsonl and goes on where it was stopped.
 `show` writes summary.json and a figure.

@@ -1,9 +1,9 @@
 """Are FaDE-ranks better than ordering by size? Both sides, from the recorded trainings of
 NAS-Bench-Macro.
 
-    python scripts/ranks_against_size.py --table nasbench_macro.parquet \
-        --studies docs/results/nasbench-macro docs/results/nasbench-macro-again --out
-        docs/results/ranks-against-size
+    python scripts/ranks_against_size.py --table nasbench_macro.parquet \\
+        --studies docs/results/nasbench-macro docs/results/nasbench-macro-again \\
+        --out docs/results/ranks-against-size
 
 The unit is the training: all intervals are Student's t over trainings, two-sided.
 """

@@ -1,9 +1,9 @@
 """Replays with the ranks that were really learned: every recorded training of NAS-Bench-Macro, none
 chosen by its outcome.
 
-    python scripts/replay_learned_ranks.py --table nasbench_macro.parquet \
-        --studies docs/results/nasbench-macro docs/results/nasbench-macro-again --out
-        docs/results/replay-learned
+    python scripts/replay_learned_ranks.py --table nasbench_macro.parquet \\
+        --studies docs/results/nasbench-macro docs/results/nasbench-macro-again \\
+        --out docs/results/replay-learned
 
 Each training answers the hyper-architectures of 100 walks of 200 evaluations. The walks of one
 training share its ranks, so the unit of all tests is the training: a setting's mean over its

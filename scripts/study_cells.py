@@ -1,8 +1,8 @@
 """Several runs of `fade-ray cells` as one study: small tables, a summary over seeds and a figure of
 how the searches went.
 
-    python scripts/study_cells.py --runs runs/a runs/b --out docs/results/nasbench201 [--table
-    nasbench201.parquet]
+    python scripts/study_cells.py --runs runs/a runs/b --out docs/results/nasbench201 \\
+        [--table nasbench201.parquet]
 
 Writes searches.parquet (one row per search), epochs.parquet (one per epoch, with all architecture
 weights), summary.json (mean, standard deviation and number of seeds per recipe and learning rate,

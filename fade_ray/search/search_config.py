@@ -106,8 +106,8 @@ def options_in(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
 # Named settings; flags given beside a recipe override it.
 RECIPES: dict[str, Config] = {
     "default": Config(),
-    # FaDE section 3, as far as the paper states it: see README, "Recipes". lambda, gamma, boxes and
-    # features are this project's reading.
+    # FaDE section 3, as far as the paper states it: see docs/search.md, "Recipes". lambda, gamma,
+    # boxes and features are this project's reading.
     "paper": Config(
         network=NetworkConfig(
             depth=4, final_channels=32, kernel=5, pool="max", norm="none", share=True
