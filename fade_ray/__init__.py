@@ -122,7 +122,7 @@ def __getattr__(name: str) -> Any:
 
 
 class _Door(ModuleType):
-    """This package: what is imported from the folder `search` does not take the place of `search`."""
+    """This package, in which the folder `search` does not take the place of the function."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name in _WHERE and isinstance(value, ModuleType)):

@@ -25,7 +25,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit on everything but success."""
+    """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit unless all went well."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in HELP:
         print(usage())
@@ -81,7 +81,7 @@ def usage() -> str:
         [
             *lines,
             "",
-            "`fade-ray COMMAND --help` lists the options, `--use FILE.py` loads a file of your own.",
+            "`fade-ray COMMAND --help` lists the options; `--use FILE.py` loads a file of yours.",
             "An unfinished run given with --out DIR is continued.",
         ]
     )
@@ -166,8 +166,8 @@ def _report(arguments: list[str]) -> None:
     kind = kind_in(folder)
     if not kind.reports:
         raise InvalidInput(
-            f"{folder} holds a run of `fade-ray {kind.name}`, which has no report. `fade-ray status` "
-            "says what there is."
+            f"{folder} holds a run of `fade-ray {kind.name}`, which has no report. "
+            "`fade-ray status` says what there is."
         )
     finished(kind, kind.read(folder))
     print(folder / "report.html")

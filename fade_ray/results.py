@@ -60,7 +60,7 @@ class Result:
 
     @property
     def test_accuracy(self) -> float:
-        """Of the network trained from scratch, in [0, 1]. Raises InvalidInput where there is none."""
+        """Of the network trained from scratch. Raises InvalidInput where there is none."""
         names = ("test_accuracy", "test_accuracy_last")
         found = [self.run.result[name] for name in names if name in self.run.result]
         if not found:
@@ -83,7 +83,7 @@ class Result:
         return pq.read_table(self._file("tables", name, ".parquet"))
 
     def figure(self, name: str) -> Path:
-        """The SVG of a figure by its name, such as "accuracy". Raises InvalidInput with the names."""
+        """A figure (SVG) by its name, such as "accuracy". Raises InvalidInput with the names."""
         return self._file("figures", name, ".svg")
 
     def _file(self, part: str, name: str, suffix: str) -> Path:

@@ -106,9 +106,12 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         raise InvalidInput(
-            f"Trained networks are exported, but {run.folder} holds a search of cells. Train one of "
-            f"its genotypes with `fade-ray retrain {run.folder}`, which exports it."
+            f"Trained networks are exported, but {run.folder} holds a search of cells. Train one "
+            f"of its genotypes with `fade-ray retrain {run.folder}`, which exports it."
         )
+
+
+CELLS = CellsRun()
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:

@@ -1,4 +1,4 @@
-"""Files of a user's own (`--use FILE.py`): what they add is known by name in every process of a run.
+"""Files of a user's own (`--use FILE.py`): what they add is known in every process of a run.
 
 A file is a plain Python module that registers something as it is loaded: a member of a `Choice`, an
 entry of a table. It is loaded under a name made from its content, so that two files, or two states

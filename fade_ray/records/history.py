@@ -24,7 +24,7 @@ class Cost:
     trial_seconds: float = 0.0
 
     def plus(self, metrics: Mapping[str, Any]) -> "Cost":
-        """This cost with that of one more trial; a figure the trial did not report counts as zero."""
+        """With one more trial; a figure that it did not report counts as zero."""
         return Cost(
             self.images + int(metrics.get("images") or 0),
             self.multiply_adds + int(metrics.get("multiply_adds") or 0),
@@ -137,7 +137,7 @@ class TrialHistory(RunHistory, Generic[P]):
 
     @property
     def trials(self) -> dict[str, int]:
-        """Trials that are done and failed (each attempt counts), and attempts that were made again."""
+        """Attempts that are done and failed, and those that were made again."""
         failed = sum(outcome.failure is not None for outcome in self.outcomes.values())
         retried = sum(proposal.attempt > 0 for proposal in self.proposals.values())
         return {"done": len(self.outcomes) - failed, "failed": failed, "retried": retried}

@@ -119,8 +119,9 @@ class Journal:
 
     def _unwritable(self, error: OSError) -> InvalidInput:
         return InvalidInput(
-            f"The records of a run must be writable, but writing {self.path} failed: {error.strerror or error}. "
-            "Free space or set the permissions and continue in the same directory, or choose another with --out."
+            f"The records of a run must be writable, but writing {self.path} failed: "
+            f"{error.strerror or error}. Free space or set the permissions and continue in the "
+            "same directory, or choose another with --out."
         )
 
 
@@ -190,7 +191,8 @@ def _event(line: bytes, path: Path, number: int) -> Event:
         and isinstance(event.get("time"), str)
     ):
         raise InvalidInput(
-            f"Every line of a record is a JSON object with 'event' and 'time', but line {number} of {path} is not: "
-            f"{line[:80].decode(errors='replace')!r}. Remove that line to go on without the event."
+            "Every line of a record is a JSON object with 'event' and 'time', but line "
+            f"{number} of {path} is not: {line[:80].decode(errors='replace')!r}. Remove that line "
+            "to go on without the event."
         )
     return event

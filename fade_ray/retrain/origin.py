@@ -1,19 +1,13 @@
-"""Where the genotype of a retraining comes from: a run of `fade-ray cells`, a file, or a published
-name.
-"""
+"""Where the genotype of a retraining comes from: a run of cell searches, a file, or a name."""
 
-from __future__ import annotations
-
-import json
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
+from fade_ray.cells.cells_run import CELLS
 from fade_ray.data.data_config import DataConfig
-from fade_ray.records.json_form import from_json
+from fade_ray.records.run_files import read_object
 from spaces.cell import Macro
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require_known
 from spaces.genotype import GENOTYPES, load_cells
 
 
@@ -42,59 +36,44 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
         return _from_run(path.resolve(), trial)
     if trial is not None:
         raise InvalidInput(
-            f"`--trial` chooses one of a run of `fade-ray cells`, but {source!r} is no directory. Leave it out."
+            f"`--trial` chooses one of a run of `fade-ray cells`, but {source!r} is no directory. "
+            "Leave it out."
         )
     if path.is_file():
         return Origin(load_cells(path), source)
-    if source in GENOTYPES:
-        return Origin(GENOTYPES[source], source)
-    near = get_close_matches(source, GENOTYPES, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
-    raise InvalidInput(
-        f"A genotype must be a run directory of `fade-ray cells`, a file, or one of {', '.join(GENOTYPES)}, but got {source!r}.{hint}"
+    require_known(
+        "A genotype (a run directory of `fade-ray cells`, a file or a name)", source, GENOTYPES
     )
+    return Origin(GENOTYPES[source], source)
 
 
 def _from_run(folder: Path, trial: str | None) -> Origin:
-    config = _json(folder / "config.json") if (folder / "config.json").exists() else {}
-    if config.get("kind") != "cells":
+    config = CELLS.stored(folder)
+    if config is None:
         raise InvalidInput(
-            f"A retraining starts from a run directory of `fade-ray cells`, but {folder} is none. Name one, or a genotype file."
+            f"A retraining starts from a run directory of `fade-ray cells`, but {folder} is none. "
+            "Name one, or a genotype file."
         )
     chosen = trial if trial is not None else _best(folder)
     path = folder / "genotypes" / f"{chosen}.json"
     if not path.exists():
-        done = sorted(found.stem for found in path.parent.glob("*.json"))
+        done = ", ".join(sorted(found.stem for found in path.parent.glob("*.json")))
         raise InvalidInput(
             f"Only a finished trial has a genotype, but trial {chosen!r} of {folder} has none. "
-            + (f"Finished are {', '.join(done)}. " if done else "No trial is finished yet. ")
-            + f"Name one with --trial, or finish the search with `fade-ray cells --out {folder}`."
+            f"Finished: {done or 'no trial yet'}. Name one with --trial, or finish the search with "
+            f"`fade-ray cells --out {folder}`."
         )
-    return Origin(
-        load_cells(path), str(path), folder, chosen, from_json(DataConfig, config["data"])
-    )
+    return Origin(load_cells(path), str(path), folder, chosen, config.data)
 
 
 def _best(folder: Path) -> str:
     """The trial with the best proxy accuracy; the first of equals."""
-    path = folder / "cells.json"
-    if not path.exists():
+    rows = read_object(folder / "cells.json").get("trials", [])
+    scored = {row["id"]: row["proxy_accuracy"] for row in rows if row.get("proxy_accuracy")}
+    if not scored:
         raise InvalidInput(
-            f"The best trial is known when the search is finished, and that in {folder} is not. Finish it with `fade-ray cells --out {folder}`, "
-            "or choose a finished trial with --trial ID."
+            "The best trial is that with the best proxy accuracy, which a finished search has, but "
+            f"{folder} tells of none. Finish it with `fade-ray cells --out {folder}`, or choose a "
+            "finished trial with --trial ID."
         )
-    trials = [trial for trial in _json(path)["trials"] if trial.get("proxy_accuracy") is not None]
-    if not trials:
-        raise InvalidInput(
-            f"The best trial is that with the best proxy accuracy, but no trial in {folder} has one. Choose one with --trial ID."
-        )
-    return str(max(trials, key=lambda trial: float(trial["proxy_accuracy"]))["id"])
-
-
-def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"{path} must be readable JSON, but: {error}. Is this a run directory of fade_ray?"
-        ) from error
+    return str(max(scored, key=lambda id: float(scored[id])))

@@ -14,7 +14,7 @@ from fade_ray.run.run_config import RunOptions, WorkersConfig
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
-from spaces.errors import require
+from spaces.errors import at_least, require
 
 NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     # DARTS (algorithms B.4)
@@ -103,12 +103,12 @@ class RetrainConfig(RunOptions):
     def __post_init__(self) -> None:
         train, size = self.train, self.workers.workers
         require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
-        remedy = "Train for at least one epoch."
-        require(self.epochs >= 1, "epochs >= 1", remedy, epochs=self.epochs)
+        at_least(1, epochs=self.epochs)
+        fitting = max(1, round(train.batch_size / size)) * size
         require(
             train.batch_size % size == 0,
             "batch_size is a multiple of workers",
-            f"Use --batch-size {max(1, round(train.batch_size / size)) * size}, or another number of workers.",
+            f"Use --batch-size {fitting}, or another number of workers.",
             batch_size=train.batch_size,
             workers=size,
         )

@@ -188,8 +188,8 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
     def export(self, run: Ran, onnx: bool) -> list[Path]:
         if not run.result:
             raise InvalidInput(
-                "Only a finished retraining has files to export, and the one in "
-                f"{run.folder} is not finished. Finish it with `fade-ray retrain --out {run.folder}`."
+                f"Only a finished retraining has files to export, and the one in {run.folder} is "
+                f"not finished. Finish it with `fade-ray retrain --out {run.folder}`."
             )
         stem = run.folder / "architectures" / "architecture"
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]

@@ -72,7 +72,7 @@ class RunKind(ABC, Generic[C, H]):
     """
 
     table: ClassVar[dict[str, "RunKind[Any, Any]"]] = {}
-    """The kinds that are loaded, by name: the words after `fade-ray`, also "config.json"'s "kind"."""
+    """The kinds that are loaded, by name: the words after `fade-ray`, and in config.json."""
     name: ClassVar[str]
     example: ClassVar[str]
     """One command line that makes sense."""
@@ -195,7 +195,8 @@ class RunKind(ABC, Generic[C, H]):
         except (InvalidInput, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
                 f"{path} must be the configuration of a run of this version, but: {error} "
-                "Use the version of fade_ray that wrote it (see environment.json), or another --out."
+                "Use the version of fade_ray that wrote it (see environment.json), or another "
+                "--out."
             ) from error
 
     def same(self, folder: Path, config: C) -> bool:

@@ -147,12 +147,14 @@ def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
                 address = "local"  # a cluster that is no more
             else:
                 raise InvalidInput(
-                    f"No Ray cluster answers at {address}. Start one with `ray start --head`, or use `--address local`."
+                    f"No Ray cluster answers at {address}. Start one with `ray start --head`, or "
+                    "use `--address local`."
                 ) from error
     if address == "local":
         if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
             raise InvalidInput(
-                '`--dashboard` needs Ray\'s dashboard: install it with `pip install "ray[default]"`.'
+                "`--dashboard` needs Ray's dashboard: install it with "
+                '`pip install "ray[default]"`.'
             )
         ray.init(
             address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options
@@ -188,8 +190,9 @@ def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
         asked = 1.0 if wants and (available or run.device != "auto") else 0.0
     if asked > available:
         raise InvalidInput(
-            f"Each trial asks for {asked:g} GPU(s), but no node of the Ray cluster has more than {available:g}. "
-            "Use `--gpus-per-trial 0 --device cpu`, a smaller share, or a cluster with GPUs."
+            f"Each trial asks for {asked:g} GPU(s), but no node of the Ray cluster has more than "
+            f"{available:g}. Use `--gpus-per-trial 0 --device cpu`, a smaller share, or a cluster "
+            "with GPUs."
         )
     return asked
 
@@ -202,8 +205,8 @@ def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
     if fitting < 1:
         largest = max((node.get("CPU", 0) for node in nodes), default=0)
         raise InvalidInput(
-            f"Each trial asks for {run.cpus_per_trial} CPU(s) and {gpus:g} GPU(s), but no node has both "
-            f"(the largest has {largest:g} CPUs). Lower --cpus-per-trial or --gpus-per-trial."
+            f"Each trial asks for {run.cpus_per_trial} CPU(s) and {gpus:g} GPU(s), but no node has "
+            f"both (the largest has {largest:g} CPUs). Lower --cpus-per-trial or --gpus-per-trial."
         )
     return min(fitting, run.concurrency or fitting)
 
@@ -243,8 +246,8 @@ def check_storage(ray: Any, folder: Path) -> None:
     probe.unlink()
     if not all(answers):
         raise InvalidInput(
-            f"All nodes must see the run directory, but {answers.count(False)} of {len(nodes)} cannot read {folder}. "
-            "Put `--out` on storage that the nodes share (NFS)."
+            f"All nodes must see the run directory, but {answers.count(False)} of {len(nodes)} "
+            f"cannot read {folder}. Put `--out` on storage that the nodes share (NFS)."
         )
 
 

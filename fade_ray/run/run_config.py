@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from spaces.errors import require
+from spaces.errors import at_least, require
 
 
 @dataclass(frozen=True)
@@ -39,43 +39,20 @@ class RunConfig:
     """Show all of Ray's output."""
 
     def __post_init__(self) -> None:
-        require(
-            self.cpus_per_trial >= 1,
-            "cpus_per_trial >= 1",
-            "Use 1 or more.",
-            cpus_per_trial=self.cpus_per_trial,
-        )
-        gpus, at_once = self.gpus_per_trial, self.concurrency
-        require(
-            gpus is None or gpus >= 0,
-            "gpus_per_trial >= 0",
-            "Use 0.25, 0.5 or 1.",
-            gpus_per_trial=gpus,
-        )
-        require(
-            gpus is None or gpus <= 1 or gpus == int(gpus),
-            "gpus_per_trial is whole above 1",
-            "Use 1, or 2.",
-            gpus_per_trial=gpus,
-        )
-        require(
-            at_once is None or at_once >= 1,
-            "concurrency >= 1",
-            "Use 1 or more.",
-            concurrency=at_once,
-        )
-        require(
-            not (gpus and self.engine == "local"),
-            "gpus_per_trial == 0 with the local engine",
-            "It has no resources to share out: choose the GPU with --device cuda.",
-            gpus_per_trial=gpus,
-        )
+        gpus = self.gpus_per_trial
+        at_least(1, cpus_per_trial=self.cpus_per_trial, concurrency=self.concurrency)
+        at_least(0, gpus_per_trial=gpus)
+        whole = gpus is None or gpus <= 1 or gpus == int(gpus)
+        require(whole, "gpus_per_trial is whole above 1", "Use 1, or 2.", gpus_per_trial=gpus)
+        rule = "gpus_per_trial == 0 with the local engine"
+        remedy = "It has no resources to share out: choose the GPU with --device cuda."
+        require(not (gpus and self.engine == "local"), rule, remedy, gpus_per_trial=gpus)
 
 
 @dataclass(frozen=True)
 class WorkersConfig:
-    """How and where a training is carried out that several processes may share. None of this changes
-    what is trained; one may be continued with other values.
+    """How and where a training is carried out that several processes may share. None of this
+    changes what is trained; one may be continued with other values.
     """
 
     workers: int = 1

@@ -119,7 +119,8 @@ class Session(Generic[P]):
                 getattr(watcher, what)(*told)
             except OSError as error:
                 self.broken = InvalidInput(
-                    f"The run directory must be writable, but: {error}. Free space and continue in the same directory."
+                    f"The run directory must be writable, but: {error}. Free space and continue in "
+                    "the same directory."
                 )
                 raise self.broken from error
 

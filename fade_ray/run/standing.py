@@ -45,7 +45,7 @@ def trial_lines(history: TrialHistory[Any], best: str) -> list[tuple[str, str]]:
 
 
 def best_trial(history: TrialHistory[Any]) -> tuple[str, float] | None:
-    """(id, score) of the trial of highest score, the first to end of equal ones; None without any."""
+    """(id, score) of the trial of highest score, the first to end of equal ones; None of none."""
     scored = [(id, o.score) for id, o in history.outcomes.items() if o.score is not None]
     return max(scored, key=lambda pair: pair[1], default=None)
 

@@ -140,12 +140,14 @@ def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
     """
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
         raise InvalidInput(
-            f"Several workers run on the CPU or on CUDA GPUs, but got {device=}. Use `--device auto`."
+            f"Several workers run on the CPU or on CUDA GPUs, but got {device=}. "
+            "Use `--device auto`."
         )
     available = any(node.get("GPU", 0) >= 1 for node in nodes)
     if device.startswith("cuda") and not available:
         raise InvalidInput(
-            f"{device=} was asked for, but no node of the Ray cluster has a GPU. Use `--device cpu`."
+            f"{device=} was asked for, but no node of the Ray cluster has a GPU. "
+            "Use `--device cpu`."
         )
     return available and device != "cpu"
 
