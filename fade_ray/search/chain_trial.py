@@ -114,8 +114,10 @@ def _evaluation(trial: ChainTrial) -> Ending:
 
 
 def _retraining(trial: ChainTrial) -> Ending:
-    # the outcome that a searcher sees holds no test accuracy
-    return Ending(Outcome(), _named("test", trial.measured(trial.splits.test)))
+    means = trial.measured(trial.splits.test)
+    score = trial.config.train.objective.score(means)
+    # the outcome that a searcher sees holds nothing of the test part
+    return Ending(Outcome(), _named("test", means | {"score": score}))
 
 
 def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:

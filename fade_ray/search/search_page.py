@@ -121,7 +121,7 @@ def _cells(run: SearchRun) -> Picture | None:
 def headline(run: SearchRun, score: Measure) -> list[Row]:
     """(label, value, remark) of the figures that matter, the first the result of the run."""
     found, best = run.result.get("architecture") or {}, run.history.best
-    rows, valid = _tested(run, score), run.result.get("valid_accuracy")
+    rows, valid = _tested(run, score), run.result.get(f"valid_{score.name}")
     if valid is not None:
         chosen = "on the architecture split, by which it was chosen: optimistic"
         rows.append((f"valid {score.name}", score.text(valid, 2), chosen))
@@ -136,19 +136,21 @@ def headline(run: SearchRun, score: Measure) -> list[Row]:
 
 
 def _tested(run: SearchRun, score: Measure) -> list[Row]:
-    accuracy, chance = run.result.get("test_accuracy"), run.result.get("chance")
-    if accuracy is None:
+    key = f"test_{score.name}"
+    tested, chance = run.result.get(key), run.result.get("chance")
+    if tested is None:
         return []
-    remarks = [] if chance is None else [f"chance level {score.text(chance)}"]
+    shares = score.high == 1.0  # a chance level and an interval are those of a share
+    remarks = [f"chance level {score.text(chance)}"] if shares and chance is not None else []
     images = run.result.get("test_images")
-    if images:
-        low, high = (score.scale * end for end in wilson(accuracy, images))
+    if images and shares:
+        low, high = (score.scale * end for end in wilson(tested, images))
         ends = f"95 % interval {interval(low, high, 1)} {score.unit}".rstrip()
         remarks.append(f"{count(images, 'test image')}, {ends}")
     retrained = [
-        metrics["test_accuracy"]
+        metrics[key]
         for id, metrics in run.history.metrics.items()
-        if run.history.proposals[id].final and metrics.get("test_accuracy") is not None
+        if run.history.proposals[id].final and metrics.get(key) is not None
     ]
     if len(retrained) > 1:
         spread = f"{score.scale * stdev(retrained):.2f} {score.steps}".rstrip()
@@ -156,7 +158,7 @@ def _tested(run: SearchRun, score: Measure) -> list[Row]:
         remarks.append(f"mean {score.text(mean(retrained), 2)}, {over}")
     else:
         remarks.append("retrained once from scratch, so the spread is unknown")
-    return [(f"test {score.name}", score.text(accuracy, 2), "; ".join(remarks))]
+    return [(f"test {score.name}", score.text(tested, 2), "; ".join(remarks))]
 
 
 def best_table(history: History, score: Measure) -> Table:

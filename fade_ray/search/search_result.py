@@ -8,7 +8,9 @@ from safetensors.torch import load_file
 
 from fade_ray.export import export_module, export_onnx
 from fade_ray.nn import ChainNetwork
+from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run
+from fade_ray.report.trials import measure_of
 from fade_ray.run.run_of_trials import Trials
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
@@ -44,10 +46,11 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             f"No architecture was evaluated and retrained with success in {folder}, so there is no "
             f"result ({reasons}). Mend the cause and start in a new directory."
         )
-    architecture, accuracy = best
+    architecture, score = best
     network = retrained_network(folder, proposal, splits, run.config)
-    test_accuracy = history.metrics[proposal.id]["test_accuracy"]
-    scores = {"valid_accuracy": accuracy, "test_accuracy": test_accuracy}
+    name = measure_of(as_json(run.config)).name
+    tested = history.metrics[proposal.id].items()
+    scores = {f"valid_{name}": score, **{k: v for k, v in tested if k.startswith("test_")}}
     export_module(
         network,
         folder / "architectures",

@@ -7,9 +7,11 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
+from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
+from fade_ray.report.trials import measure_of
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.tensorboard import ROWS
@@ -88,17 +90,17 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return "-" if best is None else f"{best.score:.4f} (evaluation {best.id})"
 
     def found(self, run: Ran) -> str:
-        result = run.result
-        return f"test accuracy {result['test_accuracy']:.4f}, {result['architecture']['code']}"
+        name, result = measure_of(as_json(run.config)).name, run.result
+        return f"test {name} {result[f'test_{name}']:.4f}, {result['architecture']['code']}"
 
     def tell(self, run: Ran, console: Console) -> None:
-        result = run.result
+        name, result = measure_of(as_json(run.config)).name, run.result
         trials, cost, share = result["trials"], result["cost"], result["training_share"]
         lines = {
             "architecture": result["architecture"]["code"],
-            "valid accuracy": f"{result['valid_accuracy']:.4f} (one evaluation, on the "
+            f"valid {name}": f"{result[f'valid_{name}']:.4f} (one evaluation, on the "
             "architecture part)",
-            "test accuracy": f"{result['test_accuracy']:.4f} (retrained, "
+            f"test {name}": f"{result[f'test_{name}']:.4f} (retrained, "
             f"{result['test_images']:,} images)",
             "trials": f"{trials['done']} done, {trials['failed']} failed, "
             f"{trials['retried']} retried",
