@@ -67,6 +67,6 @@ def replay(
     # a searcher is the user's to extend: whatever it raises, the other searches go on
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
-    columns = zip(*evaluations, strict=True) if evaluations else ((), (), ())
-    trace = Trace(name, objective.seed, budget, UNIT, *columns, complete)
+    costs, scores, reports = zip(*evaluations, strict=True) if evaluations else ((), (), ())
+    trace = Trace(name, objective.seed, budget, UNIT, costs, scores, reports, complete)
     return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))
