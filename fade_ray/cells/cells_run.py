@@ -90,12 +90,16 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     def tell(self, run: Ran, console: Console) -> None:
         _print(run.made, console)
         best = best_row(run.made)
-        if best is None:
+        # drawn cells were not searched, so that none of them is the best
+        chosen = best or next((row for row in run.made if row["genotype"]), None)
+        if chosen is None:
             raise InvalidInput(
                 f"A search must have ended well, but none has in {run.folder}. See its report.html."
             )
         console.print(
-            f"train the best fade-ray retrain {run.folder} --trial {best['id']}", soft_wrap=True
+            f"train {'the best' if best else 'the first'} "
+            f"fade-ray retrain {run.folder} --trial {chosen['id']}",
+            soft_wrap=True,
         )
 
     def architecture(self, run: Ran) -> Macro | None:

@@ -126,6 +126,15 @@ def test_a_retraining_shows_up_in_the_table(whole: Path) -> None:
     (folder / "result.json").unlink()
 
 
+def test_a_run_that_only_draws_cells_ends_well(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    where = ["--engine", "local", "--device", "cpu", "--spaces", "s5", "--out", str(folder)]
+    main(["cells", "--recipes", "random", "--limit", "120", "--cells", "3", *where])
+    assert f"train the first fade-ray retrain {folder} --trial 000" in capsys.readouterr().out
+
+
 def test_another_grid_in_the_same_directory_is_refused(whole: Path, tmp_path: Path) -> None:
     config = grid(whole)
     with pytest.raises(InvalidInput, match=r"grid\.held_out: 0\.5 -> 0\.25"):
