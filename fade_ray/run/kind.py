@@ -241,11 +241,17 @@ class RunKind(ABC, Generic[C, H]):
 
 FIRST_KIND = "search"
 """The kind of a config.json that names none: the first versions had no other."""
+EARLIER_FILES = {"study.json": "analyse gradients"}
+"""File in whose place config.json stands since -> the kind whose runs had it."""
 
 
 def stored_kind(folder: Path) -> str:
     """The name of the kind of run in `folder`. Raises InvalidInput where there is none."""
     path = folder / "config.json"
+    if not path.exists():
+        for name, kind in EARLIER_FILES.items():
+            if (folder / name).exists():
+                return kind
     values = read_json(path) if path.exists() else None
     if not isinstance(values, dict):
         raise InvalidInput(f"The directory of a run is needed, but {folder} holds none.")

@@ -20,6 +20,7 @@ from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cli import main
 from fade_ray.data import Splits, load
 from fade_ray.data.data_config import DataConfig
+from fade_ray.kinds import kind_in
 from fade_ray.report.style import house_style
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
@@ -170,6 +171,7 @@ def test_a_study_of_before_it_was_a_kind_of_run_is_continued(whole: Path, tmp_pa
             setting = dataclasses.asdict(settings[line["search"]])
             about = {"event": "epoch", "time": "2020-01-01T00:00:00+00:00", "seed": 0}
             file.write(json.dumps({**about, **setting, **line}) + "\n")
+    assert kind_in(tmp_path).name == "analyse gradients"  # for `fade-ray status` and `report`
     measured = carry_out(STUDY, tmp_path)
     assert json.dumps(summary(measured)) == (
         json.dumps(json.loads((whole / "summary.json").read_text()))
