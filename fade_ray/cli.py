@@ -148,7 +148,8 @@ class Export(OfRun):
 
 
 def _asked(options: type[Any], command: str, arguments: list[str]) -> Any:
-    about = f"{TOOLS[command].summary.capitalize()}."
+    _, text = TOOLS[command].summary.split(": ", 1)
+    about = f"{TOOLS[command].example}\n\n{text[0].upper()}{text[1:]}."
     return tyro.cli(options, args=arguments, prog=f"fade-ray {command}", description=about)
 
 
@@ -192,6 +193,9 @@ class Tool:
 
     group: str
     summary: str
+    """What it takes, ": ", what it does."""
+    example: str
+    """One command line that makes sense."""
     run: Callable[[list[str]], None]
 
 
@@ -202,12 +206,18 @@ GROUPS = {
 }
 TOOLS: dict[str, Tool] = {
     "describe": Tool(
-        "look", "FILE|NAME: draw a genotype or an architecture, count its parameters", _describe
+        "look",
+        "FILE|NAME: draw a genotype or an architecture, count its parameters",
+        "fade-ray describe DARTS_V2 --macro cifar10",
+        _describe,
     ),
-    "status": Tool("look", "DIR: how far a run is", _status),
-    "report": Tool("look", "DIR: draw its report again", _report),
+    "status": Tool("look", "DIR: how far a run is", "fade-ray status runs/mine", _status),
+    "report": Tool("look", "DIR: draw its report again", "fade-ray report runs/mine", _report),
     "export": Tool(
-        "look", "DIR: the found architecture as a PyTorch module, --onnx as ONNX too", _export
+        "look",
+        "DIR: the found architecture as a PyTorch module, --onnx as ONNX too",
+        "fade-ray export runs/mine --onnx",
+        _export,
     ),
 }
 

@@ -23,7 +23,8 @@ from spaces.genotype import GENOTYPES, load_cells, read_genotype
 def describe_command(arguments: list[str]) -> None:
     """`fade-ray describe` with `arguments` as in sys.argv[2:]; prints. Raises InvalidInput."""
     subjects = "a genotype, the architecture of a search, or with --space a space of cells"
-    about = f"Describe {subjects}: graph, parameters, multiply-adds, shapes."
+    example = "fade-ray describe DARTS_V2 --macro cifar10"
+    about = f"{example}\n\nDescribe {subjects}: graph, parameters, multiply-adds, shapes."
     options = tyro.cli(Options, args=arguments, prog="fade-ray describe", description=about)
     subject = find(options)
     description = describe(subject, options)
