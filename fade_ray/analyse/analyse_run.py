@@ -69,6 +69,7 @@ class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gr
     """
 
     example = "fade-ray analyse gradients --data cifar10 --epochs 20 --seeds 0 1 2"
+    summary = "summary.json"
     config, history = GradientStudy, GradientHistory
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -121,12 +122,6 @@ class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gr
     def reached(self, run: Ran) -> str:
         done, total = len(run.history.outcomes), len(plans(run.config))
         return f"{done} of {total} searches of a gradient study on {run.config.data.data}"
-
-    def best(self, run: Ran) -> str:
-        return "-"
-
-    def found(self, run: Ran) -> str:
-        return str(run.folder / "summary.json")
 
     def tell(self, run: Ran, console: Console) -> None:
         console.print(f"\n{in_words(run.made)}\n", soft_wrap=True, markup=False)

@@ -1,69 +1,33 @@
 """What a person sees while cells are searched: lines on stderr, and TensorBoard."""
 
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-from rich.text import Text
-
 from fade_ray.cells.cells_config import CellPlan
-from fade_ray.run.progress import LiveWatcher, clock
+from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
 
 
-class CellProgress(LiveWatcher):
-    """One live line in a terminal; elsewhere a line when a search starts and ends."""
+class CellProgress(GridProgress):
+    """With the memory of a step, and the share of skip-connects."""
 
-    def __init__(self, plans: Sequence[CellPlan], console: Console | None = None) -> None:
-        super().__init__(console)
-        self.total = len(plans)
-        self.epochs = sum(plan.epochs for plan in plans)
-        self.done = self.before = 0  # searches ended; epochs done before this process
-        self.running: dict[str, tuple[CellPlan, int, Mapping[str, Any]]] = {}
-        self.seen = 0  # epochs of this process
-
-    def proposed(self, proposal: CellPlan) -> None:
-        self.running[proposal.id] = (proposal, 0, {})
-        self.done = max(self.done, proposal.index + 1 - len(self.running))
-        self._draw()
-
-    def epoch(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.running[proposal.id] = (proposal, epoch, metrics)
-        memory = metrics.get("step_memory_mib")
+    def course(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> str:
+        memory, skips = metrics.get("step_memory_mib"), metrics.get("skip_share")
         if epoch == 0 and memory is not None:
-            self._print(
-                f"{proposal.id} {proposal.kind}: a step takes {memory:,.0f} MiB at its peak"
-            )
-        self.seen += epoch > 0
-        self._draw()
+            name = f"{proposal.id} {proposal.kind}"
+            self.tell(f"{name}: a step takes {memory:,.0f} MiB at its peak")
+        told = "" if skips is None else f" skip {skips:.0%}"
+        return f"{proposal.kind} {epoch}/{proposal.epochs}{told}"
 
-    def finished(self, proposal: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self.running.pop(proposal.id, None)
-        self.done += 1
-        if outcome.failure is None:
-            free = metrics.get("parameter_free_share")
-            accuracy = "" if outcome.score is None else f", proxy accuracy {outcome.score:.3f}"
-            self._print(f"{proposal.id} {proposal.kind}: {free:.0%} free of parameters{accuracy}")
-        self._draw()
 
-    def _print(self, line: str) -> None:
-        self.console.print(Text(line), soft_wrap=True)
-
-    def _draw(self) -> None:
-        if self.live is None:
-            return
-        gone = time.monotonic() - self.started
-        parts = [f"{self.done} of {self.total} searches"]
-        for plan, epoch, metrics in self.running.values():
-            skips = metrics.get("skip_share")
-            parts.append(
-                f"{plan.kind} {epoch}/{plan.epochs}"
-                + ("" if skips is None else f" skip {skips:.0%}")
-            )
-        parts.append(f"{clock(gone)} gone")
-        self.live.update(Text(" · ".join(parts)), refresh=True)
+def ended(plan: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+    """What is told of a search that has ended well; warnings tell of the others."""
+    if outcome.failure is not None:
+        return ""
+    accuracy = "" if outcome.score is None else f", proxy accuracy {outcome.score:.3f}"
+    free = metrics["parameter_free_share"]
+    return f"{plan.id} {plan.kind}: {free:.0%} free of parameters{accuracy}"
 
 
 def edge_tags(metrics: Mapping[str, Any]) -> Tags:

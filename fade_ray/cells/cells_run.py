@@ -11,7 +11,7 @@ from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import CellJob, search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
-from fade_ray.cells.cell_watchers import EDGES, CellProgress
+from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
@@ -36,6 +36,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     """
 
     example = "fade-ray cells --recipes darts-1st single-level --spaces s5 --data cifar10"
+    summary = "cells.json"
     config, history = CellsConfig, CellHistory
     board = EDGES
 
@@ -64,7 +65,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     def watchers(
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
-        return [CellProgress(config.plans())]
+        return [CellProgress(len(config.plans()), ended)]
 
     def finish(self, run: Ran) -> list[Row]:
         trials = trials_of(run)
@@ -83,9 +84,6 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             return "-"
         id, accuracy = best
         return f"proxy accuracy {accuracy:.4f} ({run.history.proposals[id].kind}, trial {id})"
-
-    def found(self, run: Ran) -> str:
-        return str(run.folder / "cells.json")
 
     def tell(self, run: Ran, console: Console) -> None:
         _print(run.made, console)

@@ -59,6 +59,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     """
 
     example = "fade-ray compare --searchers fade random evolution --seeds 0 1 2 3 4"
+    summary = "comparison.json"
     config, history = CompareConfig, EnteredHistory
     board = ROWS
 
@@ -140,9 +141,6 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
             f"{share:.0%} of the budgets of {searches} searches on {run.config.data.data}, "
             f"{len(complete(history, run.result))} at their end"
         )
-
-    def found(self, run: Ran) -> str:
-        return str(run.folder / "comparison.json")
 
     def tell(self, run: Ran, console: Console) -> None:
         """The table and the verdict."""

@@ -38,7 +38,7 @@ class ContestProgress(LiveWatcher):
     def finished(self, proposal: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         if outcome.score is not None:
             name = proposal.entry.rpartition("-")[0]
-            self.best[name] = max(self.best.get(name, 0.0), outcome.score)
+            self.best[name] = max(self.best.get(name, outcome.score), outcome.score)
         if self.live is not None:
             self.live.update(self._line(), refresh=True)
         elif self.fraction() * LINES >= self.printed + 1:

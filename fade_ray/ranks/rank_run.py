@@ -37,6 +37,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     """
 
     example = "fade-ray rank-study --settings default marginal --seeds 0 1 2"
+    summary = "ranks.json"
     config, history = RankStudyConfig, RankHistory
     board = ROWS
 
@@ -87,12 +88,6 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     def reached(self, run: Ran) -> str:
         done, total = len(run.history.outcomes), _trainings(run.config.study)
         return f"{done} of {total} trainings of a rank study on {run.config.data.data}"
-
-    def best(self, run: Ran) -> str:
-        return "-"
-
-    def found(self, run: Ran) -> str:
-        return str(run.folder / "ranks.json")
 
     def tell(self, run: Ran, console: Console) -> None:
         for sentence in run.made:

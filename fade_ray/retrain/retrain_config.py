@@ -1,6 +1,4 @@
-"""The configuration of a retraining: which network is built from a genotype, how it is trained, on
-which images.
-"""
+"""The configuration of a retraining: what is built from a genotype, how it trains, on what."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -128,9 +128,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return Origin(before.genotype, str(asked.out))
 
     def same(self, folder: Path, config: RetrainConfig) -> bool:
-        """One of which no epoch is done may be started with other flags: a batch that fits, a lower
-        learning rate.
-        """
+        """One of which no epoch is done may start with other flags: a batch that fits, say."""
         before = self.stored(folder)
         if before is not None:
             if not (folder / "result.json").exists() and not (folder / CHECKPOINT).exists():
@@ -203,9 +201,7 @@ RETRAIN = RunKind.table["retrain"]
 
 
 def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
-    """A recipe on the data of the search where it names none, at the depth of the search where
-    every cell is its own.
-    """
+    """A recipe on the data of the search where it names none; unshared cells keep their number."""
     if origin.data is not None and config.data == RetrainData():
         data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
         config = replace(config, data=data)

@@ -1,3 +1,1 @@
-"""A run from configuration to report: session, engines (Ray is imported here alone), run directory,
-progress.
-"""
+"""What all kinds of run share: their lifecycle, session, engines (Ray is here alone), folder."""

@@ -146,9 +146,7 @@ def _flags_apart(config: Any, choices: Sequence[ChoiceField]) -> Any:
 
 
 def _option_names(config: Any) -> Iterator[str]:
-    """The names of all options of a configuration, those of its parts too, that are flags as they
-    are.
-    """
+    """The names of all options of a configuration and its parts that are flags as they are."""
     apart = vars(type(config))["__annotations__"] if isinstance(config, _Apart) else {}
     for field in fields(config):
         value = getattr(config, field.name)

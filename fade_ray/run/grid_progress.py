@@ -1,6 +1,4 @@
-"""What a person sees while a known number of trials runs: one live line in a terminal, a line per
-trial elsewhere.
-"""
+"""What a person sees of a known number of trials: a live line, elsewhere a line per trial."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -14,7 +12,7 @@ from searchers import Outcome
 
 
 class GridProgress(LiveWatcher):
-    """`line` tells of a trial that has ended, from its plan, outcome and metrics."""
+    """`line` tells of a trial that has ended, from its plan, outcome and metrics; "" tells nothing."""
 
     def __init__(
         self,
@@ -22,29 +20,33 @@ class GridProgress(LiveWatcher):
         line: Callable[[Any, Outcome, Mapping[str, Any]], str],
         console: Console | None = None,
     ) -> None:
-        self.trials, self.line = trials, line
         super().__init__(console)
-        self.done = 0
-        self.running: dict[str, tuple[int, int]] = {}  # id -> epochs done, planned
+        self.trials, self.line, self.done = trials, line, 0
+        self.running: dict[str, str] = {}  # id -> how far it is
 
     def proposed(self, proposal: Any) -> None:
-        self.running[proposal.id] = (0, proposal.epochs)
-        self._draw()
+        self.epoch(proposal, 0, {})
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.running[proposal.id] = (epoch, proposal.epochs)
+        self.running[proposal.id] = self.course(proposal, epoch, metrics)
         self._draw()
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         self.running.pop(proposal.id, None)
         self.done += 1
-        self.console.print(Text(self.line(proposal, outcome, metrics)), soft_wrap=True)
+        self.tell(self.line(proposal, outcome, metrics))
         self._draw()
 
+    def course(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> str:
+        """How far a trial is."""
+        return f"{proposal.id} {epoch}/{proposal.epochs}"
+
+    def tell(self, line: str) -> None:
+        if line:
+            self.console.print(Text(line), soft_wrap=True)
+
     def _draw(self) -> None:
-        if self.live is None:
-            return
-        parts = [f"{self.done} trials of {self.trials} ended here"]
-        parts += [f"{id} {done}/{planned}" for id, (done, planned) in self.running.items()]
-        parts.append(f"{clock(time.monotonic() - self.started)} gone")
-        self.live.update(Text(" · ".join(parts)), refresh=True)
+        if self.live is not None:
+            gone = f"{clock(time.monotonic() - self.started)} gone"
+            parts = [f"{self.done} of {self.trials} ended here", *self.running.values(), gone]
+            self.live.update(Text(" · ".join(parts)), refresh=True)

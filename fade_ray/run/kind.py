@@ -100,9 +100,7 @@ class RunKind(ABC, Generic[C, H]):
         return self.config()
 
     def base(self, asked: Asked) -> C | None:
-        """What flags are over: a recipe, the configuration of the run that `--out` names, or the
-        default. Raises InvalidInput.
-        """
+        """What flags are over: a recipe, what the run in `--out` has, or the default."""
         if asked.recipe is not None:
             require_known("`--recipe`", asked.recipe, self.recipes)
             return self.recipes[asked.recipe]
@@ -118,9 +116,7 @@ class RunKind(ABC, Generic[C, H]):
         return values
 
     def grows(self, before: C, now: C) -> bool:
-        """Whether a run of the configuration `before` may be continued with `now`, which only adds
-        to it.
-        """
+        """Whether a run of `before` may be continued with `now`, which only adds to it."""
         return False
 
     @abstractmethod
@@ -135,20 +131,14 @@ class RunKind(ABC, Generic[C, H]):
 
     @abstractmethod
     def work(self, prepared: Any, start: Start[C, H]) -> Mapping[str, Any]:
-        """Carry it out to the end, or what is left of it; every event goes to the journal as it
-        happens. Returns what is not on record.
-        """
+        """Carry out what is left of it, every event journalled; returns what is not on record."""
 
     def deliver(self, prepared: Any, run: Run[C, H]) -> Mapping[str, Any]:
-        """What becomes result.json, with the files that belong to it; `run.result` is what `work`
-        returned.
-        """
+        """What becomes result.json, its files written; `run.result` is what `work` returned."""
         return run.result
 
     def finish(self, run: Run[C, H]) -> Any:
-        """Everything that is made from the records alone, finished or not: tables, figures, page.
-        Returns what is told of it at the end.
-        """
+        """Make tables, figures and page from the records, finished or not; what `tell` tells."""
 
     def standing(self, run: Run[C, H]) -> Standing:
         """What `fade-ray status` says."""
@@ -158,9 +148,7 @@ class RunKind(ABC, Generic[C, H]):
         """What is printed at the end."""
 
     def export(self, run: Run[C, H], onnx: bool) -> list[Path]:
-        """The exported files of a finished run; with `onnx` an ONNX file is added. Raises
-        InvalidInput where there is none.
-        """
+        """The exported files of a finished run, with `onnx` one more. InvalidInput for others."""
         raise InvalidInput(
             "Trained networks are exported, of `fade-ray search` and `fade-ray retrain`, but "
             f"{run.folder} holds a run of `fade-ray {self.name}`."
@@ -200,9 +188,7 @@ class RunKind(ABC, Generic[C, H]):
             ) from error
 
     def same(self, folder: Path, config: C) -> bool:
-        """Whether `folder` holds this run already. Raises InvalidInput naming the differences if it
-        holds another one.
-        """
+        """Whether `folder` holds this run. InvalidInput with the differences if another one."""
         before = self.stored(folder)
         if before is None:
             if folder.is_dir() and any(p.suffix in (".jsonl", ".html") for p in folder.iterdir()):
@@ -222,9 +208,7 @@ class RunKind(ABC, Generic[C, H]):
         return True
 
     def read(self, folder: Path) -> Run[C, H]:
-        """The run in `folder`, finished or not. Raises InvalidInput where there is none, and for
-        files that cannot be read.
-        """
+        """The run in `folder`, finished or not. InvalidInput where none can be read."""
         config = self.stored(folder)
         if config is None:
             raise InvalidInput(

@@ -11,9 +11,7 @@ D = TypeVar("D")
 
 
 def run_local(session: Session[Any], job: Job[D], data: D, folder: Path) -> None:
-    """Carry the session out. The same seed gives the same record as Ray Tune, bit for bit on the
-    CPU with equal `cpus_per_trial`.
-    """
+    """The same seed gives the same record as Ray Tune: the same bits on CPUs as many."""
     while not session.done:
         plan = session.ask()
         if plan is None:

@@ -1,6 +1,4 @@
-"""What a person sees while a search runs: one live line in a terminal, one line per iteration
-elsewhere.
-"""
+"""What a person sees while a run goes on: one live line in a terminal."""
 
 import time
 
@@ -19,9 +17,7 @@ def clock(seconds: float) -> str:
 
 
 class LiveWatcher(Watcher):
-    """One live line on stderr in a terminal, in `live`; elsewhere that is None. Warnings are
-    printed above it.
-    """
+    """One `live` line on stderr in a terminal, elsewhere None; warnings are printed above it."""
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)

@@ -1,6 +1,4 @@
-"""A session's trials on Ray Tune: on this machine or on a cluster. The GPU lines have not run on
-one yet.
-"""
+"""A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
 import importlib.util
 import logging
@@ -113,9 +111,7 @@ def _name(trial: Any) -> str:
 
 @contextmanager
 def ray_cluster(run: RunConfig) -> Iterator[Any]:
-    """Ray, connected: to `address`, else to a running cluster, else to a new one on this machine
-    that ends with the run.
-    """
+    """Ray, connected: to `address`, a running cluster, or a new one that ends with the run."""
     if not run.verbose:
         for name in ("ray", "ray.tune", "ray.train", "ray.air"):
             logging.getLogger(name).setLevel(
@@ -198,9 +194,7 @@ def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
 
 
 def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
-    """How many trials run at once: as asked for, at most as many as fit. Raises InvalidInput when
-    not even one fits.
-    """
+    """How many trials run at once: as asked, and as fit. InvalidInput when not even one fits."""
     fitting = sum(_fitting(run, gpus, node) for node in nodes)
     if fitting < 1:
         largest = max((node.get("CPU", 0) for node in nodes), default=0)
@@ -217,9 +211,7 @@ def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
 
 
 def check_storage(ray: Any, folder: Path) -> None:
-    """Every node must see the run directory: checkpoints and weights are written there by the
-    trials.
-    """
+    """InvalidInput unless every node sees the run directory, where trials write."""
     nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
     if len(nodes) < 2:
         return
@@ -252,8 +244,6 @@ def check_storage(ray: Any, folder: Path) -> None:
 
 
 def remove_pickles(folder: Path) -> None:
-    """Delete the pickled snapshots of Tune's own resume once a run has ended: ours reads none, and
-    nobody should have to load one.
-    """
+    """Delete the pickles of Tune's own resume: ours reads none, and nobody should load one."""
     for path in (folder / "tune").rglob("*.pkl"):
         path.unlink(missing_ok=True)

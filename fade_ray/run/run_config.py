@@ -10,9 +10,7 @@ from spaces.errors import at_least, require
 
 @dataclass(frozen=True)
 class RunConfig:
-    """How and where a run is carried out. None of this changes what is searched; a run may be
-    resumed with other values.
-    """
+    """How and where a run is carried out, not what it finds; it may change on the way."""
 
     engine: Literal["ray", "local"] = "ray"
     """ray: trials on Ray Tune, on this machine or a cluster; local: the same loop in this process,

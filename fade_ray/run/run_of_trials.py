@@ -47,6 +47,8 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     board: ClassVar[Board] = PLAIN
     """What TensorBoard shows."""
+    summary: ClassVar[str] = "result.json"
+    """The file that says what was found."""
 
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""
@@ -89,13 +91,11 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     def found(self, run: Run[C, H]) -> str:
         """What a finished run found."""
-        return str(run.folder / "result.json")
+        return str(run.folder / self.summary)
 
 
 def check_device(run: RunConfig, precision: str) -> None:
-    """InvalidInput for a device that trials cannot have. On a cluster the driver need not have the
-    trials' GPU.
-    """
+    """InvalidInput for a device that trials cannot have, where that can be known here."""
     if run.engine == "local" or run.device not in ("auto", "cuda"):
         place(run.device, precision)
 

@@ -1,6 +1,4 @@
-"""A run in progress: the searcher, the append-only record that is the truth about it, and those who
-watch.
-"""
+"""A run in progress: its searcher, the record that is the truth about it, its watchers."""
 
 import time
 from collections.abc import Mapping, Sequence

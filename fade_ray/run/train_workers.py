@@ -102,9 +102,7 @@ def work(loop: dict[str, Any]) -> None:
 
 
 def _keeper(folder: Path) -> Callable[[Event], None]:
-    """Puts events where they belong: epochs, each once, into the record, the last one's metrics
-    into a file for the driver.
-    """
+    """Puts epochs, each once, into the record, the last event's metrics into a file."""
     path = folder / "records.jsonl"
     known = {event["epoch"] for event in _epochs(path)}
     journal = Journal(path)
@@ -127,17 +125,13 @@ def _raise_expected(folder: Path, error: Exception) -> None:
 
 
 def _lost_a_worker(error: Exception) -> bool:
-    """Whether a worker's process died, rather than said what is wrong: Ray has no public class for
-    that.
-    """
+    """Whether a worker's process died: Ray has no public class for that."""
     failures = getattr(error, "worker_failures", {}).values()
     return any(type(failure).__name__.startswith("WorkerHealthCheck") for failure in failures)
 
 
 def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
-    """Whether each worker gets a GPU: where the cluster has any and the device allows it. Raises
-    InvalidInput for a device it cannot have.
-    """
+    """Whether each worker gets a GPU. InvalidInput for a device that it cannot have."""
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
         raise InvalidInput(
             f"Several workers run on the CPU or on CUDA GPUs, but got {device=}. "

@@ -22,9 +22,7 @@ from spaces.errors import InvalidInput
 def retrained_network(
     folder: Path, proposal: Proposal, shape: Shaped, config: Config
 ) -> ChainNetwork:
-    """The network of a finished retraining, in evaluation mode. Raises InvalidInput for one that is
-    no chain of graphs.
-    """
+    """The network of a finished retraining, to evaluate. InvalidInput unless of graphs."""
     network = build_network(proposal, shape, config, torch.Generator())
     if not isinstance(network, ChainNetwork):
         raise InvalidInput(
@@ -35,9 +33,7 @@ def retrained_network(
 
 
 def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, Any]:
-    """Export the architecture to `architectures`; what becomes result.json. Raises InvalidInput
-    when there is none.
-    """
+    """Export the architecture; what becomes result.json. InvalidInput where there is none."""
     splits, history, folder = prepared.data, run.history, run.folder
     best, proposal = prepared.searcher.best, _retrained(history)
     if best is None or proposal is None:
@@ -98,9 +94,7 @@ def _retrained(history: History) -> Proposal | None:
 
 
 def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
-    """The files of a finished run's architecture; with `onnx` an ONNX file is added to them. Raises
-    InvalidInput for an unfinished run.
-    """
+    """The files of a finished run's architecture, with `onnx` one more. InvalidInput before."""
     if not run.result:
         raise InvalidInput(
             "Only a finished run has an architecture to export, and the one in "

@@ -6,9 +6,7 @@ from searchers import AskTell, Outcome, Proposal
 
 
 class SearchSession(Session[Proposal]):
-    """Records the anchors after each of the `iterations` that move them; what follows evaluates and
-    retrains.
-    """
+    """Records the anchors after each of the `iterations` that move them."""
 
     searcher: AskTell
     history: History
