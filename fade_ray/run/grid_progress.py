@@ -12,7 +12,7 @@ from searchers import Outcome
 
 
 class GridProgress(LiveWatcher):
-    """`line` tells of a trial that has ended, from its plan, outcome and metrics; "" tells nothing."""
+    """`line` tells of a trial that has ended, from its plan, outcome and metrics; "": nothing."""
 
     def __init__(
         self,
