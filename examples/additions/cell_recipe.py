@@ -16,9 +16,9 @@ def squared(logits, mask):
     return values / values.sum(dim=1, keepdim=True)
 
 
-def one_each(learned, space):
-    """As DARTS does, but each node keeps one edge."""
-    return top_edges(learned, replace(space, keep=1))
+def one_each(learned, searched, whole):
+    """As DARTS does, but each node keeps one edge; `whole` is the space before it was narrowed."""
+    return top_edges(learned, replace(searched, keep=1), whole)
 
 
 RELAXATIONS["squared"] = replace(RELAXATIONS["softmax"], expected=squared)
