@@ -8,7 +8,6 @@ from safetensors.torch import load_file
 
 from fade_ray.export import export_module, export_onnx
 from fade_ray.nn import ChainNetwork
-from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
 from fade_ray.run.run_of_trials import Trials
@@ -44,7 +43,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         )
     architecture, score = best
     network = retrained_network(folder, proposal, splits, run.config)
-    name = measure_of(as_json(run.config)).name
+    name = measure_of(run.settings).name
     tested = history.metrics[proposal.id].items()
     scores = {f"valid_{name}": score, **{k: v for k, v in tested if k.startswith("test_")}}
     export_module(

@@ -7,7 +7,6 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
-from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.tables import write_tables
@@ -90,11 +89,11 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return "-" if best is None else f"{best.score:.4f} (evaluation {best.id})"
 
     def found(self, run: Ran) -> str:
-        name, result = measure_of(as_json(run.config)).name, run.result
+        name, result = measure_of(run.settings).name, run.result
         return f"test {name} {result[f'test_{name}']:.4f}, {result['architecture']['code']}"
 
     def tell(self, run: Ran, console: Console) -> None:
-        name, result = measure_of(as_json(run.config)).name, run.result
+        name, result = measure_of(run.settings).name, run.result
         trials, cost, share = result["trials"], result["cost"], result["training_share"]
         lines = {
             "architecture": result["architecture"]["code"],
