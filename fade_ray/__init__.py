@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         search,
         use,
     )
-    from fade_ray.retrain.retrain_config import RetrainConfig
+    from fade_ray.retraining.retrain_config import RetrainConfig
     from fade_ray.run.kind import RunKind
     from fade_ray.run.lifecycle import Interrupted
     from fade_ray.run.run_config import RunConfig
@@ -55,7 +55,7 @@ _MODULES = {
     "fade_ray.compare.compare_config": ("CompareConfig", "ContestConfig"),
     "fade_ray.ranks.rank_config": ("RankStudyConfig", "StudyConfig"),
     "fade_ray.replay.replay_config": ("ReplayConfig",),
-    "fade_ray.retrain.retrain_config": ("RetrainConfig",),
+    "fade_ray.retraining.retrain_config": ("RetrainConfig",),
     "fade_ray.data.data_config": ("DataConfig",),
     "fade_ray.nn.chain": ("NetworkConfig",),
     "fade_ray.training.train_config": ("TrainConfig",),

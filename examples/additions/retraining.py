@@ -5,7 +5,7 @@ fade-ray retrain PLAIN --use retraining.py --recipe short --data digits --out ru
 
 from dataclasses import replace
 
-from fade_ray.retrain.retrain_recipes import RETRAIN_RECIPES
+from fade_ray.retraining.retrain_recipes import RETRAIN_RECIPES
 from spaces import GENOTYPES, read_genotype
 
 pairs = "('skip_connect', 0), ('sep_conv_3x3', 1)"

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from fade_ray.export import export_module
 from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.retrain.retrain_images import Images
-from fade_ray.retrain.retraining import Retraining, build_network, weights_path
+from fade_ray.retraining.retrain_images import Images
+from fade_ray.retraining.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.sums import ALONE
 from spaces.errors import InvalidInput

@@ -13,9 +13,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fade_ray.nn.sync_norm import Reduction, synchronised
 from fade_ray.records.json_form import from_json
-from fade_ray.retrain.retrain_config import RetrainConfig
-from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retraining import Retraining, retrain
+from fade_ray.retraining.retrain_config import RetrainConfig
+from fade_ray.retraining.retrain_images import open_images
+from fade_ray.retraining.retraining import Retraining, retrain
 from fade_ray.training import place
 from fade_ray.training.sums import Workers
 from fade_ray.trials.job import Event

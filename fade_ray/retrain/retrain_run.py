@@ -19,10 +19,10 @@ from fade_ray.records.run_files import Run
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
-from fade_ray.retrain.retrain_config import RetrainConfig, RetrainData, upgrade
-from fade_ray.retrain.retrain_images import Images, open_images
-from fade_ray.retrain.retrain_recipes import RETRAIN_RECIPES, retrain_recipe
-from fade_ray.retrain.retraining import (
+from fade_ray.retraining.retrain_config import RetrainConfig, RetrainData, upgrade
+from fade_ray.retraining.retrain_images import Images, open_images
+from fade_ray.retraining.retrain_recipes import RETRAIN_RECIPES, retrain_recipe
+from fade_ray.retraining.retraining import (
     BEST_NOTE,
     CHECKPOINT,
     Retraining,

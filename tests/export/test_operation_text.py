@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from fade_ray.export import OPERATION_TEXTS, OperationText, export_module
 from fade_ray.nn import OPERATIONS, CellNetwork, CellNetworkConfig, Draw, EdgeWeights
-from fade_ray.retrain.retrain_config import RetrainConfig
-from fade_ray.retrain.retraining import Retraining
+from fade_ray.retraining.retrain_config import RetrainConfig
+from fade_ray.retraining.retraining import Retraining
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
 from spaces.errors import InvalidInput

@@ -11,8 +11,8 @@ from PIL import Image
 from safetensors import safe_open
 
 from fade_ray.records.journal import read_events
-from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData
+from fade_ray.retraining import RetrainConfig, Retraining
+from fade_ray.retraining.retrain_config import NetworkOptions, RetrainData
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import SGD, TrainConfig
 from spaces.cell import Macro

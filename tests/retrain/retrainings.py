@@ -5,8 +5,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from fade_ray.retrain import Retraining
 from fade_ray.retrain.retrain_run import RETRAIN
+from fade_ray.retraining import Retraining
 from fade_ray.run.command import parse
 from fade_ray.run.folder import run_folder
 from fade_ray.run.lifecycle import run

@@ -15,7 +15,8 @@ from retrainings import parse_retraining, run_retraining
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_of_run
-from fade_ray.retrain import Retraining, find_genotype
+from fade_ray.retrain import find_genotype
+from fade_ray.retraining import Retraining
 from fade_ray.training import Classification
 from spaces import nasbench201
 from spaces.cell import Macro
@@ -133,7 +134,7 @@ def test_nasbench201_has_three_stages(tiny: Tiny) -> None:
         "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|none~0|none~1|avg_pool_3x3~2|"
     )
     assert tiny(macro=nasbench201.macro(cell=cell)).macro.depth == 3
-    from fade_ray.retrain import retrain_recipe
+    from fade_ray.retraining import retrain_recipe
 
     with pytest.raises(InvalidInput, match="multiple of 3"):
         Retraining.of(nasbench201.macro(cell=cell), retrain_recipe("darts-cifar10"))

@@ -13,9 +13,9 @@ from PIL import Image
 from retrainings import run_retraining
 
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
-from fade_ray.retrain import RetrainConfig, Retraining
-from fade_ray.retrain.retrain_config import NetworkOptions, RetrainData
 from fade_ray.retrain.retrain_run import check_accuracy
+from fade_ray.retraining import RetrainConfig, Retraining
+from fade_ray.retraining.retrain_config import NetworkOptions, RetrainData
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import SGD, Classification, TrainConfig
 from spaces.errors import InvalidInput

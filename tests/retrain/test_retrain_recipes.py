@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.json_form import as_json, from_json
-from fade_ray.retrain import RETRAIN_RECIPES, RetrainConfig, Retraining, retrain_recipe
-from fade_ray.retrain.retrain_config import NORMALISATIONS
+from fade_ray.retraining import RETRAIN_RECIPES, RetrainConfig, Retraining, retrain_recipe
+from fade_ray.retraining.retrain_config import NORMALISATIONS
 from spaces import nasbench201
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES

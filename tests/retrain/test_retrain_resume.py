@@ -12,11 +12,11 @@ from retrainings import run_retraining
 from safetensors.torch import load_file, save_file
 
 from fade_ray.records.journal import read_events
-from fade_ray.retrain import Retraining
 from fade_ray.retrain.deliver import recorded_accuracy
-from fade_ray.retrain.retrain_images import open_images
 from fade_ray.retrain.retrain_run import check_accuracy
-from fade_ray.retrain.retraining import retrain
+from fade_ray.retraining import Retraining
+from fade_ray.retraining.retrain_images import open_images
+from fade_ray.retraining.retraining import retrain
 from fade_ray.training import place
 from fade_ray.trials.job import Event
 from spaces.errors import InvalidInput

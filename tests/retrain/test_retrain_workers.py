@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.records.journal import read_events
 from fade_ray.records.json_form import as_json
-from fade_ray.retrain import Retraining
-from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retraining import retrain
+from fade_ray.retraining import Retraining
+from fade_ray.retraining.retrain_images import open_images
+from fade_ray.retraining.retraining import retrain
 from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
 

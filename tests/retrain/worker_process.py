@@ -12,10 +12,10 @@ from torch import Tensor
 
 from fade_ray.data import Batches
 from fade_ray.records.json_form import from_json
-from fade_ray.retrain import RetrainConfig, Retraining
 from fade_ray.retrain.parallel import data_parallel, process_workers
-from fade_ray.retrain.retrain_images import open_images
-from fade_ray.retrain.retraining import retrain
+from fade_ray.retraining import RetrainConfig, Retraining
+from fade_ray.retraining.retrain_images import open_images
+from fade_ray.retraining.retraining import retrain
 from fade_ray.training import place
 from spaces.cell import Macro
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from fade_ray.retrain.retrain_config import NetworkOptions, RetrainConfig, RetrainData
+from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig, RetrainData
 from fade_ray.training.objectives import Classification
 from fade_ray.training.optimisers import SGD
 from fade_ray.training.train_config import TrainConfig

@@ -11,7 +11,7 @@ from fade_ray.data import Feed, ImageBatches
 from fade_ray.data.data_config import load_images
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
-from fade_ray.retrain.retrain_config import NORMALISATIONS, RetrainConfig
+from fade_ray.retraining.retrain_config import NORMALISATIONS, RetrainConfig
 from fade_ray.training import Placement
 from fade_ray.training.sums import Workers
 from spaces.errors import require

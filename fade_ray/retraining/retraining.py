@@ -16,8 +16,8 @@ from torch import nn
 
 from fade_ray.export import check_texts
 from fade_ray.nn import CellNetwork
-from fade_ray.retrain.retrain_config import RetrainConfig
-from fade_ray.retrain.retrain_images import Images
+from fade_ray.retraining.retrain_config import RetrainConfig
+from fade_ray.retraining.retrain_images import Images
 from fade_ray.training import Placement, Training, evaluate
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.sums import ALONE, Workers
