@@ -8,6 +8,7 @@ space is built, trained or drawn from a genotype too.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Self, TypeVar
@@ -40,9 +41,10 @@ class CellSpace:
     """The cells that may be built: which of `ops` may stand on which of `edges`.
 
     Nodes 0..inputs-1 are the cell's inputs; `edges` (source, target), source < target, sorted by
-    target, then source; `allowed` [E][O]; `outputs`: the nodes whose concatenation is the cell's
-    output. `keep`: how many edges into each node a genotype keeps (DARTS: 2), None where it keeps
-    all of them, `none` included (NAS-Bench-201).
+    target, then source; a pair may repeat, for two operations from one node into another (NASNet);
+    `allowed` [E][O]; `outputs`: the nodes whose concatenation is the cell's output. `keep`: how
+    many edges into each node a genotype keeps (DARTS: 2), None where it keeps all of them, `none`
+    included (NAS-Bench-201).
 
     Raises InvalidInput where these rules do not hold.
     """
@@ -78,7 +80,7 @@ class CellSpace:
             rule = "source < target, and no edge ends at an input"
             remedy = "Number the nodes in the order in which they are computed."
             require(holds, rule, remedy, edge=edge, inputs=self.inputs, nodes=self.nodes)
-        rule = "edges are sorted by target, then source, each once"
+        rule = "edges are sorted by target, then source"
         require(_ordered(self.edges) == self.edges, rule, "Use `create`.", edges=self.edges)
 
     @classmethod
@@ -111,6 +113,16 @@ class CellSpace:
         require(mask.shape == self.mask.shape, "mask is [edges, ops]", _ROWS, **shapes)
         left = (self.mask & mask).tolist()
         return replace(self, allowed=tuple(tuple(row) for row in left))
+
+    @property
+    def edge_names(self) -> tuple[str, ...]:
+        """Of every edge, unique: "0-2", and "0-2-2" for the second from node 0 into node 2."""
+        seen = Counter[tuple[int, int]]()
+        names = []
+        for edge in self.edges:
+            seen[edge] += 1
+            names.append("-".join(map(str, (*edge, seen[edge])[: 2 + (seen[edge] > 1)])))
+        return tuple(names)
 
     def incoming(self, node: int) -> tuple[int, ...]:
         """Numbers of the edges into `node`, by source."""
@@ -149,22 +161,33 @@ class CellSpace:
     @property
     def genes(self) -> tuple[Gene, ...]:
         """The edges of a genotype with an operation, as `edges`. InvalidInput for a choice left."""
+        return tuple(self.named_genes.values())
+
+    @property
+    def named_genes(self) -> dict[str, Gene]:
+        """`genes` by the name of their edge."""
         rule, remedy = "one operation per edge", "Discretise the space first."
         require(self.is_discrete, rule, remedy, choices=self.size)
-        rows = zip(self.edges, self.allowed, strict=True)
-        return tuple(Gene(*edge, self.ops[row.index(True)]) for edge, row in rows if any(row))
+        names = zip(self.edge_names, self.edges, self.allowed, strict=True)
+        filled = ((name, edge, row.index(True)) for name, edge, row in names if any(row))
+        return {name: Gene(*edge, self.ops[number]) for name, edge, number in filled}
 
     def genotype(self, genes: Iterable[tuple[int, int, str]]) -> Self:
-        """The genotype with these (source, target, op). InvalidInput where it is not in here."""
+        """The genotype with these (source, target, op), on edges that repeat one after the other.
+        InvalidInput where it is not in here.
+        """
         mask = np.zeros_like(self.mask)
-        given = list(genes)
+        given, seen = list(genes), Counter[tuple[int, int]]()
         for source, target, op in given:
             if (source, target) not in self.edges or op not in self.ops:
                 rule = "A gene must name an edge and an operation of its space"
                 edges = ", ".join(f"{u}->{v}" for u, v in self.edges)
                 known = f"The space has the operations {', '.join(self.ops)} on the edges {edges}."
                 raise InvalidInput(f"{rule}, but got {op!r} on {source} -> {target}. {known}")
-            mask[self.edges.index((source, target)), self.ops.index(op)] = True
+            edge = source, target
+            number = min(seen[edge], self.edges.count(edge) - 1)
+            mask[self.edges.index(edge) + number, self.ops.index(op)] = True
+            seen[edge] += 1
         allowed = bool((mask <= self.mask).all())
         require(allowed, "every gene is allowed in the space", "Use a larger space.", genes=given)
         genotype = self.narrowed(mask)
@@ -277,8 +300,8 @@ def _structured(cls: type[T], data: Mapping[str, Any], needed: str) -> T:
 
 
 def _ordered(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
-    """By target, then source, each once."""
-    return tuple(sorted(set(edges), key=lambda edge: (edge[1], edge[0])))
+    """By target, then source."""
+    return tuple(sorted(edges, key=lambda edge: (edge[1], edge[0])))
 
 
 def _elementary(values: Sequence[int], degree: int) -> int:

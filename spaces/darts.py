@@ -24,6 +24,8 @@ _STACNAS_S2 = (NONE, *_ALL_POOLS, "skip_connect", *_sized("sep_conv", 3, 5))
 _TO_7X7 = (*_sized("sep_conv", 3, 5, 7), *_sized("dil_conv", 3, 5))
 _STACNAS_S3 = (NONE, "max_pool_3x3", "skip_connect", *_TO_7X7)
 
+CONV_7X1_1X7 = "conv_7x1_1x7"
+"""Two full convolutions, one along each axis: in AmoebaNet-A, and in no space here."""
 NODES = 6
 """A cell of DARTS: c_{k-2}, c_{k-1} and four intermediate nodes, all of which are concatenated."""
 
@@ -32,7 +34,8 @@ def fixed_edges(inputs: int = INPUTS, nodes: int = NODES) -> tuple[tuple[int, in
     """Amended-DARTS's rule "F": every node takes c_{k-2} and the node before it, the first one
     c_{k-2} and c_{k-1} (algorithms D.4).
     """
-    return tuple((source, node) for node in range(inputs, nodes) for source in (0, node - 1))
+    ends = ((sorted({0, node - 1}), node) for node in range(inputs, nodes))
+    return tuple((source, node) for sources, node in ends for source in sources)
 
 
 def darts_cell(ops: Sequence[str], edges: Iterable[tuple[int, int]] | None = None) -> CellSpace:

@@ -2,13 +2,14 @@
 
 import ast
 import json
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from spaces import nasbench201
 from spaces.cell import CellSpace, Gene, Macro
-from spaces.darts import DARTS_OPS, SPACES, darts_cell
+from spaces.darts import CONV_7X1_1X7, DARTS_OPS, SPACES
 from spaces.errors import InvalidInput, require, require_known
 from spaces.notation import INPUTS
 
@@ -139,9 +140,6 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
         holds = typed and 0 <= pair[1] < target
         require(holds, rule, f"Write {_EXAMPLE}.", cell=kind, gene=pair)
         genes.append(Gene(pair[1], target, pair[0]))
-    twice = [gene for gene in genes if sum(other[:2] == gene[:2] for other in genes) > 1]
-    remedy = "Cells with two operations on one edge are not built."
-    require(not twice, "one operation per edge", remedy, cell=kind, genes=twice)
     return genes
 
 
@@ -153,14 +151,16 @@ def _operations(used: Iterable[str]) -> tuple[str, ...]:
     for ops in published:
         if needed <= set(ops):
             return ops
-    known = dict.fromkeys(op for ops in published for op in ops)
+    known = dict.fromkeys([*(op for ops in published for op in ops), CONV_7X1_1X7])
     for op in sorted(needed):
         require_known("An operation", op, known)
     return tuple(op for op in known if op in needed or op in DARTS_OPS)
 
 
 def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> CellSpace:
-    """The genotype of those genes in the full space of its size."""
+    """The genotype of those genes in the full space of its size; where two of them join the same
+    nodes there is an edge for each.
+    """
     nodes = INPUTS + len(genes) // 2
     outputs = tuple(concat) if isinstance(concat, list | tuple) and len(concat) <= nodes else ()
     known = all(type(node) is int and 0 <= node < nodes for node in outputs)
@@ -168,28 +168,36 @@ def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> 
     rule = f"the output joins some of the nodes 0 to {nodes - 1}, each once"
     remedy = f"Write {kind}_concat=range({INPUTS}, {nodes})."
     require(known and once, rule, remedy, **{f"{kind}_concat": _shown(repr(concat))})
-    return CellSpace.create(INPUTS, nodes, ops, outputs=outputs, keep=2).genotype(genes)
+    used = Counter((gene.source, gene.target) for gene in genes)
+    every = Counter((u, v) for v in range(INPUTS, nodes) for u in range(v)) | used
+    space = CellSpace.create(INPUTS, nodes, ops, edges=every.elements(), outputs=outputs, keep=2)
+    return space.genotype(genes)
 
 
 def _shown(text: str) -> str:
     return repr(text if len(text) <= 80 else text[:80] + "...")
 
 
-def _from_short(normal: str, reduce: str) -> Macro:
+_SHORT = {"max": "max_pool_3x3", "avg": "avg_pool_3x3", "skip": "skip_connect"}
+_SHORT |= {f"sep{kernel}": f"sep_conv_{kernel}x{kernel}" for kernel in (3, 5, 7)}
+_SHORT |= {f"dil{kernel}": f"dil_conv_{kernel}x{kernel}" for kernel in (3, 5)}
+_SHORT |= {"conv7": CONV_7X1_1X7}
+
+
+def _from_short(
+    normal: str,
+    reduce: str,
+    normal_concat: Sequence[int] = (2, 3, 4, 5),
+    reduce_concat: Sequence[int] = (2, 3, 4, 5),
+) -> Macro:
     """From `op source, op source, ...` for each kind, with short names."""
-    short = {
-        "max": "max_pool_3x3",
-        "avg": "avg_pool_3x3",
-        "skip": "skip_connect",
-        "sep3": "sep_conv_3x3",
-        "sep5": "sep_conv_5x5",
-        "dil3": "dil_conv_3x3",
-    }
-    space = darts_cell(DARTS_OPS)
-    cells = {}
+    pairs = {}
     for kind, genes in (("normal", normal), ("reduce", reduce)):
-        pairs = enumerate(gene.split() for gene in genes.split(","))
-        cells[kind] = space.genotype((int(u), INPUTS + i // 2, short[op]) for i, (op, u) in pairs)
+        split = (gene.split() for gene in genes.split(","))
+        pairs[kind] = _genes(kind, [(_SHORT[op], int(source)) for op, source in split])
+    ops = _operations(gene.op for genes in pairs.values() for gene in genes)
+    outputs = {"normal": normal_concat, "reduce": reduce_concat}
+    cells = {kind: _cell(kind, genes, ops, outputs[kind]) for kind, genes in pairs.items()}
     return Macro(cells, "darts", DEPTH)
 
 
@@ -207,6 +215,38 @@ GENOTYPES: dict[str, Macro] = {
         "sep3 1, skip 0, sep3 0, dil3 1, sep5 0, sep3 1, avg 0, dil3 1",
         "sep5 1, max 0, sep5 1, sep5 2, sep3 0, sep3 3, sep3 1, sep3 2",
     ),
+    "PC_DARTS_image": _from_short(
+        "skip 1, sep3 0, sep3 0, skip 1, sep3 1, sep3 3, sep3 1, dil5 4",
+        "sep3 0, skip 1, dil5 2, max 1, sep3 2, sep3 1, sep5 0, sep3 3",
+    ),
+    "PDARTS": _from_short(
+        "skip 0, dil3 1, skip 0, sep3 1, sep3 1, sep3 3, sep3 0, dil5 4",
+        "avg 0, sep5 1, sep3 0, dil5 2, max 0, dil3 1, dil3 1, dil5 3",
+    ),
+    # the one searched together with its reduction cell, not GDAS (FRC)
+    "GDAS_V1": _from_short(
+        "skip 0, skip 1, skip 0, sep5 2, sep3 3, skip 0, sep5 4, sep3 3",
+        "sep5 0, sep3 1, sep5 2, sep5 1, dil5 2, sep3 1, sep5 0, sep5 1",
+    ),
+    "SNAS": _from_short(
+        "sep3 0, sep3 1, skip 0, dil3 1, skip 1, skip 0, skip 0, sep3 1",
+        "max 0, max 1, max 1, skip 2, skip 2, max 1, max 0, dil5 2",
+    ),
+    # these two as in the repository of DARTS; NASNet-A's node 5 adds the same average twice
+    "NASNET_A": _from_short(
+        "sep5 1, sep3 0, sep5 0, sep3 0, avg 1, skip 0, avg 0, avg 0, sep3 1, skip 1",
+        "sep5 1, sep7 0, max 1, sep7 0, avg 1, sep5 0, skip 3, avg 2, sep3 2, max 1",
+        (2, 3, 4, 5, 6),
+        (4, 5, 6),
+    ),
+    "AMOEBANET_A": _from_short(
+        "avg 0, max 1, sep3 0, sep5 2, sep3 0, avg 3, sep3 1, skip 1, skip 0, avg 1",
+        "avg 0, sep3 1, max 0, sep7 2, sep7 0, avg 1, max 0, max 1, conv7 0, sep3 5",
+        (4, 5, 6),
+        (3, 4, 6),
+    ),
     "all-skip": _from_short(_ALL_SKIP, _ALL_SKIP),
 }
-"""Of 20 cells: first and second order DARTS, PC-DARTS, the collapsed one (algorithms F.1)."""
+"""Of 20 cells: those of the repositories of DARTS and its followers (algorithms F.1), and the
+collapsed one.
+"""

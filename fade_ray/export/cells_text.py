@@ -2,7 +2,7 @@
 
 import inspect
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -75,10 +75,10 @@ def _definitions(network: CellNetwork) -> dict[Definition, None]:
             used[relu_conv_norm] = None
             if isinstance(entry, Reduce):
                 used[FactorizedReduce] = None
-        for gene in live.genes:
-            if _made(place, gene) is not None:
+        for name, gene in live.genes.items():
+            if _made(place, name, gene) is not None:
                 used |= dict.fromkeys(OPERATION_TEXTS[gene.op].definitions)
-            if _is_normed(place, gene):
+            if _is_normed(place, name):
                 used[normed] = None
     return dict(sorted(used.items(), key=lambda item: isinstance(item[0], type)))
 
@@ -88,17 +88,17 @@ class Live:
     """What the output depends on: nodes, genes but `none`, inputs whose value or shape is read."""
 
     nodes: frozenset[int]
-    genes: tuple[Gene, ...]
+    genes: Mapping[str, Gene]
     entries: tuple[int, ...]
 
     @classmethod
     def of(cls, cell: CellSpace) -> "Live":
         nodes = set(cell.outputs)
-        genes = [gene for gene in cell.genes if gene.op != NONE]
+        genes = {name: gene for name, gene in cell.named_genes.items() if gene.op != NONE}
         for node in range(cell.nodes - 1, -1, -1):
             if node in nodes:
-                nodes |= {gene.source for gene in genes if gene.target == node}
-        kept = tuple(gene for gene in genes if gene.target in nodes)
+                nodes |= {gene.source for gene in genes.values() if gene.target == node}
+        kept = {name: gene for name, gene in genes.items() if gene.target in nodes}
         if not nodes & set(range(cell.inputs)):
             nodes.add(0)  # all is zero, and zeros take their shape from an input
         return cls(frozenset(nodes), kept, tuple(i for i in range(cell.inputs) if i in nodes))
@@ -112,14 +112,15 @@ def _live(network: CellNetwork) -> Iterator[nn.Module]:
             continue
         live = Live.of(place.space)
         yield from (place.entries[i] for i in live.entries if place.entries)
-        yield from (_operation(place, gene) for gene in live.genes)
+        yield from (_operation(place, name) for name in live.genes)
     if network.head.before is not None:
         yield network.head.before
     yield network.head.classifier
 
 
-def _operation(cell: Cell, gene: Gene) -> nn.Module:
-    return cast(nn.ModuleDict, cell.edges[f"{gene.source}-{gene.target}"])[gene.op]
+def _operation(cell: Cell, name: str) -> nn.Module:
+    """The one on that edge."""
+    return next(iter(cast(nn.ModuleDict, cell.edges[name]).values()))
 
 
 def _stem(network: CellNetwork) -> dict[str, list[str]]:
@@ -149,17 +150,17 @@ def _cell_text(cells: list[Cell]) -> dict[str, Any]:
         halved = "FactorizedReduce(c_0, channels) if halve else " if i == 0 and halves else ""
         init += statement(f"self.entry_{i}", [f"{halved}relu_conv_norm(c_{i}, channels, 1)"])
         forward.append(f"s{i} = self.entry_{i}(s{i})")
-    for gene in live.genes:
-        if (made := _made(cell, gene)) is not None:
-            init.append(f"self.edge_{gene.source}_{gene.target} = {made}")
+    for name, gene in live.genes.items():
+        if (made := _made(cell, name, gene)) is not None:
+            init.append(f"{_attribute(name)} = {made}")
     for node in sorted(live.nodes - set(range(space.inputs))):
-        terms = [_term(cell, gene) for gene in live.genes if gene.target == node]
+        terms = [_term(cell, *item) for item in live.genes.items() if item[1].target == node]
         smaller = "[:, :, ::2, ::2]" if cell.reduction == 2 else ""
         zeros = f"torch.zeros_like(s{live.entries[0]}{smaller})"
         forward += statement(f"s{node}", terms or [zeros])
     forward += _returned([f"s{node}" for node in space.outputs])
-    name, doc = cell.kind.capitalize(), _doc(cell)
-    values = {"name": name, "doc": doc, "inputs": space.inputs, "halves": halves}
+    values = {"name": cell.kind.capitalize(), "doc": _doc(cell), "inputs": space.inputs}
+    values["halves"] = halves
     return {**values, "init": init, "forward": forward}
 
 
@@ -172,22 +173,26 @@ def _returned(values: list[str]) -> list[str]:
     return [*list_lines("outputs", values, INDENT), "return torch.cat(outputs, 1)"]
 
 
-def _made(cell: Cell, gene: Gene) -> str | None:
+def _made(cell: Cell, name: str, gene: Gene) -> str | None:
     """The expression that makes an operation; None for the identity."""
     stride = cell.reduction if gene.source < cell.space.inputs else 1
     made = OPERATION_TEXTS[gene.op].expression(stride)
-    return f"normed({made}, channels)" if _is_normed(cell, gene) else made
+    return f"normed({made}, channels)" if _is_normed(cell, name) else made
 
 
-def _is_normed(cell: Cell, gene: Gene) -> bool:
-    operation = _operation(cell, gene)
+def _is_normed(cell: Cell, name: str) -> bool:
+    operation = _operation(cell, name)
     return isinstance(operation, Pool) and operation.norm is not None
 
 
-def _term(cell: Cell, gene: Gene) -> str:
-    if _made(cell, gene) is None:
+def _term(cell: Cell, name: str, gene: Gene) -> str:
+    if _made(cell, name, gene) is None:
         return f"s{gene.source}"
-    return f"self.edge_{gene.source}_{gene.target}(s{gene.source})"
+    return f"{_attribute(name)}(s{gene.source})"
+
+
+def _attribute(name: str) -> str:
+    return f"self.edge_{name.replace('-', '_')}"
 
 
 def _doc(cell: Cell) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from fade_ray.export.plain_layers import (
     FactorizedReduce,
+    along_axes,
     avg_pool,
     dil_conv,
     max_pool,
@@ -13,6 +14,7 @@ from fade_ray.export.plain_layers import (
     separable,
 )
 from spaces.cell import NONE, Macro
+from spaces.darts import CONV_7X1_1X7
 from spaces.errors import InvalidInput
 
 Definition = Callable[..., object]
@@ -44,6 +46,7 @@ def _skip(stride: int) -> str | None:
 
 OPERATION_TEXTS: dict[str, OperationText] = {
     "skip_connect": OperationText(_skip, (FactorizedReduce,)),
+    CONV_7X1_1X7: _called("along_axes(channels, 7", along_axes),
     **{
         f"{name}_{kernel}x{kernel}": _called(f"{call}{kernel}", *definitions)
         for name, kernels, call, definitions in (

@@ -40,6 +40,18 @@ def dil_conv(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
     return separable(channels, kernel, stride, dilation=2)
 
 
+def along_axes(channels: int, kernel: int, stride: int = 1) -> nn.Sequential:
+    """ReLU, a convolution along the rows, one along the columns, BatchNorm."""
+    rows, columns = (1, kernel), (kernel, 1)
+    padding = kernel // 2
+    return nn.Sequential(
+        nn.ReLU(),
+        nn.Conv2d(channels, channels, rows, (1, stride), (0, padding), bias=False),
+        nn.Conv2d(channels, channels, columns, (stride, 1), (padding, 0), bias=False),
+        nn.BatchNorm2d(channels),
+    )
+
+
 def max_pool(kernel: int, stride: int = 1) -> nn.Module:
     """Max pooling."""
     return nn.MaxPool2d(kernel, stride, kernel // 2)

@@ -46,11 +46,12 @@ class Cell(Place):
         self.entries = nn.ModuleList(_entry(build, source, side) for source in entered)
         built = [(k, op) for k, op in enumerate(space.ops) if op != NONE]
         self.allowed = tuple(tuple(k for k, _ in built if row[k]) for row in space.allowed)
-        self.edges = nn.ModuleDict()
-        for (source, target), numbers in zip(space.edges, self.allowed, strict=True):
+        self.edges, self._names = nn.ModuleDict(), space.edge_names
+        places = zip(self._names, space.edges, self.allowed, strict=True)
+        for name, (source, _), numbers in places:
             at_edge = replace(build, channels=self.width // partial, stride=self._stride(source))
             made = {space.ops[k]: OPERATIONS[space.ops[k]](at_edge) for k in numbers}
-            self.edges[f"{source}-{target}"] = nn.ModuleDict(made)
+            self.edges[name] = nn.ModuleDict(made)
         self.out = Map(len(space.outputs) * self.width, halved(side, self.reduction))
         self.cost = self._operations_cost(side)
         for entry, input in zip(self.entries, before, strict=False):
@@ -89,11 +90,10 @@ class Cell(Place):
 
     def _operations(self, number: int, weights: EdgeWeights | None) -> list[tuple[int, Operation]]:
         """Those that run on an edge, with their numbers."""
-        source, target = self.space.edges[number]
         numbers = self.allowed[number]
         if weights is not None and weights.used is not None:
             numbers = tuple(k for k in weights.used[number] if k in numbers)
-        edge = cast(nn.ModuleDict, self.edges[f"{source}-{target}"])
+        edge = cast(nn.ModuleDict, self.edges[self._names[number]])
         return [(k, cast(Operation, edge[self.space.ops[k]])) for k in numbers]
 
     def _through(self, x: Tensor) -> Tensor:
@@ -119,9 +119,9 @@ class Cell(Place):
     def _operations_cost(self, side: int) -> Cost:
         """Of all operations, on inputs of side x side."""
         total = Cost()
-        for source, target in self.space.edges:
+        for name, (source, _) in zip(self._names, self.space.edges, strict=True):
             at = side if source < self.space.inputs else halved(side, self.reduction)
-            for operation in cast(nn.ModuleDict, self.edges[f"{source}-{target}"]).values():
+            for operation in cast(nn.ModuleDict, self.edges[name]).values():
                 total += cast(Operation, operation).cost(at)
         return total
 

@@ -16,6 +16,9 @@ from fade_ray.nn.kernels import depthwise
 from fade_ray.nn.norms import Norm
 from fade_ray.nn.sums import Term
 
+Axes = tuple[int, int]
+"""Of rows and columns."""
+
 
 @dataclass(frozen=True)
 class Build:
@@ -31,13 +34,16 @@ class Build:
     def norm(self, channels: int) -> Norm:
         return Norm(channels, affine=self.affine, track_running_stats=self.running_statistics)
 
-    def conv(self, c_in: int, c_out: int, kernel: int, stride: int = 1, **rest: Any) -> nn.Conv2d:
+    def conv(
+        self, c_in: int, c_out: int, kernel: int | Axes, stride: int | Axes = 1, **rest: Any
+    ) -> nn.Conv2d:
         """Without bias and padded to keep the side unless `rest` says otherwise. Torch's default
         distribution, U(-b, b) with b = fan_in ** -0.5, from `generator`.
         """
-        padding = rest.get("dilation", 1) * (kernel // 2)
+        sides = (kernel, kernel) if isinstance(kernel, int) else kernel
+        padding = tuple(rest.get("dilation", 1) * (side // 2) for side in sides)
         made = nn.Conv2d(c_in, c_out, kernel, stride, **{"padding": padding, "bias": False, **rest})
-        self._draw(made, 1 / math.sqrt(c_in // made.groups * kernel**2))
+        self._draw(made, 1 / math.sqrt(c_in // made.groups * math.prod(sides)))
         return made
 
     def linear(self, c_in: int, c_out: int) -> nn.Linear:
@@ -99,6 +105,25 @@ class FactorizedReduce(nn.Module):
         out = halved(side, 2) ** 2
         weights = self.conv_1.weight.numel() + self.conv_2.weight.numel()
         return Cost(weights * out, self.norm.num_features * out, self.conv_1.in_channels * side**2)
+
+
+class AlongAxes(nn.Module):
+    """A convolution along the rows, one along the columns, BatchNorm; a ReLU comes before."""
+
+    def __init__(self, build: Build, kernel: int) -> None:
+        super().__init__()
+        C, s = build.channels, build.stride
+        self.conv_1 = build.conv(C, C, (1, kernel), (1, s))
+        self.conv_2 = build.conv(C, C, (kernel, 1), (s, 1))
+        self.norm = build.norm(C)
+
+    def forward(self, x: Tensor, scale: Tensor | None = None) -> Tensor:
+        return cast(Tensor, self.norm(self.conv_2(self.conv_1(x)), scale))
+
+    def cost(self, side: int) -> Cost:
+        out, C = halved(side, self.conv_1.stride[1]), self.norm.num_features
+        weights = self.conv_1.weight.numel()
+        return Cost(weights * out * (side + out), C * out**2, C * side**2)
 
 
 class DepthwiseSeparable(nn.Module):

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fade_ray.nn.costs import Cost, halved
-from fade_ray.nn.layers import Build, ConvNorm, DepthwiseSeparable, FactorizedReduce
+from fade_ray.nn.layers import AlongAxes, Build, ConvNorm, DepthwiseSeparable, FactorizedReduce
 from fade_ray.nn.sums import Source, Sum, Term
 
 
@@ -48,9 +48,9 @@ class Separable(Operation):
 
 
 class Dense(Operation):
-    """ReLU, then a module that ends in a BatchNorm: a convolution, or a skip at stride 2."""
+    """ReLU, then a module that ends in a BatchNorm: convolutions, or a skip at stride 2."""
 
-    def __init__(self, module: ConvNorm | FactorizedReduce) -> None:
+    def __init__(self, module: ConvNorm | FactorizedReduce | AlongAxes) -> None:
         super().__init__()
         self.module = module
 
@@ -104,6 +104,10 @@ def _skip(build: Build) -> Operation:
     return Identity() if build.stride == 1 else Dense(FactorizedReduce(build, C, C))
 
 
+def _along_axes(build: Build) -> Operation:
+    return Dense(AlongAxes(build, 7))
+
+
 def _conv(build: Build, kernel: int) -> Operation:
     # the benchmark's convolutions have a bias where the BatchNorm behind them has none; the
     # BatchNorm takes it out again
@@ -122,6 +126,7 @@ OPERATIONS: dict[str, Callable[[Build], Operation]] = {
     "sep_conv_7x7": partial(Separable, kernel=7),
     "dil_conv_3x3": partial(Separable, kernel=3, dilation=2, twice=False),
     "dil_conv_5x5": partial(Separable, kernel=5, dilation=2, twice=False),
+    "conv_7x1_1x7": _along_axes,
     "nor_conv_1x1": partial(_conv, kernel=1),
     "nor_conv_3x3": partial(_conv, kernel=3),
 }

@@ -18,6 +18,7 @@ from spaces.cell import NONE, CellSpace, Macro
 FAMILIES = (
     ("sep_conv", SERIES[0]),
     ("nor_conv", SERIES[0]),
+    ("conv_", SERIES[0]),
     ("dil_conv", SERIES[6]),
     ("max_pool", SERIES[2]),
     ("avg_pool", SERIES[2]),
@@ -45,8 +46,7 @@ class Node(NamedTuple):
 class Op(NamedTuple):
     """An operation on an edge."""
 
-    source: int
-    target: int
+    edge: str
 
 
 def node_name(cell: CellSpace, node: int) -> str:
@@ -129,8 +129,8 @@ def arrange(cell: CellSpace) -> Drawing:
         depth[node] = 1 + max((depth[source] for source in sources), default=0)
     layer_of: dict[Item, int] = {Node(node): 2 * depth[node] for node in range(cell.nodes)}
     edges: list[tuple[Item, Item]] = []
-    for source, target, _ in cell.genes:
-        op = Op(source, target)
+    for name, (source, target, _) in cell.named_genes.items():
+        op = Op(name)
         layer_of[op] = 2 * depth[target] - 1
         edges += [(Node(source), op), (op, Node(target))]
     if len(cell.outputs) > 1:
@@ -162,7 +162,7 @@ def layer_width(layout: Layout, number: int) -> float:
 
 
 def _draw(axis: Axes, cell: CellSpace, placed: Placed) -> None:
-    ops: dict[Any, str] = {Op(source, target): op for source, target, op in cell.genes}
+    ops: dict[Any, str] = {Op(name): gene.op for name, gene in cell.named_genes.items()}
     for line in placed.layout.lines:
         muted = NONE in {ops.get(line[0]), ops.get(line[-1])}
         # into an operation there is only one way

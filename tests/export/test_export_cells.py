@@ -131,6 +131,7 @@ CASES: dict[str, Callable[[], CellNetwork]] = {
         GENOTYPES["PC_DARTS_cifar"].at_depth(5), side=13, seed=1, channels=3
     ),
     "case_auxiliary": lambda: trained(GENOTYPES["DARTS_V2"].at_depth(3), side=32, auxiliary=True),
+    "case_two_on_one_edge": lambda: trained(GENOTYPES["NASNET_A"].at_depth(3), seed=7),
     "case_every_operation": lambda: trained(every_operation(), side=15, seed=2),
     "case_pool_norm": lambda: trained(every_operation(), side=8, seed=3, pool_norm=True),
     "case_holes": lambda: trained(holey(), side=9, seed=4),

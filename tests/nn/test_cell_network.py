@@ -103,6 +103,36 @@ def test_published_genotypes_have_their_published_sizes(name: str) -> None:
     assert round(large.multiply_adds((), "conv+fc+2bn+relu") / 1e6, 2) == imagenet_adds_all
 
 
+# genotype -> initial channels in 20 cells, million weights, million multiply-adds (0: not printed)
+ELSEWHERE = {
+    "PDARTS": (36, 3.43, 532),  # P-DARTS (3.4 M); multiply-adds as its followers count them
+    "SNAS": (36, 2.66, 422),
+    "GDAS_V1": (36, 3.37, 519),  # GDAS says 3.4 M, its followers 3.36 M
+    "PC_DARTS_image": (36, 3.72, 0),  # ours: PC-DARTS prints it for ImageNet alone
+    "NASNET_A": (32, 3.06, 0),  # 3.1 M in the table of DARTS, at a width that it does not tell
+    "AMOEBANET_A": (36, 3.15, 0),  # 3.1 M there
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_other_published_genotypes_have_about_their_published_sizes(name: str) -> None:
+    channels, weights, adds = ELSEWHERE[name]
+    model = network(GENOTYPES[name].at_depth(20), CellNetworkConfig(channels=channels), side=32)
+    assert round(size(model) / 1e6, 2) == weights
+    assert adds in (0, round(model.multiply_adds() / 1e6))
+
+
+def test_two_operations_between_the_same_nodes_are_added() -> None:
+    space = CellSpace.create(2, 3, DARTS_OPS, edges=[(0, 2)] * 2, keep=2)
+    parts = []
+    for times in (1, 2):
+        cell = space.genotype([(0, 2, "avg_pool_3x3")] * times)
+        macro = Macro({"reduce": cell, "normal": cell}, "darts", 1)
+        model = network(macro, CellNetworkConfig(channels=4)).double().eval()
+        parts.append(model(images()).main - model.head.classifier.bias)
+    torch.testing.assert_close(parts[1], 2 * parts[0])
+
+
 def test_auxiliary_heads_have_their_published_sizes() -> None:
     macro = GENOTYPES["all-skip"]
     cifar = CellNetworkConfig(channels=36, auxiliary=True)

@@ -105,6 +105,19 @@ def test_a_discrete_space_is_its_genes(space, data):
     assert space.genotype(iter(genotype.genes)) == genotype
 
 
+def test_edges_that_repeat_carry_an_operation_each():
+    space = CellSpace.create(1, 3, OPS, edges=[(0, 1), (0, 2), (0, 2), (0, 2), (1, 2)], keep=2)
+    assert space.edge_names == ("0-1", "0-2", "0-2-2", "0-2-3", "1-2")
+    twice = space.genotype([(0, 2, "max_pool_3x3"), (0, 2, "max_pool_3x3")])
+    assert twice.is_discrete
+    assert list(twice.named_genes) == ["0-2", "0-2-2"]
+    assert twice.genes == ((0, 2, "max_pool_3x3"),) * 2
+    assert CellSpace.from_dict(json.loads(json.dumps(twice.to_dict()))) == twice
+    assert space.size == 3 * (6 * 3**2)  # two of the four edges into node 2
+    with pytest.raises(InvalidInput, match="`keep` edges per node"):
+        space.genotype([(0, 2, "max_pool_3x3")] * 3)
+
+
 @untimed
 @given(cell_spaces())
 def test_json_both_ways(space):
