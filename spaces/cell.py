@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import zip_longest
 from typing import Any, NamedTuple, Self, TypeVar
 
 import cattrs
@@ -26,6 +28,8 @@ FORMAT = "fade_ray.cells/1"
 _ROWS = "Give one row per edge, one entry per operation."
 
 T = TypeVar("T")
+Polynomial = tuple[int, ...]
+"""Coefficients from the constant on."""
 
 
 class Gene(NamedTuple):
@@ -147,15 +151,18 @@ class CellSpace:
         """How many genotypes it holds: choices of `keep` edges into each node times those of their
         operations. `none` is no choice where edges are dropped, nothing at all one where none is.
         """
-        counts = self.mask.sum(axis=1)
-        if self.keep is None:
-            return math.prod(max(1, int(count)) for count in counts)
-        if NONE in self.ops:
-            counts = counts - self.mask[:, self.ops.index(NONE)]
-        total = 1
+        return sum(self.tally(()))
+
+    def tally(self, ops: Container[str]) -> Polynomial:
+        """How many of its genotypes have 0, 1, ... of their edges carry one of `ops`."""
+        free = [self.keep is None or op != NONE for op in self.ops]
+        mask, named = self.mask & free, [op in ops for op in self.ops]
+        total: Polynomial = (1,)
         for node in range(self.inputs, self.nodes):
-            choices = [int(counts[index]) for index in self.incoming(node) if counts[index] > 0]
-            total *= _elementary(choices, min(self.keep, len(choices)))
+            rows = [mask[index] for index in self.incoming(node) if mask[index].any()]
+            choices = [(int(row[np.invert(named)].sum()), int(row[named].sum())) for row in rows]
+            kept = len(choices) if self.keep is None else min(self.keep, len(choices))
+            total = multiplied(total, _elementary(choices, kept))
         return total
 
     @property
@@ -262,6 +269,10 @@ class Macro:
         """Genotypes of all kinds together."""
         return math.prod(cell.size for cell in self.cells.values())
 
+    def tally(self, ops: Container[str]) -> Polynomial:
+        """As that of its cells: of the genotypes of all kinds together."""
+        return reduce(multiplied, (cell.tally(ops) for cell in self.cells.values()))
+
     @property
     def is_discrete(self) -> bool:
         return all(cell.is_discrete for cell in self.cells.values())
@@ -304,10 +315,20 @@ def _ordered(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:
     return tuple(sorted(edges, key=lambda edge: (edge[1], edge[0])))
 
 
-def _elementary(values: Sequence[int], degree: int) -> int:
+def _elementary(values: Sequence[Polynomial], degree: int) -> Polynomial:
     """The elementary symmetric polynomial: a sum over subsets of `degree` of products."""
-    sums = [1] + [0] * degree
+    sums: list[Polynomial] = [(1,)] + [()] * degree
     for value in values:
         for k in range(degree, 0, -1):
-            sums[k] += value * sums[k - 1]
+            pairs = zip_longest(sums[k], multiplied(value, sums[k - 1]), fillvalue=0)
+            sums[k] = tuple(a + b for a, b in pairs)
     return sums[degree]
+
+
+def multiplied(first: Polynomial, second: Polynomial) -> Polynomial:
+    """The product; () is 0."""
+    product = [0] * (len(first) + len(second) - 1 if first and second else 0)
+    for i, a in enumerate(first):
+        for j, b in enumerate(second):
+            product[i + j] += a * b
+    return tuple(product)

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from fade_ray.cells.cell_trials import Trial
-from fade_ray.cells.watch import ENOUGH
+from fade_ray.cells.watch import Drawn
 from fade_ray.report import style
 from fade_ray.report.genotype_drawing import edge_name, printed
 from fade_ray.report.style import INK, LINES, MUTED, SERIES, WIDTH, Picture, count_axis, new_figure
@@ -199,19 +199,18 @@ def _heaviest(course: Course) -> str:
     return f"Heaviest at the end: {listed(heaviest)}."
 
 
-PANELS: tuple[tuple[str, dict[str, str], float | None], ...] = (
-    ("Loss", {"loss": "weights", "architecture_loss": "logits"}, None),
-    ("Accuracy in training", {"accuracy": "of the mixture"}, None),
+PANELS: tuple[tuple[str, dict[str, str]], ...] = (
+    ("Loss", {"loss": "weights", "architecture_loss": "logits"}),
+    ("Accuracy in training", {"accuracy": "of the mixture"}),
     (
         "Share of that epoch's genotype",
         {"parameter_free_share": "free of parameters", "skip_share": "skip-connect"},
-        ENOUGH,
     ),
-    ("Weights", {"none_weight": "none, mean", "entropy": "entropy, 1 = uniform"}, None),
-    ("Largest eigenvalue, validation Hessian", {"eigenvalue": "eigenvalue"}, None),
-    ("True accuracy of that genotype (%)", {"true_accuracy": "CIFAR-10 test"}, None),
+    ("Weights", {"none_weight": "none, mean", "entropy": "entropy, 1 = uniform"}),
+    ("Largest eigenvalue, validation Hessian", {"eigenvalue": "eigenvalue"}),
+    ("True accuracy of that genotype (%)", {"true_accuracy": "CIFAR-10 test"}),
 )
-"""The panels of the indicators: title, metrics with their labels, a line to be compared with."""
+"""The panels of the indicators: title, metrics with their labels."""
 
 
 def indicators_over_epochs(trial: Trial) -> Picture | None:
@@ -224,7 +223,8 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
     figure = new_figure(0.4 + 2.1 * -(-len(shown) // 3))
     changes = []
     axes = style.grid_axes(figure, len(shown), 3)
-    for axis, (title, names, line) in zip(axes, shown, strict=True):
+    most = None if trial.space is None else Drawn.of(trial.space).most
+    for axis, (title, names) in zip(axes, shown, strict=True):
         for index, (name, label) in enumerate(names.items()):
             epochs, values = trial.series(name)
             if epochs:
@@ -232,16 +232,24 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
                 changes.append(f"{label} {values[0]:.3g} to {values[-1]:.3g}")
         for stage in trial.stages:
             axis.axvline(stage - 0.5, color=MUTED, lw=0.8, ls=LINES[1])
-        if line is not None:
-            axis.axhline(line, color=MUTED, lw=1.0, ls=LINES[2])
         if "share" in title.lower():
             axis.set_ylim(-0.04, 1.04)
+            if most is not None:
+                axis.axhline(most, color=MUTED, lw=1.0, ls=LINES[2])
         axis.set_title(title)
         axis.legend(fontsize=8, loc="best")
         count_axis(axis, "epoch")
+    drawn = (
+        ""
+        if most is None
+        else (
+            f"; 95 % of the genotypes drawn at random from the space lie at or below the dotted line, "
+            f"{percent(most, 0)} free of parameters"
+        )
+    )
     caption = (
-        f"{trial.name}. Shares are of the genotype that the weights of that epoch would give; "
-        f"above the dotted line, {ENOUGH}, single-level DARTS searches again."
+        f"{trial.name}. Shares are of the genotype that the weights of that epoch would give"
+        f"{drawn}."
         f"{' Dashed: a new stage or search begins.' if trial.stages else ''}"
     )
     alt = f"Over {count(max(trial.epochs), 'epoch')}, first to last: {listed(changes)}."
@@ -271,6 +279,9 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
                 end = percent(float(values[:, -1].mean()), 0)
                 if name == "skip_share":
                     ends.append(f"{method} on {space} {end} ({count(len(same), 'seed')})")
+            if (whole := next(iter(group.values()))[0].space) is not None:
+                mean = Drawn.of(whole, skip=name == "skip_share").mean
+                axis.axhline(mean, color=MUTED, lw=1.0, ls=LINES[2])
             axis.set(ylim=(-0.04, 1.04), title=f"{space}: {label}")
             count_axis(axis, "epoch")
         row[0].set_ylabel("share of the genotype")
@@ -279,7 +290,8 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=5)
     caption = (
         "Of the genotype that the weights of each epoch would give: lines are means over the "
-        f"seeds, bands reach from the lowest to the highest of them. {_seed_words(groups)}"
+        "seeds, bands reach from the lowest to the highest of them, dotted is the mean of "
+        f"genotypes drawn at random from the space. {_seed_words(groups)}"
     )
     alt = f"Share of skip-connects at the end, mean over seeds: {listed(ends)}."
     return Picture("methods", "Methods over seeds", figure, alt, caption)

@@ -149,7 +149,7 @@ class CellSearch(Trainee):
             "searches": self.searches + 1,
             "true": None if self.table is None else self.table.lookup(genotype).to_dict(),
         }
-        warnings = misgivings(genotype) if self.recipe.trains else []
+        warnings = misgivings(genotype, self.whole) if self.recipe.trains else []
         return Ending(Outcome(score=mixture), metrics, warnings)
 
     def state_dict(self) -> dict[str, Any]:

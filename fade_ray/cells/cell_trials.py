@@ -63,6 +63,11 @@ class Trial:
         return f"{self.plan.recipe} on {self.plan.space}, seed {self.plan.seed}"
 
     @property
+    def space(self) -> Macro | None:
+        """What was searched, as published; None for a space that is not loaded."""
+        return SPACES[self.plan.space].macro if self.plan.space in SPACES else None
+
+    @property
     def done(self) -> bool:
         return self.outcome is not None and self.outcome.failure is None
 
@@ -92,8 +97,7 @@ class Trial:
 
     def cells(self, kind: str) -> list[CellSpace]:
         """A kind of cell as it was found, and as its space has it, with names of edges and ops."""
-        published = SPACES[self.plan.space].macro if self.plan.space in SPACES else None
-        macros = [macro for macro in (self.macro, published) if macro is not None]
+        macros = [macro for macro in (self.macro, self.space) if macro is not None]
         return [macro.cells[kind] for macro in macros if kind in macro.cells]
 
     def series(self, name: str) -> tuple[list[int], list[float]]:

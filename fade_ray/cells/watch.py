@@ -1,6 +1,9 @@
 """What to watch while cells are searched: the signs of the skip-connect collapse."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -11,8 +14,6 @@ from fade_ray.training.edge_architecture import EdgeArchitecture
 from spaces.cell import NONE, CellSpace, Macro
 
 SKIP = "skip_connect"
-ENOUGH = 0.3
-"""Of a genotype's operations may be free of parameters (single-level, section 3.3)."""
 
 
 def parameter_free(op: str) -> bool:
@@ -96,13 +97,40 @@ def _entropy(part: Learned, cell: CellSpace) -> Any:
     return value / np.log(choices[choices > 1])
 
 
-def misgivings(genotype: Macro) -> list[str]:
-    """What a user should know about a genotype before training it, in words."""
-    skips, free = share(genotype, skip=True), share(genotype)
-    if free <= ENOUGH:
+@dataclass(frozen=True)
+class Drawn:
+    """The share of some operations in genotypes drawn uniformly from a space, exactly: its mean, and
+    what 95 % of them have at most.
+    """
+
+    mean: float
+    most: float
+
+    @classmethod
+    def of(cls, space: Macro, *, skip: bool = False) -> "Drawn":
+        """Of the operations that `share` counts."""
+        ops = [op for cell in space.cells.values() for op in cell.ops]
+        counts = space.tally({op for op in ops if (op == SKIP if skip else parameter_free(op))})
+        edges, total = max(1, len(counts) - 1), sum(counts)
+        mean = Fraction(sum(k * count for k, count in enumerate(counts)), total * edges)
+        within = (k for k, sum_ in enumerate(accumulate(counts)) if 20 * sum_ >= 19 * total)
+        return cls(float(mean), next(within) / edges)
+
+
+def misgivings(genotype: Macro, space: Macro) -> list[str]:
+    """What a user should know about a genotype before training it, in words: whether it holds more
+    skip-connects, or operations free of parameters, than genotypes drawn from `space` do.
+    """
+    shares = {skip: share(genotype, skip=skip) for skip in (False, True)}
+    drawn = {skip: Drawn.of(space, skip=skip) for skip in shares}
+    if all(shares[skip] <= drawn[skip].most for skip in shares):
         return []
+    told = [
+        f"{shares[skip]:.0%} of its operations are {name} (of genotypes drawn at random from the "
+        f"space {drawn[skip].mean:.0%} on average, and at most {drawn[skip].most:.0%} in 95 of 100)"
+        for skip, name in ((False, "free of parameters"), (True, "skip-connects"))
+    ]
     return [
-        f"the result may have collapsed: {free:.0%} of its operations are free of parameters "
-        f"({skips:.0%} skip-connects), more than {ENOUGH:.0%}; such networks train quickly and end "
+        f"the result may have collapsed: {' and '.join(told)}; such networks train quickly and end "
         "worse. Lower the weight learning rate, or use another recipe."
     ]

@@ -16,7 +16,8 @@ import torch
 from fade_ray.cells.cell_recipes import RECIPES, check_pair, recipe
 from fade_ray.cells.cell_trial import CellJob, CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
-from fade_ray.cells.watch import misgivings, parameter_free, share
+from fade_ray.cells.discretise import Learned, top_edges
+from fade_ray.cells.watch import Drawn, misgivings, parameter_free, share
 from fade_ray.data import Splits, load
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
@@ -25,6 +26,7 @@ from fade_ray.training.hessian import dominant_eigenvalue
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.updates import asking
 from fade_ray.trials.job import events
+from spaces import nasbench201
 from spaces.cell import Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput
@@ -250,19 +252,45 @@ def test_an_all_skip_genotype_is_called_a_collapse() -> None:
     genes = [(source, node, "skip_connect") for node in range(2, 6) for source in (0, 1)]
     skips = macro.with_cells({kind: cell.genotype(genes) for kind, cell in macro.cells.items()})
     assert share(skips, skip=True) == share(skips) == 1
-    assert "100% skip-connects" in misgivings(skips)[0]
+    told = "100% of its operations are skip-connects (of genotypes drawn at random from the space "
+    assert told + "50% on average, and at most 69% in 95 of 100)" in misgivings(skips, macro)[0]
     others = macro.with_cells(
         {
             k: c.genotype([(u, v, "sep_conv_3x3") for u, v, _ in genes])
             for k, c in macro.cells.items()
         }
     )
-    assert misgivings(others) == []
+    assert misgivings(others, macro) == []
     assert [parameter_free(op) for op in ("none", "avg_pool_5x5", "dil_conv_3x3")] == [
         True,
         True,
         False,
     ]
+
+
+def test_shares_of_drawn_genotypes_are_those_of_all_of_them() -> None:
+    space = Macro({"cell": nasbench201.space()}, "nasbench201", 3)
+    ops = np.array([nasbench201.numbers(cell) for cell in nasbench201.cells()])
+    for skip, counted in (
+        (False, [parameter_free(op) for op in nasbench201.OPS]),
+        (True, ops == 1),
+    ):
+        shares = (np.array(counted)[ops] if not skip else counted).mean(axis=1)
+        drawn = Drawn.of(space, skip=skip)
+        assert drawn.mean == pytest.approx(shares.mean())
+        assert (shares <= drawn.most).mean() >= 0.95 > (shares < drawn.most).mean()
+
+
+@pytest.mark.parametrize("name", ["s1", "s4", "nasbench201"])
+def test_logits_without_signal_are_discretised_like_that(name: str) -> None:
+    space, rng = published(name).macro, np.random.default_rng(0)
+    whole, drawn, shares = next(iter(space.cells.values())), Drawn.of(space), []
+    for _ in range(300):
+        weights = rng.random((len(space.cells), *whole.mask.shape))
+        cells = (top_edges(Learned(w, None, np.zeros(0)), whole, whole) for w in weights)
+        shares.append(share(space.with_cells(dict(zip(space.cells, cells, strict=True)))))
+    assert np.mean(shares) == pytest.approx(drawn.mean, abs=4 * np.std(shares) / 300**0.5)
+    assert np.mean(np.array(shares) > drawn.most) < 0.05 + 4 * (0.05 * 0.95 / 300) ** 0.5
 
 
 def test_wrong_names_and_pairs_are_answered_with_the_remedy() -> None:
