@@ -243,7 +243,7 @@ def indicators_over_epochs(trial: Trial) -> Picture | None:
         ""
         if most is None
         else (
-            f"; 95 % of the genotypes drawn at random from the space lie at or below the dotted line, "
+            "; 95 % of genotypes drawn at random from the space lie at or below the dotted line, "
             f"{percent(most, 0)} free of parameters"
         )
     )

@@ -99,7 +99,7 @@ def _entropy(part: Learned, cell: CellSpace) -> Any:
 
 @dataclass(frozen=True)
 class Drawn:
-    """The share of some operations in genotypes drawn uniformly from a space, exactly: its mean, and
+    """The exact share of some operations in genotypes drawn uniformly from a space: its mean, and
     what 95 % of them have at most.
     """
 
