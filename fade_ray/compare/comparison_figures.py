@@ -1,4 +1,4 @@
-"""The figures of a comparison of searchers; None where there is nothing to show yet.
+"""The figures of a comparison of searchers.
 
 A searcher has one colour, line and marker in all of them. Scores are of the report: the test part,
 or of a table what no searcher sees.
@@ -19,7 +19,8 @@ from fade_ray.compare.anytime import anytime, top_reports
 from fade_ray.compare.comparison import Band, Comparison, SeedResult
 from fade_ray.compare.trace import Trace
 from fade_ray.report import style
-from fade_ray.report.style import INK, MARKERS, PAPER, Picture, look, name_rows, new_figure, series
+from fade_ray.report.page import Drawing, figured
+from fade_ray.report.style import INK, MARKERS, PAPER, look, name_rows, new_figure, series
 from fade_ray.report.words import ACCURACY, Measure, count, listed, percent, probability, short, si
 from fade_ray.search.search_figures import score_limits
 
@@ -33,9 +34,14 @@ BEYOND = 1.015
 MEASURES = {"final": "{} at the end of the budget", "area": "area under the anytime curve"}
 
 
+@figured(
+    "anytime",
+    "Best architecture so far against the budget",
+    "No search has evaluated an architecture yet.",
+)
 def anytime_curves(
     traces: Sequence[Trace], comparison: Comparison, score: Measure = ACCURACY
-) -> Picture | None:
+) -> Drawing | None:
     """Mean report of the best validated against the budget, a 95 % band; partial traces thin."""
     names = [band.searcher for band in comparison.bands]
     figure = new_figure(4.6 + 0.22 * ((len(names) - 1) // 4))
@@ -64,8 +70,7 @@ def anytime_curves(
     means = [f"{s.searcher} {score.text(s.mean)} ({count(s.seeds, 'seed')})" for s in whole]
     means_text = f"{listed(means)}." if means else "no search has ended."
     alt = f"Mean {score.name} at the end of the budget: {means_text}"
-    title = "Best architecture so far against the budget"
-    return Picture("anytime", title, figure, alt, _anytime_caption(comparison, score))
+    return figure, alt, _anytime_caption(comparison, score)
 
 
 def _band(axis: Axes, band: Band, index: int, searchers: int, score: Measure) -> None:
@@ -125,9 +130,14 @@ def budget_axis(comparison: Comparison) -> tuple[float, str]:
     return scale, unit + rest
 
 
+@figured(
+    "best",
+    "The best architectures of each searcher",
+    "No search has come to the end of its budget with an evaluation yet.",
+)
 def best_evaluations(
     traces: Sequence[Trace], comparison: Comparison, score: Measure = ACCURACY
-) -> Picture | None:
+) -> Drawing | None:
     """Reports of the best-validated of all seeds together (FaDE Fig. 8), and of each seed."""
     names, k = [summary.searcher for summary in comparison.summaries], comparison.k
     together = [list(summary.top) for summary in comparison.summaries]
@@ -156,8 +166,7 @@ def best_evaluations(
     )
     shown = [(name, values) for name, values in zip(names, together, strict=True) if values]
     medians = [f"{name} {score.text(float(np.median(values)))}" for name, values in shown]
-    alt = f"Median of the {k} best: {listed(medians)}."
-    return Picture("best", f"The {k} best architectures of each searcher", figure, alt, caption)
+    return figure, f"Median of the {k} best: {listed(medians)}.", caption
 
 
 def _box(axis: Axes, index: int, data: Array) -> None:
@@ -180,7 +189,8 @@ def _scattered(n: int) -> Array:
     return np.asarray(2 * ((np.arange(1, n + 1) * 0.6180339887498949) % 1) - 1)
 
 
-def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
+@figured("seeds", "Every seed", "No search has come to the end of its budget yet.")
+def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None:
     """Every seed and the means with intervals; few seeds are joined by lines: they are pairs."""
     names = [summary.searcher for summary in comparison.summaries]
     complete = [result for result in comparison.results if result.complete]
@@ -207,8 +217,7 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
         f"{score.text(comparison.floor)}."
     )
     areas = [f"{s.searcher} {score.text(s.area)}" for s in comparison.summaries if s.seeds]
-    alt = f"Mean area under the anytime curve: {listed(areas)}."
-    return Picture("seeds", "Every seed", figure, alt, caption)
+    return figure, f"Mean area under the anytime curve: {listed(areas)}.", caption
 
 
 def _strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -> None:
@@ -232,7 +241,13 @@ def _join(
         axis.plot(values, heights, color=style.MUTED, lw=0.8, alpha=0.55, zorder=1)
 
 
-def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None:
+@figured(
+    "effects",
+    "Difference from the baseline",
+    "There is no pair of complete searches with the same seed yet, or no searcher besides the "
+    "baseline.",
+)
+def effects(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None:
     """Mean difference from the baseline with its 95 % interval: a forest plot per measure."""
     groups = {m: [test for test in comparison.tests if test.measure == m] for m in MEASURES}
     families = [test.family for test in comparison.tests if math.isfinite(test.difference)]
@@ -263,8 +278,7 @@ def effects(comparison: Comparison, score: Measure = ACCURACY) -> Picture | None
         f"{t.searcher} {score.difference(t.difference)}, p {probability(t.corrected)}"
         for t in groups["final"]
     ]
-    title, alt = f"Difference from {baseline}", f"{listed(differences)}."
-    return Picture("effects", title, figure, alt, caption)
+    return figure, f"{listed(differences)}.", caption
 
 
 def baseline_words(comparison: Comparison) -> str:

@@ -1,7 +1,7 @@
 """`report.html` of a comparison of searchers, trained or replayed: what its sections say."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 from typing import Any
 
 from fade_ray.analysis.paired_tests import PairedTest
@@ -14,18 +14,7 @@ from fade_ray.compare.record_traces import unspent
 from fade_ray.compare.trace import Trace
 from fade_ray.records.run_files import Run
 from fade_ray.report import trials
-from fade_ray.report.page import (
-    Column,
-    Figure,
-    Headline,
-    Numbers,
-    Page,
-    Row,
-    Section,
-    State,
-    Table,
-    Verdict,
-)
+from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.words import DASH, Measure, count, interval, listed, number, percent, si
 
 Compared = Run[Any, EnteredHistory]
@@ -46,7 +35,8 @@ def comparison_page(
         title, finished = f"{title}, replayed on a table", done == whole > 0
         again = None if finished else f"fade-ray replay --out {run.folder}"
         sentence = f"{share} Replayed on a table: nothing was trained."
-        reached = State("finished" if finished else "unfinished", sentence, again)
+        word = "finished" if finished else "unfinished"
+        reached = replace(reached, word=word, sentence=sentence, continuation=again)
     return Page(title, run.name, reached, _sections(run, traces, comparison, replayed))
 
 
@@ -61,35 +51,11 @@ def _sections(
     score = trials.measure_of(run.settings)
     numbers = Headline(headline(run, made, score))
     yield Section("", [Verdict(verdict(made), made.verdict), trials.warnings(run.history), numbers])
-    curves = Figure(
-        "anytime",
-        "Best architecture so far against the budget",
-        partial(figures.anytime_curves, traces, made, score),
-        "No search has evaluated an architecture yet.",
-    )
-    seeds = Figure(
-        "seeds",
-        "Every seed",
-        partial(figures.seeds, made, score),
-        "No search has come to the end of its budget yet.",
-    )
+    curves, seeds = figures.anytime_curves(traces, made, score), figures.seeds(made, score)
     against = score.axis("{} against budget", "").capitalize()
     yield Section(against, [curves, results_table(made, score), seeds])
-    effects = Figure(
-        "effects",
-        "Difference from the baseline",
-        partial(figures.effects, made, score),
-        "There is no pair of complete searches with the same seed yet, or no searcher besides the "
-        "baseline.",
-    )
-    yield Section("Tests", [effects, paired_table(made, score)])
-    best = Figure(
-        "best",
-        "The best architectures of each searcher",
-        partial(figures.best_evaluations, traces, made, score),
-        "No search has come to the end of its budget with an evaluation yet.",
-    )
-    yield Section("Best architectures", [best])
+    yield Section("Tests", [figures.effects(made, score), paired_table(made, score)])
+    yield Section("Best architectures", [figures.best_evaluations(traces, made, score)])
     groups = _grouped(run.history, [summary.searcher for summary in made.summaries])
     costs = trials.cost_table("Cost per searcher", run.history, "search", groups)
     table = _trials(run.history, traces, score)

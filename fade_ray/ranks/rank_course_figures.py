@@ -11,7 +11,8 @@ from fade_ray.ranks.rank_courses import Correlation, EqualComputation
 from fade_ray.ranks.rank_records import TRUTHS, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.report import style
-from fade_ray.report.style import LINES, MARKERS, MUTED, Picture, beside, look, new_figure, series
+from fade_ray.report.page import Drawing, figured
+from fade_ray.report.style import LINES, MARKERS, MUTED, beside, look, new_figure, series
 from fade_ray.report.words import count, listed, short, si
 
 NOT_TIME = (
@@ -24,7 +25,13 @@ def rho_text(rho: float) -> str:
     return f"{rho:.2f}" if math.isfinite(rho) else "undefined"
 
 
-def over_epochs(findings: RankFindings) -> Picture | None:
+@figured(
+    "epochs",
+    "Correlation over the epochs",
+    "It takes a trained hyper-architecture and three architectures trained alone to correlate "
+    "them.",
+)
+def over_epochs(findings: RankFindings) -> Drawing | None:
     """Spearman's rho over the epochs of each seed and their mean; a panel per setting."""
     groups, noise = findings.courses, findings.noise
     if not groups:
@@ -56,8 +63,7 @@ def over_epochs(findings: RankFindings) -> Picture | None:
         "seeds, the thick line is their mean where all of them have ended the epoch. "
         f"{ceiling_words(noise)} {truth_words(findings)}"
     )
-    alt = f"Mean over seeds: {listed(ends)}."
-    return Picture("epochs", "Correlation over the epochs", figure, alt, caption)
+    return figure, f"Mean over seeds: {listed(ends)}.", caption
 
 
 def _ceiling(axis: Axes, noise: Ceiling, upright: bool) -> None:
@@ -85,7 +91,13 @@ def ceiling_words(noise: Ceiling, shaded: bool = True) -> str:
     )
 
 
-def at_equal_computation(findings: RankFindings) -> Picture | None:
+@figured(
+    "computation",
+    "Correlation at equal computation",
+    "There is no computation yet that all hyper-architectures have reached, or their record does "
+    "not tell their multiply-adds.",
+)
+def at_equal_computation(findings: RankFindings) -> Drawing | None:
     """Mean rho over the computation, and with its interval where all runs have come."""
     equal = None if findings.study is None else findings.study.equal_computation
     if equal is None or not equal.settings:
@@ -115,8 +127,7 @@ def at_equal_computation(findings: RankFindings) -> Picture | None:
         f"{NOT_TIME} {ceiling_words(noise)} {truth_words(findings)}{_missing(names, equal)}"
     )
     means = [f"{one.setting} {rho_text(one.value)}" for one in equal.settings]
-    alt = f"Mean Spearman's correlation after {spent}: {listed(means)}."
-    return Picture("computation", "Correlation at equal computation", figure, alt, caption)
+    return figure, f"Mean Spearman's correlation after {spent}: {listed(means)}.", caption
 
 
 def computation(equal: EqualComputation) -> str:

@@ -1,5 +1,6 @@
-"""The figures of a rank study: what hyper-architectures predict, and what training alone says; None
-where there is nothing to show yet. Figure numbers are those of the FaDE paper.
+"""The figures of a rank study: what hyper-architectures predict, and what training alone says.
+
+Figure numbers are those of the FaDE paper.
 """
 
 import math
@@ -20,7 +21,8 @@ from fade_ray.ranks.rank_course_figures import rho_text, truth_words
 from fade_ray.ranks.rank_records import Alone, RankRun, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.report import style
-from fade_ray.report.style import INK, LINES, MARKERS, MUTED, PAPER, Picture, new_figure, series
+from fade_ray.report.page import Drawing, figured
+from fade_ray.report.style import INK, LINES, MARKERS, MUTED, PAPER, new_figure, series
 from fade_ray.report.words import ACCURACY, Measure, count, listed, short
 
 Array = npt.NDArray[np.float64]
@@ -29,7 +31,8 @@ DENSE = 100
 ROWS_ACROSS = 8
 
 
-def marginals(runs: Sequence[RankRun]) -> Picture | None:
+@figured("marginals", "Predicted marginal distributions", "No hyper-architecture has finished yet.")
+def marginals(runs: Sequence[RankRun]) -> Drawing | None:
     """Weights after the last epoch: mean, deviation, every seed, per row and setting (Fig. 4)."""
     groups = by_setting(runs)
     if not groups:
@@ -60,8 +63,7 @@ def marginals(runs: Sequence[RankRun]) -> Picture | None:
         "of its candidates' weights."
     )
     heaviest = [f"{setting} {_heaviest(group)}" for setting, group in groups.items()]
-    alt = f"Largest mean weights: {listed(heaviest)}."
-    return Picture("marginals", "Predicted marginal distributions", figure, alt, caption)
+    return figure, f"Largest mean weights: {listed(heaviest)}.", caption
 
 
 def _marginal(axis: Axes, weights: Array, colour: str) -> None:
@@ -89,7 +91,12 @@ def _heaviest(group: Sequence[RankRun]) -> str:
     )
 
 
-def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | None:
+@figured(
+    "agreement",
+    "Predicted rank against {score.name} when trained alone",
+    "It takes a trained hyper-architecture and three architectures trained alone to compare them.",
+)
+def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Drawing | None:
     """Rank by the mean log psi over seeds against the score trained alone, per setting (Fig. 5)."""
     groups, alone = by_setting(findings.runs), findings.whole
     if not groups or len(alone) < 3:
@@ -121,8 +128,7 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Picture | No
     alt = f"{prediction}: {listed(correlations)}."
     rising = "Were the ranks right, the points would rise to the right."
     caption = f"{alt} {_agreement_marks(alone, groups, score)} {rising} {truth_words(findings)}"
-    title = f"Predicted rank against {score.name} when trained alone"
-    return Picture("agreement", title, figure, alt, caption)
+    return figure, alt, caption
 
 
 def _agreement_marks(

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,17 +18,7 @@ from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.ranks.rank_verdict import first_in_words
 from fade_ray.records.run_files import Run
 from fade_ray.report import trials
-from fade_ray.report.page import (
-    Column,
-    Figure,
-    Headline,
-    Numbers,
-    Page,
-    Row,
-    Section,
-    Table,
-    Verdict,
-)
+from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
 from spaces.hyper import HyperArchitecture
 
@@ -56,37 +45,13 @@ def _sections(run: StudyRun, findings: RankFindings, verdict: list[str]) -> Iter
     score, study = trials.measure_of(run.settings), findings.study
     said = Verdict(first_in_words(() if study is None else study.results), verdict)
     yield Section("", [said, trials.warnings(run.history), Headline(headline(run, findings))])
-    agreement = Figure(
-        "agreement",
-        f"Predicted rank against {score.name} when trained alone",
-        partial(figures.agreement, findings, score),
-        "It takes a trained hyper-architecture and three architectures trained alone to compare "
-        "them.",
-    )
     tables = [result_table(findings, score), difference_table(findings)]
+    agreement = figures.agreement(findings, score)
     yield Section("Ranks against training alone", [agreement, *tables])
-    marginals = Figure(
-        "marginals",
-        "Predicted marginal distributions",
-        partial(figures.marginals, findings.runs),
-        "No hyper-architecture has finished yet.",
-    )
+    marginals = figures.marginals(findings.runs)
     yield Section("What was predicted", [marginals, candidate_table(findings)])
-    epochs = Figure(
-        "epochs",
-        "Correlation over the epochs",
-        partial(course_figures.over_epochs, findings),
-        "It takes a trained hyper-architecture and three architectures trained alone to correlate "
-        "them.",
-    )
-    computation = Figure(
-        "computation",
-        "Correlation at equal computation",
-        partial(course_figures.at_equal_computation, findings),
-        "There is no computation yet that all hyper-architectures have reached, or their record "
-        "does not tell their multiply-adds.",
-    )
-    yield Section("Over the training", [epochs, computation])
+    computation = course_figures.at_equal_computation(findings)
+    yield Section("Over the training", [course_figures.over_epochs(findings), computation])
     plans = run.history.proposals
     settings = dict.fromkeys(plan.setting for plan in plans.values())
     groups = {name: [id for id in plans if plans[id].setting == name] for name in settings}

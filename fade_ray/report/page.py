@@ -7,10 +7,12 @@ import html
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import partial, wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, ParamSpec, TypeVar
 
+import matplotlib.figure
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
@@ -20,6 +22,9 @@ from spaces.errors import InvalidInput
 
 Row = tuple[str, ...]
 T = TypeVar("T")
+P = ParamSpec("P")
+Drawing = tuple[matplotlib.figure.Figure, str, str]
+"""A figure, its alternative text and its caption."""
 
 
 @dataclass(frozen=True)
@@ -61,10 +66,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A picture in its frame, drawn when the page is written, or what is said where there is none.
-
-    The picture's own title stands above it in files alone.
-    """
+    """A picture in its frame, drawn as the page is written, or what is said where there is none."""
 
     macro: ClassVar[str] = "figure"
     name: str
@@ -76,6 +78,30 @@ class Figure:
 def figure(picture: Picture) -> Figure:
     """Of a picture that is drawn already."""
     return Figure(picture.name, picture.title, lambda: picture)
+
+
+def figured(
+    name: str, title: str, missing: str
+) -> Callable[[Callable[P, Drawing | None]], Callable[P, Figure]]:
+    """Makes a function that draws, or None where there is nothing to show, one that gives a
+    `Figure`. `title` may name its arguments: "{score.name} over the search".
+    """
+
+    def of(draw: Callable[P, Drawing | None]) -> Callable[P, Figure]:
+        def framed(*args: P.args, **kwargs: P.kwargs) -> Figure:
+            given = signature(draw).bind(*args, **kwargs)
+            given.apply_defaults()
+            words = title.format(**given.arguments)
+
+            def picture() -> Picture | None:
+                drawing = draw(*args, **kwargs)
+                return None if drawing is None else Picture(name, words, *drawing)
+
+            return Figure(name, words, picture, missing)
+
+        return wraps(draw)(framed)
+
+    return of
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The figures of a search, each from the records alone; None where there is nothing to show yet.
+"""The figures of a search, each from the records alone.
 
 Figure numbers in the docstrings are those of the FaDE paper.
 """
@@ -14,7 +14,9 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fade_ray.analysis.regression import Regression, regress
 from fade_ray.report import style
-from fade_ray.report.style import MARKERS, Picture, count_axis, legend_above, new_figure, series
+from fade_ray.report.graph_drawing import draw_cells
+from fade_ray.report.page import Drawing, figured
+from fade_ray.report.style import MARKERS, count_axis, legend_above, new_figure, series
 from fade_ray.report.words import (
     ACCURACY,
     Measure,
@@ -25,7 +27,8 @@ from fade_ray.report.words import (
     probability,
     si,
 )
-from fade_ray.search.search_history import History
+from fade_ray.search.search_history import History, SearchRun
+from spaces.dag import Dag
 
 Array = npt.NDArray[np.float64]
 
@@ -36,7 +39,36 @@ KIND_TEXT = {
 }
 
 
-def anchor_trajectories(history: History, features: Sequence[str]) -> Picture | None:
+@figured(
+    "cells",
+    "Cells from the shallowest row to the deepest",
+    "No architecture was evaluated with success yet, so there is nothing to draw.",
+)
+def found_cells(run: SearchRun) -> Drawing | None:
+    """Of the architecture that was found, or of the best one evaluated so far."""
+    codes, best = (run.result.get("architecture") or {}).get("cells"), run.history.best
+    if codes:
+        cells = [Dag.from_code(str(code)) for code in codes]
+    elif best is not None:
+        cells = [row[0] for row in run.history.proposals[best.id].hyper.graphs()]
+    else:
+        return None
+    shown = "found architecture" if run.result else "best architecture evaluated so far"
+    caption = (
+        f"One cell of the {shown} per row. Each solid arrow is one operation, a convolution; "
+        "dashed arrows from INPUT are identities. A vertex adds up what arrives. Below each cell "
+        "its size and the code of its graph."
+    )
+    picture = draw_cells(cells, "", caption)
+    return picture.figure, picture.alt, caption
+
+
+@figured(
+    "anchors",
+    "Anchor trajectories",
+    "No anchors were recorded: this searcher has none, or it has not started.",
+)
+def anchor_trajectories(history: History, features: Sequence[str]) -> Drawing | None:
     """Each anchor coordinate over the iterations, a panel per row and one for all rows (Fig. 6)."""
     iterations, anchors = anchor_array(history)
     if anchors.size == 0:
@@ -75,7 +107,7 @@ def anchor_trajectories(history: History, features: Sequence[str]) -> Picture | 
         "0 and 1 are the smallest and the largest value in the catalogue of graphs."
     )
     alt = f"Mean coordinates of the anchors went {listed(ends)}."
-    return Picture("anchors", "Anchor trajectories", figure, alt, caption)
+    return figure, alt, caption
 
 
 def anchor_array(history: History) -> tuple[npt.NDArray[np.int64], Array]:
@@ -91,7 +123,8 @@ def _trajectory(
     line.set(marker=MARKERS[k % len(MARKERS)], markersize=4, markevery=max(1, len(x) // 20))
 
 
-def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Picture | None:
+@figured("accuracy", "Evaluation {score.name} over the search", "No evaluation has finished yet.")
+def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Drawing | None:
     """The evaluated architectures over the iterations, with their regression on them (Fig. 7)."""
     evaluations = history.evaluations
     if not evaluations:
@@ -125,8 +158,7 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Pictu
     caption = regression_text(regression, len(means), len(evaluations), score)
     ends = f"between {score.text(min(y))} and {score.text(max(y))}"
     alt = f"{count(len(y), 'evaluation')} {ends}. {caption}"
-    title = f"Evaluation {score.name} over the search"
-    return Picture("accuracy", title, figure, alt, caption)
+    return figure, alt, caption
 
 
 def score_limits(
@@ -181,7 +213,8 @@ def regression_text(
     )
 
 
-def cumulative_cost(history: History) -> Picture | None:
+@figured("cost", "Cumulative cost by kind of trial", "No trial has finished yet.")
+def cumulative_cost(history: History) -> Drawing | None:
     """Training images and seconds spent so far, by kind of trial."""
     finished = [(history.proposals[id].kind, history.metrics[id]) for id in history.outcomes]
     images, seconds = (
@@ -219,8 +252,7 @@ def cumulative_cost(history: History) -> Picture | None:
     ]
     spent = f"{si(in_all[0])} training images in {duration(in_all[1])} of training"
     alt = f"In all {spent}: {listed(shares)}."
-    caption = f"{alt} Trials in the order in which they finished."
-    return Picture("cost", "Cost", figure, alt, caption)
+    return figure, alt, f"{alt} Trials in the order in which they finished."
 
 
 def _running(values: Sequence[float]) -> Array:

@@ -1,10 +1,11 @@
 """What the record of an outer search says."""
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
+from fade_ray.records.run_files import Run
 from searchers.base import Proposal
 
 Anchors = list[list[list[float]]]
@@ -54,3 +55,6 @@ class History(TrialHistory[Proposal]):
     def best(self) -> Evaluation | None:
         """The best evaluation so far, ties by the lower id; None if there is none."""
         return max(self.evaluations, key=lambda evaluation: evaluation.score, default=None)
+
+
+SearchRun = Run[Any, History]

@@ -2,33 +2,16 @@
 
 from collections.abc import Iterator
 from statistics import mean, stdev
-from typing import Any
 
 from fade_ray.analysis.regression import wilson
-from fade_ray.records.run_files import Run
 from fade_ray.report import trials
-from fade_ray.report.graph_drawing import draw_cells
-from fade_ray.report.page import (
-    Block,
-    Column,
-    Figure,
-    Headline,
-    Numbers,
-    Page,
-    Row,
-    Section,
-    Table,
-    Words,
-)
-from fade_ray.report.style import Picture
+from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Words
 from fade_ray.report.words import Measure, count, interval, si
 from fade_ray.search import search_figures as figures
-from fade_ray.search.search_history import History
+from fade_ray.search.search_history import History, SearchRun
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
 from searchers import Proposal
-from spaces.dag import Dag
 
-SearchRun = Run[Any, History]
 FILES = "records.jsonl, config.json, environment.json and result.json of the run alone"
 BEST = 10
 """Evaluations that are listed."""
@@ -45,77 +28,19 @@ def _sections(run: SearchRun) -> Iterator[Section]:
     history, score = run.history, trials.measure_of(run.settings)
     nothing = "There is no result: no evaluation has succeeded."
     yield Section("", [trials.warnings(history), Headline(headline(run, score), nothing)])
-    yield Section("Architecture", _architecture(run))
-    accuracy = Figure(
-        "accuracy",
-        f"Evaluation {score.name} over the search",
-        lambda: figures.scores_over_iterations(history, score),
-        "No evaluation has finished yet.",
-    )
-    features = [str(name) for name in (run.settings.get("space") or {}).get("features") or ()]
-    anchors = Figure(
-        "anchors",
-        "Anchor trajectories",
-        lambda: figures.anchor_trajectories(history, features),
-        "No anchors were recorded: this searcher has none, or it has not started.",
-    )
-    yield Section("Search", [accuracy, anchors, best_table(history, score)])
-    ranks = Figure(
-        "ranks",
-        "Densities of the architecture weights",
-        lambda: rank_densities(history),
-        "No hyper-architecture has finished yet, or this searcher trains none.",
-    )
-    weights = Figure(
-        "weights",
-        "Weights while training the last hyper-architecture",
-        lambda: weights_over_epochs(history),
-        "No epoch of a hyper-architecture was recorded, or this searcher trains none.",
-    )
-    yield Section("Ranks", [ranks, weights])
-    cost = Figure(
-        "cost",
-        "Cumulative cost by kind of trial",
-        lambda: figures.cumulative_cost(history),
-        "No trial has finished yet.",
-    )
-    tables = [
-        _costs(history),
-        failed_table(history),
-        trials.trial_table(history, score, {2: trials.ITERATION}),
-    ]
-    yield Section("Cost and trials", [cost, *tables])
-    named = "; trials are named as in the records and in tables/"
-    yield Section("How it was made", trials.origin(run, FILES, named))
-
-
-def _architecture(run: SearchRun) -> list[Block]:
     code = (run.result.get("architecture") or {}).get("code")
-    drawing = Figure(
-        "cells",
-        "Cells from the shallowest row to the deepest",
-        lambda: _cells(run),
-        "No architecture was evaluated with success yet, so there is nothing to draw.",
-    )
-    return [drawing, *([Words("Code of the architecture: ", code=code)] if code else [])]
-
-
-def _cells(run: SearchRun) -> Picture | None:
-    """Of the architecture that was found, or of the best one evaluated so far."""
-    codes, best = (run.result.get("architecture") or {}).get("cells"), run.history.best
-    if codes:
-        cells = [Dag.from_code(str(code)) for code in codes]
-    elif best is not None:
-        cells = [row[0] for row in run.history.proposals[best.id].hyper.graphs()]
-    else:
-        return None
-    shown = "found architecture" if run.result else "best architecture evaluated so far"
-    caption = (
-        "Each solid arrow is one operation, a convolution; dashed arrows from INPUT are "
-        "identities. A vertex adds up what arrives. Below each cell its size and the code of "
-        "its graph."
-    )
-    return draw_cells(cells, f"One cell of the {shown} per row", caption)
+    named = [Words("Code of the architecture: ", code=code)] if code else []
+    yield Section("Architecture", [figures.found_cells(run), *named])
+    features = [str(name) for name in (run.settings.get("space") or {}).get("features") or ()]
+    anchors = figures.anchor_trajectories(history, features)
+    evaluated = figures.scores_over_iterations(history, score)
+    yield Section("Search", [evaluated, anchors, best_table(history, score)])
+    yield Section("Ranks", [rank_densities(history), weights_over_epochs(history)])
+    attempts = trials.trial_table(history, score, {2: trials.ITERATION})
+    costs = [figures.cumulative_cost(history), _costs(history), failed_table(history)]
+    yield Section("Cost and trials", [*costs, attempts])
+    names = "; trials are named as in the records and in tables/"
+    yield Section("How it was made", trials.origin(run, FILES, names))
 
 
 def headline(run: SearchRun, score: Measure) -> list[Row]:

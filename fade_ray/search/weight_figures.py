@@ -1,8 +1,4 @@
-"""The figures of the architecture weights: their densities and their course; None where there is
-nothing to show yet.
-
-Figure numbers in the docstrings are those of the FaDE paper.
-"""
+"""The figures of the architecture weights: their densities (FaDE Fig. 4) and their course."""
 
 from collections.abc import Sequence
 from itertools import chain
@@ -15,7 +11,8 @@ from scipy.special import entr
 
 from fade_ray.analysis.regression import density
 from fade_ray.report import style
-from fade_ray.report.style import INK, LINES, MUTED, Picture, count_axis, depth_colour, new_figure
+from fade_ray.report.page import Drawing, figured
+from fade_ray.report.style import INK, LINES, MUTED, count_axis, depth_colour, new_figure
 from fade_ray.report.words import count
 from fade_ray.search.search_history import History
 
@@ -39,7 +36,12 @@ def relative_weights(history: History) -> list[list[float]]:
     return rows
 
 
-def rank_densities(history: History) -> Picture | None:
+@figured(
+    "ranks",
+    "Densities of the architecture weights",
+    "No hyper-architecture has finished yet, or this searcher trains none.",
+)
+def rank_densities(history: History) -> Drawing | None:
     """Density of the weights per row, dark = deep, and each weight as a mark (Fig. 4)."""
     rows = relative_weights(history)
     if not any(rows):
@@ -69,7 +71,7 @@ def rank_densities(history: History) -> Picture | None:
         "Density of the architecture weights per row; standard deviations, uniform weight = 1: "
         f"{', '.join(spreads)}."
     )
-    return Picture("ranks", "Densities of the architecture weights", figure, alt, caption)
+    return figure, alt, caption
 
 
 def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) -> None:
@@ -88,7 +90,12 @@ def _draw_densities(axis: Axes, rows: Sequence[Sequence[float]], high: float) ->
         axis.text(0.5, 0.5, note, ha="center", transform=axis.transAxes, color=MUTED)
 
 
-def weights_over_epochs(history: History) -> Picture | None:
+@figured(
+    "weights",
+    "Weights while training the last hyper-architecture",
+    "No epoch of a hyper-architecture was recorded, or this searcher trains none.",
+)
+def weights_over_epochs(history: History) -> Drawing | None:
     """Weights and their entropy over the epochs of the last hyper-architecture, per row."""
     if (last := last_weights(history)) is None:
         return None
@@ -127,8 +134,7 @@ def weights_over_epochs(history: History) -> Picture | None:
     )
     during, at_end = count(len(epochs), "epoch"), ", ".join(f"{t} {s:.2f}" for s, t, _ in ends)
     alt = f"Architecture weights over {during}. Entropy at the end, 1 = uniform: {at_end}."
-    title = "Weights while training the last hyper-architecture"
-    return Picture("weights", title, figure, alt, caption)
+    return figure, alt, caption
 
 
 def last_weights(history: History) -> tuple[str, list[int], list[Array], list[list[str]]] | None:

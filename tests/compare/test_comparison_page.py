@@ -60,7 +60,8 @@ def pictures(traces: list[Trace], comparison: Comparison) -> list[Picture]:
         seeds(comparison),
         effects(comparison),
     )
-    return [picture for picture in candidates if picture is not None]
+    drawn = (figure.draw() for figure in candidates)
+    return [picture for picture in drawn if picture is not None]
 
 
 def report(folder: Path, traces: list[Trace]) -> Page:
@@ -191,7 +192,7 @@ def test_the_curves_are_means_that_begin_where_all_seeds_have_something() -> Non
     traces = synthetic_traces()
     comparison = Comparison.of(traces, "random")
     with house_style():
-        picture = anytime_curves(traces, comparison)
+        picture = anytime_curves(traces, comparison).draw()
     assert picture is not None
     (axis,) = picture.figure.axes
     for name, band, line in zip(SKILL, comparison.bands, axis.lines, strict=True):
@@ -235,7 +236,7 @@ def test_partial_searches_are_thin_lines_and_in_no_mean() -> None:
     )
     comparison = Comparison.of(traces, "random")
     with house_style():
-        picture = anytime_curves(traces, comparison)
+        picture = anytime_curves(traces, comparison).draw()
         shown = {picture.name for picture in pictures(traces, comparison)}
     assert picture is not None
     lines = picture.figure.axes[0].lines
@@ -249,7 +250,7 @@ def test_partial_searches_are_thin_lines_and_in_no_mean() -> None:
 def test_the_forest_plot_shows_the_tests() -> None:
     comparison = Comparison.of(synthetic_traces(), "random")
     with house_style():
-        picture = effects(comparison)
+        picture = effects(comparison).draw()
     assert picture is not None
     axis = picture.figure.axes[0]
     tests = [test for test in comparison.tests if test.measure == "final"]
@@ -276,7 +277,9 @@ def test_the_forest_plot_shows_the_tests() -> None:
 
 def test_few_seeds_are_joined_and_many_are_not() -> None:
     with house_style():
-        joined, many = (seeds(Comparison.of(synthetic_traces(n, 3), "random")) for n in (3, 20))
+        joined, many = (
+            seeds(Comparison.of(synthetic_traces(n, 3), "random")).draw() for n in (3, 20)
+        )
     assert joined is not None
     assert many is not None
     assert "Lines join" in joined.caption
@@ -330,7 +333,7 @@ def test_scores_that_are_no_accuracies_are_told_as_they_are(tmp_path: Path) -> N
     assert f"fade 4 {summary.mean:.2f} {summary.std:.2f}" in page.text
     assert all("%" not in alt for name, alt in page.figures().items() if name != "effects")
     with house_style():
-        curves = anytime_curves(traces, comparison, Measure())
+        curves = anytime_curves(traces, comparison, Measure()).draw()
     assert curves is not None
     (axis,) = curves.figure.axes
     assert axis.get_ylabel().startswith("reported score\n")

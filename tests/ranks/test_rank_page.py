@@ -128,7 +128,7 @@ def test_a_planted_order_is_found_to_the_last_place() -> None:
     found = findings(runs, alone)
     assert found.courses["exact"][0].rho == pytest.approx([1.0])
     with house_style():
-        picture = agreement(found)
+        picture = agreement(found).draw()
     assert picture is not None
     assert "exact 1.00" in picture.caption
     axis = picture.figure.axes[0]
@@ -158,7 +158,7 @@ def test_epochs_show_a_line_per_seed_and_their_mean_below_the_ceiling() -> None:
     shorter = replace(runs[0], epochs=runs[0].epochs[:4])
     found = findings([shorter, *runs[1:]], alone)
     with house_style():
-        picture = over_epochs(found)
+        picture = over_epochs(found).draw()
     assert picture is not None
     axis = picture.figure.axes[0]
     thin = [line for line in axis.lines if line.get_linewidth() == 0.9]
@@ -170,7 +170,7 @@ def test_epochs_show_a_line_per_seed_and_their_mean_below_the_ceiling() -> None:
     )
     assert "noise ceiling" in picture.caption
     with house_style():
-        once = over_epochs(findings(runs, synthetic_alone(repeats=1)))
+        once = over_epochs(findings(runs, synthetic_alone(repeats=1))).draw()
     assert once is not None
     assert "the noise ceiling is unknown" in once.caption
 
@@ -180,7 +180,7 @@ def test_what_is_drawn_at_equal_computation_is_what_the_study_found() -> None:
     assert equal is not None
     assert equal.multiply_adds == 6 * 10**9, "the second setting takes twice as much, however long"
     with house_style():
-        picture = at_equal_computation(WHOLE)
+        picture = at_equal_computation(WHOLE).draw()
     assert picture is not None
     left, right = picture.figure.axes
     for line, curve in zip(left.lines, equal.curves, strict=False):
@@ -193,7 +193,7 @@ def test_what_is_drawn_at_equal_computation_is_what_the_study_found() -> None:
     assert "6 G multiply-adds" in picture.caption
     late = replace(WHOLE, runs=(*WHOLE.runs, replace(WHOLE.runs[0], setting="late")))
     with house_style():
-        picture = at_equal_computation(late)
+        picture = at_equal_computation(late).draw()
     assert picture is not None
     assert "Left out, since no epoch had ended: late." in picture.caption
 
@@ -227,7 +227,7 @@ def test_the_page_says_which_images_the_truth_is_from(finished: Path, tmp_path: 
 def test_marginals_are_means_over_seeds() -> None:
     runs = synthetic_runs()
     with house_style():
-        picture = marginals(runs)
+        picture = marginals(runs).draw()
     assert picture is not None
     axes = picture.figure.axes
     assert len(axes) == 2 * 3
@@ -240,7 +240,7 @@ def test_marginals_are_means_over_seeds() -> None:
 def test_more_than_eight_rows_go_on_in_the_next_line() -> None:
     uniform = ((0.5, 0.5),) * 10
     with house_style():
-        picture = marginals([RankRun("default", 0, (RankEpoch(1, 1.0, uniform),))])
+        picture = marginals([RankRun("default", 0, (RankEpoch(1, 1.0, uniform),))]).draw()
     assert picture is not None
     assert [axis.get_title(loc="left") for axis in picture.figure.axes] == [
         f"row {row}" for row in range(1, 11)

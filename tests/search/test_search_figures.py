@@ -61,7 +61,7 @@ def test_trainings_of_one_architecture_are_one_point_of_a_trend(tmp_path: Path) 
     assert regress([i for _, i, _ in trainings], [y for *_, y in trainings]).p < 0.05  # type: ignore[union-attr, operator]
     assert architecture_means(history) == [(3.0, pytest.approx(0.51)), (7.0, pytest.approx(0.915))]
     with house_style():
-        picture = scores_over_iterations(history)
+        picture = scores_over_iterations(history).draw()
     assert picture is not None
     assert "2 architectures in 6 evaluations: too few for a regression" in picture.caption
 
@@ -108,7 +108,7 @@ def test_anchor_figure_shows_every_trajectory(history: History) -> None:
     iterations, anchors = anchor_array(history)
     assert anchors.shape == (7, 2, 5, 3)
     with house_style():
-        picture = anchor_trajectories(history, FEATURES)
+        picture = anchor_trajectories(history, FEATURES).draw()
     assert picture is not None
     *rows, together = picture.figure.axes
     assert len(rows) == 5
@@ -125,7 +125,7 @@ def test_anchor_figure_shows_every_trajectory(history: History) -> None:
 
 def test_accuracy_figure_shows_every_evaluation_and_the_line(history: History) -> None:
     with house_style():
-        picture = scores_over_iterations(history)
+        picture = scores_over_iterations(history).draw()
     assert picture is not None
     line, *walks = picture.figure.axes[0].lines
     points = {
@@ -147,7 +147,7 @@ def test_weight_figures_show_the_last_hyper_architecture_and_every_row(history: 
     assert epochs == [1, 2, 3, 4, 5]
     assert [weights.shape for weights in rows] == [(5, len(row)) for row in codes]
     with house_style():
-        courses, densities = weights_over_epochs(history), rank_densities(history)
+        courses, densities = weights_over_epochs(history).draw(), rank_densities(history).draw()
     assert courses is not None
     assert densities is not None
     assert len(courses.figure.axes) == 5 + 1
@@ -159,7 +159,7 @@ def test_weight_figures_show_the_last_hyper_architecture_and_every_row(history: 
 
 def test_cost_figure_ends_at_the_total(history: History) -> None:
     with house_style():
-        picture = cumulative_cost(history)
+        picture = cumulative_cost(history).draw()
     assert picture is not None
     images, minutes = picture.figure.axes
     assert max(np.max(line.get_ydata()) for line in images.lines) == history.cost.images
@@ -171,6 +171,6 @@ def test_cost_figure_ends_at_the_total(history: History) -> None:
 
 def test_nothing_is_drawn_from_nothing() -> None:
     empty = History([])
-    assert anchor_trajectories(empty, FEATURES) is None
+    assert anchor_trajectories(empty, FEATURES).draw() is None
     for figure in (scores_over_iterations, rank_densities, weights_over_epochs, cumulative_cost):
-        assert figure(empty) is None
+        assert figure(empty).draw() is None
