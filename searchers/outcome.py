@@ -26,7 +26,8 @@ class Outcome:
     """What a trial found.
 
     `score`: to be maximised, finite; an objective says how its measures make one. `measures`: what
-    was measured, by name ("accuracy", "loss"). `log_weights` [d][w], of a trial that ranks: log
+    was measured, by name ("accuracy", "loss"). `found`: what it found, in the notation of its
+    space, where others build on that. `log_weights` [d][w], of a trial that ranks: log
     FaDE weight credited to each place of the hyper-architecture (a duplicate gets the full weight
     of its distinct candidate). `failure`: why there is nothing. `cost`: what it took, in the unit
     of the run's budget, where there is one; searchers do not look at it.
@@ -37,6 +38,7 @@ class Outcome:
     failure: Failure | None = None
     cost: float | None = None
     measures: Mapping[str, float] = field(default_factory=dict)
+    found: str | None = None
 
     @classmethod
     def failed(cls, kind: FailureKind, reason: str) -> Self:
@@ -52,6 +54,7 @@ class Outcome:
             "failure": None if self.failure is None else vars(self.failure),
             "cost": self.cost,
             "measures": dict(self.measures) or None,
+            "found": self.found,
         }
         return {name: value for name, value in values.items() if value is not None}
 
@@ -65,4 +68,5 @@ class Outcome:
             None if failure is None else Failure(**failure),
             data.get("cost"),
             data.get("measures") or {},
+            data.get("found"),
         )

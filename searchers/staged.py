@@ -1,71 +1,75 @@
-"""A list of trials and then another one that depends on what the first has found."""
+"""One list of trials after another, each of which depends on what those before it have found."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Generic
+from typing import Generic, Protocol
 
-from searchers.grid import GridSearch
+from searchers.attempts import answered
 from searchers.outcome import Outcome
-from searchers.plan import P, State
+from searchers.plan import Asks, P, P_co, State
 
 
-class StagedSearch(Generic[P]):
-    """Every plan of `first`, then every plan of `then(outcomes)`, both as in `GridSearch`.
-
-    `then` gets the last outcome of every plan of the first stage by the id of its first attempt, in
-    their order; it must depend on nothing else. No plans from it end the search. Errors as in
-    `GridSearch`.
-    """
-
-    def __init__(
-        self,
-        first: Sequence[P],
-        then: Callable[[Mapping[str, Outcome]], Sequence[P]],
-        again: Callable[[P], P],
-        max_retries: int = 2,
-    ) -> None:
-        self._first = GridSearch(first, again, max_retries)
-        self._then, self._again, self._max_retries = then, again, max_retries
-        self._second: GridSearch[P] | None = None
-        self._begun = False  # the second stage
+class Staged(Asks[P_co], Protocol[P_co]):
+    """A searcher that can be one of several stages, such as a `GridSearch`."""
 
     @property
-    def _stage(self) -> GridSearch[P]:
-        return self._first if self._second is None else self._second
-
-    def _go_on(self) -> None:
-        if self._begun or not self._first.done:
-            return
-        self._begun = True
-        plans = self._then(self._first.outcomes)
-        if plans:
-            self._second = GridSearch(plans, self._again, self._max_retries)
-
-    def ask(self) -> P | None:
-        """As `Asks.ask`; None between the stages too."""
-        return self._stage.ask()
-
-    def tell(self, id: str, outcome: Outcome) -> None:
-        """As `Asks.tell`."""
-        self._stage.tell(id, outcome)
-        self._go_on()
-
-    @property
-    def done(self) -> bool:
-        return self._begun and (self._second is None or self._second.done)
+    def outcomes(self) -> dict[str, Outcome]:
+        """The last outcome of every plan that has one, by the id of its first attempt."""
 
     @property
     def failures(self) -> list[tuple[str, str]]:
         """(id of the last attempt, reason) of every plan given up."""
-        return self._first.failures + ([] if self._second is None else self._second.failures)
+
+
+Stage = Callable[[Mapping[str, Outcome]], Staged[P] | None]
+"""From the outcomes of all stages before to the searcher of this one; None leaves it out. It must
+depend on nothing else.
+"""
+
+
+class StagedSearch(Generic[P]):
+    """Each of `stages` once the one before it is done. Errors as in `Asks`."""
+
+    def __init__(self, stages: Sequence[Stage[P]]) -> None:
+        self._ahead, self._begun = list(stages), list[Staged[P]]()
+        self._go_on()
+
+    def _go_on(self) -> None:
+        while self._ahead and (not self._begun or self._begun[-1].done):
+            searcher = self._ahead.pop(0)(self.outcomes)
+            if searcher is not None:
+                self._begun.append(searcher)
+
+    def ask(self) -> P | None:
+        """As `Asks.ask`; None between two stages too."""
+        return self._begun[-1].ask() if self._begun else None
+
+    def tell(self, id: str, outcome: Outcome) -> None:
+        """As `Asks.tell`."""
+        if not self._begun:
+            answered(id, {})
+        self._begun[-1].tell(id, outcome)
+        self._go_on()
+
+    @property
+    def done(self) -> bool:
+        return not self._ahead and all(searcher.done for searcher in self._begun)
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """As of each stage, in their order."""
+        return {id: found for each in self._begun for id, found in each.outcomes.items()}
+
+    @property
+    def failures(self) -> list[tuple[str, str]]:
+        """As of each stage, in their order."""
+        return [failure for searcher in self._begun for failure in searcher.failures]
 
     def state_dict(self) -> State:
         """JSON-able."""
-        second = None if self._second is None else self._second.state_dict()
-        return {"first": self._first.state_dict(), "second": second}
+        return {"stages": [searcher.state_dict() for searcher in self._begun]}
 
     def load_state_dict(self, state: State) -> None:
         """Go on where `state_dict` was taken; InvalidInput if that was over other plans."""
-        self._first.load_state_dict(state["first"])
-        self._go_on()
-        if self._second is not None:
-            self._second.load_state_dict(state["second"])
+        for number, stage in enumerate(state["stages"]):
+            self._begun[number].load_state_dict(stage)
+            self._go_on()

@@ -1,8 +1,8 @@
-"""One cell search from start to genotype: what is behind every trial of `fade-ray cells`."""
+"""One cell search from start to genotype: what is behind every search of `fade-ray cells`."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,8 +19,8 @@ from fade_ray.training import Training, evaluate, place
 from fade_ray.training.edge_architecture import EdgeArchitecture
 from fade_ray.training.hessian import dominant_eigenvalue
 from fade_ray.training.step_memory import step_memory
-from fade_ray.trials.job import Event, checkpoint_path, write_output
-from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle
+from fade_ray.trials.job import write_output
+from fade_ray.trials.trainee import Ending, Metrics, Trainee
 from searchers import Outcome
 from spaces.cell import Macro
 
@@ -29,22 +29,6 @@ LOWER = 5
 SEARCHES = 3
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
-
-
-@dataclass(frozen=True)
-class CellJob:
-    """The trials of one `fade-ray cells`. Event 0 is the state before the first step."""
-
-    config: CellsConfig
-
-    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
-        """See `fade_ray.trials.job.Job`."""
-        planned = CellPlan.from_dict(plan)
-        return lifecycle(
-            lambda: CellSearch(planned, data, self.config, folder),
-            checkpoint_path(folder, planned.id),
-            threads=self.config.run.cpus_per_trial,
-        )
 
 
 class CellSearch(Trainee):
@@ -150,7 +134,7 @@ class CellSearch(Trainee):
             "true": None if self.table is None else self.table.lookup(genotype).to_dict(),
         }
         warnings = misgivings(genotype, self.whole) if self.recipe.trains else []
-        return Ending(Outcome(score=mixture), metrics, warnings)
+        return Ending(Outcome(score=mixture, found=genotype.notation), metrics, warnings)
 
     def state_dict(self) -> dict[str, Any]:
         place = {name: getattr(self, name) for name in ("searches", "stage", "ended", "proxy")}

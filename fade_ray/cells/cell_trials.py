@@ -2,12 +2,13 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+from fade_ray.cells.cell_job import AnyPlan
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run, read_object
@@ -16,11 +17,24 @@ from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
 from spaces.errors import InvalidInput
 
+P = TypeVar("P")
 
-class CellHistory(TrialHistory[CellPlan]):
+
+class CellHistory(TrialHistory[Any]):
     """What the events of a run of cell searches say together."""
 
-    plan = CellPlan
+    plan = AnyPlan
+
+    def _finish(self, event: Mapping[str, Any]) -> None:
+        """Outcomes of earlier versions left what was found to the metrics."""
+        super()._finish(event)
+        id, outcome = event["id"], self.outcomes[event["id"]]
+        genotype = self.metrics[id].get("genotype")
+        self.outcomes[id] = replace(outcome, found=outcome.found or genotype)
+
+    def plans(self, plan: type[P]) -> list[P]:
+        """Those of one sort, in the order of their ids."""
+        return [each for each in self.proposals.values() if isinstance(each, plan)]
 
 
 CellRun = Run[Any, CellHistory]
@@ -116,7 +130,7 @@ class Trial:
 
 def trials_of(run: CellRun) -> list[Trial]:
     """Every search in the order of the grid."""
-    last = {plan.index: plan for plan in run.history.proposals.values()}
+    last = {plan.index: plan for plan in run.history.plans(CellPlan)}
     return [Trial.of(run, plan) for _, plan in sorted(last.items())]
 
 

@@ -1,33 +1,43 @@
 """What a person sees while cells are searched: lines on stderr, and TensorBoard."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from fade_ray.cells.cells_config import CellPlan
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
 
 
 class CellProgress(GridProgress):
-    """With the memory of a step, and the share of skip-connects."""
+    """Of trials of all sorts: with the memory of a step, and of searches the skip-connects."""
 
-    def course(self, proposal: CellPlan, epoch: int, metrics: Mapping[str, Any]) -> str:
+    def course(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> str:
         memory, skips = metrics.get("step_memory_mib"), metrics.get("skip_share")
+        name = f"{proposal.id} {proposal.kind}"
         if epoch == 0 and memory is not None:
-            name = f"{proposal.id} {proposal.kind}"
             self.tell(f"{name}: a step takes {memory:,.0f} MiB at its peak")
         told = "" if skips is None else f" skip {skips:.0%}"
-        return f"{proposal.kind} {epoch}/{proposal.epochs}{told}"
+        return f"{name} {epoch}/{proposal.epochs}{told}"
 
 
-def ended(plan: CellPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
-    """What is told of a search that has ended well; warnings tell of the others."""
+def ended(plan: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+    """What is told of a trial that has ended well; warnings tell of the others."""
     if outcome.failure is not None:
         return ""
-    accuracy = "" if outcome.score is None else f", proxy accuracy {outcome.score:.3f}"
-    free = metrics["parameter_free_share"]
-    return f"{plan.id} {plan.kind}: {free:.0%} free of parameters{accuracy}"
+    return f"{plan.id} {plan.kind}: {TOLD[plan.sort](metrics)}"
+
+
+def _searched(metrics: Mapping[str, Any]) -> str:
+    proxy = metrics["proxy_accuracy"]
+    accuracy = "" if proxy is None else f", proxy accuracy {proxy:.3f}"
+    return f"{metrics['parameter_free_share']:.0%} free of parameters{accuracy}"
+
+
+TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "search": _searched,
+    "retraining": lambda metrics: f"test accuracy {metrics['test_accuracy']:.4f}",
+}
+"""By the sort of a plan."""
 
 
 def edge_tags(metrics: Mapping[str, Any]) -> Tags:
@@ -41,8 +51,8 @@ def edge_tags(metrics: Mapping[str, Any]) -> Tags:
 
 
 def end_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
-    """Accuracies of the mixture and of the genotype with its weights."""
-    names = ("proxy", "discrete")
+    """Accuracies of the mixture, of the genotype with its weights, and trained from scratch."""
+    names = ("proxy", "discrete", "test")
     return {f"accuracy/{name}": metrics.get(f"{name}_accuracy") for name in names}
 
 

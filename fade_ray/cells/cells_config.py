@@ -2,12 +2,14 @@
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal, Self
 
 from fade_ray.cells.cell_recipes import check_pair, overridden, recipe
 from fade_ray.data.data_config import DataConfig
+from fade_ray.retraining import RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
 from fade_ray.training.old_configs import upgraded_training
@@ -91,6 +93,57 @@ class GridConfig:
 
 
 @dataclass(frozen=True)
+class RetrainingOptions:
+    """Whether and how what was found is trained from scratch, as trials of the same run."""
+
+    retrain: bool = False
+    """Train every genotype that was found from scratch and test it. A run that has ended is
+    continued with it.
+    """
+    retrain_settings: tuple[str, ...] = ("quick",)
+    """Settings of `fade-ray retrain`, by name: the table of methods is made for each."""
+    retrain_seeds: int = 2
+    """Trainings of each genotype; those of one search are averaged."""
+    retrain_epochs: tuple[int, ...] = ()
+    """In place of what the settings say; several make several settings. So do these:"""
+    retrain_cells: tuple[int, ...] = ()
+    """Cells in the network."""
+    retrain_channels: tuple[int, ...] = ()
+    """Channels of its first cells."""
+
+    def __post_init__(self) -> None:
+        at_least(1, retrain_seeds=self.retrain_seeds)
+        each_once(retrain_settings=self.retrain_settings)
+        sizes = {name: value for name, value in vars(self).items() if isinstance(value, tuple)}
+        each_once(**{name: value for name, value in sizes.items() if value})
+        for name in self.retrain_settings:
+            retrain_recipe(name)
+
+    def includes(self, before: Self) -> bool:
+        """Whether these are the retrainings that were asked for `before`, or more."""
+        fewer = self.retrain_seeds < before.retrain_seeds
+        kept = set(before.settings) <= set(self.settings) and not fewer
+        return not before.retrain or (self.retrain and kept)
+
+    @property
+    def settings(self) -> dict[str, RetrainConfig]:
+        """By name, such as "quick-6x16-20": cells x channels, epochs."""
+        named: dict[str, RetrainConfig] = {}
+        for name in self.retrain_settings:
+            base = retrain_recipe(name)
+            sizes = product(
+                self.retrain_cells or (base.network.cells,),
+                self.retrain_channels or (base.network.channels,),
+                self.retrain_epochs or (base.epochs,),
+            )
+            for cells, channels, epochs in sizes:
+                network = replace(base.network, cells=cells, channels=channels)
+                setting = f"{name}-{cells}x{channels}-{epochs}"
+                named[setting] = replace(base, network=network, epochs=epochs)
+        return named
+
+
+@dataclass(frozen=True)
 class CellsConfig(RunOptions):
     """A whole run of `fade-ray cells`."""
 
@@ -98,6 +151,7 @@ class CellsConfig(RunOptions):
     grid: GridConfig = field(default_factory=GridConfig)
     architecture: ArchitectureOptions = field(default_factory=ArchitectureOptions)
     train: TrainConfig = CELL_TRAINING
+    retraining: RetrainingOptions = field(default_factory=RetrainingOptions)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -145,6 +199,15 @@ class CellsConfig(RunOptions):
                     f"{self.grid.table} has {len(table):,} of {size:,}. Give the whole one."
                 )
 
+    def settings(self, space: str) -> dict[str, RetrainConfig]:
+        """How what is found on that space is trained, by name; {} where it is not. Raises
+        InvalidInput for settings that cannot have the images of this run.
+        """
+        if not self.retraining.retrain:
+            return {}
+        macro, settings = self.macro(space), self.retraining.settings
+        return {name: each.on(self.data).of_cells(macro) for name, each in settings.items()}
+
     def plans(self) -> list["CellPlan"]:
         """Every search of the grid, seeds outermost: a run stopped early has all recipes."""
         pairs = [(name, space) for space in self.grid.spaces for name in self.grid.recipes]
@@ -175,6 +238,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
 class CellPlan:
     """One search: a recipe on a space with a seed. `id` is unique in its run; `epochs` planned."""
 
+    sort: ClassVar[str] = "search"
     id: str
     index: int
     attempt: int

@@ -1,18 +1,21 @@
 """A grid of cell searches as a kind of run: recipes x spaces x seeds."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from rich.console import Console
 
+from fade_ray.cells.cell_job import CellJob, staged
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_recipes import RECIPES
-from fade_ray.cells.cell_trial import CellJob, search_network
+from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
+from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
@@ -21,7 +24,7 @@ from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.standing import best_trial
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
-from searchers.grid import GridSearch
+from searchers.staged import StagedSearch
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
@@ -43,7 +46,14 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
 
-    def prepare(self, config: CellsConfig) -> Trials[GridSearch[CellPlan]]:
+    def grows(self, before: CellsConfig, now: CellsConfig) -> bool:
+        """Whether seeds were added behind the old ones, or retrainings: all trials stay."""
+        known, options = before.grid.seeds, now.retraining.includes(before.retraining)
+        rest = {name: getattr(before, name) for name in ("retraining", "run", "out", "name")}
+        same = replace(now, grid=replace(now.grid, seeds=known), **rest)
+        return now.grid.seeds[: len(known)] == known and options and same == before
+
+    def prepare(self, config: CellsConfig) -> Trials[StagedSearch[Any]]:
         check_device(config.run, config.train.precision)
         config.check_table()
         splits = load_images(config.data)
@@ -58,14 +68,13 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
                         RECIPES[name].partial,
                         torch.Generator(device="cpu"),
                     )
-        # a search that fails would fail again by its seed; one whose process dies is restarted by
-        # the engine
-        return Trials(GridSearch(config.plans(), lambda plan: plan, 0), CellJob(config), splits)
+                check_settings(config, space, splits)
+        return Trials(staged(config), CellJob(config), splits)
 
     def watchers(
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
-        return [CellProgress(len(config.plans()), ended)]
+        return [CellProgress(len(config.plans()) + trainings(config, history), ended)]
 
     def finish(self, run: Ran) -> list[Row]:
         trials = trials_of(run)
@@ -75,8 +84,13 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return rows
 
     def reached(self, run: Ran) -> str:
-        done, total = len(run.history.outcomes), len(run.config.plans())
-        return f"{done} of {total} cell searches on {run.config.data.data}"
+        config, history = run.config, run.history
+        ended = [history.proposals[id].sort for id in history.outcomes]
+        parts = [f"{ended.count(CellPlan.sort)} of {len(config.plans())} cell searches"]
+        if config.retraining.retrain:
+            trained = ended.count(RetrainPlan.sort)
+            parts.append(f"{trained} of {trainings(config, history)} retrainings")
+        return f"{' and '.join(parts)} on {config.data.data}"
 
     def best(self, run: Ran) -> str:
         best = best_trial(run.history)
@@ -114,6 +128,15 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
 
 CELLS = CellsRun()
+
+
+def trainings(config: CellsConfig, history: CellHistory) -> int:
+    """How many retrainings there are; at most, while a search goes on."""
+    searches = config.plans()
+    if all(plan.id in history.outcomes for plan in searches):
+        return len(retrainings(config, history.outcomes))
+    each = {space: len(config.settings(space)) for space in config.grid.spaces}
+    return config.retraining.retrain_seeds * sum(each[plan.space] for plan in searches)
 
 
 def best_row(rows: Sequence[Row]) -> Row | None:

@@ -13,6 +13,7 @@ from fade_ray.data import Splits
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.trials.job import Event
 from searchers import Outcome, Trial
+from searchers.grid import GridSearch
 from searchers.staged import StagedSearch
 from spaces import HyperArchitecture
 from spaces.errors import require
@@ -57,14 +58,15 @@ def search(study: StudyConfig, depth: int) -> StagedSearch[RankTrial]:
 
     first = [training(setting, seed) for seed in study.seeds for setting in study.settings]
 
-    def then(outcomes: Mapping[str, Outcome]) -> list[RankTrial]:
-        if study.table is not None:
-            return []
+    def alone(outcomes: Mapping[str, Outcome]) -> GridSearch[RankTrial] | None:
         leading = [outcomes[f"{study.settings[0]}-{seed}"].log_weights for seed in study.seeds]
         ranks = [log_weights for log_weights in leading if log_weights is not None]
-        return _alone(study, hyper, stratified(ranks, study.sample)) if ranks else []
+        if study.table is not None or not ranks:
+            return None
+        sample = _alone(study, hyper, stratified(ranks, study.sample))
+        return GridSearch(sample, _again, RETRIES)
 
-    return StagedSearch(first, then, _again, RETRIES)
+    return StagedSearch([lambda _: GridSearch(first, _again, RETRIES), alone])
 
 
 def stratified(ranks: Sequence[Sequence[Sequence[float]]], count: int) -> list[tuple[int, ...]]:

@@ -203,11 +203,8 @@ RETRAIN = RunKind.table["retrain"]
 def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
     """A recipe on the data of the search where it names none; unshared cells keep their number."""
     if origin.data is not None and config.data == RetrainData():
-        data = RetrainData(**vars(origin.data) | {"cutout": config.data.cutout})
-        config = replace(config, data=data)
-    if not origin.macro.stack.shared:
-        config = replace(config, network=replace(config.network, cells=origin.macro.depth))
-    return config
+        config = config.on(origin.data)
+    return config.of_cells(origin.macro)
 
 
 def _here(prepared: Prepared, start: Began) -> Mapping[str, Any]:

@@ -1,8 +1,8 @@
 """The configuration of a retraining: what is built from a genotype, how it trains, on what."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Literal, Self
 
 import tyro
 
@@ -122,6 +122,26 @@ class RetrainConfig(RunOptions):
             "The folder loader has none: use --cutout 0.",
             cutout=self.data.cutout,
         )
+
+    def on(self, data: DataConfig) -> Self:
+        """The same on other images, with its own cutout and normalisation. Raises InvalidInput for
+        a setting whose images are decoded as they are needed.
+        """
+        require(
+            self.data.loader == "memory",
+            "loader memory for the images of a search",
+            "Train one genotype by `fade-ray retrain` with a setting that reads a folder.",
+            recipe=self.recipe,
+            loader=self.data.loader,
+        )
+        own = {name: getattr(self.data, name) for name in ("cutout", "normalisation")}
+        return replace(self, data=RetrainData(**vars(data) | own))
+
+    def of_cells(self, macro: Macro) -> Self:
+        """The same of cells like those of `macro`: unshared ones keep their number."""
+        if macro.stack.shared:
+            return self
+        return replace(self, network=replace(self.network, cells=macro.depth))
 
     def network_config(self, macro: Macro) -> CellNetworkConfig:
         """How the network of `macro` is built."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fade_ray.data import Feed, ImageBatches
+from fade_ray.data import Feed, ImageBatches, Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
@@ -70,8 +70,10 @@ def _statistics(
     return tuple(mean), tuple(std)
 
 
-def _in_memory(config: RetrainConfig) -> Images:
-    splits = load_images(config.data)
+def images_of(splits: Splits, config: RetrainConfig) -> Images:
+    """Of images that are in memory already. Raises InvalidInput where the published normalisation
+    is of other channels.
+    """
     training = splits.all_but_test
     mean, std = _statistics(config, splits.channels, lambda: channel_statistics(training.images))
     splits = replace(splits, mean=mean, std=std)
@@ -143,6 +145,6 @@ def _from_folders(config: RetrainConfig) -> Images:
 
 
 LOADERS: dict[str, Callable[[RetrainConfig], Images]] = {
-    "memory": _in_memory,
+    "memory": lambda config: images_of(load_images(config.data), config),
     "folder": _from_folders,
 }

@@ -85,11 +85,32 @@ def build_network(job: Retraining, images: Images) -> CellNetwork:
     )
 
 
+def parameters(network: CellNetwork) -> int:
+    """Without the auxiliary head, which is of the training alone."""
+    head = network.auxiliary.parameters() if network.auxiliary is not None else ()
+    return sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in head)
+
+
 def _seeds(job: Retraining) -> list[int]:
     return [int(s) for s in np.random.SeedSequence(job.config.seed).generate_state(2) >> 1]
 
 
 Wrap = Callable[[nn.Module], nn.Module]
+
+
+def begun(
+    network: CellNetwork,
+    job: Retraining,
+    images: Images,
+    placement: Placement,
+    workers: Workers = ALONE,
+    wrap: Wrap = lambda network: network,
+) -> Training:
+    """The training of `job`, at epoch 0."""
+    train = job.config.train
+    batches = images.train(placement, workers, train.batch_size)
+    epochs, seed = job.config.epochs, 3 * _seeds(job)[1]
+    return Training(network, batches, train, epochs, placement, seed, wrap=wrap, workers=workers)
 
 
 def retrain(
@@ -133,19 +154,9 @@ class RetrainTrial(Trainee):
     ) -> None:
         self.job, self.images, self.folder = job, images, folder
         self.placement, self.workers, self.best = placement, workers, -math.inf
-        config = job.config
         self.network = build_network(job, images)
-        self.training = Training(
-            self.network,
-            images.train(placement, workers, config.train.batch_size),
-            config.train,
-            config.epochs,
-            placement,
-            3 * _seeds(job)[1],
-            wrap=wrap,
-            workers=workers,
-        )
-        self.test = images.test(placement, workers, config.train.batch_size)
+        self.training = begun(self.network, job, images, placement, workers, wrap)
+        self.test = images.test(placement, workers, job.config.train.batch_size)
 
     def first_metrics(self) -> Metrics:
         """MiB of one step of one worker, tried on a network of its own: none of the real one's
@@ -213,8 +224,6 @@ class RetrainTrial(Trainee):
     ) -> Metrics:
         """What result.json says."""
         network, config, images = self.network, self.job.config, self.images
-        auxiliary = network.auxiliary.parameters() if network.auxiliary is not None else ()
-        parameters = sum(p.numel() for p in network.parameters())
         test, average = scores["test"], scores["average_test"]
         spent = {
             name: sum(m[name] for m in epochs) for name in ("images", "multiply_adds", "seconds")
@@ -231,8 +240,8 @@ class RetrainTrial(Trainee):
             "average_test_accuracy_best": max(average, default=None),
             "test_images": images.counts[1],
             "exported": config.export,
-            "parameters": parameters - sum(p.numel() for p in auxiliary),
-            "parameters_with_auxiliary": parameters,
+            "parameters": parameters(network),
+            "parameters_with_auxiliary": sum(p.numel() for p in network.parameters()),
             "multiply_adds": network.multiply_adds(),
             "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
             "shape": {

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import torch
 
+from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cell_recipes import RECIPES, check_pair, recipe
-from fade_ray.cells.cell_trial import CellJob, CellSearch, halves
+from fade_ray.cells.cell_trial import CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
 from fade_ray.cells.discretise import Learned, top_edges
 from fade_ray.cells.watch import Drawn, misgivings, parameter_free, share

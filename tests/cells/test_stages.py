@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cell_recipes import RECIPES, Recipe, Stage
-from fade_ray.cells.cell_trial import CellJob, CellSearch
+from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.discretise import DISCRETISERS, Learned
 from fade_ray.data import Splits, load

@@ -1,4 +1,4 @@
-"""Two lists of trials, the second made from what the first has found."""
+"""Lists of trials, each made from what those before it have found."""
 
 import json
 from dataclasses import dataclass, replace
@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from searchers import Outcome
+from searchers.grid import GridSearch
 from searchers.staged import StagedSearch
 from spaces.errors import InvalidInput
 
@@ -27,15 +28,26 @@ class Plan:
         return {"id": self.id}
 
 
-def search(then=None):
-    def best(outcomes):
-        scores = {id: outcome.score or 0.0 for id, outcome in outcomes.items()}
-        return [Plan(f"again-{max(scores, key=scores.get)}-{number}") for number in range(2)]
+def grid(plans):
+    return GridSearch(plans, lambda plan: replace(plan, attempt=plan.attempt + 1), 1)
 
-    first = [Plan(f"p{number}") for number in range(4)]
-    return StagedSearch(
-        first, then or best, lambda plan: replace(plan, attempt=plan.attempt + 1), 1
-    )
+
+def first(outcomes):
+    assert not outcomes
+    return grid([Plan(f"p{number}") for number in range(4)])
+
+
+def again(outcomes):
+    scores = {id: outcome.score or 0.0 for id, outcome in outcomes.items()}
+    return grid([Plan(f"again-{max(scores, key=scores.get)}-{number}") for number in range(2)])
+
+
+def nothing(outcomes):
+    return None
+
+
+def search(*then):
+    return StagedSearch([first, *(then or (again,))])
 
 
 def drive(
@@ -76,21 +88,42 @@ def test_failures_are_tried_again_and_told():
     assert searcher.failures == [("p1r1", "bad")]
 
 
-def test_no_second_stage_ends_the_search():
-    searcher = search(lambda outcomes: [])
-    assert drive(searcher) == ["p0", "p1", "p2", "p3"]
-    assert searcher.ask() is None
+def test_stages_without_a_searcher_are_passed_over():
+    assert drive(search(nothing)) == ["p0", "p1", "p2", "p3"]
+    for stages in ((nothing, first), (first, nothing, nothing), (nothing, first, nothing)):
+        searcher = StagedSearch(list(stages))
+        assert drive(searcher) == ["p0", "p1", "p2", "p3"]
+        assert searcher.ask() is None
+    empty = StagedSearch([nothing])
+    assert empty.done
+    assert empty.ask() is None
+    with pytest.raises(InvalidInput, match="id in flight"):
+        empty.tell("p0", Outcome())
 
 
-@pytest.mark.parametrize("told", range(6))
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_a_stage_knows_what_all_before_it_have_come_to(at_once):
+    def last(outcomes):
+        return grid([Plan(f"last-{len(outcomes)}-{list(outcomes)[-1]}")])
+
+    searcher = search(again, nothing, last)
+    asked = drive(searcher, at_once=at_once, result=lambda plan: Outcome(score=0.5))
+    assert asked[4:] == ["again-p0-0", "again-p0-1", "last-6-again-p0-1"]
+    assert list(searcher.outcomes) == asked
+
+
+@pytest.mark.parametrize("told", range(8))
 def test_a_saved_state_goes_on_alike(told):
     def score(plan):
         return Outcome(score=0.5)
 
-    searcher = search()
-    for _ in range(told):
+    def third(outcomes):
+        return grid([Plan("third")])
+
+    searcher = search(again, third)
+    for _ in range(min(told, 7)):
         searcher.tell(searcher.ask().id, Outcome(score=0.5))
-    copy = search()
+    copy = search(again, third)
     copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
     assert copy.done == searcher.done
     assert drive(copy, result=score) == drive(searcher, result=score)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from fade_ray.cells.cell_trial import CellJob
+from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.data import Splits, load
 from fade_ray.nn import NetworkConfig

@@ -1,0 +1,75 @@
+"""The trials of a run of cell searches: the sorts there are, in which stages they follow."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from fade_ray.cells.cell_trial import CellSearch
+from fade_ray.cells.cells_config import CellPlan, CellsConfig
+from fade_ray.cells.retrainings import RetrainPlan, begin_retraining, retrainings
+from fade_ray.data import Splits
+from fade_ray.trials.job import Event, checkpoint_path
+from fade_ray.trials.trainee import Trainee, lifecycle
+from searchers.grid import GridSearch
+from searchers.outcome import Outcome
+from searchers.staged import Staged, StagedSearch
+
+
+class Sort(NamedTuple):
+    """A sort of trial: the class of its plans, and what is trained by one of them."""
+
+    plan: type[Any]
+    begin: Callable[[Any, Splits, CellsConfig, Path], Trainee]
+
+
+SORTS: dict[str, Sort] = {
+    CellPlan.sort: Sort(CellPlan, CellSearch),
+    RetrainPlan.sort: Sort(RetrainPlan, begin_retraining),
+}
+"""By the `sort` of a plan, a search where its record says none."""
+
+
+class AnyPlan:
+    """The plans of all sorts, as the record has them."""
+
+    @staticmethod
+    def from_dict(data: Mapping[str, Any]) -> Any:
+        """Of the class that its sort has. Raises KeyError for an unknown one."""
+        return SORTS[data.get("sort", CellPlan.sort)].plan.from_dict(data)
+
+
+@dataclass(frozen=True)
+class CellJob:
+    """The trials of one `fade-ray cells`. Event 0 is the state before the first step."""
+
+    config: CellsConfig
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        """See `fade_ray.trials.job.Job`."""
+        planned = AnyPlan.from_dict(plan)
+        return lifecycle(
+            lambda: SORTS[planned.sort].begin(planned, data, self.config, folder),
+            checkpoint_path(folder, planned.id),
+            threads=self.config.run.cpus_per_trial,
+        )
+
+
+Found = Mapping[str, Outcome]
+STAGES: tuple[Callable[[CellsConfig, Found], Staged[Any] | None], ...] = (
+    lambda config, _: _grid(config.plans()),
+    lambda config, outcomes: _grid(retrainings(config, outcomes)),
+)
+"""Which trials a run consists of, one stage after the other, each by what those before it found."""
+
+
+def staged(config: CellsConfig) -> StagedSearch[Any]:
+    """All stages of a run."""
+    return StagedSearch([lambda found, stage=stage: stage(config, found) for stage in STAGES])
+
+
+def _grid(plans: list[Any]) -> GridSearch[Any] | None:
+    """A trial that fails would fail again by its seed; one whose process dies is restarted by the
+    engine.
+    """
+    return GridSearch(plans, lambda plan: plan, 0) if plans else None
