@@ -26,7 +26,7 @@ from scipy.stats import ttest_1samp
 
 from fade_ray.analysis.paired_tests import LEVEL, holm
 from fade_ray.analysis.resampling import NOTHING, shown, t_interval
-from fade_ray.compare.anytime import area, final
+from fade_ray.compare.trace import area, final
 from fade_ray.ranks.rank_records import RankRun
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.journal import plain

@@ -8,9 +8,7 @@ from rich.console import Console
 
 from fade_ray.compare.compare_config import CompareConfig, upgrade
 from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_page import comparison_page
-from fade_ray.compare.comparison_tables import comparison_tables
-from fade_ray.compare.comparison_text import print_summaries
+from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
 from fade_ray.compare.contest_progress import ContestProgress
 from fade_ray.compare.contest_session import ContestSession
 from fade_ray.compare.entered_history import EnteredHistory
@@ -26,11 +24,8 @@ from fade_ray.compare.record_traces import (
 from fade_ray.compare.trace import Trace
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
-from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
-from fade_ray.report.page import write_page
-from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
@@ -122,10 +117,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         floor = random_pick(traces, baseline, run.result.get("chance", 0.0))
         on_ranks = spent_on_ranks(run.history)
         comparison = Comparison.of(traces, baseline, floor, spent_on_ranks=on_ranks)
-        write_json(run.folder / "comparison.json", plain(as_json(comparison)))
-        tables = comparison_tables(comparison, traces)
-        write_tables(tables, run.folder / "tables", "csv", "parquet")
-        write_page(comparison_page(run, traces, comparison), run.folder)
+        write_comparison(run, traces, comparison, "csv", "parquet")
         return comparison
 
     def reached(self, run: Ran) -> str:
@@ -158,8 +150,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         share = run.result["training_share"]
         if share is not None:
             console.print(f"training: {share:.0%} of the trials' wall time")
-        for sentence in comparison.verdict:
-            console.print(sentence, soft_wrap=True)
+        print_verdict(comparison, console)
 
 
 def run_traces(run: Ran) -> list[Trace]:

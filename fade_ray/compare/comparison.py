@@ -17,9 +17,8 @@ from scipy.stats import rankdata
 
 from fade_ray.analysis.paired_tests import PairedTest, paired_tests
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.anytime import ROUNDING, anytime, area, check_traces, final, top_reports
 from fade_ray.compare.comparison_verdict import verdict
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.trace import Trace, anytime, area, check_traces, final, top_reports
 from fade_ray.report.words import ACCURACY, Measure
 from spaces.errors import InvalidInput, require
 
@@ -174,15 +173,14 @@ class Comparison:
 
 
 def _result(trace: Trace, floor: float, spent_on_ranks: float | None) -> SeedResult:
-    within = [cost for cost in trace.costs if cost <= trace.budget * ROUNDING]
     return SeedResult(
         trace.searcher,
         trace.seed,
         trace.complete,
-        evaluations=len(within),
-        spent=within[-1] if within else 0.0,
+        evaluations=trace.within,
+        spent=trace.costs[trace.within - 1] if trace.within else 0.0,
         spent_on_ranks=spent_on_ranks,
-        score=max(trace.scores[: len(within)]) if within else None,
+        score=max(trace.scores[: trace.within], default=None),
         final=final(trace, floor),
         area=area(trace, floor),
     )

@@ -15,9 +15,8 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.anytime import anytime, top_reports
 from fade_ray.compare.comparison import Band, Comparison, SeedResult
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.trace import Trace, anytime, top_reports
 from fade_ray.report import style
 from fade_ray.report.page import Drawing, figured
 from fade_ray.report.style import INK, MARKERS, PAPER, look, name_rows, new_figure, series

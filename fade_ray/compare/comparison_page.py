@@ -6,8 +6,7 @@ from typing import Any
 
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
-from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_text import seeds_text
+from fade_ray.compare.comparison import Comparison, Summary
 from fade_ray.compare.comparison_verdict import differing
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.record_traces import unspent
@@ -179,6 +178,11 @@ def results_table(comparison: Comparison, score: Measure) -> Table:
     )
     title, label = "Results per searcher", "results per searcher"
     return Table.of(title, columns, comparison.summaries, note=note, label=label)
+
+
+def seeds_text(summary: Summary) -> str:
+    """ "5", "4 (+ 1 partial)"."""
+    return f"{summary.seeds}" + (f" (+ {summary.partial} partial)" if summary.partial else "")
 
 
 def paired_table(comparison: Comparison, score: Measure) -> Table:

@@ -5,9 +5,8 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from fade_ray.compare.anytime import ROUNDING
 from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.trace import ROUNDING, Trace
 from searchers import Outcome
 
 UNITS = {"images": "training images", "seconds": "seconds of training"}

@@ -1,7 +1,7 @@
 """A replay as a kind of run: searchers against a table, and the comparison that follows from it."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
@@ -11,36 +11,25 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_page import comparison_page
-from fade_ray.compare.comparison_tables import comparison_tables
-from fade_ray.compare.comparison_text import print_summaries
+from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
 from fade_ray.records.history import RunHistory
-from fade_ray.records.journal import Event, plain
+from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_study import Job, Study, agreement, noise_points, prepare, run_study
 from fade_ray.replay.replayed import UNIT, Replayed
-from fade_ray.report.page import write_page
-from fade_ray.report.tables import write_tables
+from fade_ray.report.tables import REAL, TEXT, WHOLE, YES, columns, write_tables
 from fade_ray.report.words import ACCURACY
-from fade_ray.run.folder import write_json
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
 
-SEQUENCES = ("costs", "scores", "reports")
-TRACES = pa.schema(
-    [
-        ("searcher", pa.string()),
-        ("seed", pa.int64()),
-        ("budget", pa.float64()),
-        ("unit", pa.string()),
-        *((name, pa.list_(pa.float64())) for name in SEQUENCES),
-        ("complete", pa.bool_()),
-    ]
+TRACES = columns(
+    *((TEXT, "searcher"), (WHOLE, "seed"), (REAL, "budget"), (TEXT, "unit")),
+    *((pa.list_(REAL), "costs scores reports"), (YES, "complete")),
 )
 """One line per trace, as `Trace`."""
 
@@ -155,11 +144,10 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         made = read_object(run.folder / "comparison.json")  # of before result.json told the floor
         floor = float(run.result.get("floor", made.get("floor", 0.0)))
         comparison = Comparison.of(traces, run.config.baseline, floor, spent_on_ranks=on_ranks)
-        write_tables({"traces": traces_table(traces)}, run.folder)
-        write_json(run.folder / "comparison.json", plain(as_json(comparison)))
-        write_tables(comparison_tables(comparison, traces), run.folder / "tables", "csv")
+        table = pa.Table.from_pylist(as_json(traces), schema=TRACES)
+        write_tables({"traces": table}, run.folder)
         untrained = Run(run.folder, EnteredHistory(), run.config, run.environment, run.result)
-        write_page(comparison_page(untrained, traces, comparison, replayed=True), run.folder)
+        write_comparison(untrained, traces, comparison, "csv", replayed=True)
         return comparison
 
     def standing(self, run: Ran) -> Standing:
@@ -183,19 +171,13 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
             f"{100 * comparison.floor:.2f}%, the mean of the table, before the first evaluation.\n",
             soft_wrap=True,
         )
-        for sentence in comparison.verdict:
-            console.print(sentence, soft_wrap=True)
+        print_verdict(comparison, console)
 
 
 def _replayed(run: Ran, job: Job) -> Replayed:
     """The search as it ended, or an empty one."""
     empty = Trace(*job, run.config.budget, UNIT, (), (), (), complete=False)
     return run.history.done.get(job, Replayed(empty, 0.0))
-
-
-def traces_table(traces: Sequence[Trace]) -> pa.Table:
-    """One line per trace."""
-    return pa.Table.from_pylist(as_json(list(traces)), schema=TRACES)
 
 
 def read_traces(path: Path) -> list[Trace]:

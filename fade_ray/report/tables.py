@@ -11,6 +11,13 @@ import pyarrow.parquet as pq
 from fade_ray.records.atomic import write_atomically
 from spaces.errors import InvalidInput
 
+TEXT, WHOLE, REAL, YES = pa.string(), pa.int64(), pa.float64(), pa.bool_()
+
+
+def columns(*parts: tuple[pa.DataType, str]) -> pa.Schema:
+    """(type, names of columns next to each other)."""
+    return pa.schema([(name, kind) for kind, names in parts for name in names.split()])
+
 
 def as_parquet(table: pa.Table) -> bytes:
     buffer = io.BytesIO()

@@ -8,18 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fade_ray.report.tables import REAL, TEXT, WHOLE, columns
 from fade_ray.search.search_history import History
 
 Rows = Iterator[dict[str, Any]]
+TIME = pa.timestamp("ms", tz="UTC")
 
-TEXT, WHOLE, REAL, TIME = pa.string(), pa.int64(), pa.float64(), pa.timestamp("ms", tz="UTC")
-
-
-def _schema(*parts: tuple[pa.DataType, str]) -> pa.Schema:
-    return pa.schema([(name, kind) for kind, names in parts for name in names.split()])
-
-
-TRIALS = _schema(
+TRIALS = columns(
     (TEXT, "id kind status failure parent hyper device"),
     (WHOLE, "index attempt iteration walk repeat seed epochs"),
     (REAL, "accuracy test_accuracy hyper_accuracy"),
@@ -32,7 +27,7 @@ of 1), `test_accuracy` on the test part, `hyper_accuracy` of the hyper-architect
 argmax path on the architecture split.
 """
 
-EPOCHS = _schema(
+EPOCHS = columns(
     (TEXT, "id"),
     (WHOLE, "epoch"),
     (REAL, "loss accuracy architecture_loss architecture_accuracy"),
@@ -43,16 +38,15 @@ EPOCHS = _schema(
 )
 """`entropy` [row]; `weights` [row][distinct candidate]."""
 
-ANCHORS = _schema((WHOLE, "iteration walk row"), (TEXT, "feature"), (REAL, "value"))
+ANCHORS = columns((WHOLE, "iteration walk row"), (TEXT, "feature"), (REAL, "value"))
 """The anchors after each iteration, 0 being the random start; `value` in [0, 1]."""
 
 
 def ranks_schema(features: Sequence[str]) -> pa.Schema:
     """One line per place of each hyper-architecture: its point, its graph and its weight."""
-    places = (WHOLE, "iteration walk repeat row place")
-    points = [(f"point_{name}", REAL) for name in features]
-    head, tail = _schema((TEXT, "id"), places), _schema((TEXT, "dag"), (REAL, "weight"))
-    return pa.schema([*head, *pa.schema(points), *tail])
+    places, points = "iteration walk repeat row place", (f"point_{name}" for name in features)
+    real = (REAL, " ".join(points))
+    return columns((TEXT, "id"), (WHOLE, places), real, (TEXT, "dag"), (REAL, "weight"))
 
 
 def search_tables(history: History, features: Sequence[str]) -> dict[str, pa.Table]:

@@ -15,10 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.anytime import anytime, area, final, incumbents, top_reports
 from fade_ray.compare.comparison import Comparison
-from fade_ray.compare.comparison_tables import COLUMNS, comparison_tables
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.comparison_output import COLUMNS, comparison_tables
+from fade_ray.compare.trace import Trace, anytime, area, final, incumbents, top_reports
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
 from fade_ray.report.tables import write_tables
@@ -252,7 +251,7 @@ def test_the_dictionary_is_json_and_the_tables_hold_the_same(tmp_path: Path) -> 
         table = pq.read_table(tmp_path / f"{name}.parquet").to_pylist()
         with (tmp_path / f"{name}.csv").open() as file:
             assert len(list(csv.DictReader(file))) == len(table) > 0
-        assert list(table[0]) == columns.split()
+        assert list(table[0]) == columns.names
     # equal differences
     assert pq.read_table(tmp_path / "tests.parquet").to_pylist()[0]["effect"] is None
 

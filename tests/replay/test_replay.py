@@ -22,9 +22,8 @@ from rich.console import Console
 
 from fade_ray.analysis.paired_tests import signed_rank
 from fade_ray.cli import main
-from fade_ray.compare.anytime import final
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.trace import Trace, final
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
