@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,7 +66,7 @@ STAGES: tuple[Callable[[CellsConfig, Found], Staged[Any] | None], ...] = (
 
 def staged(config: CellsConfig) -> StagedSearch[Any]:
     """All stages of a run."""
-    return StagedSearch([lambda found, stage=stage: stage(config, found) for stage in STAGES])
+    return StagedSearch([partial(stage, config) for stage in STAGES])
 
 
 def _grid(plans: list[Any]) -> GridSearch[Any] | None:

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fade_ray.cells.cell_job import AnyPlan
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.records.history import TrialHistory
+from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Run, read_object
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
@@ -25,7 +26,7 @@ class CellHistory(TrialHistory[Any]):
 
     plan = AnyPlan
 
-    def _finish(self, event: Mapping[str, Any]) -> None:
+    def _finish(self, event: Event) -> None:
         """Outcomes of earlier versions left what was found to the metrics."""
         super()._finish(event)
         id, outcome = event["id"], self.outcomes[event["id"]]

@@ -205,7 +205,7 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None:
         for index, name in enumerate(names):
             values = [getattr(r, measure) for r in complete if r.searcher == name]
             if values:
-                _strip(axis, index, np.asarray(values), joined, score)
+                strip(axis, index, np.asarray(values), joined, score)
         axis.set(title=text.format(score.name), xlabel=labels[measure])
         axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
     name_rows(axes[0], [short(name) for name in names])
@@ -219,8 +219,8 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None:
     return figure, f"Mean area under the anytime curve: {listed(areas)}.", caption
 
 
-def _strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -> None:
-    """The values of one searcher around the height `index`, mean and interval above them."""
+def strip(axis: Axes, index: int, values: Array, exact: bool, score: Measure) -> None:
+    """The values of one of several around the height `index`, mean and interval above them."""
     heights = index + (np.zeros(len(values)) if exact else 0.26 * _scattered(len(values)))
     _points(axis, index, score.scale * values, heights, ms=5, mew=0.5, alpha=0.85)
     ends = score.scale * np.clip(t_interval(values), score.low, score.high)

@@ -7,7 +7,7 @@ from typing import Any
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
 from fade_ray.compare.comparison import Comparison, Summary
-from fade_ray.compare.comparison_verdict import differing
+from fade_ray.compare.comparison_verdict import conclusion, in_one
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.record_traces import unspent
 from fade_ray.compare.trace import Trace
@@ -103,20 +103,7 @@ def _cost(cost: float | None) -> str:
 def verdict(comparison: Comparison) -> str:
     """In one sentence: which searchers were shown to differ from a baseline at the end."""
     tests = [test for test in comparison.tests if test.measure == "final"]
-    if not any(test.seeds for test in tests):
-        return "Nothing can be said yet: no two searchers have completed the same seed."
-    against = " or ".join(comparison.baselines)
-    if not any(test.shown for test in tests):
-        shown = f"no searcher was shown to be better or worse than {against}"
-        return f"No difference shown: {shown}."
-    sentences = []
-    for word in ("better", "worse"):
-        names = dict.fromkeys(test.searcher for test in tests if test.finding == word)
-        if names:
-            sentences.append(f"Shown to be {word} than {against}: {listed(list(names))}.")
-    decided = {test.searcher for test in tests if test.shown}
-    rest = [name for name in dict.fromkeys(t.searcher for t in tests) if name not in decided]
-    return " ".join([*sentences, *([f"No difference shown for {listed(rest)}."] if rest else [])])
+    return in_one(tests, " or ".join(comparison.baselines))
 
 
 def headline(run: Compared, comparison: Comparison, score: Measure) -> list[Row]:
@@ -187,11 +174,23 @@ def seeds_text(summary: Summary) -> str:
 
 def paired_table(comparison: Comparison, score: Measure) -> Table:
     """Per test, what it says."""
+    texts = {name: text.format(score.name) for name, text in figures.MEASURES.items()}
+    return table_of_tests(comparison.tests, texts, score)
+
+
+def table_of_tests(
+    tests: Sequence[PairedTest],
+    texts: Mapping[str, str],
+    score: Measure,
+    head: str = "searcher",
+    title: str = "Paired tests",
+) -> Table:
+    """Of what `head` says, with the `texts` of measures."""
     x, difference = score.scale, score.axis("difference", score.steps)
     columns = (
-        Column("searcher", lambda t: t.searcher),
+        Column(head, lambda t: t.searcher),
         Column("against", lambda t: t.baseline),
-        Column("measure", lambda t: figures.MEASURES[t.measure].format(score.name)),
+        Column("measure", lambda t: texts[t.measure]),
         Numbers("pairs", lambda t: str(len(t.seeds))),
         Numbers(difference, lambda t: number(x * t.difference, signed=True)),
         Numbers("95 % interval", lambda t: interval(x * t.low, x * t.high, signed=True)),
@@ -202,24 +201,15 @@ def paired_table(comparison: Comparison, score: Measure) -> Table:
         Column("verdict", conclusion),
     )
     note = (
-        "Differences are searcher minus baseline on the same seeds. p: two-sided exact signed-rank "
+        f"Differences are {head} minus baseline on the same seeds. p: two-sided exact signed-rank "
         "test; Holm's correction over all tests of one measure. d_z: mean over standard deviation "
         "of the differences. Better pairs: ties count half."
     )
-    return Table.of("Paired tests", columns, comparison.tests, note=note, label="paired tests")
+    return Table.of(title, columns, tests, note=note, label=title.lower())
 
 
 def p_value(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
-
-
-def conclusion(test: PairedTest) -> str:
-    """What a test has shown, or why it could not."""
-    if test.shown:
-        return test.finding
-    if not test.can_show:
-        return "too few seeds to show one"
-    return f"no difference shown{'' if test.differ_enough else f': {differing(test)}'}"
 
 
 def search_table(comparison: Comparison, score: Measure) -> Table:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from fade_ray.analysis.paired_tests import LEVEL, PairedTest
-from fade_ray.report.words import Measure, count
+from fade_ray.report.words import Measure, count, listed
 
 MEASURE_TEXT = {"final": "the final report", "area": "the area under the curve (secondary)"}
 
@@ -26,12 +26,47 @@ def verdict(
     rest += [f"{name}: {count(n, 'trace')} {guessed}." for name, n in empty.items()]
     if not tests:
         return ("Nothing was tested: there is no searcher besides the baseline.", *rest)
-    return (*(_sentence(test, score) for test in tests), *_powerless(tests), *rest)
+    return (*sentences(tests, MEASURE_TEXT, score), *rest)
 
 
-def _sentence(test: PairedTest, score: Measure) -> str:
-    seeds = count(len(test.seeds), "seed")
-    about = f"{test.searcher} against {test.baseline}, {MEASURE_TEXT[test.measure]}, {seeds}"
+def sentences(
+    tests: Sequence[PairedTest], texts: Mapping[str, str], score: Measure, pair: str = "seed"
+) -> tuple[str, ...]:
+    """One per test, and what could not have been shown; `texts` for the measures, `pair` for what
+    the pairs are.
+    """
+    return (*(_sentence(test, texts, score, pair) for test in tests), *_powerless(tests, pair))
+
+
+def in_one(tests: Sequence[PairedTest], against: str, whole: str = "searchers") -> str:
+    """In one sentence: what was shown to differ from a baseline. `whole`: what was tested."""
+    if not any(test.seeds for test in tests):
+        return f"Nothing can be said yet: no two {whole} have completed the same seed."
+    if not any(test.shown for test in tests):
+        shown = f"no {whole.removesuffix('s')} was shown to be better or worse than {against}"
+        return f"No difference shown: {shown}."
+    parts = []
+    for word in ("better", "worse"):
+        names = dict.fromkeys(test.searcher for test in tests if test.finding == word)
+        if names:
+            parts.append(f"Shown to be {word} than {against}: {listed(list(names))}.")
+    decided = {test.searcher for test in tests if test.shown}
+    rest = [name for name in dict.fromkeys(t.searcher for t in tests) if name not in decided]
+    return " ".join([*parts, *([f"No difference shown for {listed(rest)}."] if rest else [])])
+
+
+def conclusion(test: PairedTest) -> str:
+    """What a test has shown, or why it could not."""
+    if test.shown:
+        return test.finding
+    if not test.can_show:
+        return "too few seeds to show one"
+    return f"no difference shown{'' if test.differ_enough else f': {differing(test)}'}"
+
+
+def _sentence(test: PairedTest, texts: Mapping[str, str], score: Measure, pair: str) -> str:
+    pairs = count(len(test.seeds), pair)
+    about = f"{test.searcher} against {test.baseline}, {texts[test.measure]}, {pairs}"
     if not test.seeds:
         return f"{about}: no difference shown, as there is no pair of complete traces."
     numbers, x = f"mean difference {score.difference(test.difference)}", score.scale
@@ -39,24 +74,24 @@ def _sentence(test: PairedTest, score: Measure) -> str:
         numbers += f", 95% interval {x * test.low:+.2f} to {x * test.high:+.2f}"
     if math.isfinite(test.effect):
         numbers += f", d_z {test.effect:+.2f}"
-    numbers += f", better with {test.superiority:.0%} of the seeds"
+    numbers += f", better with {test.superiority:.0%} of the {pair}s"
     holm = f"{_p(test.corrected)} after Holm over {count(test.family, 'test')}"
     shown = test.finding
     if test.can_show and not test.differ_enough:
-        shown += f", and none could be: {differing(test)}"
+        shown += f", and none could be: {differing(test, pair)}"
     tested = f"two-sided signed-rank p = {_p(test.p)}, {holm}"
     return f"{about}: {shown} ({numbers}; {tested})."
 
 
-def differing(test: PairedTest) -> str:
+def differing(test: PairedTest, pair: str = "seed") -> str:
     """How few of the pairs of a test differ."""
     verb = "differs" if test.differing < 2 else "differ"
     few = f"only {test.differing}" if test.differing else "none"
-    return f"{few} of {count(len(test.seeds), 'seed')} {verb}"
+    return f"{few} of {count(len(test.seeds), pair)} {verb}"
 
 
-def _powerless(tests: Sequence[PairedTest]) -> tuple[str, ...]:
-    """Where even agreement of all seeds would not have been enough."""
+def _powerless(tests: Sequence[PairedTest], pair: str) -> tuple[str, ...]:
+    """Where even agreement of all pairs would not have been enough."""
     weak = [test for test in tests if not test.can_show]
     if not weak:
         return ()
@@ -69,9 +104,9 @@ def _powerless(tests: Sequence[PairedTest]) -> tuple[str, ...]:
     least = _p(min(test.smallest for test in weak))
     corrected = _p(min(test.smallest_corrected for test in weak))
     return (
-        f"With {count(n, 'seed')} no p can be below {least}, and none below {corrected} after Holm "
+        f"With {count(n, pair)} no p can be below {least}, and none below {corrected} after Holm "
         f"over {count(family, 'test')}: whatever was found, no difference could have been shown. "
-        f"It takes at least {needed} seeds.",
+        f"It takes at least {needed} {pair}s.",
     )
 
 
