@@ -60,6 +60,11 @@ KINDS: dict[str, Listed] = {
         "what the architecture gradient of a cell search consists of",
         "fade_ray.analyse.analyse_run",
     ),
+    "analyse confusion": Listed(
+        "study",
+        "[SOURCE]: gradient confusion and skip-connects against the depth of a search network",
+        "fade_ray.analyse.confusion_run",
+    ),
 }
 """The kinds of run, by the name that their folders have too."""
 

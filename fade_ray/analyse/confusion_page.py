@@ -1,0 +1,46 @@
+"""`report.html` of a study of gradient confusion."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from fade_ray.analyse.confusion_figures import pictures
+from fade_ray.analyse.confusion_summary import CAVEAT, Network, findings
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import Column, Numbers, Page, Section, Table, Verdict, figure
+from fade_ray.report.trials import origin, state, warnings
+from fade_ray.report.words import DASH, count, interval, number
+
+COLUMNS = (
+    Column("cells x channels", lambda network: network.size),
+    Numbers("parameters", lambda network: f"{network.parameters:,}"),
+    Numbers("m", lambda network: str(network.batches)),
+    Numbers("seeds", lambda network: str(len(network.seeds))),
+    Numbers("per M", lambda network: number(network.mean, 3)),
+    Numbers("95 %", lambda network: network.interval_text),
+    Numbers("raw", lambda network: network.text("raw")),
+    Numbers("cosine", lambda network: network.text("cosine")),
+    Numbers("auxiliary", lambda network: network.text("auxiliary_zeta")),
+    Numbers("skips", lambda network: number(float(network.normal_skips.mean()), 1)),
+)
+"""Of a network."""
+
+
+def confusion_page(run: Run[Any, Any], study: Sequence[Network]) -> Page:
+    """The report of a study; `study`: what has been measured."""
+    measured = count(sum(len(network.seeds) for network in study), "measured training")
+    reached = state(run.history, run.folder, "analyse confusion", f"{measured}.")
+    return Page("Gradient confusion", run.name, reached, _sections(run, study))
+
+
+def _sections(run: Run[Any, Any], study: Sequence[Network]) -> Iterator[Section]:
+    yield Section("", [warnings(run.history)])
+    found = findings(study)
+    if found:
+        yield Section("What it shows", [Verdict(found[0], found[1:])])
+    columns = [c for c in COLUMNS if any(c.of(network) != DASH for network in study)]
+    title = "Networks"
+    yield Section(
+        title, [Table.of("", columns, study, note=CAVEAT, missing="None yet.", label=title)]
+    )
+    yield Section("Figures", [figure(picture) for picture in pictures(study)])
+    yield Section("How it was made", origin(run, "records.jsonl of the study alone"))

@@ -1,0 +1,132 @@
+"""A study of gradient confusion as a kind of run."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from rich.console import Console
+
+from fade_ray.analyse.confusion_config import ConfusionStudy
+from fade_ray.analyse.confusion_page import COLUMNS, confusion_page
+from fade_ray.analyse.confusion_summary import Network, findings, networks, summary
+from fade_ray.cells.confusion_plan import ConfusionPlan
+from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
+from fade_ray.data.data_config import load_images
+from fade_ray.records.history import TrialHistory
+from fade_ray.records.run_files import Run
+from fade_ray.report.page import write_page
+from fade_ray.report.words import DASH
+from fade_ray.retrain.origin import find_genotype
+from fade_ray.run.folder import write_json
+from fade_ray.run.grid_progress import GridProgress
+from fade_ray.run.kind import Asked
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.text_table import text_table
+from fade_ray.run.watcher import Watcher
+from searchers import Outcome
+from searchers.grid import GridSearch
+from spaces.errors import InvalidInput
+
+
+class ConfusionHistory(TrialHistory[ConfusionPlan]):
+    """What the record of a study of gradient confusion says."""
+
+    plan = ConfusionPlan
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which genotype the final network has."""
+
+    trial: str | None = None
+    """A trial of a run of `fade-ray cells`; by default the one with the best proxy accuracy."""
+
+
+Ran = Run[ConfusionStudy, ConfusionHistory]
+
+
+class ConfusionRun(RunOfTrials[ConfusionStudy, ConfusionHistory], name="analyse confusion"):
+    """Measure how gradient confusion and skip-connects depend on the depth of a search network.
+
+    Search networks of every depth, width and seed are trained and measured, and beside them the
+    final network: SOURCE, as in `fade-ray retrain` (the run directory of a `fade-ray cells`, a
+    genotype file, or a published name); without one, genotypes drawn from the space. Of equal
+    confusion per million parameters are networks that are about as hard to train (StacNAS 3.4.2).
+    `--out DIR` continues the study in DIR, also with other --cells, --channels, --seeds.
+    """
+
+    example = "fade-ray analyse confusion DARTS_V2 --data cifar10 --cells 5 8 14 20 --epochs 10"
+    summary = "summary.json"
+    config, history = ConfusionStudy, ConfusionHistory
+    source = "SOURCE"
+    options = Chosen
+
+    def base(self, asked: Asked) -> ConfusionStudy | None:
+        base = super().base(asked)
+        if base is None or asked.source is None:
+            return base
+        origin = find_genotype(asked.source, asked.options.trial)
+        return replace(base, genotype=origin.macro, data=origin.data or base.data)
+
+    def grows(self, before: ConfusionStudy, now: ConfusionStudy) -> bool:
+        """Each training has records of its own: others may be added, and some left out."""
+        free = ("cells", "channels", "seeds", "final", "run", "out", "name")
+        return replace(now, **{name: getattr(before, name) for name in free}) == before
+
+    def prepare(self, config: ConfusionStudy) -> Trials[GridSearch[ConfusionPlan]]:
+        check_device(config.run, config.train.precision)
+        splits, job = load_images(config.data), job_of(config)
+        check_networks(config.plans(), splits, job)
+        return Trials(GridSearch(config.plans(), lambda plan: plan, 0), job, splits)
+
+    def watchers(
+        self, config: ConfusionStudy, prepared: Trials[Any], history: ConfusionHistory
+    ) -> list[Watcher]:
+        return [GridProgress(len(config.plans()), _line)]
+
+    def deliver(self, prepared: Trials[Any], run: Ran) -> Mapping[str, Any]:
+        if not _measured(run):
+            raise InvalidInput(
+                "A study needs a training that ends, but none did (see "
+                f"{run.folder / 'records.jsonl'}). Lower --learning-rate."
+            )
+        return run.result
+
+    def finish(self, run: Ran) -> list[Network]:
+        study = _measured(run)
+        write_json(run.folder / self.summary, summary(study))
+        write_page(confusion_page(run, study), run.folder)
+        return study
+
+    def reached(self, run: Ran) -> str:
+        done, total = len(run.history.outcomes), len(run.config.plans())
+        return f"{done} of {total} trainings of a study of confusion on {run.config.data.data}"
+
+    def tell(self, run: Ran, console: Console) -> None:
+        rows = [[column.of(network) for column in COLUMNS] for network in run.made]
+        shown = [k for k in range(len(COLUMNS)) if any(row[k] != DASH for row in rows)]
+        heads = [COLUMNS[k].head for k in shown]
+        console.print(text_table(heads, [[row[k] for k in shown] for row in rows], left=heads[:1]))
+        for sentence in findings(run.made):
+            console.print(sentence, soft_wrap=True, markup=False)
+
+
+def job_of(config: ConfusionStudy) -> ConfusionJob:
+    """The trials of a study; the size of a search network is that of its plan."""
+    base = config.search_config(config.cells[0], config.channels[0])
+    return ConfusionJob(base, config.network, config.protocol)
+
+
+def _measured(run: Ran) -> list[Network]:
+    history = run.history
+    return networks(
+        (plan, history.epochs[id], history.metrics[id])
+        for id, plan in history.proposals.items()
+        if id in history.outcomes and history.outcomes[id].failure is None
+    )
+
+
+def _line(plan: ConfusionPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+    if outcome.failure is not None:
+        return f"{plan.kind}: failed"
+    return f"{plan.kind}: confusion {outcome.measures[MEASURE]:.3f} per million parameters"

@@ -1,0 +1,195 @@
+"""What a study of gradient confusion measured, and what it says in numbers and words."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fade_ray.analysis.resampling import Interval, t_interval
+from fade_ray.cells.confusion_plan import ConfusionPlan
+from fade_ray.cells.confusion_trial import MILLION, PREFIXES
+from fade_ray.report.words import DASH, count, interval, listed, number
+from searchers.depth_match import match
+
+Array = npt.NDArray[np.float64]
+REDUCES = "reduce"
+
+CAVEAT = (
+    "Confusion is the largest -<g_i, g_j> of two of m batches' gradients in the weights, floored "
+    "at 0, a mean over the measurements of each training, per million parameters. It grows with m, "
+    "and falls with the gradients as a network learns: only values of the same m, batch size and "
+    "training are comparable. Raw: not floored. Cosine: the least of two batches, free of the "
+    "gradients' scale. Auxiliary: confusion with the auxiliary head. Skips: skip-connects of the "
+    "normal cells. 95 %: the interval of the mean over the trainings, or over the measurements where "
+    "there is one training."
+)
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network with its trainings: S seeds, I measurements of each. `zeta`, `raw`, `cosine` and
+    those with the auxiliary head, where there is one: name -> [S, I], zeta and raw per million
+    parameters. `skips`: kind of cell -> skip-connects of the genotype [S].
+    """
+
+    plan: ConfusionPlan
+    """Of its first seed."""
+    seeds: tuple[int, ...]
+    parameters: int
+    batches: int
+    values: Mapping[str, Array]
+    skips: Mapping[str, Array]
+
+    @property
+    def label(self) -> str:
+        """ "14 cells, 16 channels"."""
+        size = f"{count(self.plan.cells, 'cell')}, {count(self.plan.channels, 'channel')}"
+        return f"final: {size}" if self.plan.final else size
+
+    @property
+    def size(self) -> str:
+        """ "14 x 16", "final 20 x 36"."""
+        return f"{'final ' * self.plan.final}{self.plan.cells} x {self.plan.channels}"
+
+    @cached_property
+    def means(self) -> Array:
+        """Confusion of each training [S]."""
+        return np.asarray(self.values["zeta"].mean(axis=1), float)
+
+    @property
+    def mean(self) -> float:
+        return float(self.means.mean())
+
+    @property
+    def interval(self) -> Interval:
+        """95 % t interval of the mean: over trainings, over the measurements of a single one."""
+        return t_interval(self.means if len(self.seeds) > 1 else self.values["zeta"][0])
+
+    @property
+    def interval_text(self) -> str:
+        low, high = self.interval
+        return interval(low, high, 3)
+
+    def text(self, name: str = "zeta", digits: int = 3) -> str:
+        """Mean over trainings and measurements; a dash where there is none."""
+        return number(float(self.values[name].mean()), digits) if name in self.values else DASH
+
+    @property
+    def normal_skips(self) -> Array:
+        """In the cells that do not reduce [S]."""
+        kinds = [values for kind, values in self.skips.items() if kind != REDUCES]
+        return np.asarray(sum(kinds), float)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        return {
+            "network": "final" if self.plan.final else "search",
+            **{name: getattr(self.plan, name) for name in ("cells", "channels", "space", "recipe")},
+            "stage": self.plan.stage + 1,
+            "parameters": self.parameters,
+            "batches": self.batches,
+            "seeds": list(self.seeds),
+            "confusion": self.mean,
+            "interval": list(self.interval),
+            "interval_over": "trainings" if len(self.seeds) > 1 else "measurements",
+            "per_training": [
+                {"seed": seed, "confusion": float(mean), "interval": list(t_interval(values))}
+                for seed, mean, values in zip(
+                    self.seeds, self.means, self.values["zeta"], strict=True
+                )
+            ],
+            "measured": {name: values.tolist() for name, values in self.values.items()},
+            "skips": {kind: values.tolist() for kind, values in self.skips.items()},
+        }
+
+
+Trained = tuple[ConfusionPlan, Mapping[int, Mapping[str, Any]], Mapping[str, Any]]
+"""A plan, its epochs, what was told at its end."""
+
+
+def networks(trainings: Iterable[Trained]) -> list[Network]:
+    """Those of trainings that have ended well, by channels and cells, the final one last."""
+    groups: dict[tuple[bool, int, int], list[Trained]] = {}
+    for each in sorted(trainings, key=lambda trained: trained[0].seed):
+        plan = each[0]
+        groups.setdefault((plan.final, plan.channels, plan.cells), []).append(each)
+    return [_network(groups[key]) for key in sorted(groups)]
+
+
+def _network(trainings: Sequence[Trained]) -> Network:
+    plan, first, told = trainings[0]
+    names = [name for name in first[max(first)] if name.endswith(("zeta", "raw", "cosine"))]
+    values = {
+        name: np.array(
+            [[m[name] for m in epochs.values() if name in m] for _, epochs, _ in trainings]
+        )
+        for name in names
+    }
+    for name in names:
+        prefix = PREFIXES[name.startswith(PREFIXES[True])]
+        if not name.endswith("cosine"):
+            sizes = [ending[f"{prefix}parameters"] for _, _, ending in trainings]
+            values[name] = values[name] / (np.array(sizes)[:, None] / MILLION)
+    skips = {
+        kind: np.array([ending["skips"][kind] for _, _, ending in trainings], float)
+        for kind in told["skips"]
+    }
+    seeds = tuple(trained[0].seed for trained in trainings)
+    return Network(plan, seeds, told["parameters"], told["batches"], values, skips)
+
+
+def final_of(study: Sequence[Network]) -> Network | None:
+    return next((network for network in study if network.plan.final), None)
+
+
+def widths(study: Sequence[Network]) -> dict[int, list[Network]]:
+    """Channels -> the search networks of that width, by depth."""
+    lines: dict[int, list[Network]] = {}
+    for network in study:
+        if not network.plan.final:
+            lines.setdefault(network.plan.channels, []).append(network)
+    return lines
+
+
+def summary(study: Sequence[Network]) -> dict[str, Any]:
+    """JSON-able."""
+    return {"caveat": CAVEAT, "networks": [network.to_dict() for network in study]}
+
+
+def findings(study: Sequence[Network]) -> list[str]:
+    """What the study shows, in sentences."""
+    found, final = [], final_of(study)
+    for channels, line in widths(study).items():
+        at = f"At {count(channels, 'channel')}"
+        means = [network.mean for network in line]
+        if len(line) > 1:
+            grows = all(less <= more for less, more in pairwise(means))
+            depths = listed([str(network.plan.cells) for network in line])
+            values = ", ".join(number(mean, 3) for mean in means)
+            found.append(
+                f"{at} confusion per million parameters is {values} for {depths} cells: it "
+                f"{'grows' if grows else 'does not grow steadily'} with depth."
+            )
+            skips = ", ".join(number(float(n.normal_skips.mean()), 1) for n in line)
+            found.append(
+                f"{at} the genotypes of these depths have {skips} skip-connects in normal cells."
+            )
+        if final is not None:
+            nearest = match({n.plan.cells: n.mean for n in line}, final.mean)
+            if nearest is not None:
+                found.append(_nearest(line, final, nearest.depth))
+    return found
+
+
+def _nearest(line: Sequence[Network], final: Network, cells: int) -> str:
+    chosen = next(network for network in line if network.plan.cells == cells)
+    inside = final.interval.low <= chosen.mean <= final.interval.high
+    return (
+        f"Of them {chosen.label} are nearest to the final network: {number(chosen.mean, 3)} beside "
+        f"{number(final.mean, 3)} ({final.interval_text}), "
+        f"{'within' if inside else 'outside'} its interval."
+    )

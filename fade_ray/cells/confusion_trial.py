@@ -1,0 +1,213 @@
+"""A network of cells that is trained and whose gradient confusion is then measured, every
+measurement an epoch of its trial: what is behind `fade-ray analyse confusion` and `--match-depth`.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from fade_ray.cells.cell_trial import CellSearch
+from fade_ray.cells.cells_config import CellPlan, CellsConfig
+from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
+from fade_ray.cells.watch import SKIP
+from fade_ray.data import Splits
+from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig
+from fade_ray.retraining.retrain_images import images_of
+from fade_ray.retraining.retraining import Retraining, begun, build_network
+from fade_ray.training import Training, place
+from fade_ray.training.confusion import measuring, network_confusion
+from fade_ray.trials.job import Event, checkpoint_path
+from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle
+from searchers import Outcome
+from spaces.cell import Macro
+from spaces.errors import require
+
+MILLION = 1e6
+MEASURE = "confusion"
+"""Mean zeta over the measurements per million parameters, among the measures of an outcome."""
+PREFIXES = {False: "", True: "auxiliary_"}
+"""Of what is measured without and with the auxiliary head."""
+
+
+@dataclass(frozen=True)
+class ConfusionJob:
+    """Trials of `ConfusionPlan`s."""
+
+    config: CellsConfig
+    final: Final | None
+    protocol: Protocol
+
+    def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
+        """See `fade_ray.trials.job.Job`."""
+        planned = ConfusionPlan.from_dict(plan)
+        return lifecycle(
+            lambda: ConfusionTrial(planned, data, self),
+            checkpoint_path(folder, planned.id),
+            threads=self.config.run.cpus_per_trial,
+        )
+
+
+class ConfusionTrial(Trainee):
+    """A training, then `protocol.iterations` measurements of what it came to.
+
+    The batches of each are drawn by a generator of its own from the images that the weights learned
+    from, augmented as they were: the network is the same before and after.
+    """
+
+    def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
+        self.plan, self.protocol, self.measured = plan, job.protocol, 0
+        self.network = NETWORKS[plan.final](plan, splits, job)
+        self.placement = self.network.placement
+        batches, wanted = len(self.network.training.batches), job.protocol.batches
+        require(
+            batches >= wanted,
+            "training images fill all batches of a measurement",
+            "Use a smaller --batch-size or more images.",
+            batches=batches,
+            wanted=wanted,
+        )
+
+    @property
+    def finished(self) -> bool:
+        return self.network.finished and self.measured == self.protocol.iterations
+
+    def first_metrics(self) -> Metrics | None:
+        return self.network.first_metrics()
+
+    def run_epoch(self) -> Metrics:
+        """One of the training; behind its last one, a measurement."""
+        return self._measurement() if self.network.finished else self.network.run_epoch()
+
+    def _measurement(self) -> Metrics:
+        """zeta, raw, cosine as `Confusion`, with the auxiliary head too where there is one."""
+        start, training = time.perf_counter(), self.network.training
+        self.measured += 1
+        entropy = np.random.SeedSequence([self.plan.seed, self.measured])
+        drawn = torch.Generator().manual_seed(int(entropy.generate_state(1)[0] >> 1))
+        batches = list(islice(training.batches.epoch(drawn), self.protocol.batches))
+        metrics: Metrics = {"images": sum(len(labels) for _, labels in batches), "multiply_adds": 0}
+        for auxiliary in heads(training):
+            problem = measuring(training.problem, auxiliary=auxiliary)
+            confusion = network_confusion(problem, batches)
+            for name in ("zeta", "raw", "cosine"):
+                metrics[PREFIXES[auxiliary] + name] = getattr(confusion, name)
+            metrics["multiply_adds"] += problem.multiply_adds
+        return metrics | {"seconds": time.perf_counter() - start}
+
+    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
+        """What was measured per million parameters, and the skip-connects of the genotype."""
+        training, genotype = self.network.training, self.network.genotype_now()
+        values = [metrics["zeta"] for metrics in epochs if "zeta" in metrics]
+        parameters = {
+            f"{PREFIXES[auxiliary]}parameters": sum(
+                weight.numel()
+                for weight in measuring(training.problem, auxiliary=auxiliary).weights
+            )
+            for auxiliary in heads(training)
+        }
+        confusion = float(np.mean(values)) / (parameters["parameters"] / MILLION)
+        known = {
+            "genotype": genotype.notation,
+            "skips": skips(genotype),
+            "batches": self.protocol.batches,
+        }
+        return Ending(Outcome(measures={MEASURE: confusion}), known | parameters)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"network": self.network.state_dict(), "measured": self.measured}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.network.load_state_dict(state["network"])
+        self.measured = state["measured"]
+
+
+def heads(training: Training) -> list[bool]:
+    """Without the auxiliary head and, where there is one, with it."""
+    return [False, True] if training.network.auxiliary is not None else [False]
+
+
+def skips(genotype: Macro) -> dict[str, int]:
+    """Skip-connects of each kind of cell."""
+    return {
+        kind: Counter(gene.op for gene in cell.genes)[SKIP] for kind, cell in genotype.cells.items()
+    }
+
+
+class StageTraining(CellSearch):
+    """A search that ends with a given stage, whose network it keeps."""
+
+    def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
+        self.last = plan.stage
+        sizes: dict[str, Any] = {
+            "cells": plan.cells,
+            "channels": plan.channels,
+            "epochs": plan.training_epochs,
+        }
+        config = replace(job.config, grid=replace(job.config.grid, **sizes))
+        search = CellPlan(plan.id, 0, 0, plan.recipe, plan.space, plan.seed, plan.epochs)
+        super().__init__(search, splits, config)
+
+    def _end_stage(self) -> None:
+        if self.stage == self.last:
+            self.ended = True
+        else:
+            super()._end_stage()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state | {"ended": False})
+        self.ended = state["ended"]
+
+
+class FinalTraining(Trainee):
+    """A genotype trained as by `fade-ray retrain`, with what trains the search networks."""
+
+    def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
+        config = job.config
+        asked = RetrainConfig(
+            network=NetworkOptions(plan.cells, plan.channels),
+            train=config.train,
+            epochs=plan.training_epochs,
+            seed=plan.seed,
+        ).on(config.data)
+        genotype = None if job.final is None else job.final.genotype
+        self.genotype = genotype or drawn(plan, splits, config)
+        retraining, images = Retraining.of(self.genotype, asked), images_of(splits, asked)
+        self.placement = place(config.run.device, config.train.precision)
+        network = build_network(retraining, images)
+        self.training = begun(network, retraining, images, self.placement)
+
+    def genotype_now(self) -> Macro:
+        return self.genotype
+
+    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
+        return Ending(Outcome())
+
+
+def drawn(plan: ConfusionPlan, splits: Splits, config: CellsConfig) -> Macro:
+    """A genotype of the space, every one equally likely; that of `random` with the same seed."""
+    search = CellPlan(plan.id, 0, 0, "random", plan.space, plan.seed, 0)
+    return CellSearch(search, splits, config).genotype_now()
+
+
+def check_networks(plans: Iterable[ConfusionPlan], splits: Splits, job: ConfusionJob) -> None:
+    """Build the largest one of each sort. Raises InvalidInput for networks that cannot be, and where
+    the images do not fill the batches of a measurement.
+    """
+    for final in NETWORKS:
+        sizes = [plan for plan in plans if plan.final == final]
+        if sizes:
+            ConfusionTrial(max(sizes, key=lambda plan: plan.cells * plan.channels), splits, job)
+
+
+NETWORKS: dict[bool, type[StageTraining | FinalTraining]] = {
+    False: StageTraining,
+    True: FinalTraining,
+}
+"""By whether a plan is of the final network."""
