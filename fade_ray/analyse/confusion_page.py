@@ -8,7 +8,7 @@ from fade_ray.analyse.confusion_summary import CAVEAT, Network, findings
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import Column, Numbers, Page, Section, Table, Verdict, figure
 from fade_ray.report.trials import origin, state, warnings
-from fade_ray.report.words import DASH, count, interval, number
+from fade_ray.report.words import DASH, count, number
 
 COLUMNS = (
     Column("cells x channels", lambda network: network.size),

@@ -24,8 +24,8 @@ CAVEAT = (
     "and falls with the gradients as a network learns: only values of the same m, batch size and "
     "training are comparable. Raw: not floored. Cosine: the least of two batches, free of the "
     "gradients' scale. Auxiliary: confusion with the auxiliary head. Skips: skip-connects of the "
-    "normal cells. 95 %: the interval of the mean over the trainings, or over the measurements where "
-    "there is one training."
+    "normal cells. 95 %: the interval of the mean over the trainings, or over the measurements of "
+    "a single one."
 )
 
 
