@@ -197,8 +197,8 @@ def drawn(plan: ConfusionPlan, splits: Splits, config: CellsConfig) -> Macro:
 
 
 def check_networks(plans: Iterable[ConfusionPlan], splits: Splits, job: ConfusionJob) -> None:
-    """Build the largest of each sort. Raises InvalidInput for networks that cannot be, and where the
-    images do not fill the batches of a measurement.
+    """Build the largest of each sort. Raises InvalidInput for networks that cannot be, and images
+    that do not fill the batches of a measurement.
     """
     for final in NETWORKS:
         sizes = [plan for plan in plans if plan.final == final]
