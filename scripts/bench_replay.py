@@ -18,7 +18,7 @@ import tyro
 from _ratio import Ratio, print_ratio, write_json
 
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
-from fade_ray.replay.replayed import searcher_of
+from fade_ray.replay.replay_study import searcher_of
 from fade_ray.replay.table_objective import RankModel, TableObjective
 from fade_ray.search.entrants import entrant, replayed
 

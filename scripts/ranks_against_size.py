@@ -16,19 +16,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import tyro
+from scipy.stats import rankdata
 
-from fade_ray.analysis.rank_measures import (
-    log_psis,
-    partial_spearman,
-    regret,
-    spearman,
-    top_overlap,
-)
+from fade_ray.analysis.rank_measures import log_psis, regret, spearman
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.ranks.rank_records import RankRun
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import from_json
 from fade_ray.run.folder import command_line, environment, read_json, write_json
+from spaces.errors import require
 from spaces.nasbench_macro import DEPTH, MacroTable, codes
 from spaces.parquet import read_columns
 
@@ -75,6 +71,37 @@ def without_training(table: Path) -> dict[str, Array]:
     order = [place[code] for code in codes()]
     known = {name: np.asarray(columns[name], float)[order] for name in ("params", "flops")}
     return {"size": np.array([sum(map(int, code)) for code in codes()], float)} | known
+
+
+def partial_spearman(x: Array, y: Array, given: Sequence[Array]) -> float:
+    """Spearman's rho of x [n] and y [n] given other quantities [n] each: Pearson's r of what is
+    left of their mid-ranks.
+
+    "Left" once a least-squares line through the mid-ranks of all `given` is taken off; NaN where
+    nothing is left of one.
+    """
+    ranks = [rankdata(side) for side in (x, y)]
+    others = np.column_stack([np.ones(len(x)), *(rankdata(side) for side in given)])
+    left = [side - others @ np.linalg.lstsq(others, side, rcond=None)[0] for side in ranks]
+    if any(np.abs(rest).max() < 1e-6 for rest in left):  # of ranks that differ by 1/2 or more
+        return float("nan")
+    return float(np.corrcoef(left[0], left[1])[0, 1])
+
+
+def top_overlap(predicted: Array, true: Array, share: float) -> float:
+    """Which part of the true best `share` of all [n] is among the predicted best `share`; by chance
+    it is `share`.
+
+    Of predictions that tie at the border each counts with the probability of being among them.
+    """
+    require(0 < share <= 1, "0 < share <= 1", "Use 0.1 for the top decile.", share=share)
+    predicted, true = np.asarray(predicted, float), np.asarray(true, float)
+    k = max(1, round(share * len(true)))
+    best = np.argsort(-true, kind="stable")[:k]
+    border = np.sort(predicted)[-k]
+    above, equal = predicted > border, predicted == border
+    chosen = above + equal * ((k - above.sum()) / equal.sum())
+    return float(chosen[best].sum() / k)
 
 
 def measures(predicted: Array, true: Array, known: Mapping[str, Array]) -> dict[str, float]:

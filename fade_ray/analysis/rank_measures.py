@@ -99,34 +99,3 @@ def mean_correlation(repeats: Array) -> float:
     """Mean Spearman's rho over all pairs of columns of [n, r]; NaN for one column, or constants."""
     pairs = list(combinations(repeats.T, 2))
     return float(np.mean([spearman(b, a) for a, b in pairs])) if pairs else math.nan
-
-
-def partial_spearman(x: Array, y: Array, given: Sequence[Array]) -> float:
-    """Spearman's rho of x [n] and y [n] given other quantities [n] each: Pearson's r of what is
-    left of their mid-ranks.
-
-    "Left" once a least-squares line through the mid-ranks of all `given` is taken off; NaN where
-    nothing is left of one.
-    """
-    ranks = [rankdata(side) for side in (x, y)]
-    others = np.column_stack([np.ones(len(x)), *(rankdata(side) for side in given)])
-    left = [side - others @ np.linalg.lstsq(others, side, rcond=None)[0] for side in ranks]
-    if any(np.abs(rest).max() < 1e-6 for rest in left):  # of ranks that differ by 1/2 or more
-        return math.nan
-    return float(np.corrcoef(left[0], left[1])[0, 1])
-
-
-def top_overlap(predicted: Array, true: Array, share: float) -> float:
-    """Which part of the true best `share` of all [n] is among the predicted best `share`; by chance
-    it is `share`.
-
-    Of predictions that tie at the border each counts with the probability of being among them.
-    """
-    require(0 < share <= 1, "0 < share <= 1", "Use 0.1 for the top decile.", share=share)
-    predicted, true = np.asarray(predicted, float), np.asarray(true, float)
-    k = max(1, round(share * len(true)))
-    best = np.argsort(-true, kind="stable")[:k]
-    border = np.sort(predicted)[-k]
-    above, equal = predicted > border, predicted == border
-    chosen = above + equal * ((k - above.sum()) / equal.sum())
-    return float(chosen[best].sum() / k)

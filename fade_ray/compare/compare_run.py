@@ -9,11 +9,9 @@ from rich.console import Console
 from fade_ray.compare.compare_config import CompareConfig, upgrade
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
-from fade_ray.compare.contest_progress import ContestProgress
-from fade_ray.compare.contest_session import ContestSession
-from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.entry_job import PRICES, EntryJob
-from fade_ray.compare.record_traces import (
+from fade_ray.compare.contest_session import ContestProgress, ContestSession
+from fade_ray.compare.entered_history import (
+    EnteredHistory,
     complete,
     random_pick,
     spent_on_ranks,
@@ -21,6 +19,7 @@ from fade_ray.compare.record_traces import (
     unspent,
     without_evaluation,
 )
+from fade_ray.compare.entry_job import PRICES, EntryJob
 from fade_ray.compare.trace import Trace
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images

@@ -8,8 +8,7 @@ from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
 from fade_ray.compare.comparison import Comparison, Summary
 from fade_ray.compare.comparison_verdict import conclusion, in_one
-from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.record_traces import unspent
+from fade_ray.compare.entered_history import EnteredHistory, unspent
 from fade_ray.compare.trace import Trace
 from fade_ray.records.run_files import Run
 from fade_ray.report import trials

@@ -1,9 +1,15 @@
-"""The session of a comparison."""
+"""A comparison under way: its session, and what a person sees of several searches."""
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
 
 from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.run.progress import LiveWatcher, clock
 from fade_ray.run.session import Session
 from searchers import Outcome
 from searchers.contest import Contest, Entered
@@ -40,3 +46,47 @@ class ContestSession(Session[Entered]):
             if name not in self.history.over and self.searcher.over(name):
                 self.history.over.add(name)
                 self._record("over", entry=name)
+
+
+LINES = 20  # printed over a run that is not watched on a terminal
+
+
+class ContestProgress(LiveWatcher):
+    """How much of the budgets is spent, and the best validated accuracy of each searcher."""
+
+    def __init__(self, contest: Contest, console: Console | None = None) -> None:
+        self.contest = contest
+        super().__init__(console)
+        self.before: float | None = None  # share of the budgets spent before this process
+        self.best: dict[str, float] = {}
+        self.printed = 0
+
+    def fraction(self) -> float:
+        """Share of all budgets that is spent."""
+        spent = sum(
+            min(self.contest.budget, self.contest.spent(name)) for name in self.contest.entries
+        )
+        return spent / (self.contest.budget * len(self.contest.entries))
+
+    def proposed(self, proposal: Entered) -> None:
+        if self.before is None:
+            self.before = self.fraction()
+
+    def finished(self, proposal: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        if outcome.score is not None:
+            name = proposal.entry.rpartition("-")[0]
+            self.best[name] = max(self.best.get(name, outcome.score), outcome.score)
+        if self.live is not None:
+            self.live.update(self._line(), refresh=True)
+        elif self.fraction() * LINES >= self.printed + 1:
+            self.printed = int(self.fraction() * LINES)
+            self.console.print(self._line(), soft_wrap=True)
+
+    def _line(self) -> Text:
+        gone, share, before = time.monotonic() - self.started, self.fraction(), self.before or 0.0
+        parts = [f"{share:.0%} of the budgets spent"]
+        parts += [f"{name} {best:.3f}" for name, best in self.best.items()]
+        parts.append(f"{clock(gone)} gone")
+        if share - before > 0.02:
+            parts.append(f"{clock(gone * (1 - share) / (share - before))} left")
+        return Text(" · ".join(parts))

@@ -12,8 +12,7 @@ from fade_ray.compare.comparison_page import whole_of
 from fade_ray.ranks import rank_course_figures as course_figures
 from fade_ray.ranks import rank_figures as figures
 from fade_ray.ranks.rank_correlation import choices_of, final_psis, means_of
-from fade_ray.ranks.rank_records import RankRun, by_setting
-from fade_ray.ranks.rank_results import RankHistory
+from fade_ray.ranks.rank_records import RankHistory, RankRun, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.ranks.rank_verdict import first_in_words
 from fade_ray.records.run_files import Run

@@ -1,9 +1,15 @@
-"""What a rank study is made of: weights over the epochs, and architectures trained alone."""
+"""What a rank study is made of, and its record: weights over epochs, architectures alone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, product
+from typing import Any
 
 from fade_ray.analysis.rank_measures import Rows
+from fade_ray.ranks.rank_trials import ALONE, RankTrial
+from fade_ray.records.history import TrialHistory
+from spaces import HyperArchitecture
+from spaces.nasbench_macro import BLOCKS, MacroTable
 
 TRUTHS: dict[str, str] = {
     "test": "accuracies on the test images, which no rank was learned on",
@@ -67,3 +73,84 @@ def by_setting(runs: Iterable[RankRun]) -> dict[str, list[RankRun]]:
         if run.epochs:
             groups.setdefault(run.setting, []).append(run)
     return groups
+
+
+class RankHistory(TrialHistory[RankTrial]):
+    """What the events of a rank study say together."""
+
+    plan = RankTrial
+
+    def of(self, setting: str) -> list[str]:
+        """The ids of the ended trainings in a setting, or of architectures alone, in the order in
+        which they were asked for: which of several ended first is the engine's luck.
+        """
+        plans = self.proposals.items()
+        return [id for id, plan in plans if plan.setting == setting and id in self.outcomes]
+
+
+def rank_runs(history: RankHistory, settings: Sequence[str]) -> list[RankRun]:
+    """The hyper-architecture's trainings that ended well, in the order of `settings` and seeds."""
+    runs = []
+    for setting in settings:
+        seeds = {id: history.proposals[id].study_seed for id in history.of(setting)}
+        for id in sorted(seeds, key=seeds.__getitem__):
+            if history.outcomes[id].log_weights is not None:
+                accuracy = history.metrics[id].get("hyper_accuracy")
+                epochs = _epochs(history.epochs.get(id, {}))
+                runs.append(RankRun(setting, seeds[id], epochs, accuracy))
+    return runs
+
+
+def _epochs(reported: Mapping[int, Mapping[str, Any]]) -> tuple[RankEpoch, ...]:
+    """What the epochs of a training reported, in their order, with sums up to each."""
+    metrics = [reported[epoch] for epoch in sorted(reported)]
+    seconds = accumulate(each["seconds"] for each in metrics)
+    computed = _so_far(each.get("multiply_adds") for each in metrics)
+    weights = [tuple(tuple(row) for row in each["weights"]) for each in metrics]
+    rows = zip(sorted(reported), seconds, weights, computed, strict=True)
+    return tuple(RankEpoch(*row) for row in rows)
+
+
+def _so_far(counts: Iterable[int | None]) -> Iterator[int | None]:
+    """Running sums; None from the first count on that is not known."""
+    return accumulate(counts, lambda sum, one: None if sum is None or one is None else sum + one)
+
+
+def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]:
+    """The architectures trained alone, in lexicographic order of their choices, each with its
+    accuracies in the order of the repeats.
+
+    Of the test part, see `truth_part`: the ranks are learned on the architecture split, so
+    accuracies on it share its luck.
+    """
+    part, accuracies = truth_part(history), dict[HyperArchitecture, list[tuple[int, float]]]()
+    for id in history.of(ALONE):
+        plan, accuracy = history.proposals[id], _accuracies(history, id)[part]
+        if accuracy is not None:
+            accuracies.setdefault(plan.hyper, []).append((plan.repeat, accuracy))
+    distinct, alone = hyper.distinct(), []
+    for architecture, values in accuracies.items():
+        rows = zip(distinct, architecture.rows, strict=True)
+        choice = tuple(row.index(cell) for row, (cell,) in rows)
+        alone.append(Alone(choice, tuple(accuracy for _, accuracy in sorted(values))))
+    return sorted(alone, key=lambda one: one.choice)
+
+
+def truth_part(history: RankHistory) -> str:
+    """What `trained_alone` goes by: "test", or "architecture" in records without all of those."""
+    ended = [_accuracies(history, id) for id in history.of(ALONE)]
+    scored = [each for each in ended if each["architecture"] is not None]
+    return "test" if all(each["test"] is not None for each in scored) else "architecture"
+
+
+def _accuracies(history: RankHistory, id: str) -> dict[str, float | None]:
+    tested, score = history.metrics[id].get("test_accuracy"), history.outcomes[id].score
+    return {"test": tested, "architecture": score}
+
+
+def of_table(table: MacroTable) -> list[Alone]:
+    """All architectures of NAS-Bench-Macro with their accuracies, in lexicographic order."""
+    trainings = table.accuracies.reshape(-1, table.accuracies.shape[-1])
+    choices = product(range(len(BLOCKS)), repeat=table.accuracies.ndim - 1)
+    rows = zip(choices, trainings.tolist(), strict=True)
+    return [Alone(choice, tuple(accuracies)) for choice, accuracies in rows]

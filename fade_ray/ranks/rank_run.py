@@ -10,7 +10,7 @@ from rich.console import Console
 from fade_ray.data.data_config import load_images
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_page import rank_page
-from fade_ray.ranks.rank_results import RankHistory, of_table, rank_runs, trained_alone, truth_part
+from fade_ray.ranks.rank_records import RankHistory, of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
 from fade_ray.ranks.rank_trials import RankJob, RankTrial, check_sample, search
 from fade_ray.ranks.rank_verdict import in_words

@@ -19,8 +19,16 @@ from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.replay.replay_config import ReplayConfig
-from fade_ray.replay.replay_study import Job, Study, agreement, noise_points, prepare, run_study
-from fade_ray.replay.replayed import UNIT, Replayed
+from fade_ray.replay.replay_study import (
+    UNIT,
+    Job,
+    Replayed,
+    Study,
+    agreement,
+    noise_points,
+    prepare,
+    run_study,
+)
 from fade_ray.report.tables import REAL, TEXT, WHOLE, YES, columns, write_tables
 from fade_ray.report.words import ACCURACY
 from fade_ray.run.kind import RunKind, Standing, Start

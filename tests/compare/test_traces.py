@@ -4,8 +4,7 @@ from itertools import permutations
 
 from searches import random_search
 
-from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.compare.record_traces import complete, traces_of, unspent
+from fade_ray.compare.entered_history import EnteredHistory, complete, traces_of, unspent
 from searchers import Outcome
 from searchers.contest import Entered
 from spaces import GraphSpace

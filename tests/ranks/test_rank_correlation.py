@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ranks_against_size import partial_spearman, top_overlap
 from scipy import stats
 
 from fade_ray.analysis.rank_measures import (
@@ -19,10 +20,8 @@ from fade_ray.analysis.rank_measures import (
     chance_regret,
     kendall,
     log_psis,
-    partial_spearman,
     regret,
     spearman,
-    top_overlap,
 )
 from fade_ray.ranks.rank_correlation import Ceiling, RankStudy, rank_against_table
 from fade_ray.ranks.rank_courses import EqualComputation

@@ -11,8 +11,14 @@ from scipy import stats
 
 from fade_ray.ranks.rank_config import StudyConfig
 from fade_ray.ranks.rank_correlation import Estimate, rank_against_table
-from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.ranks.rank_results import RankHistory, rank_runs, trained_alone
+from fade_ray.ranks.rank_records import (
+    Alone,
+    RankEpoch,
+    RankHistory,
+    RankRun,
+    rank_runs,
+    trained_alone,
+)
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
 from fade_ray.ranks.rank_trials import search
 from fade_ray.ranks.rank_verdict import in_words

@@ -28,8 +28,16 @@ from fade_ray.records.json_form import as_json, from_json
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_run import ReplayRun, read_traces
-from fade_ray.replay.replay_study import DRAWS, Job, agreement, prepare, run_study
-from fade_ray.replay.replayed import Replayed, replay, searcher_of
+from fade_ray.replay.replay_study import (
+    DRAWS,
+    Job,
+    Replayed,
+    agreement,
+    prepare,
+    replay,
+    run_study,
+    searcher_of,
+)
 from fade_ray.replay.table_objective import RankModel, TableObjective
 from fade_ray.run import lifecycle
 from fade_ray.search.entrants import entrant, replayed

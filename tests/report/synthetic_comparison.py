@@ -17,8 +17,7 @@ from fade_ray.compare.comparison_page import comparison_page
 from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_page import rank_page
-from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun
-from fade_ray.ranks.rank_results import RankHistory
+from fade_ray.ranks.rank_records import Alone, RankEpoch, RankHistory, RankRun
 from fade_ray.ranks.rank_summary import RankFindings, TableStudy, summary_of
 from fade_ray.ranks.rank_trials import RankTrial
 from fade_ray.records.journal import FORMAT, Journal
