@@ -65,6 +65,11 @@ KINDS: dict[str, Listed] = {
         "[SOURCE]: gradient confusion and skip-connects against the depth of a search network",
         "fade_ray.analyse.confusion_run",
     ),
+    "analyse alpha": Listed(
+        "study",
+        "how well the weights of a cell search order its operations",
+        "fade_ray.analyse.alpha_run",
+    ),
 }
 """The kinds of run, by the name that their folders have too."""
 

@@ -43,17 +43,22 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
     return Macro(cells, "darts", depth)
 
 
+def read_cells(text: str) -> Macro:
+    """The genotype on one line, in the field's notation: that of `read_genotype`, or a string of
+    NAS-Bench-201 (15 cells). InvalidInput for what is neither.
+    """
+    if text.startswith("|"):
+        return nasbench201.macro(cell=nasbench201.decode(text))
+    return read_genotype(text)
+
+
 def load_cells(path: str | Path) -> Macro:
-    """The cells in a file: JSON of `Macro.to_dict`, the notation of `read_genotype`, or a string of
-    NAS-Bench-201 (15 cells). InvalidInput, with the path, for a file that is none of these.
+    """The cells in a file: JSON of `Macro.to_dict`, or what `read_cells` reads. InvalidInput, with
+    the path, for a file that is neither.
     """
     text = _text(Path(path)).lstrip("\ufeff").strip()
     try:
-        if text.startswith("{"):
-            return Macro.from_dict(json.loads(text))
-        if text.startswith("|"):
-            return nasbench201.macro(cell=nasbench201.decode(text))
-        return read_genotype(text)
+        return Macro.from_dict(json.loads(text)) if text.startswith("{") else read_cells(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidInput(f"{path}: not JSON of cells ({error}). {_FORMS}") from error
     except InvalidInput as error:

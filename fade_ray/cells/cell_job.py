@@ -1,7 +1,7 @@
 """The trials of a run of cell searches: the sorts there are, in which stages they follow."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,7 +21,7 @@ class Sort(NamedTuple):
     """A sort of trial: the class of its plans, and what is trained by one of them."""
 
     plan: type[Any]
-    begin: Callable[[Any, Splits, CellsConfig, Path], Trainee]
+    begin: Callable[[Any, Splits, Any, Path], Trainee]
 
 
 SORTS: dict[str, Sort] = {
@@ -45,31 +45,33 @@ class CellJob:
     """The trials of one `fade-ray cells`. Event 0 is the state before the first step."""
 
     config: CellsConfig
+    sorts: Mapping[str, Sort] = field(default_factory=lambda: SORTS)
 
     def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
         """See `fade_ray.trials.job.Job`."""
         planned = AnyPlan.from_dict(plan)
         return lifecycle(
-            lambda: SORTS[planned.sort].begin(planned, data, self.config, folder),
+            lambda: self.sorts[planned.sort].begin(planned, data, self.config, folder),
             checkpoint_path(folder, planned.id),
             threads=self.config.run.cpus_per_trial,
         )
 
 
 Found = Mapping[str, Outcome]
-STAGES: tuple[Callable[[CellsConfig, Found], Staged[Any] | None], ...] = (
-    lambda config, _: _grid(config.plans()),
-    lambda config, outcomes: _grid(retrainings(config, outcomes)),
+Stages = Sequence[Callable[[Any, Found], Staged[Any] | None]]
+STAGES: Stages = (
+    lambda config, _: grid(config.plans()),
+    lambda config, outcomes: grid(retrainings(config, outcomes)),
 )
 """Which trials a run consists of, one stage after the other, each by what those before it found."""
 
 
-def staged(config: CellsConfig) -> StagedSearch[Any]:
+def staged(config: CellsConfig, stages: Stages = STAGES) -> StagedSearch[Any]:
     """All stages of a run."""
-    return StagedSearch([partial(stage, config) for stage in STAGES])
+    return StagedSearch([partial(stage, config) for stage in stages])
 
 
-def _grid(plans: list[Any]) -> GridSearch[Any] | None:
+def grid(plans: list[Any]) -> GridSearch[Any] | None:
     """A trial that fails would fail again by its seed; one whose process dies is restarted by the
     engine.
     """

@@ -16,6 +16,7 @@ from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
+from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
@@ -54,22 +55,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return now.grid.seeds[: len(known)] == known and options and same == before
 
     def prepare(self, config: CellsConfig) -> Trials[StagedSearch[Any]]:
-        check_device(config.run, config.train.precision)
-        config.check_table()
-        splits = load_images(config.data)
-        with torch.device("meta"):  # shapes alone
-            for space in config.grid.spaces:
-                for name in config.grid.recipes:
-                    search_network(
-                        config.macro(space),
-                        splits,
-                        config,
-                        space,
-                        RECIPES[name].partial,
-                        torch.Generator(device="cpu"),
-                    )
-                check_settings(config, space, splits)
-        return Trials(staged(config), CellJob(config), splits)
+        return Trials(staged(config), CellJob(config), checked_images(config))
 
     def watchers(
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
@@ -92,7 +78,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             parts.append(f"{trained} of {trainings(config, history)} retrainings")
         return f"{' and '.join(parts)} on {config.data.data}"
 
-    def best(self, run: Ran) -> str:
+    def best(self, run: Run[Any, CellHistory]) -> str:
         best = best_trial(run.history)
         if best is None:
             return "-"
@@ -128,6 +114,26 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
 
 CELLS = CellsRun()
+
+
+def checked_images(config: CellsConfig) -> Splits:
+    """The images of a run whose every network can be built on them. Raises InvalidInput."""
+    check_device(config.run, config.train.precision)
+    config.check_table()
+    splits = load_images(config.data)
+    with torch.device("meta"):  # shapes alone
+        for space in config.grid.spaces:
+            for name in config.grid.recipes:
+                search_network(
+                    config.macro(space),
+                    splits,
+                    config,
+                    space,
+                    RECIPES[name].partial,
+                    torch.Generator(device="cpu"),
+                )
+            check_settings(config, space, splits)
+    return splits
 
 
 def trainings(config: CellsConfig, history: CellHistory) -> int:

@@ -16,6 +16,7 @@ from fade_ray.retraining.retraining import build_network
 from fade_ray.run.run_of_trials import check_device
 from fade_ray.training import place
 from searchers.outcome import Outcome
+from spaces.cell import Macro
 from spaces.errors import require
 from spaces.genotype import load_cells
 
@@ -102,6 +103,11 @@ def begin_retraining(
         f"Restore {path}: it is {macro.notation} now.",
         found=plan.genotype,
     )
+    return trial_of(macro, plan, splits, config)
+
+
+def trial_of(macro: Macro, plan: RetrainPlan, splits: Splits, config: CellsConfig) -> GenotypeTrial:
+    """A training of `macro` with setting and seed of `plan`."""
     setting = replace(config.settings(plan.space)[plan.setting], seed=plan.seed)
     placement = place(config.run.device, setting.train.precision)
     return GenotypeTrial(Retraining.of(macro, setting), images_of(splits, setting), placement)
