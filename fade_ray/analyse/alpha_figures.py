@@ -87,7 +87,7 @@ def correlations(found: Sequence[Finding]) -> Picture:
     for axis, measure in zip(axes, MEASURES, strict=True):
         axis.axvline(0, color=MUTED, lw=1.0, zorder=1)
         axis.set(xlim=(-1.05, 1.05), title=measure.capitalize())
-        axis.set_xlabel("correlation with the accuracy, within edges")
+        axis.set_xlabel("correlation with accuracy")
     style.name_rows(axes[0], [f"{method}: {what}" for method, what in rows])
     first = found[0].case
     caption = (
