@@ -2,7 +2,7 @@
 
 import spaces.nasbench201_table  # noqa: F401, it gives its stacking the true accuracies
 from spaces.candidates import Candidate
-from spaces.cell import NONE, CellSpace, Gene, Macro
+from spaces.cell import NONE, SKIP, CellSpace, Gene, Macro
 from spaces.dag import INPUT, OUTPUT, Dag, catalogue, complete_dag, enumerate_dags
 from spaces.darts import (
     DARTS_OPS,
@@ -17,6 +17,7 @@ from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace, GraphSpace
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
 from spaces.genotype import GENOTYPES, load_cells, read_genotype
+from spaces.groups import Groups, check_groups, cluster, load_groups, representatives
 from spaces.hyper import HyperArchitecture
 from spaces.notation import write_genotype
 from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
@@ -30,6 +31,7 @@ __all__ = [
     "NONE",
     "OUTPUT",
     "RESIDUAL",
+    "SKIP",
     "SPACES",
     "STACKINGS",
     "Candidate",
@@ -40,6 +42,7 @@ __all__ = [
     "FeatureSpace",
     "Gene",
     "GraphSpace",
+    "Groups",
     "HyperArchitecture",
     "InvalidInput",
     "Macro",
@@ -48,12 +51,16 @@ __all__ = [
     "Stacking",
     "catalogue",
     "cells_of",
+    "check_groups",
+    "cluster",
     "complete_dag",
     "darts_cell",
     "enumerate_dags",
     "fixed_edges",
     "load_cells",
+    "load_groups",
     "published",
     "read_genotype",
+    "representatives",
     "write_genotype",
 ]

@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from spaces import nasbench201
-from spaces.cell import NONE, CellSpace, Macro
+from spaces.cell import NONE, SKIP, CellSpace, Macro
 from spaces.errors import require_known
+from spaces.groups import Groups
 from spaces.notation import INPUTS
 from spaces.stackings import unshared_layout
 
@@ -15,14 +16,15 @@ def _sized(name: str, *kernels: int) -> tuple[str, ...]:
 
 
 _POOLS = ("max_pool_3x3", "avg_pool_3x3")
-_SKIP_OR_SEP = ("skip_connect", "sep_conv_3x3")
-_SKIP_OR_CONVOLUTION = ("skip_connect", *_sized("sep_conv", 3, 5), *_sized("dil_conv", 3, 5))
+_SEPARABLE, _DILATED = _sized("sep_conv", 3, 5), _sized("dil_conv", 3, 5)
+_SKIP_OR_SEP = (SKIP, "sep_conv_3x3")
+_SKIP_OR_CONVOLUTION = (SKIP, *_SEPARABLE, *_DILATED)
 DARTS_OPS = (NONE, *_POOLS, *_SKIP_OR_CONVOLUTION)
 """The eight operations of DARTS in their order there; where scores tie, the first wins."""
 _ALL_POOLS = (*_sized("max_pool", 3, 5), *_sized("avg_pool", 3, 5))
-_STACNAS_S2 = (NONE, *_ALL_POOLS, "skip_connect", *_sized("sep_conv", 3, 5))
-_TO_7X7 = (*_sized("sep_conv", 3, 5, 7), *_sized("dil_conv", 3, 5))
-_STACNAS_S3 = (NONE, "max_pool_3x3", "skip_connect", *_TO_7X7)
+_STACNAS_S2 = (NONE, *_ALL_POOLS, SKIP, *_SEPARABLE)
+_TO_7X7 = _sized("sep_conv", 3, 5, 7)
+_STACNAS_S3 = (NONE, "max_pool_3x3", SKIP, *_TO_7X7, *_DILATED)
 
 CONV_7X1_1X7 = "conv_7x1_1x7"
 """Two full convolutions, one along each axis: in AmoebaNet-A, and in no space here."""
@@ -62,6 +64,8 @@ class PublishedSpace:
     description: str
     source: str
     """Paper and section."""
+    groups: Groups | None = None
+    """Operations that its paper takes together, the representative first (StacNAS)."""
 
     @property
     def ops(self) -> tuple[str, ...]:
@@ -69,16 +73,25 @@ class PublishedSpace:
         return next(iter(self.macro.cells.values())).ops
 
 
+# the published groups, their key operations first (algorithms C.3); in S2 skip-connect stands with
+# the pools, though its correlation was not measured
+_G1: Groups = (_POOLS, (SKIP,), _SEPARABLE, _DILATED)
+_G2: Groups = ((SKIP, *_ALL_POOLS), _SEPARABLE)
+_G3: Groups = (("max_pool_3x3",), (SKIP,), _TO_7X7, _DILATED)
+_G4: Groups = ((SKIP,), (*_SEPARABLE, *_DILATED))
+_G5: Groups = ((SKIP,), ("sep_conv_3x3",))
 _AMENDED = "Amended-DARTS, section 3.1.2"
 
 
-def _shared(depth: int, ops: Sequence[str], description: str, source: str) -> PublishedSpace:
-    return PublishedSpace(Macro(cells_of(ops), "darts", depth), 16, description, source)
+def _shared(
+    depth: int, ops: Sequence[str], description: str, source: str, groups: Groups | None = None
+) -> PublishedSpace:
+    return PublishedSpace(Macro(cells_of(ops), "darts", depth), 16, description, source, groups)
 
 
-def _stacnas(name: str, ops: Sequence[str], description: str) -> PublishedSpace:
+def _stacnas(name: str, ops: Sequence[str], description: str, groups: Groups) -> PublishedSpace:
     source = f"StacNAS, section 3.2, {name}; the depth of its first stage"
-    return _shared(14, ops, description, source)
+    return _shared(14, ops, description, source, groups)
 
 
 def _unshared(edges: Iterable[tuple[int, int]] | None, description: str) -> PublishedSpace:
@@ -95,11 +108,11 @@ _S3 = "max pool, separable to 7x7 and dilated convolutions, skip-connect, none"
 _S4 = "convolutions, skip-connect and none, without pools"
 SPACES: dict[str, PublishedSpace] = {
     "darts": _shared(8, DARTS_OPS, _ALL, "DARTS, section 3.1"),
-    "s1": _stacnas("S1", DARTS_OPS, f"{_ALL}: those of DARTS"),
-    "s2": _stacnas("S2", _STACNAS_S2, "pools, separable convolutions, skip-connect and none"),
-    "s3": _stacnas("S3", _STACNAS_S3, _S3),
-    "s4": _stacnas("S4", (NONE, *_SKIP_OR_CONVOLUTION), _S4),
-    "s5": _stacnas("S5", (NONE, *_SKIP_OR_SEP), _THREE),
+    "s1": _stacnas("S1", DARTS_OPS, f"{_ALL}: those of DARTS", _G1),
+    "s2": _stacnas("S2", _STACNAS_S2, "pools, separable convolutions, skip-connect and none", _G2),
+    "s3": _stacnas("S3", _STACNAS_S3, _S3, _G3),
+    "s4": _stacnas("S4", (NONE, *_SKIP_OR_CONVOLUTION), _S4, _G4),
+    "s5": _stacnas("S5", (NONE, *_SKIP_OR_SEP), _THREE, _G5),
     # The paper counts seven operations, none being no choice (1.1e18); its figures 1 and 8 show the
     # weight of none in S1, so the search network holds it.
     "amended-s1": _shared(8, DARTS_OPS, f"{_ALL}: those of DARTS", f"{_AMENDED}, S1"),

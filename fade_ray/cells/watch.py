@@ -11,9 +11,7 @@ import numpy as np
 from fade_ray.cells.cell_recipes import Stage
 from fade_ray.cells.discretise import DISCRETISERS, Learned
 from fade_ray.training.edge_architecture import EdgeArchitecture
-from spaces.cell import NONE, CellSpace, Macro
-
-SKIP = "skip_connect"
+from spaces.cell import NONE, SKIP, CellSpace, Macro
 
 
 def parameter_free(op: str) -> bool:
