@@ -14,7 +14,6 @@ from fade_ray.analyse.alpha_summary import (
     cases,
     cautions,
     compared,
-    comparisons,
     ends,
 )
 from fade_ray.cells.cell_trials import CellHistory
@@ -62,7 +61,7 @@ def _sections(
         if len(edges) > 1:
             tables.append(Table.of("Edge by edge", EDGES, edges.items(), folded=True))
         yield Section(case.text, tables)
-    tests = [Words(compared(test)) for test in comparisons(found)]
+    tests = [Words(text) for text in compared(found)]
     yield Section("Compared", tests or [Words("Two seeds or more are needed to compare.")])
     yield Section("Figures", [figure(picture) for picture in pictures(points, found)])
     yield Section("How it was made", origin(run, "records.jsonl of the study alone"))

@@ -10,7 +10,8 @@ import numpy as np
 from fade_ray.analyse.alpha_points import Point
 from fade_ray.analysis.agreement import MEASURES, Agreement, Group, agreement
 from fade_ray.analysis.paired_tests import PairedTest, paired_tests
-from fade_ray.report.words import count, interval, listed, number
+from fade_ray.compare.comparison_verdict import sentences
+from fade_ray.report.words import Measure, count, interval, listed, number
 from spaces.cell import NONE
 
 NOTE = (
@@ -147,7 +148,7 @@ def comparisons(found: Sequence[Finding]) -> list[PairedTest]:
             place[each.predictor] = seeds
     tests: list[PairedTest] = []
     for (space, truth), methods in values.items():
-        name = f"Pearson on {space}, {truth}"
+        name = f"Pearson's correlation on {space}, {truth}"
         weights = {method: known["weight"] for method, known in methods.items()}
         tests += paired_tests(weights, list(weights)[:1], name)
         for method, known in methods.items():
@@ -208,7 +209,7 @@ def in_words(every: Sequence[Finding]) -> str:
         lines.append(case.text)
         lines += [f"  {each.measure:8} {each.what:24} {shown(each)}" for each in own]
         lines += [f"  {caution}" for caution in cautions(own)] + [""]
-    lines += [compared(test) for test in comparisons(found)]
+    lines += compared(found)
     return "\n".join([*lines, "", NOTE]).strip()
 
 
@@ -231,12 +232,7 @@ def cautions(own: Sequence[Finding]) -> list[str]:
     return told
 
 
-def compared(test: PairedTest) -> str:
-    """A paired test in words."""
-    between = interval(test.low, test.high, signed=True)
-    limit = "" if test.can_show else f" (so few can give {test.smallest_corrected:.2g} at best)"
-    return (
-        f"{test.searcher} minus {test.baseline}, {test.measure}: {test.difference:+.2f} "
-        f"[{between}] over {count(len(test.seeds), 'seed')}, p {test.corrected:.2g}{limit}: "
-        f"{test.finding}"
-    )
+def compared(found: Sequence[Finding]) -> tuple[str, ...]:
+    """The comparisons in sentences, and what could not have been shown."""
+    tests = comparisons(found)
+    return sentences(tests, {test.measure: test.measure for test in tests}, Measure("correlation"))
