@@ -218,6 +218,7 @@ FIXED = {
     "MACROS": "published networks to be described",
     "FORMS": "notations to be read",
     "ENGINES": "two",
+    "SORTS": "of the trials of one run",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""
