@@ -30,6 +30,9 @@ TINY: dict[str, dict[str, str]] = {
     "search": {"--data": "digits", "--iterations": "1", "--gpus-per-trial": "0", **SHORT, **SMALL},
     "cells": {"--data": "digits", "--recipes": "darts-1st random", "--seeds": "0", "--cells": "3"}
     | {"--channels": "4", "--epochs": "1", **SMALL},
+    "analyse alpha": {"--data": "digits", "--recipes": "darts-1st", "--seeds": "0"}
+    | {"--cells": "3", "--channels": "4", "--epochs": "1", "--retrain-epochs": "1"}
+    | {"--retrain-cells": "3", "--retrain-channels": "4", **SMALL},
     "retrain": {"--epochs": "1", "--cells": "3", "--channels": "4"},
     "compare": {"--data": "digits", "--seeds": "0", "--budget": "1200", **SHORT, **SMALL},
     "replay": {"--seeds": "2", "--budget": "10"},
@@ -54,7 +57,8 @@ def commands(text: str) -> list[list[str]]:
 def small(words: list[str]) -> list[str]:
     """`words` with what makes them take seconds, but for what is their very point."""
     kept = {before for before, word in pairwise(words) if word in OWN}
-    tiny = {flag: value for flag, value in TINY.get(words[0], {}).items() if flag not in kept}
+    usual = TINY.get(" ".join(words[:2]), TINY.get(words[0], {}))
+    tiny = {flag: value for flag, value in usual.items() if flag not in kept}
     if "compare" in words and "--searchers" not in words:
         tiny["--searchers"] = "random evolution"
     return [*words, *(word for flag, value in tiny.items() for word in (flag, *value.split()))]
