@@ -58,7 +58,7 @@ KINDS: dict[str, Listed] = {
     "analyse gradients": Listed(
         "study",
         "what the architecture gradient of a cell search consists of",
-        "fade_ray.analyse.analyse_run",
+        "fade_ray.analyse.gradient_run",
     ),
     "analyse confusion": Listed(
         "study",

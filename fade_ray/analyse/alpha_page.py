@@ -1,7 +1,6 @@
 """`report.html` of a study of alpha: what its sections say."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fade_ray.analyse.alpha_config import AlphaStudy
 from fade_ray.analyse.alpha_figures import pictures
@@ -18,9 +17,8 @@ from fade_ray.analyse.alpha_summary import (
 )
 from fade_ray.cells.cell_trials import CellHistory
 from fade_ray.records.run_files import Run
-from fade_ray.report.page import Column, Numbers, Page, Section, Table, Words, figure
-from fade_ray.report.trials import origin, state, warnings
-from fade_ray.report.words import count, number
+from fade_ray.report.page import Column, Numbers, Section, Table, Words, figure
+from fade_ray.report.words import number
 
 COLUMNS = (
     Column("predictor", lambda each: each.what),
@@ -39,19 +37,12 @@ EDGES = (
 )
 
 
-def alpha_page(
+def sections(
     run: Run[AlphaStudy, CellHistory], points: Sequence[Point], found: Sequence[Finding]
-) -> Page:
-    """The report of a study from its points and what they say."""
-    reached = state(run.history, run.folder, "analyse alpha", f"{count(len(points), 'point')}.")
-    return Page("Weights and accuracies", run.name, reached, _sections(run, points, found))
-
-
-def _sections(
-    run: Run[Any, Any], points: Sequence[Point], found: Sequence[Finding]
 ) -> Iterator[Section]:
+    """Of the points of a study and what they say."""
     told = [Words(text) for text in dropped(run.history, run.config)]
-    yield Section("", [warnings(run.history), *told])
+    yield Section("", told)
     for case, own in cases(points).items():
         mine = [each for each in found if each.case == case]
         note = " ".join([*cautions(mine), NOTE]) if mine else NOTE
@@ -64,4 +55,3 @@ def _sections(
     tests = [Words(text) for text in compared(found)]
     yield Section("Compared", tests or [Words("Two seeds or more are needed to compare.")])
     yield Section("Figures", [figure(picture) for picture in pictures(points, found)])
-    yield Section("How it was made", origin(run, "records.jsonl of the study alone"))

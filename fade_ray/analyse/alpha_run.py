@@ -1,28 +1,26 @@
 """A study of alpha as a kind of run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
-from rich.console import Console
+import pyarrow as pa
 
 from fade_ray.analyse.alpha_config import AlphaStudy
-from fade_ray.analyse.alpha_page import alpha_page
+from fade_ray.analyse.alpha_page import sections
 from fade_ray.analyse.alpha_points import Point, as_table, points
 from fade_ray.analyse.alpha_summary import Finding, findings, in_words, summary
 from fade_ray.analyse.alpha_trials import alpha_job, alpha_search, swaps
+from fade_ray.analyse.study_run import StudyRun
 from fade_ray.cells.cell_trials import CellHistory
 from fade_ray.cells.cell_watchers import CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.cells_run import CELLS, checked_images
 from fade_ray.cells.retrainings import RetrainPlan
 from fade_ray.records.run_files import Run
-from fade_ray.report.page import write_page
-from fade_ray.report.tables import write_tables
-from fade_ray.run.folder import write_json
-from fade_ray.run.run_of_trials import RunOfTrials, Trials
+from fade_ray.report.page import Section
+from fade_ray.run.run_of_trials import Trials
 from fade_ray.run.watcher import Watcher
 from searchers.staged import StagedSearch
-from spaces.errors import InvalidInput
 
 Ran = Run[AlphaStudy, CellHistory]
 
@@ -33,8 +31,11 @@ class Studied(NamedTuple):
     points: list[Point]
     findings: list[Finding]
 
+    def __bool__(self) -> bool:
+        return bool(self.points)
 
-class AlphaRun(RunOfTrials[AlphaStudy, CellHistory], name="analyse alpha"):
+
+class AlphaRun(StudyRun[AlphaStudy, CellHistory], name="analyse alpha"):
     """Measure how well the weights of a cell search order its operations.
 
     Searches, and takes in what each found an edge: with every operation that may stand there the
@@ -44,7 +45,9 @@ class AlphaRun(RunOfTrials[AlphaStudy, CellHistory], name="analyse alpha"):
     """
 
     example = "fade-ray analyse alpha --spaces nasbench201 --table nasbench201.parquet"
-    summary = "summary.json"
+    title = "Weights and accuracies"
+    needs = "a search and accuracies of its operations"
+    remedy = "Lower --learning-rate, or name other --edges."
     config, history = AlphaStudy, CellHistory
 
     def grows(self, before: AlphaStudy, now: AlphaStudy) -> bool:
@@ -58,21 +61,21 @@ class AlphaRun(RunOfTrials[AlphaStudy, CellHistory], name="analyse alpha"):
     ) -> list[Watcher]:
         return [CellProgress(sum(planned(config, history).values()), ended)]
 
-    def deliver(self, prepared: Trials[Any], run: Ran) -> Mapping[str, Any]:
-        if not points(run.history, run.config):
-            raise InvalidInput(
-                "A study needs a search and accuracies of its operations, but has none (see "
-                f"{run.folder / 'records.jsonl'}). Lower --learning-rate, or name other --edges."
-            )
-        return run.result
-
-    def finish(self, run: Ran) -> Studied:
+    def measured(self, run: Ran) -> Studied:
         known = points(run.history, run.config)
-        studied = Studied(known, findings(known))
-        write_json(run.folder / "summary.json", summary(*studied))
-        write_tables({"points": as_table(known)}, run.folder / "tables")
-        write_page(alpha_page(run, *studied), run.folder)
-        return studied
+        return Studied(known, findings(known))
+
+    def summed(self, study: Studied) -> Mapping[str, Any]:
+        return summary(*study)
+
+    def sections(self, run: Ran, study: Studied) -> Iterable[Section]:
+        return sections(run, *study)
+
+    def tables(self, study: Studied) -> Mapping[str, pa.Table]:
+        return {"points": as_table(study.points)}
+
+    def told(self, study: Studied) -> Iterable[Any]:
+        return [in_words(study.findings)]
 
     def reached(self, run: Ran) -> str:
         ended = [run.history.proposals[id].sort for id in run.history.outcomes]
@@ -86,9 +89,6 @@ class AlphaRun(RunOfTrials[AlphaStudy, CellHistory], name="analyse alpha"):
 
     def best(self, run: Ran) -> str:
         return CELLS.best(run)
-
-    def tell(self, run: Ran, console: Console) -> None:
-        console.print(f"\n{in_words(run.made.findings)}\n", soft_wrap=True, markup=False)
 
 
 def planned(study: AlphaStudy, history: CellHistory) -> dict[str, int]:

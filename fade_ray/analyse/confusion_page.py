@@ -1,14 +1,11 @@
 """`report.html` of a study of gradient confusion."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from fade_ray.analyse.confusion_figures import pictures
 from fade_ray.analyse.confusion_summary import CAVEAT, Network, findings
-from fade_ray.records.run_files import Run
-from fade_ray.report.page import Column, Numbers, Page, Section, Table, Verdict, figure
-from fade_ray.report.trials import origin, state, warnings
-from fade_ray.report.words import DASH, count, number
+from fade_ray.report.page import Column, Numbers, Section, Table, Verdict, figure
+from fade_ray.report.words import DASH, number
 
 COLUMNS = (
     Column("cells x channels", lambda network: network.size),
@@ -25,15 +22,8 @@ COLUMNS = (
 """Of a network."""
 
 
-def confusion_page(run: Run[Any, Any], study: Sequence[Network]) -> Page:
-    """The report of a study; `study`: what has been measured."""
-    measured = count(sum(len(network.seeds) for network in study), "measured training")
-    reached = state(run.history, run.folder, "analyse confusion", f"{measured}.")
-    return Page("Gradient confusion", run.name, reached, _sections(run, study))
-
-
-def _sections(run: Run[Any, Any], study: Sequence[Network]) -> Iterator[Section]:
-    yield Section("", [warnings(run.history)])
+def sections(study: Sequence[Network]) -> Iterator[Section]:
+    """Of what has been measured."""
     found = findings(study)
     if found:
         yield Section("What it shows", [Verdict(found[0], found[1:])])
@@ -43,4 +33,3 @@ def _sections(run: Run[Any, Any], study: Sequence[Network]) -> Iterator[Section]
         title, [Table.of("", columns, study, note=CAVEAT, missing="None yet.", label=title)]
     )
     yield Section("Figures", [figure(picture) for picture in pictures(study)])
-    yield Section("How it was made", origin(run, "records.jsonl of the study alone"))

@@ -1,31 +1,26 @@
 """A study of gradient confusion as a kind of run."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
-
 from fade_ray.analyse.confusion_config import ConfusionStudy
-from fade_ray.analyse.confusion_page import COLUMNS, confusion_page
+from fade_ray.analyse.confusion_page import COLUMNS, sections
 from fade_ray.analyse.confusion_summary import Network, findings, networks, summary
+from fade_ray.analyse.study_run import StudyRun
 from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
 from fade_ray.data.data_config import load_images
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
-from fade_ray.report.page import write_page
+from fade_ray.report.page import Section
 from fade_ray.report.words import DASH
 from fade_ray.retrain.origin import find_genotype
-from fade_ray.run.folder import write_json
-from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.kind import Asked
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.run_of_trials import Trials, check_device
 from fade_ray.run.text_table import text_table
-from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 from searchers.grid import GridSearch
-from spaces.errors import InvalidInput
 
 
 class ConfusionHistory(TrialHistory[ConfusionPlan]):
@@ -45,7 +40,7 @@ class Chosen:
 Ran = Run[ConfusionStudy, ConfusionHistory]
 
 
-class ConfusionRun(RunOfTrials[ConfusionStudy, ConfusionHistory], name="analyse confusion"):
+class ConfusionRun(StudyRun[ConfusionStudy, ConfusionHistory], name="analyse confusion"):
     """Measure how gradient confusion and skip-connects depend on the depth of a search network.
 
     Search networks of every depth, width and seed are trained and measured, and beside them the
@@ -56,7 +51,8 @@ class ConfusionRun(RunOfTrials[ConfusionStudy, ConfusionHistory], name="analyse 
     """
 
     example = "fade-ray analyse confusion DARTS_V2 --data cifar10 --cells 5 8 14 20 --epochs 10"
-    summary = "summary.json"
+    title, what = "Gradient confusion", "trainings of a study of confusion"
+    free = ("cells", "channels", "seeds", "final")
     config, history = ConfusionStudy, ConfusionHistory
     source = "SOURCE"
     options = Chosen
@@ -68,65 +64,40 @@ class ConfusionRun(RunOfTrials[ConfusionStudy, ConfusionHistory], name="analyse 
         origin = find_genotype(asked.source, asked.options.trial)
         return replace(base, genotype=origin.macro, data=origin.data or base.data)
 
-    def grows(self, before: ConfusionStudy, now: ConfusionStudy) -> bool:
-        """Each training has records of its own: others may be added, and some left out."""
-        free = ("cells", "channels", "seeds", "final", "run", "out", "name")
-        return replace(now, **{name: getattr(before, name) for name in free}) == before
-
     def prepare(self, config: ConfusionStudy) -> Trials[GridSearch[ConfusionPlan]]:
         check_device(config.run, config.train.precision)
         splits, job = load_images(config.data), job_of(config)
         check_networks(config.plans(), splits, job)
         return Trials(GridSearch(config.plans(), lambda plan: plan, 0), job, splits)
 
-    def watchers(
-        self, config: ConfusionStudy, prepared: Trials[Any], history: ConfusionHistory
-    ) -> list[Watcher]:
-        return [GridProgress(len(config.plans()), _line)]
+    def measured(self, run: Ran) -> list[Network]:
+        history = run.history
+        return networks(
+            (plan, history.epochs[id], history.metrics[id])
+            for id, plan in history.proposals.items()
+            if id in history.outcomes and history.outcomes[id].failure is None
+        )
 
-    def deliver(self, prepared: Trials[Any], run: Ran) -> Mapping[str, Any]:
-        if not _measured(run):
-            raise InvalidInput(
-                "A study needs a training that ends, but none did (see "
-                f"{run.folder / 'records.jsonl'}). Lower --learning-rate."
-            )
-        return run.result
+    def summed(self, study: list[Network]) -> Mapping[str, Any]:
+        return summary(study)
 
-    def finish(self, run: Ran) -> list[Network]:
-        study = _measured(run)
-        write_json(run.folder / self.summary, summary(study))
-        write_page(confusion_page(run, study), run.folder)
-        return study
+    def sections(self, run: Ran, study: list[Network]) -> Iterable[Section]:
+        return sections(study)
 
-    def reached(self, run: Ran) -> str:
-        done, total = len(run.history.outcomes), len(run.config.plans())
-        return f"{done} of {total} trainings of a study of confusion on {run.config.data.data}"
-
-    def tell(self, run: Ran, console: Console) -> None:
-        rows = [[column.of(network) for column in COLUMNS] for network in run.made]
+    def told(self, study: list[Network]) -> Iterable[Any]:
+        rows = [[column.of(network) for column in COLUMNS] for network in study]
         shown = [k for k in range(len(COLUMNS)) if any(row[k] != DASH for row in rows)]
         heads = [COLUMNS[k].head for k in shown]
-        console.print(text_table(heads, [[row[k] for k in shown] for row in rows], left=heads[:1]))
-        for sentence in findings(run.made):
-            console.print(sentence, soft_wrap=True, markup=False)
+        yield text_table(heads, [[row[k] for k in shown] for row in rows], left=heads[:1])
+        yield from findings(study)
+
+    def line(self, plan: ConfusionPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+        if outcome.failure is not None:
+            return super().line(plan, outcome, metrics)
+        return f"{plan.kind}: confusion {outcome.measures[MEASURE]:.3f} per million parameters"
 
 
 def job_of(config: ConfusionStudy) -> ConfusionJob:
     """The trials of a study; the size of a search network is that of its plan."""
     base = config.search_config(config.cells[0], config.channels[0])
     return ConfusionJob(base, config.network, config.protocol)
-
-
-def _measured(run: Ran) -> list[Network]:
-    history = run.history
-    return networks(
-        (plan, history.epochs[id], history.metrics[id])
-        for id, plan in history.proposals.items()
-        if id in history.outcomes and history.outcomes[id].failure is None
-    )
-
-
-def _line(plan: ConfusionPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
-    if outcome.failure is not None:
-        return f"{plan.kind}: failed"
-    return f"{plan.kind}: confusion {outcome.measures[MEASURE]:.3f} per million parameters"

@@ -1,29 +1,23 @@
 """A gradient study as a kind of run."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 from fade_ray.analyse.gradient_config import GradientStudy, Setting, upgrade
-from fade_ray.analyse.gradient_page import gradient_page
+from fade_ray.analyse.gradient_page import sections
 from fade_ray.analyse.gradient_study import GradientJob, MeasuredPlan, check_images, plans
 from fade_ray.analyse.gradient_summary import Measured, in_words, measured, summary
+from fade_ray.analyse.study_run import StudyRun
 from fade_ray.data.data_config import load_images
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import from_json
 from fade_ray.records.run_files import Run, read_object
-from fade_ray.report.page import write_page
-from fade_ray.run.folder import write_json
-from fade_ray.run.grid_progress import GridProgress
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
-from fade_ray.run.watcher import Watcher
+from fade_ray.report.page import Section
+from fade_ray.run.run_of_trials import Trials, check_device
 from searchers import Outcome
 from searchers.grid import GridSearch
-from spaces.errors import InvalidInput
 
 
 class GradientHistory(TrialHistory[MeasuredPlan]):
@@ -59,7 +53,7 @@ OLD = 0
 Ran = Run[GradientStudy, GradientHistory]
 
 
-class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gradients"):
+class GradientsRun(StudyRun[GradientStudy, GradientHistory], name="analyse gradients"):
     """Measure what the architecture gradient of a cell search consists of, on NAS-Bench-201.
 
     Searches with a network of your size, bilevel and single-level, and what single-level DARTS
@@ -69,7 +63,8 @@ class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gr
     """
 
     example = "fade-ray analyse gradients --data cifar10 --epochs 20 --seeds 0 1 2"
-    summary = "summary.json"
+    title, what = "Gradient study", "searches of a gradient study"
+    free = ("update", "relaxation", "learning_rate", "seeds")
     config, history = GradientStudy, GradientHistory
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
@@ -89,10 +84,8 @@ class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gr
             history.end_old(study.epochs)
         return history
 
-    def grows(self, before: GradientStudy, now: GradientStudy) -> bool:
-        """Each search has records of its own: others may be added, and some left out."""
-        free = ("update", "relaxation", "learning_rate", "seeds", "run", "out", "name")
-        return replace(now, **{name: getattr(before, name) for name in free}) == before
+    def planned(self, config: GradientStudy) -> Sequence[MeasuredPlan]:
+        return plans(config)
 
     def prepare(self, config: GradientStudy) -> Trials[GridSearch[MeasuredPlan]]:
         check_device(config.run, "fp32")
@@ -100,42 +93,23 @@ class GradientsRun(RunOfTrials[GradientStudy, GradientHistory], name="analyse gr
         check_images(config, splits)
         return Trials(GridSearch(plans(config), lambda plan: plan, 0), GradientJob(config), splits)
 
-    def watchers(
-        self, config: GradientStudy, prepared: Trials[Any], history: GradientHistory
-    ) -> list[Watcher]:
-        return [GridProgress(len(plans(config)), _line)]
+    def measured(self, run: Ran) -> list[Measured]:
+        searches = {
+            (plan.setting, plan.seed): run.history.epochs.get(id, {})
+            for id, plan in run.history.proposals.items()
+        }
+        return measured(searches, run.config.epochs)
 
-    def deliver(self, prepared: Trials[Any], run: Ran) -> Mapping[str, Any]:
-        if not _measured(run):
-            raise InvalidInput(
-                "A study needs a search that ends, but none did (see "
-                f"{run.folder / 'records.jsonl'}). Lower --learning-rate."
-            )
-        return run.result
+    def summed(self, study: list[Measured]) -> Mapping[str, Any]:
+        return summary(study)
 
-    def finish(self, run: Ran) -> list[Measured]:
-        study = _measured(run)
-        write_json(run.folder / "summary.json", summary(study))
-        write_page(gradient_page(run, study), run.folder)
-        return study
+    def sections(self, run: Ran, study: list[Measured]) -> Iterable[Section]:
+        return sections(study)
 
-    def reached(self, run: Ran) -> str:
-        done, total = len(run.history.outcomes), len(plans(run.config))
-        return f"{done} of {total} searches of a gradient study on {run.config.data.data}"
+    def told(self, study: list[Measured]) -> Iterable[Any]:
+        return [in_words(study)]
 
-    def tell(self, run: Ran, console: Console) -> None:
-        console.print(f"\n{in_words(run.made)}\n", soft_wrap=True, markup=False)
-
-
-def _measured(run: Ran) -> list[Measured]:
-    searches = {
-        (plan.setting, plan.seed): run.history.epochs.get(id, {})
-        for id, plan in run.history.proposals.items()
-    }
-    return measured(searches, run.config.epochs)
-
-
-def _line(plan: MeasuredPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
-    if outcome.failure is not None:
-        return f"{plan.kind}: failed"
-    return f"{plan.kind}: {metrics['parameter_free_share']:.0%} free of parameters"
+    def line(self, plan: MeasuredPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+        if outcome.failure is not None:
+            return super().line(plan, outcome, metrics)
+        return f"{plan.kind}: {metrics['parameter_free_share']:.0%} free of parameters"
