@@ -3,9 +3,7 @@
 from dataclasses import dataclass, field
 from itertools import chain
 
-from fade_ray.cells.cell_recipes import recipe, uniform
 from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
-from fade_ray.cells.watch import genotype_now
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require, require_known
 from spaces.genotype import read_cells
@@ -71,11 +69,9 @@ class AlphaStudy(CellsConfig):
 
     def _check_notation(self, space: str) -> None:
         """What is trained is told by its notation alone."""
-        macro = self.macro(space)
-        known = {kind: uniform(cell) for kind, cell in macro.cells.items()}
-        stages = recipe(self.grid.recipes[0]).stages
+        genotype = self.setup(self.grid.recipes[0], space).unlearned[-1]
         try:
-            read_cells(genotype_now(stages, known, macro, macro).notation)
+            read_cells(genotype.notation)
         except InvalidInput as error:
             raise InvalidInput(
                 "Operations are swapped in genotypes that the field has a notation for, but those "

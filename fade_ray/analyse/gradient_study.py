@@ -28,7 +28,7 @@ from fade_ray.analyse.gradients import (
 )
 from fade_ray.cells.cell_trial import CellSearch, halves
 from fade_ray.cells.cells_config import CellPlan
-from fade_ray.cells.watch import genotype_now, indicators, learned
+from fade_ray.cells.watch import indicators, learned
 from fade_ray.data import LabelledImages, Splits
 from fade_ray.training.failures import TrainingFailed
 from fade_ray.trials.job import Event, checkpoint_path
@@ -130,7 +130,7 @@ def measurement(search: CellSearch, gradients: dict[str, Any] | None, pairs: int
     epoch's steps, None before the first.
     """
     known, macro = learned(search.architecture), search.network.macro
-    now = genotype_now(search.recipe.stages, known, macro, search.whole)
+    now = search.genotype_now()
     state = indicators(macro, known, now)
     return {
         "weights": state["weights"][KIND],

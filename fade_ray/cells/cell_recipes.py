@@ -1,14 +1,12 @@
 """The cell searches as compositions of parts. A new one is a new line."""
 
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-import numpy as np
-
-from fade_ray.cells.discretise import DISCRETISERS, Learned
+from fade_ray.cells import cell_settings
+from fade_ray.cells.cell_settings import PUBLISHED, SMALL, Setting
 from fade_ray.training.edge_architecture import CellArchitectureConfig
-from spaces.cell import CellSpace, Macro
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import require_known
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,10 @@ class Stage:
     """One training of a search network, from fresh weights and logits, and what makes the next
     space of its own.
 
-    `edges`: weights of the edges. `cells`, `channels`, `epochs`: None for those of the run.
+    `edges`: weights of the edges. `cells`, `channels`, `epochs`: None for those of the run; where
+    the run says a number of cells too, later stages keep their proportion to the first.
+    `skip_dropout`: of skip-connects, at its start (P-DARTS). `measures`: at its end the groups of
+    operations are measured.
     """
 
     discretise: str
@@ -24,6 +25,26 @@ class Stage:
     cells: int | None = None
     channels: int | None = None
     epochs: int | None = None
+    skip_dropout: float = 0.0
+    measures: bool = False
+
+
+@dataclass(frozen=True)
+class EarlyStop:
+    """Ends a search when the dominant eigenvalue of the Hessian grows too fast, and takes the
+    genotype of before (DARTS-ES: Zela et al. 2020, section 4.2; its values).
+    """
+
+    window: int = 5
+    """Records that are averaged, and that lie between the two averages."""
+    ratio: float = 0.75
+    """Of the earlier average to the present one; below, the search ends."""
+
+    def due(self, eigenvalues: Sequence[float]) -> bool:
+        """Whether the search ends, with the genotype of `window` records ago."""
+        k = self.window
+        now, before = sum(eigenvalues[-k:]), sum(eigenvalues[-2 * k : -k])
+        return len(eigenvalues) >= 2 * k and before < self.ratio * now
 
 
 @dataclass(frozen=True)
@@ -32,7 +53,10 @@ class Recipe:
 
     `lower_rate_above`: when more than this share of the result is free of parameters, the search is
     run again with the weight learning rate divided by five, twice at most (single-level; algorithms
-    E.4). `trains` False: the start decides (random search).
+    E.4). `trains` False: the start decides (random search). `grouped`: it begins with one operation
+    of each group. `settings`: "published", and others that stand in its place on the space of their
+    name, or are asked for by it; `always`: options that belong to the method in any setting.
+    `stops`: when it ends before its last epoch.
     """
 
     summary: str
@@ -41,37 +65,80 @@ class Recipe:
     partial: int = 1
     lower_rate_above: float | None = None
     trains: bool = True
+    grouped: bool = False
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    always: Setting = field(default_factory=dict)
+    stops: EarlyStop | None = None
+
+    def setting(self, name: str, space: str) -> Setting:
+        """The options of a setting on a space. InvalidInput for one that the recipe has not."""
+        if name == SMALL:
+            return self.always
+        require_known("A setting of this recipe", name, (SMALL, *self.settings))
+        own = name == PUBLISHED and space in self.settings
+        return {**self.always, **self.settings[space if own else name]}
 
 
 _DARTS = CellArchitectureConfig(relaxation="softmax", update="first-order")
 _SIGMOID = CellArchitectureConfig(relaxation="sigmoid", update="joint", weight_decay=0.0)
 _AMENDED = CellArchitectureConfig(relaxation="softmax", update="amended", eta=0.1)
+_SECOND_ORDER = replace(_DARTS, update="second-order")
 _PRUNE = (Stage("top-edges"),)
+_GROUPS = Stage("activate-groups", cells=14)
 
 RECIPES: dict[str, Recipe] = {
-    "darts-1st": Recipe("DARTS, first order", _DARTS, _PRUNE),
-    "darts-2nd": Recipe("DARTS, second order", replace(_DARTS, update="second-order"), _PRUNE),
+    "darts-1st": Recipe("DARTS, first order", _DARTS, _PRUNE, settings=cell_settings.DARTS),
+    "darts-2nd": Recipe("DARTS, second order", _SECOND_ORDER, _PRUNE, settings=cell_settings.DARTS),
     "single-level": Recipe(
-        "single-level DARTS: joint, sigmoid", _SIGMOID, _PRUNE, lower_rate_above=0.3
+        "single-level DARTS: joint, sigmoid",
+        _SIGMOID,
+        _PRUNE,
+        lower_rate_above=0.3,
+        settings=cell_settings.SINGLE_LEVEL,
     ),
-    "single-level-softmax": Recipe("joint, softmax", replace(_DARTS, update="joint"), _PRUNE),
+    "single-level-softmax": Recipe(
+        "joint, softmax",
+        replace(_DARTS, update="joint"),
+        _PRUNE,
+        settings=cell_settings.SINGLE_LEVEL,
+    ),
+    # the control of its Table 1, row 2: the logits learn from the images of the weights, but from
+    # another batch of them
+    "single-level-other-batch": Recipe(
+        "bilevel, softmax, same images, another batch",
+        replace(_DARTS, same_images=True),
+        _PRUNE,
+        settings=cell_settings.OTHER_BATCH,
+    ),
     "darts-1st-sigmoid": Recipe(
-        "bilevel, sigmoid", replace(_SIGMOID, update="first-order"), _PRUNE
+        "bilevel, sigmoid",
+        replace(_SIGMOID, update="first-order"),
+        _PRUNE,
+        settings=cell_settings.SINGLE_LEVEL,
     ),
-    "amended": Recipe("Amended-DARTS, edges pruned", _AMENDED, _PRUNE),
+    "amended": Recipe(
+        "Amended-DARTS, edges pruned", _AMENDED, _PRUNE, settings=cell_settings.AMENDED
+    ),
     "amended-edges": Recipe(
         "Amended-DARTS, edges searched in pairs, then operations",
         _AMENDED,
         (Stage("best-edge-pairs", edges="pairs"), Stage("best-op")),
+        settings=cell_settings.AMENDED,
     ),
-    "amended-fixed": Recipe("Amended-DARTS on fixed edges", _AMENDED, (Stage("best-op"),)),
-    # GDAS: tau from 10 to 0.1, linearly; 250 epochs in AutoDL's setting
+    "amended-fixed": Recipe(
+        "Amended-DARTS on fixed edges",
+        _AMENDED,
+        (Stage("best-op"),),
+        settings=cell_settings.AMENDED,
+    ),
+    # GDAS: tau from 10 to 0.1, linearly
     "gdas": Recipe(
         "GDAS: first order, one sampled operation per edge",
         replace(
             _DARTS, relaxation="gumbel-softmax-sampled", temperature=10.0, final_temperature=0.1
         ),
         _PRUNE,
+        settings=cell_settings.GDAS,
     ),
     # PC-DARTS: a quarter of the channels, softmax over the edges of a node, logits still for 15 of
     # 50 epochs, alpha learning rate 6e-4
@@ -80,10 +147,69 @@ RECIPES: dict[str, Recipe] = {
         replace(_DARTS, learning_rate=6e-4, warm_up=0.3),
         (Stage("top-edges", edges="softmax"),),
         partial=4,
+        settings=cell_settings.PC_DARTS,
+    ),
+    # P-DARTS (Chen et al. 2019; its paper and code, from memory): deeper and with fewer operations
+    # in each of three stages, logits still for 10 of 25 epochs, dropout behind skip-connects, at
+    # most two of them in the normal cell
+    "p-darts": Recipe(
+        "P-DARTS: first order, deeper networks of fewer operations",
+        replace(_DARTS, learning_rate=6e-4, warm_up=0.4),
+        (
+            Stage("best-5-ops", cells=5),
+            Stage("best-3-ops", cells=11, skip_dropout=0.4),
+            Stage("top-edges-two-skips", cells=17, skip_dropout=0.7),
+        ),
+        settings=cell_settings.P_DARTS,
+    ),
+    # RobustDARTS (Zela et al. 2020, from memory): early stop alone; and stronger regularisation of
+    # the weights, of which the paper tries four values each and takes the best after retraining
+    "darts-es": Recipe(
+        "DARTS, second order, stopped by the eigenvalue",
+        _SECOND_ORDER,
+        _PRUNE,
+        settings=cell_settings.DARTS,
+        always={"eigenvalue_every": 1},
+        stops=EarlyStop(),
+    ),
+    "r-darts-l2": Recipe(
+        "R-DARTS: second order, weight decay 27e-4",
+        _SECOND_ORDER,
+        _PRUNE,
+        settings=cell_settings.DARTS,
+        always={"weight_decay": 27e-4},
+    ),
+    "r-darts-dp": Recipe(
+        "R-DARTS: second order, drop path to 0.6, cutout 16",
+        _SECOND_ORDER,
+        _PRUNE,
+        settings=cell_settings.DARTS,
+        always={"drop_path": 0.6, "cutout": 16},
+    ),
+    # StacNAS (2020): which group, then which of its members, each in a network whose depth makes it
+    # as hard to train as the final one (algorithms C.4)
+    "stacnas": Recipe(
+        "StacNAS: joint, groups of operations, then their members",
+        replace(_DARTS, update="joint"),
+        (_GROUPS, Stage("top-edges", cells=20)),
+        grouped=True,
+        settings=cell_settings.STACNAS,
+    ),
+    # its first version: then the scale of each operation against none, in the final network
+    "stacnas-2019": Recipe(
+        "StacNAS of 2019: the same, then the scale of every operation",
+        replace(_DARTS, update="joint"),
+        (_GROUPS, Stage("top-edges-or-none", cells=20), Stage("drop-edges", cells=20)),
+        grouped=True,
+        settings=cell_settings.STACNAS_2019,
     ),
     # independent logits: every pair of edges and every operation is equally likely
     "random": Recipe(
-        "a genotype drawn uniformly", replace(_DARTS, logit_std=1.0), _PRUNE, trains=False
+        "a genotype drawn uniformly",
+        replace(_DARTS, logit_std=1.0),
+        _PRUNE,
+        trains=False,
+        settings={PUBLISHED: {}, "imagenet": {}},
     ),
 }
 
@@ -92,52 +218,3 @@ def recipe(name: str) -> Recipe:
     """The recipe of that name. Raises InvalidInput with the nearest one."""
     require_known("A recipe", name, RECIPES)
     return RECIPES[name]
-
-
-def check_pair(name: str, space: str, macro: Macro, channels: int) -> None:
-    """Whether a recipe makes sense on a space: its stages must lead to a genotype, and each must
-    leave out something.
-
-    Raises InvalidInput where it does not.
-    """
-    chosen = recipe(name)
-    require(
-        channels % chosen.partial == 0,
-        f"channels is a multiple of {chosen.partial}",
-        f"`{name}` mixes 1/{chosen.partial} of the channels.",
-        channels=channels,
-    )
-    for kind, whole in macro.cells.items():
-        cell = whole
-        for stage in chosen.stages:
-            smaller = DISCRETISERS[stage.discretise](uniform(cell), cell, whole)
-            if smaller == cell and not cell.is_discrete:
-                raise InvalidInput(
-                    f"Recipe {name!r} makes no sense on space {space!r}: {stage.discretise} would "
-                    "leave out nothing there, since its edges are fixed already. Use "
-                    "`amended-fixed` or another recipe."
-                )
-            cell = smaller
-        filled = cell.keep is not None or all(any(row) for row in cell.allowed)
-        if not cell.is_discrete or not filled:
-            raise InvalidInput(
-                f"Recipe {name!r} makes no sense on space {space!r}: its stages "
-                f"({', '.join(s.discretise for s in chosen.stages)}) do not lead to a genotype of "
-                f"the {kind} cell, which needs an operation on "
-                f"{'every edge' if cell.keep is None else f'{cell.keep} edges into each node'}. "
-                "Use `darts-1st` or another recipe."
-            )
-
-
-def uniform(cell: CellSpace) -> Learned:
-    """What nothing has been learned from yet."""
-    return Learned(cell.mask.astype(float), None, np.zeros(len(cell.edges) ** 2))
-
-
-def overridden(
-    architecture: CellArchitectureConfig, values: dict[str, Any]
-) -> CellArchitectureConfig:
-    """`architecture` with the `values` that are not None."""
-    return replace(
-        architecture, **{key: value for key, value in values.items() if value is not None}
-    )

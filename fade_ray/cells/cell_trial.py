@@ -9,9 +9,10 @@ from typing import Any, cast
 import numpy as np
 import torch
 
-from fade_ray.cells.cell_recipes import recipe
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
-from fade_ray.cells.watch import after, genotype_now, indicators, learned, misgivings, share
+from fade_ray.cells.discretise import Whole
+from fade_ray.cells.search_setup import SearchSetup, SizedStage, after
+from fade_ray.cells.watch import genotype_now, indicators, learned, misgivings, share
 from fade_ray.data import Feed, LabelledImages, Splits
 from fade_ray.data.splits import stratified_halves
 from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
@@ -27,6 +28,8 @@ from spaces.cell import Macro
 LOWER = 5
 """What the learning rate is divided by (algorithms E.4: the paper has .025, .005, .001)."""
 SEARCHES = 3
+STATE = {"searches", "stage", "ended", "proxy", "groups"}
+"""What a search is at, beside its training and its space."""
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
 
@@ -43,15 +46,18 @@ class CellSearch(Trainee):
         self, plan: CellPlan, splits: Splits, config: CellsConfig, folder: Path | None = None
     ) -> None:
         self.plan, self.splits, self.config, self.folder = plan, splits, config, folder
-        self.recipe, self.whole = recipe(plan.recipe), config.macro(plan.space)
-        self.placement = place(config.run.device, config.train.precision)
-        augment = config.data.augmentation(splits.augment)
-        self.feed = Feed(splits, self.placement, config.train.batch_size, augment)
-        self.train_images, self.valid_images = halves(splits, config.grid.held_out)
+        self.setup = config.setup(plan.recipe, plan.space)
+        self.recipe, self.stages = self.setup.recipe, self.setup.stages
+        train = self.setup.train
+        self.placement = place(config.run.device, train.precision)
+        augment = self.setup.data.augmentation(splits.augment)
+        self.feed = Feed(splits, self.placement, train.batch_size, augment)
+        self.train_images, self.valid_images = halves(splits, self.setup.grid.held_out)
         self.table = config.table(plan.space)
         self.searches = 0  # that ended before this one, at higher learning rates
         self.stage = 0
-        self.searched = self.whole
+        self.groups = self.setup.groups
+        self.searched = self.setup.start(self.groups, plan.seed)
         self.proxy: tuple[float, float] | None = None
         self.ended = not self.recipe.trains
         self.training = begin_stage(self)
@@ -74,7 +80,8 @@ class CellSearch(Trainee):
         """The start, and what memory a step takes. Raises InvalidInput when it does not fit."""
         memory = step_memory(self.training) if self.recipe.trains else None
         nothing = dict.fromkeys(("images", "multiply_adds", "seconds"), 0)
-        return {**nothing, "step_memory_mib": memory, **self._state()}
+        told = {"setting": self.setup.setting, "on_training_images": self.setup.on_training_images}
+        return {**nothing, "step_memory_mib": memory, **told, **self._state()}
 
     def run_epoch(self) -> Metrics:
         """One epoch, with the end of a stage where it is one."""
@@ -85,8 +92,18 @@ class CellSearch(Trainee):
 
     def genotype_now(self) -> Macro:
         """What the rest of the recipe would make of the weights as they are."""
-        stages = self.recipe.stages[self.stage :]
-        return genotype_now(stages, learned(self.architecture), self.searched, self.whole)
+        known = learned(self.architecture)
+        return genotype_now(self.stages[self.stage :], known, self.searched, self.wholes)
+
+    @property
+    def whole(self) -> Macro:
+        """The whole space, at the depth of the present stage."""
+        return self.setup.whole.at_depth(self.searched.depth)
+
+    @property
+    def wholes(self) -> dict[str, Whole]:
+        """What the end of the present stage draws on."""
+        return self.setup.wholes(self.searched, self.groups, self.plan.seed)
 
     def _state(self) -> Metrics:
         now = self.genotype_now()
@@ -102,20 +119,21 @@ class CellSearch(Trainee):
 
     def _end_stage(self) -> None:
         """Begin the next stage, or the whole search again at a lower rate, or end."""
-        known, last = learned(self.architecture), self.stage + 1 == len(self.recipe.stages)
-        handed_on = after(self.recipe.stages[self.stage], known, self.searched, self.whole)
+        known, last = learned(self.architecture), self.stage + 1 == len(self.stages)
+        handed_on = after(self.stages[self.stage], known, self.searched, self.wholes)
         if last:
             self.proxy = proxy(self, handed_on)
         self.searched, self.stage = handed_on, self.stage + 1
         if last and self._again():
-            self.searched, self.stage, self.searches = self.whole, 0, self.searches + 1
+            start = self.setup.start(self.setup.groups, self.plan.seed)
+            self.searched, self.stage, self.searches = start, 0, self.searches + 1
         elif last:
             self.ended = True
             return
         self.training = begin_stage(self)
 
     def _again(self) -> bool:
-        limit = self.recipe.lower_rate_above if self.config.grid.lower_rate else None
+        limit = self.recipe.lower_rate_above if self.setup.grid.lower_rate else None
         return limit is not None and share(self.searched) > limit and self.searches + 1 < SEARCHES
 
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
@@ -131,18 +149,19 @@ class CellSearch(Trainee):
             "proxy_accuracy": mixture,
             "discrete_accuracy": alone,
             "searches": self.searches + 1,
+            "groups": self.groups,
             "true": None if self.table is None else self.table.lookup(genotype).to_dict(),
         }
         warnings = misgivings(genotype, self.whole) if self.recipe.trains else []
         return Ending(Outcome(score=mixture, found=genotype.notation), metrics, warnings)
 
     def state_dict(self) -> dict[str, Any]:
-        place = {name: getattr(self, name) for name in ("searches", "stage", "ended", "proxy")}
+        place = {name: getattr(self, name) for name in STATE}
         searched = json.dumps(self.searched.to_dict())
         return place | {"searched": searched, "training": self.training.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name in ("searches", "stage", "ended", "proxy"):
+        for name in STATE & state.keys():
             setattr(self, name, state[name])
         self.searched = Macro.from_dict(json.loads(state["searched"]))
         if not self.ended:
@@ -154,29 +173,22 @@ def begin_stage(search: CellSearch) -> Training:
     """The training of the present stage, at epoch 0: fresh weights and logits, the images, the
     learning rate lower with every search before.
     """
-    config, stage = search.config, search.recipe.stages[search.stage]
+    setup, stage = search.setup, search.stages[search.stage]
     entropy = [search.plan.seed, search.searches, search.stage]
     seeds = [int(s) for s in np.random.SeedSequence(entropy).generate_state(3) >> 1]
     generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
-    macro = search.searched if stage.cells is None else search.searched.at_depth(stage.cells)
-    network = search_network(
-        macro,
-        search.splits,
-        config,
-        search.plan.space,
-        search.recipe.partial,
-        generator,
-        stage.channels,
-    )
-    options = replace(config.architecture.apply(search.recipe.architecture), edges=stage.edges)
-    held_out = search.feed.augmented(search.valid_images) if options.held_out else None
-    device = search.placement.device
-    architecture = EdgeArchitecture(macro, options, drawn, device, held_out)
+    search.searched = macro = search.searched.at_depth(stage.cells)
+    network = search_network(macro, search.splits, setup, stage, generator)
+    options = replace(setup.architecture, edges=stage.edges)
+    images = search.train_images if options.same_images else search.valid_images
+    batches = search.feed.augmented(images) if options.other_batches else None
+    architecture = EdgeArchitecture(macro, options, drawn, search.placement.device, batches)
+    optimiser = setup.train.optimiser.slower(LOWER**search.searches)
     return Training(
         network,
         search.feed.augmented(search.train_images),
-        replace(config.train, optimiser=config.train.optimiser.slower(LOWER**search.searches)),
-        stage.epochs or config.grid.epochs,
+        replace(setup.train, optimiser=optimiser),
+        stage.epochs,
         search.placement,
         3 * seeds[2],
         architecture,
@@ -186,18 +198,16 @@ def begin_stage(search: CellSearch) -> Training:
 def search_network(
     macro: Macro,
     splits: Splits,
-    config: CellsConfig,
-    space: str,
-    partial: int,
+    setup: SearchSetup,
+    stage: SizedStage,
     generator: torch.Generator,
-    channels: int | None = None,
 ) -> CellNetwork:
-    """The search network of a space: batch statistics, no scale and shift (algorithms B.1)."""
+    """The search network of a stage: batch statistics, no scale and shift (algorithms B.1)."""
     network = CellNetworkConfig(
-        channels=channels or config.channels(space),
-        stem=config.stem(space),
-        auxiliary=config.train.auxiliary,
-        partial=partial,
+        channels=stage.channels,
+        stem=setup.stem,
+        auxiliary=setup.train.auxiliary,
+        partial=setup.recipe.partial,
     ).for_search(macro.stack)
     return CellNetwork(
         macro,
@@ -214,14 +224,15 @@ def halves(splits: Splits, held_out: float) -> tuple[LabelledImages, LabelledIma
     `held_out`) for the logits.
 
     DARTS halves the training set of CIFAR-10 (algorithms B.2). The parts of the outer search, 4 :
-    1, are put together and split anew.
+    1, are put together and split anew. Where nothing is held out both are all of them.
     """
-    return stratified_halves(splits.all_but_test, held_out)
+    images = splits.all_but_test
+    return stratified_halves(images, held_out) if held_out else (images, images)
 
 
 def eigenvalue(search: CellSearch) -> float | None:
     """Dominant, of the validation loss's Hessian in the logits, in the epochs that ask for it."""
-    every = search.config.grid.eigenvalue_every
+    every = search.setup.grid.eigenvalue_every
     if not every or search.training.epoch % every or not search.recipe.trains:
         return None
     batch = next(search.feed.plain(search.valid_images).ordered())
@@ -233,7 +244,7 @@ def proxy(search: CellSearch, genotype: Macro) -> tuple[float, float]:
     """Score on the held-out images, not augmented: of the mixture, and of the genotype alone with
     the same network weights.
     """
-    objective, held_out = search.config.train.objective, search.feed.plain(search.valid_images)
+    objective, held_out = search.setup.train.objective, search.feed.plain(search.valid_images)
     weights = search.architecture.expected(), alone(search, genotype)
     mixture, single = (
         evaluate(search.network, held_out, objective, search.placement, Draw(edges=edges))

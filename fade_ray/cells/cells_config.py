@@ -7,7 +7,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from fade_ray.cells.cell_recipes import check_pair, overridden, recipe
+from fade_ray.cells.cell_recipes import recipe
+from fade_ray.cells.search_setup import STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
 from fade_ray.retraining import RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
@@ -43,7 +44,7 @@ class ArchitectureOptions:
     def apply(self, config: CellArchitectureConfig) -> CellArchitectureConfig:
         """`config` with what is given here."""
         given = {name.removeprefix("architecture_"): value for name, value in vars(self).items()}
-        return overridden(config, given)
+        return replace(config, **{name: v for name, v in given.items() if v is not None})
 
 
 @dataclass(frozen=True)
@@ -60,19 +61,42 @@ class GridConfig:
     """
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""
+    setting: str = "small"
+    """What recipes say of epochs, rates, regularisation and so on: nothing (small), or published,
+    or imagenet. Flags that are given stand over it.
+    """
     epochs: int = 50
     """Epochs of each stage of a search."""
     cells: int | None = None
-    """Cells in the search network; by default as published for the space."""
+    """Cells in the search network; by default as published for the space. Of a recipe whose stages
+    differ in depth: of the first one, the others in proportion.
+    """
     channels: int | None = None
     """Channels of its first cells; by default as published for the space."""
+    stage_cells: tuple[int, ...] = ()
+    """Cells of each stage, for the recipes with as many stages."""
+    stage_channels: tuple[int, ...] = ()
+    """Channels of each stage."""
+    stage_epochs: tuple[int, ...] = ()
+    """Epochs of each stage."""
+    groups: str | None = None
+    """Groups of like operations, for stacnas: published, measured (in a stage of its own), or a
+    JSON file; by default published where the space has some, else measured.
+    """
+    representatives: Literal["same-kernel", "random"] = "same-kernel"
+    """Which operation stands for its group."""
+    edge_score: Literal["softmax", "raw"] = "softmax"
+    """What edges are ranked by where a node keeps some of them: weights, or raw logits as in the
+    code of StacNAS, which cannot be compared between edges.
+    """
     stem: str | None = None
     """Entry of the network: cifar, imagenet, imagenet-search or nasbench201; by default that of the
     space.
     """
     held_out: float = 0.5
     """Share of the training images that the logits learn from; the joint update leaves them alone,
-    so that all are measured on them.
+    so that all are measured on them. 0, for joint updates alone: all images train, and the proxy is
+    of training images.
     """
     lower_rate: bool = True
     """Let `single-level` search again with a lower learning rate where more than 0.3 of the result
@@ -89,7 +113,9 @@ class GridConfig:
         each_once(recipes=self.recipes, spaces=self.spaces, seeds=self.seeds)
         at_least(0, seeds=min(self.seeds), eigenvalue_every=self.eigenvalue_every)
         at_least(1, cells=self.cells, channels=self.channels, epochs=self.epochs)
-        require(0 < self.held_out < 1, "0 < held_out < 1", "Use 0.5.", held_out=self.held_out)
+        for name in STAGED:
+            at_least(1, **{f"stage_{name}": min(getattr(self, f"stage_{name}"), default=1)})
+        require(0 <= self.held_out < 1, "0 <= held_out < 1", "Use 0.5.", held_out=self.held_out)
 
 
 @dataclass(frozen=True)
@@ -157,7 +183,17 @@ class CellsConfig(RunOptions):
     def __post_init__(self) -> None:
         for space in self.grid.spaces:
             for name in self.grid.recipes:
-                check_pair(name, space, self.macro(space), self.channels(space))
+                self.setup(name, space)
+        lengths = {len(recipe(name).stages) for name in self.grid.recipes}
+        for option in (f"stage_{name}" for name in STAGED):
+            values = getattr(self.grid, option)
+            rule = f"{option} has one value for each stage of a recipe"
+            remedy = f"The recipes have {' or '.join(map(str, sorted(lengths)))} stages."
+            require(not values or len(values) in lengths, rule, remedy, **{option: values})
+
+    def setup(self, name: str, space: str) -> SearchSetup:
+        """The recipe of that name on that space, see `search_setup.setup`."""
+        return setup(self, name, space)
 
     def macro(self, space: str) -> Macro:
         """The search network's cells on that space. Raises InvalidInput for an unknown name and a
@@ -165,14 +201,6 @@ class CellsConfig(RunOptions):
         """
         macro = published(space).macro
         return macro if self.grid.cells is None else macro.at_depth(self.grid.cells)
-
-    def channels(self, space: str) -> int:
-        """Channels of the first cells on that space."""
-        return published(space).channels if self.grid.channels is None else self.grid.channels
-
-    def stem(self, space: str) -> str:
-        """Entry of the network on that space."""
-        return self.grid.stem or self.macro(space).stack.stems[0]
 
     def table(self, space: str) -> TrueAccuracies | None:
         """The table of what is found on that space, where one is given and belongs to it."""
@@ -213,14 +241,9 @@ class CellsConfig(RunOptions):
         pairs = [(name, space) for space in self.grid.spaces for name in self.grid.recipes]
         searches = enumerate((seed, *pair) for seed in self.grid.seeds for pair in pairs)
         return [
-            CellPlan(f"{index:03d}", index, 0, name, space, seed, self.planned_epochs(name))
+            CellPlan(f"{index:03d}", index, 0, name, space, seed, self.setup(name, space).epochs)
             for index, (seed, name, space) in searches
         ]
-
-    def planned_epochs(self, name: str) -> int:
-        """Epochs of one search; one that is run again at a lower rate takes more."""
-        stages = recipe(name).stages if recipe(name).trains else ()
-        return sum(stage.epochs or self.grid.epochs for stage in stages)
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:

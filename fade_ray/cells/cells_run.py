@@ -1,5 +1,6 @@
 """A grid of cell searches as a kind of run: recipes x spaces x seeds."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,6 @@ from rich.console import Console
 
 from fade_ray.cells.cell_job import CellJob, staged
 from fade_ray.cells.cell_page import cells_page
-from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
@@ -120,18 +120,13 @@ def checked_images(config: CellsConfig) -> Splits:
     """The images of a run whose every network can be built on them. Raises InvalidInput."""
     check_device(config.run, config.train.precision)
     config.check_table()
-    splits = load_images(config.data)
+    splits, generator = load_images(config.data), torch.Generator(device="cpu")
     with torch.device("meta"):  # shapes alone
+        for space, name in itertools.product(config.grid.spaces, config.grid.recipes):
+            setup = config.setup(name, space)
+            for stage, macro in zip(setup.stages, setup.unlearned, strict=False):
+                search_network(macro.at_depth(stage.cells), splits, setup, stage, generator)
         for space in config.grid.spaces:
-            for name in config.grid.recipes:
-                search_network(
-                    config.macro(space),
-                    splits,
-                    config,
-                    space,
-                    RECIPES[name].partial,
-                    torch.Generator(device="cpu"),
-                )
             check_settings(config, space, splits)
     return splits
 

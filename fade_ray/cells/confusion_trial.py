@@ -16,7 +16,6 @@ import torch
 from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
-from fade_ray.cells.watch import SKIP
 from fade_ray.data import Splits
 from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig
 from fade_ray.retraining.retrain_images import images_of
@@ -26,7 +25,7 @@ from fade_ray.training.confusion import measuring, network_confusion
 from fade_ray.trials.job import Event, checkpoint_path
 from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle
 from searchers import Outcome
-from spaces.cell import Macro
+from spaces.cell import SKIP, Macro
 from spaces.errors import require
 
 MILLION = 1e6

@@ -5,9 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from fade_ray.cells.cell_recipes import recipe, uniform
 from fade_ray.cells.cells_config import CellsConfig
-from fade_ray.cells.watch import genotype_now
 from fade_ray.data import Splits
 from fade_ray.retraining import Retraining
 from fade_ray.retraining.genotype_trial import GenotypeTrial
@@ -82,10 +80,7 @@ def check_settings(config: CellsConfig, space: str, splits: Splits) -> None:
     """Build what a genotype of that space would be trained as, in every setting. Raises
     InvalidInput for what cannot be.
     """
-    macro = config.macro(space)
-    stages = recipe(config.grid.recipes[0]).stages
-    known = {kind: uniform(cell) for kind, cell in macro.cells.items()}
-    genotype = genotype_now(stages, known, macro, macro)
+    genotype = config.setup(config.grid.recipes[0], space).unlearned[-1]
     for setting in config.settings(space).values():
         check_device(config.run, setting.train.precision)
         build_network(Retraining.of(genotype, setting), images_of(splits, setting))

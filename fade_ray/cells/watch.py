@@ -7,9 +7,11 @@ from itertools import accumulate
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from fade_ray.cells.cell_recipes import Stage
-from fade_ray.cells.discretise import DISCRETISERS, Learned
+from fade_ray.cells.discretise import Learned, Whole
+from fade_ray.cells.search_setup import after
 from fade_ray.training.edge_architecture import EdgeArchitecture
 from spaces.cell import NONE, SKIP, CellSpace, Macro
 
@@ -23,31 +25,29 @@ def learned(architecture: EdgeArchitecture) -> dict[str, Learned]:
     """The weights of every kind of cell as they are now, without noise."""
     parts = {}
     for kind, weights in architecture.expected().items():
-        factors = None if weights.edges is None else weights.edges.double().cpu().numpy()
-        edge_logits = architecture.edge_logits[kind].double().cpu().numpy()
-        parts[kind] = Learned(weights.operations.double().cpu().numpy(), factors, edge_logits)
+        factors = None if weights.edges is None else _array(weights.edges)
+        edge_logits, logits = (
+            _array(values[kind]) for values in (architecture.edge_logits, architecture.logits)
+        )
+        parts[kind] = Learned(_array(weights.operations), factors, edge_logits, logits)
     return parts
 
 
-def after(stage: Stage, known: Mapping[str, Learned], searched: Macro, whole: Macro) -> Macro:
-    """What a stage that searched `searched` hands on."""
-    discretise = DISCRETISERS[stage.discretise]
-    return searched.with_cells(
-        {
-            kind: discretise(known[kind], cell, whole.cells[kind])
-            for kind, cell in searched.cells.items()
-        }
-    )
+def _array(values: Tensor) -> Any:
+    return values.double().cpu().numpy()
 
 
 def genotype_now(
-    stages: Iterable[Stage], known: Mapping[str, Learned], searched: Macro, whole: Macro
+    stages: Iterable[Stage],
+    known: Mapping[str, Learned],
+    searched: Macro,
+    wholes: Mapping[str, Whole],
 ) -> Macro:
     """What `stages` would make of the weights as they are now. A stage that lets operations in is
     passed over: nothing was learned of these yet.
     """
     for stage in stages:
-        smaller = after(stage, known, searched, whole)
+        smaller = after(stage, known, searched, wholes)
         searched = smaller if smaller <= searched else searched
     return searched
 

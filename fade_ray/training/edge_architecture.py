@@ -28,6 +28,10 @@ class CellArchitectureConfig:
     """Of the edges into a node: none, softmax (PC-DARTS), or pairs (Amended-DARTS eq. 16)."""
     update: str = "first-order"
     """Gradient of the logits: joint (single-level), or bilevel in three forms."""
+    same_images: bool = False
+    """Whether a bilevel update takes its other batch from the images of the weights (single-level,
+    Table 1).
+    """
     logit_std: float = 1e-3
     """Standard deviation of the initial logits; sigmoid starts at -ln(n - 1) instead."""
     optimizer: str = "adam"
@@ -70,6 +74,11 @@ class CellArchitectureConfig:
     @property
     def held_out(self) -> bool:
         """Whether the logits learn from images of their own."""
+        return self.other_batches and not self.same_images
+
+    @property
+    def other_batches(self) -> bool:
+        """Whether the logits learn from other batches than the weights."""
         return self.update not in WITHOUT_HELD_OUT
 
     @property

@@ -10,7 +10,7 @@ from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cell_recipes import RECIPES, Recipe, Stage
 from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
-from fade_ray.cells.discretise import DISCRETISERS, Learned
+from fade_ray.cells.discretise import DISCRETISERS, Learned, Whole
 from fade_ray.data import Splits, load
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
@@ -19,20 +19,20 @@ from fade_ray.trials.job import events
 from spaces.cell import CellSpace
 
 
-def one_each(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
+def one_each(learned: Learned, searched: CellSpace, whole: Whole) -> CellSpace:
     """Some operations of each edge: a stand-in for representatives of groups."""
-    mask = whole.mask
+    mask = whole.cell.mask
     mask[:, 2:] = False
-    return whole.narrowed(mask)
+    return whole.cell.narrowed(mask)
 
 
-def groups_of_best(learned: Learned, searched: CellSpace, whole: CellSpace) -> CellSpace:
+def groups_of_best(learned: Learned, searched: CellSpace, whole: Whole) -> CellSpace:
     """The best operation of each edge with the others of its group, none of which was searched."""
     best = np.where(searched.mask, learned.weights, -np.inf).argmax(axis=1)
-    mask = np.zeros_like(whole.mask)
+    mask = np.zeros_like(whole.cell.mask)
     for edge, op in enumerate(best):
         mask[edge, [op, -1]] = True
-    return whole.narrowed(mask)
+    return whole.cell.narrowed(mask)
 
 
 @pytest.fixture

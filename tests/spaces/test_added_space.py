@@ -30,7 +30,8 @@ def test_the_file_is_short() -> None:
 def test_it_is_searched_by_its_name() -> None:
     config = CellsConfig(grid=GridConfig(spaces=("small",), recipes=("darts-1st",)))
     assert [plan.space for plan in config.plans()] == ["small"]
-    assert (config.channels("small"), config.stem("small")) == (4, "cifar")
+    setup = config.setup("darts-1st", "small")
+    assert (setup.stages[0].channels, setup.stem) == (4, "cifar")
 
 
 def test_its_genotypes_are_written_as_it_says_and_survive_json() -> None:
