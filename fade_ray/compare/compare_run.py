@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from rich.console import Console
@@ -19,9 +20,8 @@ from fade_ray.compare.entered_history import (
     unspent,
     without_evaluation,
 )
-from fade_ray.compare.entry_job import PRICES, EntryJob
+from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation
 from fade_ray.compare.trace import Trace
-from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
@@ -31,8 +31,6 @@ from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
-from fade_ray.search.search_config import Config
-from searchers import Outcome, Proposal
 from searchers.contest import Contest
 from spaces import GraphSpace
 from spaces.errors import InvalidInput
@@ -69,11 +67,12 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         config.network.layout(splits.side, splits.channels)  # checks it
         config.data.augmentation(splits.augment)
         unit = config.contest.unit
-        budget = config.contest.budget or _default_budget(unit, splits, config)
-        if unit == "images":
-            for name, each in configs.items():
-                _check_budget(budget, name, each.search(space), each, splits)
+        images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)
+        budget = config.contest.budget or (float(images) if unit == "images" else SECONDS)
         price = PRICES[unit]
+        for name, each in configs.items() if unit == "images" else ():
+            first = partial(price, splits=splits, config=each)
+            _check_budget(budget, name, first_evaluation(each.search(space), first))
         contest = Contest(searches, budget, lambda name, asked: price(asked, splits, configs[name]))
         return Prepared(contest, EntryJob(configs, unit), splits)
 
@@ -160,28 +159,11 @@ def run_traces(run: Ran) -> list[Trace]:
     return traces_of(run.history, names, budget["budget"], budget["unit"], over)
 
 
-def _default_budget(unit: str, splits: Splits, config: CompareConfig) -> float:
-    per_evaluation = config.outer.evaluation_epochs * len(splits.weights)
-    return float(EVALUATIONS * per_evaluation) if unit == "images" else SECONDS
-
-
-def _check_budget(budget: float, name: str, searcher: Any, config: Config, splits: Splits) -> None:
+def _check_budget(budget: float, name: str, needed: float) -> None:
     """InvalidInput for a budget that ends before the first evaluation of a search."""
-    needed = 0.0
-    while (proposal := searcher.ask()) is not None:
-        needed += PRICES["images"](proposal, splits, config) or 0.0
-        if proposal.scored:
-            break
-        searcher.tell(proposal.id, _no_opinion(proposal))
     if needed > budget:
         raise InvalidInput(
             f"The budget must cover the first evaluation of each search, but --budget {budget:g} "
             f"training images is less than the {needed:,.0f} of {name}. Raise it, lower "
             "--evaluation-epochs or --rank-epochs, or use fewer images (--limit)."
         )
-
-
-def _no_opinion(proposal: Proposal) -> Outcome:
-    """Ranks that prefer nothing."""
-    rows = tuple((-float(len(row)),) * len(row) for row in proposal.hyper.rows)
-    return Outcome(log_weights=rows)

@@ -254,13 +254,13 @@ def effects(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None
         return None
     figure = new_figure(1.3 + 0.7 * max(len(group) for group in groups.values()))
     axes = figure.subplots(2, 1, sharex=True)
-    baseline = baseline_words(comparison)
+    several = len(comparison.baselines) > 1
+    baseline = "the baseline" if several else short(comparison.baselines[0])
     searchers = [summary.searcher for summary in comparison.summaries]
     for axis, (measure, group) in zip(axes, groups.items(), strict=True):
         for height, test in enumerate(group):
             _effect(axis, height, test, searchers.index(test.searcher), score)
         axis.axvline(0, color=style.MUTED, lw=1.2, ls=style.LINES[1], zorder=1)
-        several = len(comparison.baselines) > 1
         against = (f" − {short(test.baseline)}" if several else "" for test in group)
         name_rows(axis, [short(t.searcher) + rest for t, rest in zip(group, against, strict=True)])
         axis.set_title(MEASURES[measure].format(score.name))
@@ -280,18 +280,10 @@ def effects(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None
     return figure, f"{listed(differences)}.", caption
 
 
-def baseline_words(comparison: Comparison) -> str:
-    return short(comparison.baselines[0]) if len(comparison.baselines) == 1 else "the baseline"
-
-
 def _effect(axis: Axes, height: int, test: PairedTest, index: int, score: Measure) -> None:
     pairs, p = count(len(test.seeds), "pair"), probability(test.corrected)
     better = f"better in {percent(test.superiority, 0)} of {pairs}, p {p}"
     style.beside(axis, height, better if test.seeds else "no pairs")
-    ends, colour = [score.scale * test.low, score.scale * test.high], series(index)
-    if math.isfinite(test.low):
-        axis.plot(ends, [height, height], color=colour, lw=2)
-    if math.isfinite(test.difference):
-        looks: dict[str, Any] = {"color": colour, "mfc": colour if test.shown else PAPER}
-        difference = score.scale * test.difference
-        axis.plot(difference, height, MARKERS[index % 8], ms=8, mew=1.8, **looks)
+    value, *ends = (score.scale * x for x in (test.difference, test.low, test.high))
+    fill = series(index) if test.shown else PAPER
+    style.estimate(axis, height, value, ends, index, mew=1.8, mfc=fill)

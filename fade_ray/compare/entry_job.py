@@ -10,7 +10,7 @@ from fade_ray.search.chain_trial import run_trial
 from fade_ray.search.search_config import Config
 from fade_ray.training.estimators import forward_passes
 from fade_ray.trials.job import Event
-from searchers import Trial
+from searchers import Outcome, Trial
 from searchers.contest import Entered
 
 Price = Callable[[Trial, Splits, Config], float | None]
@@ -35,6 +35,18 @@ PRICES: dict[str, Price] = {
     "seconds": lambda trial, splits, config: None,
 }
 """By the unit of a budget: what a trial will cost, None where only the trial can tell."""
+
+
+def first_evaluation(searcher: Any, price: Callable[[Trial], float | None]) -> float:
+    """What a searcher spends until its first evaluation, were its ranks to prefer nothing."""
+    spent = 0.0
+    while (asked := searcher.ask()) is not None:
+        spent += price(asked) or 0.0
+        if asked.scored:
+            break
+        rows = tuple((-float(len(row)),) * len(row) for row in asked.hyper.rows)
+        searcher.tell(asked.id, Outcome(log_weights=rows))
+    return spent
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +65,8 @@ class Anytime:
 
 def incumbents(trace: Trace) -> npt.NDArray[np.intp]:
     """[N]: after each evaluation the number of the best one so far, the earlier of equal ones."""
-    numbers: list[int] = []
-    for i, score in enumerate(trace.scores):
-        best = numbers[-1] if numbers else i
-        numbers.append(i if score > trace.scores[best] else best)
-    return np.asarray(numbers, dtype=np.intp)
+    best = (trace.scores.index(score) for score in accumulate(trace.scores, max))
+    return np.asarray(list(best), dtype=np.intp)
 
 
 def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan) -> Anytime:

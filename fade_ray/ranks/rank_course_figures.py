@@ -7,12 +7,12 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from fade_ray.ranks.rank_correlation import Ceiling
-from fade_ray.ranks.rank_courses import Correlation, EqualComputation
+from fade_ray.ranks.rank_courses import EqualComputation
 from fade_ray.ranks.rank_records import TRUTHS, by_setting
 from fade_ray.ranks.rank_summary import MOST_RESAMPLED, RankFindings
 from fade_ray.report import style
 from fade_ray.report.page import Drawing, figured
-from fade_ray.report.style import LINES, MARKERS, MUTED, beside, look, new_figure, series
+from fade_ray.report.style import LINES, MARKERS, MUTED, look, new_figure, series
 from fade_ray.report.words import count, listed, short, si
 
 NOT_TIME = (
@@ -36,9 +36,9 @@ def over_epochs(findings: RankFindings) -> Drawing | None:
     groups, noise = findings.courses, findings.noise
     if not groups:
         return None
-    columns = min(3, len(groups))
     figure = new_figure(0.6 + 2.6 * -(-len(groups) // 3))
-    axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
+    labels, shared = ("epoch", "Spearman's correlation"), {"sharex": True, "sharey": True}
+    axes = style.grid_axes(figure, len(groups), min(3, len(groups)), *labels, **shared)
     rhos = [rho for group in groups.values() for course in group for rho in course.rho]
     axes[0].set_ylim(min([0.0, *(rho for rho in rhos if rho < 0)]) - 0.06, 1.04)
     ends = []
@@ -53,9 +53,7 @@ def over_epochs(findings: RankFindings) -> Drawing | None:
         _ceiling(axis, noise, upright=False)
         axis.axhline(0, color=MUTED, lw=1.0, zorder=1)
         axis.set_title(f"{short(setting)} ({count(len(group), 'seed')})")
-        style.count_axis(axis, "epoch" if index + 3 >= len(groups) else "")
-        if index % columns == 0:
-            axis.set_ylabel("Spearman's correlation")
+        style.count_axis(axis)
         last = f"{rho_text(float(mean[-1]))} after epoch {epochs[-1]}" if epochs else "unknown"
         ends.append(f"{setting} {last}")
     caption = (
@@ -108,7 +106,8 @@ def at_equal_computation(findings: RankFindings) -> Drawing | None:
     left, right = figure.subplots(1, 2, width_ratios=[1.1, 1.0])
     _curves(left, equal)
     for height, one in enumerate(equal.settings):
-        _estimate(right, height, one, names.index(one.setting))
+        style.estimate(right, height, one.value, (one.low, one.high), names.index(one.setting))
+        style.beside(right, height, f"{rho_text(one.value)}, {count(one.seeds, 'seed')}")
     for axis in (left, right):
         _ceiling(axis, noise, upright=axis is right)
     right.axvline(0, color=MUTED, lw=1.2, ls=LINES[1], zorder=1)
@@ -154,13 +153,6 @@ def _curves(axis: Axes, equal: EqualComputation) -> None:
     xlabel = f"computation ({prefix} multiply-adds)" if prefix else "computation (multiply-adds)"
     axis.set(xlabel=xlabel, ylabel="Spearman's correlation", xlim=(0, 1.02 * last / unit))
     axis.set_title("mean over the seeds")
-
-
-def _estimate(axis: Axes, height: int, one: Correlation, index: int) -> None:
-    if math.isfinite(one.low):
-        axis.plot([one.low, one.high], [height, height], color=series(index), lw=2)
-    axis.plot(one.value, height, MARKERS[index % 8], color=series(index), ms=8)
-    beside(axis, height, f"{rho_text(one.value)}, {count(one.seeds, 'seed')}")
 
 
 def _missing(names: list[str], equal: EqualComputation) -> str:

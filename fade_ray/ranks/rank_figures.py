@@ -101,10 +101,11 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Drawing | No
     groups, alone = by_setting(findings.runs), findings.whole
     if not groups or len(alone) < 3:
         return None
-    true, n, columns = means_of(alone), len(alone), min(3, len(groups))
-    dense, choices = n > MOST_RESAMPLED, choices_of(alone)
+    true, n, choices = means_of(alone), len(alone), choices_of(alone)
+    dense, shared = n > MOST_RESAMPLED, {"sharex": True, "sharey": True}
     figure = new_figure(0.5 + 3.1 * -(-len(groups) // 3))
-    axes = style.grid_axes(figure, len(groups), columns, sharex=True, sharey=True)
+    labels = (f"predicted place among {n:,} (1 = best)", score.axis("{}, trained alone"))
+    axes = style.grid_axes(figure, len(groups), min(3, len(groups)), *labels, **shared)
     correlations = []
     for index, (axis, (setting, group)) in enumerate(zip(axes, groups.items(), strict=True)):
         each = final_psis(group, choices)
@@ -114,10 +115,6 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Drawing | No
         else:
             _dots(axis, rankdata(-each, axis=1), places, alone, index, score)
         axis.set(title=short(setting), xlim=(n + 0.03 * n, 1 - 0.03 * n))
-        if index + 3 >= len(groups):
-            axis.set_xlabel(f"predicted place among {n:,} (1 = best)")
-        if index % columns == 0:
-            axis.set_ylabel(score.axis("{}, trained alone"))
         rho = float(spearman(each.mean(axis=0), true))
         correlations.append(f"{setting} {rho_text(rho)}")
     if dense:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
+from spaces.candidates import Candidate
 from spaces.hyper import HyperArchitecture
 
 StudyRun = Run[Any, RankHistory]
@@ -217,8 +219,7 @@ def candidate_table(findings: RankFindings) -> Table:
         for candidate, cell in enumerate(rows)
     ]
     weights = [
-        Numbers(name, lambda one, group=group: _weight(group, *one[:2]))  # type: ignore[misc]
-        for name, group in by_setting(findings.runs).items()
+        Numbers(name, partial(_weight, group)) for name, group in by_setting(findings.runs).items()
     ]
     columns = (
         Column("row", lambda one: f"{one[0] + 1}"),
@@ -229,7 +230,7 @@ def candidate_table(findings: RankFindings) -> Table:
     return Table.of("Candidates and their weights", columns, cells, folded=True)
 
 
-def _weight(group: list[RankRun], row: int, candidate: int) -> str:
-    values = [run.weights[row][candidate] for run in group]
+def _weight(group: list[RankRun], place: tuple[int, int, Candidate]) -> str:
+    values = [run.weights[place[0]][place[1]] for run in group]
     deviation = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{deviation}"

@@ -1,6 +1,6 @@
 """What a rank study is made of, and its record: weights over epochs, architectures alone."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, product
 from typing import Any
@@ -105,15 +105,12 @@ def _epochs(reported: Mapping[int, Mapping[str, Any]]) -> tuple[RankEpoch, ...]:
     """What the epochs of a training reported, in their order, with sums up to each."""
     metrics = [reported[epoch] for epoch in sorted(reported)]
     seconds = accumulate(each["seconds"] for each in metrics)
-    computed = _so_far(each.get("multiply_adds") for each in metrics)
+    counts = (each.get("multiply_adds") for each in metrics)
+    # None from the first count on that is not known
+    computed = accumulate(counts, lambda sum, n: None if sum is None or n is None else sum + n)
     weights = [tuple(tuple(row) for row in each["weights"]) for each in metrics]
     rows = zip(sorted(reported), seconds, weights, computed, strict=True)
     return tuple(RankEpoch(*row) for row in rows)
-
-
-def _so_far(counts: Iterable[int | None]) -> Iterator[int | None]:
-    """Running sums; None from the first count on that is not known."""
-    return accumulate(counts, lambda sum, one: None if sum is None or one is None else sum + one)
 
 
 def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]:

@@ -146,7 +146,9 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
 
     def finish(self, run: Ran) -> Comparison:
         """Traces, comparison, tables and report; searches that have not ended count as partial."""
-        done = [_replayed(run, job) for job in run.config.jobs()]
+        nothing = (run.config.budget, UNIT, (), (), (), False)
+        jobs = {job: Replayed(Trace(*job, *nothing), 0.0) for job in run.config.jobs()}
+        done = [run.history.done.get(job, empty) for job, empty in jobs.items()]
         traces = [replayed.trace for replayed in done]
         on_ranks = {(r.trace.searcher, r.trace.seed): r.spent_on_ranks for r in done}
         made = read_object(run.folder / "comparison.json")  # of before result.json told the floor
@@ -180,12 +182,6 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
             soft_wrap=True,
         )
         print_verdict(comparison, console)
-
-
-def _replayed(run: Ran, job: Job) -> Replayed:
-    """The search as it ended, or an empty one."""
-    empty = Trace(*job, run.config.budget, UNIT, (), (), (), complete=False)
-    return run.history.done.get(job, Replayed(empty, 0.0))
 
 
 def read_traces(path: Path) -> list[Trace]:

@@ -15,6 +15,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from fade_ray.compare.entry_job import first_evaluation
 from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_correlation import rank_against_table
 from fade_ray.records.additions import Addition
@@ -23,7 +24,7 @@ from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.table_objective import RankModel, TableObjective
 from fade_ray.report.words import count
 from fade_ray.search.entrants import WALK, entrant
-from searchers import AskTell, Proposal, TrialLengths
+from searchers import AskTell, Trial, TrialLengths
 from searchers.contest import Contest
 from spaces.errors import InvalidInput, require
 from spaces.hyper import HyperArchitecture
@@ -41,9 +42,9 @@ def searcher_of(benchmark: Benchmark, name: str, seed: int) -> AskTell:
     return options.build(benchmark.space, benchmark.depth, TrialLengths(), seed)
 
 
-def price(proposal: Proposal, rank_cost: float) -> float:
+def price(trial: Trial, rank_cost: float) -> float:
     """What a trial costs, in evaluations: training one architecture alone is 1."""
-    return rank_cost if proposal.ranks else 1.0
+    return rank_cost if trial.ranks else 1.0
 
 
 @dataclass(frozen=True)
@@ -122,7 +123,8 @@ def prepare(config: ReplayConfig) -> Study:
     TableObjective(study.benchmark, 0, study.model)  # checks the shape of the weights
     for name in config.searchers:
         try:
-            needed = _first_evaluation(study, name)
+            searcher = searcher_of(study.benchmark, name, 0)
+            needed = first_evaluation(searcher, partial(price, rank_cost=config.rank_cost))
         except InvalidInput:
             raise
         except Exception:  # the search itself will tell of it, as of any later failure
@@ -132,16 +134,6 @@ def prepare(config: ReplayConfig) -> Study:
         values = {"budget": config.budget, "searcher": name, "cost": needed}
         require(needed <= config.budget, rule, remedy, **values)
     return study
-
-
-def _first_evaluation(study: Study, name: str) -> float:
-    """What a searcher spends until its first evaluation, part of every first batch, has ended."""
-    searcher, spent = searcher_of(study.benchmark, name, 0), 0.0
-    while (proposal := searcher.ask()) is not None:
-        spent += price(proposal, study.config.rank_cost)
-        if proposal.scored:
-            break
-    return spent
 
 
 def run_study(

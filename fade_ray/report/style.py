@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -120,8 +121,10 @@ def new_figure(height: float) -> Figure:
     return figure
 
 
-def grid_axes(figure: Figure, count: int, columns: int, **shared: Any) -> list[Axes]:
-    """`count` axes in rows of `columns`; the places left over stay empty."""
+def grid_axes(
+    figure: Figure, count: int, columns: int, xlabel: str = "", ylabel: str = "", **shared: Any
+) -> list[Axes]:
+    """`count` axes in rows of `columns`, the outer ones labelled; places left over stay empty."""
     rows = -(-count // columns)
     axes = figure.subplots(rows, columns, squeeze=False, **shared).ravel()
     for unused in axes[count:]:
@@ -129,6 +132,9 @@ def grid_axes(figure: Figure, count: int, columns: int, **shared: Any) -> list[A
     for position, axis in enumerate(axes[:count]):
         if position + columns >= count:  # nothing stands below
             axis.tick_params(labelbottom=True)
+            axis.set_xlabel(xlabel)
+        if position % columns == 0:
+            axis.set_ylabel(ylabel)
     return list(axes[:count])
 
 
@@ -143,9 +149,10 @@ def depth_colour(row: int, depth: int) -> str:
     return DEPTH[round(row * (len(DEPTH) - 1) / (depth - 1))]
 
 
-def count_axis(axis: Axes, label: str) -> None:
+def count_axis(axis: Axes, label: str | None = None) -> None:
     """Ticks at whole numbers only, since `label` is counted."""
-    axis.set_xlabel(label)
+    if label is not None:
+        axis.set_xlabel(label)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
 
 
@@ -172,6 +179,17 @@ def mean_and_range(axis: Axes, x: Any, values: Any, index: int, **more: Any) -> 
         shade(axis, x, values.min(axis=0), values.max(axis=0), series(index))
     line = {"ms": 4, "markevery": max(1, len(x) // 10), **more}
     axis.plot(x, values.mean(axis=0), **look(index, **line))
+
+
+def estimate(
+    axis: Axes, height: float, value: float, ends: Sequence[float], index: int, **more: Any
+) -> None:
+    """The value and the interval, where there are any, of the index-th of several things."""
+    if np.isfinite(ends).all():
+        axis.plot(ends, [height, height], color=series(index), lw=2)
+    if np.isfinite(value):
+        marker = {"color": series(index), "ms": 8, **more}
+        axis.plot(value, height, MARKERS[index % len(MARKERS)], **marker)
 
 
 def name_rows(axis: Axes, names: Sequence[str]) -> None:

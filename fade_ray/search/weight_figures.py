@@ -104,7 +104,8 @@ def weights_over_epochs(history: History) -> Drawing | None:
     tall = 2.5 * -(-depth // columns)
     figure = new_figure(tall + 2.1)
     parts: Any = figure.subfigures(2, 1, height_ratios=[tall, 2.1])
-    axes = style.grid_axes(parts[0], depth, columns, sharex=True, sharey=True)
+    labels, shared = ("epoch", "architecture weight"), {"sharex": True, "sharey": True}
+    axes = style.grid_axes(parts[0], depth, columns, *labels, **shared)
     peak = max(float(weights.max()) for weights in rows)
     for row, (axis, weights) in enumerate(zip(axes, rows, strict=True)):
         axis.axhline(1 / weights.shape[1], color=MUTED, lw=1.0, ls=LINES[1])
@@ -112,9 +113,7 @@ def weights_over_epochs(history: History) -> Drawing | None:
             dashes = LINES[k // 8 % len(LINES)]
             axis.plot(epochs, line, color=style.series(k), ls=dashes, marker="o", ms=2.5, lw=1.6)
         axis.set(title=f"Row {row + 1}", ylim=(0, min(1.04, 1.1 * peak)))
-        count_axis(axis, "epoch" if row + columns >= depth else "")
-        if row % columns == 0:
-            axis.set_ylabel("architecture weight")
+        count_axis(axis)
     shares = entropy_shares(rows)
     below = parts[1].subplots()
     for row, share in enumerate(shares):
