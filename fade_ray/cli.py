@@ -1,5 +1,6 @@
 """The command `fade-ray`. A user's mistake is one message and exit code 2, without a traceback."""
 
+import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from rich.console import Console
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
 from fade_ray.run.command import HELP, parse
+from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
 
@@ -26,6 +28,18 @@ class Terminated(KeyboardInterrupt):
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit unless all went well."""
+    try:
+        try:
+            _main(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read this has seen enough, as `head` has; nor is the rest for the exit to write.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
+
+
+def _main(arguments: Sequence[str] | None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in HELP:
         print(usage())
@@ -43,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         console.print(_stopped(error), soft_wrap=True)
         cause = error.__cause__ or error
         raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
+    except BrokenPipeError:
+        raise
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         _fail(console, f"{error.strerror or error}{place}")
@@ -97,10 +113,10 @@ def _carry_out(given: Sequence[str]) -> None:
             return run_command(kind_of_run(name), rest)
     commands = [*KINDS, *TOOLS]
     beginning = [name for name in commands if name.startswith(f"{given[0]} ")]
-    near = beginning or get_close_matches(given[0], commands, n=1, cutoff=0.0)
+    near = (beginning or get_close_matches(given[0], commands, n=1))[:1]
+    meant = "".join(f" Did you mean `fade-ray {name}`?" for name in near)
     raise InvalidInput(
-        f"`fade-ray {given[0]}` is no command. Did you mean `fade-ray {near[0]}`? There are "
-        f"{', '.join(commands)}."
+        f"`fade-ray {given[0]}` is no command.{meant} There are {', '.join(commands)}."
     )
 
 
@@ -113,7 +129,7 @@ class Use:
 
 def _added(arguments: Sequence[str]) -> dict[str, RunKind[Any, Any]]:
     """The kinds of run that are known with the files that `arguments` load."""
-    asked, _ = tyro.cli(Use, args=arguments, return_unknown_args=True, add_help=False)
+    asked, _ = read_flags(Use, args=arguments, return_unknown_args=True, add_help=False)
     load_additions(asked.use)
     return RunKind.table
 
@@ -150,7 +166,7 @@ class Export(OfRun):
 def _asked(options: type[Any], command: str, arguments: list[str]) -> Any:
     _, text = TOOLS[command].summary.split(": ", 1)
     about = f"{TOOLS[command].example}\n\n{text[0].upper()}{text[1:]}."
-    return tyro.cli(options, args=arguments, prog=f"fade-ray {command}", description=about)
+    return read_flags(options, args=arguments, prog=f"fade-ray {command}", description=about)
 
 
 def _status(arguments: list[str]) -> None:

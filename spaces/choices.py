@@ -1,5 +1,6 @@
 """Values that are one of several by name: tagged unions of frozen dataclasses that users add to."""
 
+import sys
 from typing import Any, ClassVar
 
 from spaces.errors import InvalidInput, require_known
@@ -29,9 +30,11 @@ class Choice:
         elif name is not None:
             known = cls.table.get(name)
             # a file of a user's that is read again defines the same class again
-            if known is not None and known.__qualname__ != cls.__qualname__:
-                both = f"{known.__qualname__} and {cls.__qualname__} are both called {name!r}"
-                raise InvalidInput(f"Names must differ, but {both}. Rename one.")
+            if known is not None and _origin(known) != _origin(cls):
+                both = " and ".join(" of ".join(_origin(each)) for each in (known, cls))
+                raise InvalidInput(
+                    f"Names must differ, but {both} are both called {name!r}. Rename one."
+                )
             cls.name, cls.table[name] = name, cls
 
     @classmethod
@@ -39,3 +42,9 @@ class Choice:
         """The member called `name`. Raises InvalidInput with the nearest one."""
         require_known(f"`{cls.__name__}`", name, cls.table)
         return cls.table[name]
+
+
+def _origin(cls: type[Any]) -> tuple[str, str]:
+    """A class by its name and the file that defines it."""
+    place = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return cls.__qualname__, str(place or cls.__module__)

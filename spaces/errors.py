@@ -20,13 +20,11 @@ def require(holds: bool, rule: str, remedy: str, **values: object) -> None:
 
 
 def require_known(what: str, name: str, names: Iterable[str]) -> None:
-    """InvalidInput with the nearest of `names`, unless `name` is one; `what`: "A searcher"."""
+    """InvalidInput, with one of `names` near it, unless `name` is one; `what`: "A space"."""
     known = list(names)
     if name not in known:
-        near = get_close_matches(name, known, n=1, cutoff=0.0)[0]
-        raise InvalidInput(
-            f"{what} must be one of {', '.join(known)}, but got {name!r}. Did you mean {near!r}?"
-        )
+        near = "".join(f" Did you mean {each!r}?" for each in get_close_matches(name, known, n=1))
+        raise InvalidInput(f"{what} must be one of {', '.join(known)}, but got {name!r}.{near}")
 
 
 def at_least(low: float, **values: float | None) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fade_ray.cli import main
 from fade_ray.records.additions import Addition
 from fade_ray.records.journal import read_events
+from fade_ray.training import Optimiser
 from spaces.errors import InvalidInput
 
 FILES = Path(__file__).parent / "additions"
@@ -135,6 +136,25 @@ def test_two_states_of_a_file_are_two_modules(tmp_path: Path) -> None:
     assert Addition.read(file).load() is second
     with pytest.raises(InvalidInput, match="nowhere"):
         Addition.read(tmp_path / "nowhere.py")
+
+
+def test_two_files_may_not_add_the_same_thing(tmp_path: Path) -> None:
+    """One read again may, whatever it says now; another one may not, though it says the same."""
+    text = (
+        "from dataclasses import dataclass\n"
+        "from fade_ray.training import Optimiser\n\n"
+        "@dataclass(frozen=True)\nclass Mine(Optimiser, name='mine'):\n    rate: float = 0.1\n"
+    )
+    file, other = tmp_path / "mine.py", tmp_path / "other.py"
+    file.write_text(text)
+    Addition.read(file).load()
+    file.write_text(f"{text}    more: int = 1\n")
+    Addition.read(file).load()
+    assert Optimiser.table["mine"]().more == 1
+    other.write_text(text)
+    with pytest.raises(InvalidInput, match=f"Mine of {file} and Mine of {other}.*'mine'"):
+        Addition.read(other).load()
+    del Optimiser.table["mine"]
 
 
 @pytest.mark.slow

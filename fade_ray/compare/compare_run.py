@@ -154,6 +154,12 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 def run_traces(run: Ran) -> list[Trace]:
     """The traces of a comparison, finished or not."""
     contest, budget = run.config.contest, read_object(run.folder / "budget.json")
+    if not budget:
+        raise InvalidInput(
+            f"A comparison settles its budget as the first search begins, but {run.folder} was "
+            "stopped before: there is nothing to report. Continue it with "
+            f"`fade-ray compare --out {run.folder}`."
+        )
     names = {f"{name}-{seed}": (name, seed) for seed in contest.seeds for name in contest.searchers}
     over = complete(run.history, run.result)
     return traces_of(run.history, names, budget["budget"], budget["unit"], over)

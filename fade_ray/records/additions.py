@@ -63,9 +63,11 @@ class Addition:
         return module
 
 
-def load_additions(paths: Iterable[str]) -> tuple[Addition, ...]:
-    """Read and load the files at `paths`, in their order. Raises InvalidInput."""
-    additions = tuple(Addition.read(path) for path in paths)
+def load_additions(files: Iterable[str | Addition]) -> tuple[Addition, ...]:
+    """Load files in their order, those that are given by their path as they are now. Raises
+    InvalidInput.
+    """
+    additions = tuple(Addition.read(file) if isinstance(file, str) else file for file in files)
     for addition in additions:
         addition.load()
     return additions

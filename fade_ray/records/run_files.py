@@ -4,6 +4,7 @@ import json
 import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -30,7 +31,7 @@ class Run(Generic[C, H]):
     result: Mapping[str, Any] = field(default_factory=dict)
     made: Any = None
 
-    @property
+    @cached_property
     def settings(self) -> Mapping[str, Any]:
         """The configuration as JSON."""
         values: Mapping[str, Any] = as_json(self.config)

@@ -18,7 +18,7 @@ import numpy as np
 from fade_ray.compare.entry_job import first_evaluation
 from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_correlation import rank_against_table
-from fade_ray.records.additions import Addition
+from fade_ray.records.additions import Addition, load_additions
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.table_objective import RankModel, TableObjective
@@ -211,8 +211,7 @@ _STUDY: dict[str, Study] = {}  # of a worker process
 
 
 def _begin(additions: Sequence[Addition], config: bytes) -> None:
-    for addition in additions:  # before anything that they define is unpickled
-        addition.load()
+    load_additions(additions)  # before anything that they define is unpickled
     _STUDY["study"] = prepare(pickle.loads(config))
 
 

@@ -37,7 +37,7 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
     if trial is not None:
         raise InvalidInput(
             f"`--trial` chooses one of a run of `fade-ray cells`, but {source!r} is no directory. "
-            "Leave it out."
+            "Name that of the run, or leave --trial out."
         )
     if path.is_file():
         return Origin(load_cells(path), source)
@@ -71,9 +71,11 @@ def _best(folder: Path) -> str:
     rows = read_object(folder / "cells.json").get("trials", [])
     scored = {row["id"]: row["proxy_accuracy"] for row in rows if row.get("proxy_accuracy")}
     if not scored:
+        done = ", ".join(row["id"] for row in rows if row.get("state") == "done")
+        why = "its genotypes were drawn, not trained" if done else "it tells of none yet"
+        choose = "Choose" if done else f"Finish it with `fade-ray cells --out {folder}`, or choose"
         raise InvalidInput(
-            "The best trial is that with the best proxy accuracy, which a finished search has, but "
-            f"{folder} tells of none. Finish it with `fade-ray cells --out {folder}`, or choose a "
-            "finished trial with --trial ID."
+            f"The best trial of {folder} is that with the best proxy accuracy, but {why}. "
+            f"{choose} a finished trial with --trial{f': {done}' if done else ''}."
         )
     return str(max(scored, key=lambda id: float(scored[id])))

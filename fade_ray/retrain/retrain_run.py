@@ -116,9 +116,15 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return replace(config, genotype=origin.macro, out=None if folder is None else str(folder))
 
     def _origin(self, asked: Asked) -> Origin:
-        if asked.source is not None:
-            return find_genotype(asked.source, asked.options.trial)
         before = self.stored(Path(asked.out).expanduser()) if asked.out else None
+        if asked.source is not None:
+            try:
+                return find_genotype(asked.source, asked.options.trial)
+            except InvalidInput as error:
+                if before is None:
+                    raise
+                alone = f"`fade-ray retrain --out {asked.out}` goes on without it."
+                raise InvalidInput(f"{error} {alone}") from error
         if before is None or before.genotype is None:
             raise InvalidInput(
                 "`fade-ray retrain` needs a genotype, or a directory with a retraining, but got "

@@ -16,12 +16,12 @@ from typing import Annotated, Any, get_type_hints
 import tyro
 
 from fade_ray.records.additions import load_additions
+from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import Asked, RunKind
 from spaces.choices import Choice
-from spaces.errors import require_known
+from spaces.errors import InvalidInput, require_known
 
 HELP = {"-h", "--help"}
-_cli: Any = tyro.cli  # of classes that are made here, which have no static type
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,16 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
     source, rest = None, list(arguments)
     if kind.source is not None and rest and not rest[0].startswith("-"):
         source, *rest = rest
+    if rest and not rest[0].startswith("-"):
+        raise InvalidInput(
+            f"`fade-ray {kind.name}` takes flags{f' behind {kind.source}' if kind.source else ''}, "
+            f"but got {rest[0]!r}. `fade-ray {kind.name} --help` lists them."
+        )
     choices, shared = choice_fields(kind.config), _shared(kind)
     first_reading = make_dataclass(
         "First", [*shared, ("options", kind.options, kind.options()), ("out", str | None, None)]
     )
-    first, _ = _cli(
+    first, _ = read_flags(
         Annotated[first_reading, tyro.conf.OmitArgPrefixes],
         args=rest,
         return_unknown_args=True,
@@ -111,7 +116,7 @@ def _second_reading(
     )
     before = "" if kind.source is None else f" {kind.source}"
     choices = choice_fields(kind.config)
-    read = _cli(
+    read = read_flags(
         Annotated[whole, tyro.conf.OmitArgPrefixes],
         args=arguments,
         **({} if base is None else {"default": whole(_flags_apart(base, choices))}),

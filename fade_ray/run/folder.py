@@ -19,7 +19,7 @@ from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.run_files import read_object
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 """What is made in the directory of a run of trials at its start."""
@@ -41,8 +41,11 @@ class Configuration(Protocol):
 
 
 def run_folder(config: Configuration, kind: str) -> Path:
-    """The directory of a run, absolute: `out`, else runs/<time>-<name or kind>, a new one."""
-    if config.out:
+    """The directory of a run, absolute: `out`, else runs/<time>-<name or kind>, a new one. Raises
+    InvalidInput for an `out` that names none.
+    """
+    require(config.out != "", "out != ''", "Name a directory, or leave --out out.", out=config.out)
+    if config.out is not None:
         return Path(config.out).expanduser().resolve()
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.name or kind.replace(' ', '-')}"
     path, count = Path("runs") / stem, 1

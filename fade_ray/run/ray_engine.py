@@ -1,16 +1,12 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
-import importlib.util
-import logging
-import os
-import signal
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
+from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job
@@ -19,21 +15,6 @@ from spaces.errors import InvalidInput
 D = TypeVar("D")
 # of a trial whose process died, each from its last epoch; then it counts as failed
 WORKER_RESTARTS = 2
-
-QUIET = {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_DEDUP_LOGS": "0",
-}
-ALWAYS = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "1",  # a trial without a GPU sees none
-    # the run writes its own records and TensorBoard files
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # Ctrl-C ends the run at once: nothing is lost by that
-    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
-    "TUNE_GLOBAL_CHECKPOINT_S": "600",  # Tune's own snapshots are not what a run is resumed from
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-}
 
 
 def run_ray(
@@ -50,8 +31,6 @@ def run_ray(
     with the plans that are not finished. Raises InvalidInput when the cluster has not what a trial
     asks for.
     """
-    for name, value in (ALWAYS if run.verbose else ALWAYS | QUIET).items():
-        os.environ.setdefault(name, value)
     with ray_cluster(run) as ray:
         from ray import tune
 
@@ -107,67 +86,6 @@ def run_ray(
 
 def _name(trial: Any) -> str:
     return str(trial.config["proposal"]["id"])
-
-
-@contextmanager
-def ray_cluster(run: RunConfig) -> Iterator[Any]:
-    """Ray, connected: to `address`, a running cluster, or a new one that ends with the run."""
-    if not run.verbose:
-        for name in ("ray", "ray.tune", "ray.train", "ray.air"):
-            logging.getLogger(name).setLevel(
-                logging.CRITICAL
-            )  # a worker that dies is restarted, or told in the run's own words
-    import ray
-
-    if ray.is_initialized():  # a notebook's or a test's own connection is used and left open
-        yield ray
-        return
-    options: dict[str, Any] = {"log_to_driver": run.verbose}
-    if not run.verbose:
-        options["logging_level"] = logging.ERROR
-    _connect(ray, run, options)
-    try:
-        yield ray
-    finally:
-        ray.shutdown()
-
-
-def _connect(ray: Any, run: RunConfig, options: dict[str, Any]) -> None:
-    ended_by = signal.getsignal(signal.SIGTERM)
-    address = run.address or os.environ.get("RAY_ADDRESS") or _started_cluster()
-    if address != "local":
-        try:
-            ray.init(address=address, **options)
-        except ConnectionError as error:
-            if run.address is None and "RAY_ADDRESS" not in os.environ:
-                address = "local"  # a cluster that is no more
-            else:
-                raise InvalidInput(
-                    f"No Ray cluster answers at {address}. Start one with `ray start --head`, or "
-                    "use `--address local`."
-                ) from error
-    if address == "local":
-        if run.dashboard and importlib.util.find_spec("aiohttp_cors") is None:
-            raise InvalidInput(
-                "`--dashboard` needs Ray's dashboard: install it with "
-                '`pip install "ray[default]"`.'
-            )
-        ray.init(
-            address="local", include_dashboard=run.dashboard, dashboard_host="127.0.0.1", **options
-        )
-    if threading.current_thread() is threading.main_thread():
-        # Ray puts its own in its place, which ends without a word
-        signal.signal(signal.SIGTERM, ended_by)
-
-
-def _started_cluster() -> str:
-    """The address of the cluster that `ray start` (or `ray up`) left running here, else "local".
-
-    Not Ray's "auto": that also finds the private cluster of another run on this machine, and would
-    end with it.
-    """
-    note = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
-    return note.read_text().strip() if note.exists() else "local"
 
 
 Nodes = Sequence[Mapping[str, float]]  # the resources of each node

@@ -8,7 +8,7 @@ from typing import Any
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
-from fade_ray.records.additions import Addition
+from fade_ray.records.additions import Addition, load_additions
 from fade_ray.trials.job import Event, Job, events
 
 
@@ -28,8 +28,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         data: Any,
         folder: str,
     ) -> None:
-        for addition in additions:
-            addition.load()
+        load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)
         self._begin(config)

@@ -1,17 +1,17 @@
 """A training shared by several workers, on Ray Train. The GPU lines have not run on one yet."""
 
 import json
-import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fade_ray.records.additions import Addition
+from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.run.folder import read_json
-from fade_ray.run.ray_engine import ALWAYS, QUIET, WORKER_RESTARTS, check_storage, ray_cluster
+from fade_ray.run.ray_cluster import ray_cluster
+from fade_ray.run.ray_engine import WORKER_RESTARTS, check_storage
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
@@ -38,8 +38,6 @@ def train_on_workers(
     group that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
     TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
-    for name, value in (ALWAYS if options.verbose else ALWAYS | QUIET).items():
-        os.environ.setdefault(name, value)
     with ray_cluster(options.run) as ray, following(folder / "records.jsonl", tell):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         use_gpu = _use_gpu(options.device, nodes)
@@ -86,8 +84,7 @@ def work(loop: dict[str, Any]) -> None:
     """What each worker runs."""
     import ray.train.torch
 
-    for path, text in loop["additions"]:
-        Addition(path, text).load()
+    load_additions(Addition(path, text) for path, text in loop["additions"])
     folder = Path(loop["folder"])
     leads = ray.train.get_context().get_world_rank() == 0
     keep = _keeper(folder) if leads else None

@@ -17,6 +17,7 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_of_run
 from fade_ray.retrain import find_genotype
 from fade_ray.retraining import Retraining
+from fade_ray.run.kind import Asked
 from fade_ray.training import Classification
 from spaces import nasbench201
 from spaces.cell import Macro
@@ -64,6 +65,28 @@ def test_an_unfinished_search_or_trial_is_said_to_be_one(searched: Path) -> None
         find_genotype(str(searched))
     # a finished trial of an unfinished search
     assert find_genotype(str(searched), "002").trial == "002"
+
+
+def test_genotypes_that_were_only_drawn_have_no_best_one(searched: Path) -> None:
+    trials = [{"id": trial, "state": "done", "proxy_accuracy": None} for trial in ("000", "001")]
+    (searched / "cells.json").write_text(json.dumps({"trials": trials}))
+    with pytest.raises(InvalidInput, match=r"were drawn.* Choose .*--trial: 000, 001") as refused:
+        find_genotype(str(searched))
+    assert "Finish" not in str(refused.value)
+    assert find_genotype(str(searched), "001").macro == GENOTYPES["DARTS_V2"]
+
+
+def test_a_retraining_is_continued_without_its_source(
+    genotype: Macro, tiny: Tiny, tmp_path: Path
+) -> None:
+    kind, out = kind_of_run("retrain"), tmp_path / "out"
+    config = replace(tiny().config, genotype=genotype)
+    out.mkdir()
+    (out / "config.json").write_text(json.dumps(kind.to_json(config)))
+    gone = Asked(str(tmp_path / "gone"), None, str(out), kind.options())
+    with pytest.raises(InvalidInput, match=f"`fade-ray retrain --out {out}` goes on without it"):
+        kind.base(gone)
+    assert kind.base(gone._replace(source=None)).genotype.cells == genotype.cells
 
 
 def test_files_and_names(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from fade_ray.cli import main
 from fade_ray.records.journal import read_events
 from fade_ray.results import search
 from fade_ray.run.ray_engine import concurrency, gpus_per_trial
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import RECIPES, Config
 from fade_ray.training import SGD, Adam
 from spaces.errors import InvalidInput
@@ -71,7 +73,57 @@ def test_commands_on_a_directory_that_is_no_run(
 
 
 def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "status" in refused(capsys, "dance")
+    far = refused(capsys, "dance")
+    assert "status" in far
+    assert "Did you mean" not in far
+    assert "Did you mean `fade-ray search`?" in refused(capsys, "serch")
+
+
+def test_messages_speak_of_flags_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Of none of the classes and unions behind them."""
+    with pytest.raises(SystemExit):
+        main(["search", "--help"])
+    shown = capsys.readouterr().out
+    assert "--limit INT" in shown
+    assert "{None}" not in shown
+    wrong = refused(capsys, *SEARCH, str(tmp_path), "--gpus-per-trial", "x")
+    assert "Error parsing --gpus-per-trial: could not convert string to float: 'x'" in wrong
+    empty = refused(capsys, "cells", "--recipes")
+    assert empty.startswith("fade-ray: `len(recipes) >= 1` must hold")
+    assert parse("search", ["--recipe", "paper", "--limit", "None"]).data.limit is None
+
+
+def test_a_stray_word_and_a_directory_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "takes flags, but got 'extra'" in refused(capsys, "search", "extra")
+    assert "behind SOURCE, but got 'extra'" in refused(capsys, "retrain", "DARTS_V2", "extra")
+    assert "--out" in refused(capsys, "search", "--out", "")
+
+
+@pytest.mark.parametrize("command", [[], ["search"]])
+def test_a_reader_that_has_seen_enough_ends_the_help_without_a_word(command: list[str]) -> None:
+    call = [sys.executable, "-u", "-m", "fade_ray.cli", *command, "--help"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(call, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_a_directory_is_for_one_process_at_a_time(
+    tmp_path: Path, toy: Callable[..., Path], toy_config: Callable[..., Any]
+) -> None:
+    """Whoever comes second is refused and changes nothing."""
+    second = toy_config(tmp_path / "run")
+
+    class Second(Watcher):
+        def epoch(self, plan: Any, epoch: int, metrics: Any) -> None:
+            before = (tmp_path / "run" / "records.jsonl").read_bytes()
+            with pytest.raises(InvalidInput, match="One process at a time"):
+                toy(second)
+            assert (tmp_path / "run" / "records.jsonl").read_bytes() == before
+
+    assert (toy(second, watchers=[Second()]) / "result.json").exists()
 
 
 def test_flags_override_a_recipe() -> None:

@@ -156,6 +156,20 @@ def test_a_record_without_ends_is_complete_by_its_result(whole: Path, tmp_path: 
     assert not any(trace.complete for trace in read_traces(old))
 
 
+def test_one_that_was_stopped_before_its_first_search_has_nothing_to_report(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    for name in ("budget.json", "result.json"):
+        (folder / name).unlink()
+    (folder / "records.jsonl").write_text("")
+    with pytest.raises(SystemExit) as left:
+        main(["report", str(folder)])
+    assert left.value.code == 2
+    assert "nothing to report. Continue it with" in capsys.readouterr().err
+
+
 def test_seconds_that_cover_no_evaluation_are_said_to(tmp_path: Path) -> None:
     config = small(
         tmp_path / "run", unit="seconds", budget=1e-6, searchers=("fade", "random"), seeds=(0,)

@@ -1,0 +1,104 @@
+"""The cluster that a run starts is closed to others, and one that is closed to us says so."""
+
+import os
+import socket
+import stat
+import struct
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import children_of
+
+from fade_ray.run.ray_cluster import keep_token_private
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.watcher import Watcher
+
+WILD = {"0.0.0.0", "::"}
+CALL = [sys.executable, "-m", "fade_ray.cli", "search", "--limit", "120", "--out"]
+
+
+def test_the_token_is_readable_for_its_user_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    token = tmp_path / ".ray" / "auth_token"
+    keep_token_private()
+    made = token.read_text()
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+    assert len(made) == 64
+    token.chmod(0o644)  # as Ray makes it with the usual umask
+    keep_token_private()
+    assert token.read_text() == made
+    assert stat.S_IMODE(token.stat().st_mode) == 0o600
+
+
+def test_a_place_where_no_cluster_answers_is_named_at_once(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # and does not listen
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        said = _refusal([*CALL, str(tmp_path / "run"), "--address", address], dict(os.environ))
+    assert f"No Ray cluster answers at {address}" in said
+
+
+class Neighbour(Watcher):
+    """Looks at a run from outside, once: where its processes listen, and what its cluster says to
+    somebody without the token.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.listening, self.said = folder, set[str](), ""
+
+    def epoch(self, plan: Any, epoch: int, metrics: Any) -> None:
+        import ray
+
+        if self.said:
+            return
+        self.listening = set(_listening([os.getpid(), *children_of(os.getpid())]))
+        address = ray.get_runtime_context().gcs_address
+        stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
+        stranger |= {"HOME": str(self.folder)}
+        self.said = _refusal([*CALL, str(self.folder / "run"), "--address", address], stranger)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
+def test_a_cluster_of_a_run_is_closed_to_others(tmp_path: Path, toy: Any, toy_config: Any) -> None:
+    neighbour = Neighbour(tmp_path)
+    run = RunConfig(address="local", concurrency=1)
+    toy(toy_config(tmp_path / "toy", run=run), watchers=[neighbour])
+    assert neighbour.listening
+    assert not neighbour.listening & WILD
+    assert all("127.0.0.1" in address for address in neighbour.listening)
+    assert "asks for its token" in neighbour.said
+
+
+def _refusal(call: list[str], environment: dict[str, str]) -> str:
+    ended = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 2, ended.stderr
+    return ended.stderr
+
+
+def _listening(pids: Iterable[int]) -> Iterable[str]:
+    """The addresses at which processes take connections."""
+    inodes = set()
+    for pid in pids:
+        for file in Path(f"/proc/{pid}/fd").glob("*"):
+            try:
+                inodes.add(os.readlink(file).removeprefix("socket:[").removesuffix("]"))
+            except OSError:  # closed meanwhile
+                continue
+    families: dict[str, Callable[[bytes], str]] = {
+        "tcp": lambda raw: socket.inet_ntop(socket.AF_INET, raw),
+        "tcp6": lambda raw: socket.inet_ntop(socket.AF_INET6, raw),
+    }
+    for table, text in families.items():
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
+            _, local, _, state, *rest = line.split()
+            if state == "0A" and rest[5] in inodes:  # listening
+                words = bytes.fromhex(local.partition(":")[0])
+                numbers = struct.unpack(f">{len(words) // 4}I", words)
+                yield text(struct.pack(f"={len(numbers)}I", *numbers))  # of this machine's order
