@@ -223,6 +223,7 @@ FIXED = {
     "FORMS": "notations to be read",
     "ENGINES": "two",
     "SORTS": "of the trials of one run",
+    "CORRELATIONS": "two readings of one sentence of the paper",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""
