@@ -230,11 +230,11 @@ def _summary(
 
 def _values(results: Sequence[SeedResult], measure: str) -> dict[str, dict[int, float]]:
     """[searcher][seed] of the complete traces; a searcher without any has {}."""
-    values: dict[str, dict[int, float]] = {result.searcher: {} for result in results}
-    for result in results:
-        if result.complete:
-            values[result.searcher][result.seed] = getattr(result, measure)
-    return values
+    whole = [result for result in results if result.complete]
+    return {
+        name: {result.seed: getattr(result, measure) for result in whole if result.searcher == name}
+        for name in dict.fromkeys(result.searcher for result in results)
+    }
 
 
 def _mean_ranks(

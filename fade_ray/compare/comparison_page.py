@@ -14,6 +14,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.words import DASH, Measure, count, interval, listed, number, percent, si
+from searchers.contest import Entered
 
 Compared = Run[Any, EnteredHistory]
 MOST_EVALUATIONS = 2000
@@ -54,22 +55,19 @@ def _sections(
     yield Section(against, [curves, results_table(made, score), seeds])
     yield Section("Tests", [figures.effects(made, score), paired_table(made, score)])
     yield Section("Best architectures", [figures.best_evaluations(traces, made, score)])
-    groups = _grouped(run.history, [summary.searcher for summary in made.summaries])
-    costs = trials.cost_table("Cost per searcher", run.history, "search", groups)
+    searchers = [summary.searcher for summary in made.summaries]
+
+    def searcher(plan: Entered) -> str:
+        """A search of no known searcher, by a name such as "fade-0", stands for itself."""
+        stem = plan.entry.rpartition("-")[0]
+        return stem if stem in searchers else plan.entry
+
+    costs = trials.cost_table("Cost per searcher", run.history, "search", searcher, searchers)
     table = _trials(run.history, traces, score)
     yield Section("Cost and trials", [costs, search_table(made, score), table])
     files = FILES if replayed else f"records.jsonl, result.json, {FILES}"
     made_from = f"the files of this directory alone: {files}"
     yield Section("How it was made", trials.origin(run, made_from))
-
-
-def _grouped(history: EnteredHistory, searchers: Sequence[str]) -> Mapping[str, list[str]]:
-    """Searcher -> the ids of its trials; a search of no known searcher stands for itself."""
-    groups: dict[str, list[str]] = {name: [] for name in searchers}
-    for id, entered in history.proposals.items():
-        stem = entered.entry.rpartition("-")[0]  # of a name such as "fade-0"
-        groups.setdefault(stem if stem in groups else entered.entry, []).append(id)
-    return {name: ids for name, ids in groups.items() if ids}
 
 
 def _trials(history: EnteredHistory, traces: Sequence[Trace], score: Measure) -> Table:

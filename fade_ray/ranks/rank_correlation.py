@@ -161,8 +161,11 @@ class RankStudy:
         run's rows, repeats or epochs that are missing, and a seed of a setting twice.
         """
         _check(runs, alone)
-        truth = _Truth.of(alone, generator, tuple(ks), resamples, confidence)
-        groups = by_setting(runs)
+        n, groups = len(alone), by_setting(runs)
+        draws = generator.integers(n, size=(resamples, n))
+        seed_draws = generator.random((resamples, MOST_SEEDS))
+        known = (choices_of(alone), means_of(alone), tuple(ks))
+        truth = _Truth(*known, draws, seed_draws, confidence)
         judged = {name: truth.setting(group) for name, group in groups.items()}
         first, *others = groups
         points = tuple(truth.point(run, epoch) for run in runs for epoch in run.epochs)
@@ -207,33 +210,20 @@ class _Truth:
     """[b, many], in [0, 1): which seeds a resample takes."""
     confidence: float
 
-    @classmethod
-    def of(
-        cls,
-        alone: Sequence[Alone],
-        generator: np.random.Generator,
-        ks: tuple[int, ...],
-        b: int,
-        confidence: float,
-    ) -> Self:
-        n = len(alone)
-        draws, seeds = generator.integers(n, size=(b, n)), generator.random((b, MOST_SEEDS))
-        return cls(choices_of(alone), means_of(alone), ks, draws, seeds, confidence)
-
     def setting(self, runs: Sequence[RankRun]) -> tuple[SettingAgreement, Array]:
         """The agreement, and the mean rho in each resample of architectures and seeds [b]."""
         psis = final_psis(runs, self.choices)
         # [measure, seed], [measure, seed, b]
-        values, resampled = self._values(psis), self._resampled(psis)
+        values, resampled = self._judged(psis)
         overall = self._over_seeds(runs, resampled)
-        pooled = psis.mean(axis=0, keepdims=True)
+        pooled, pooled_resampled = self._judged(psis.mean(axis=0, keepdims=True))
         each = [
             SeedAgreement(run.seed, self._agreement(values[:, i], resampled[:, i]), run.accuracy)
             for i, run in enumerate(runs)
         ]
         mean = self._agreement(values.mean(axis=1), resampled.mean(axis=1))
         both = self._agreement(values.mean(axis=1), overall)
-        together = self._agreement(self._values(pooled)[:, 0], self._resampled(pooled)[:, 0])
+        together = self._agreement(pooled[:, 0], pooled_resampled[:, 0])
         return SettingAgreement(runs[0].setting, tuple(each), mean, both, together), overall[0]
 
     def interval(self, runs: Sequence[RankRun], ended: Sequence[int]) -> Interval:
@@ -256,19 +246,23 @@ class _Truth:
         taken = np.take_along_axis(resampled, np.broadcast_to(draws, resampled.shape), axis=1)
         return np.asarray(taken.mean(axis=1), float)
 
-    def _values(self, psis: Array) -> Array:
-        """[seed, n] -> [measure, seed]: rho, tau, regrets."""
-        taus = np.asarray([kendall(psi, self.means)[0] for psi in psis])
-        regrets = (regret(psis, self.means, k) for k in self.ks)
-        return np.asarray([spearman(psis, self.means), taus, *regrets])
-
-    def _resampled(self, psis: Array) -> Array:
-        """[seed, n] -> [measure, seed, b]."""
+    def _judged(self, psis: Array) -> tuple[Array, Array]:
+        """[seed, n] -> [measure, seed], and in each resample [measure, seed, b]."""
         n = len(self.means)
         counts = np.stack([np.bincount(draw, minlength=n) for draw in self.draws]).astype(float)
         taus = np.asarray([kendall(psi, self.means, counts) for psi in psis])
-        drawn, true = psis[:, self.draws], self.means[self.draws]
-        return np.asarray([spearman(drawn, true), taus, *(regret(drawn, true, k) for k in self.ks)])
+        drawn = self._measures(psis[:, self.draws], self.means[self.draws], taus)
+        return self._values(psis), drawn
+
+    def _values(self, psis: Array) -> Array:
+        """[seed, n] -> [measure, seed]."""
+        taus = np.asarray([kendall(psi, self.means)[0] for psi in psis])
+        return self._measures(psis, self.means, taus)
+
+    def _measures(self, psis: Array, means: Array, taus: Array) -> Array:
+        """rho, tau, regrets."""
+        regrets = (regret(psis, means, k) for k in self.ks)
+        return np.asarray([spearman(psis, means), taus, *regrets])
 
     def _agreement(self, values: Array, resampled: Array) -> Agreement:
         """[measure], [measure, b]."""

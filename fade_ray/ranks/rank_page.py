@@ -53,10 +53,7 @@ def _sections(run: StudyRun, findings: RankFindings, verdict: list[str]) -> Iter
     yield Section("What was predicted", [marginals, candidate_table(findings)])
     computation = course_figures.at_equal_computation(findings)
     yield Section("Over the training", [course_figures.over_epochs(findings), computation])
-    plans = run.history.proposals
-    settings = dict.fromkeys(plan.setting for plan in plans.values())
-    groups = {name: [id for id in plans if plans[id].setting == name] for name in settings}
-    costs = trials.cost_table("Cost", run.history, "setting", groups)
+    costs = trials.cost_table("Cost", run.history, "setting", lambda plan: str(plan.setting))
     more = {1: Column("setting", lambda one: one.plan.setting)}
     attempts = trials.trial_table(run.history, score, more, "No trial was proposed yet.")
     trained = [run_table(findings, score), alone_table(findings, score)]

@@ -82,17 +82,14 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
 
 def macro_benchmark(table: MacroTable) -> Benchmark:
     """NAS-Bench-Macro has test accuracies only: seed s sees training s mod 3, the others report."""
-    views = [_macro_view(table.accuracies, seen) for seen in range(SEEDS)]
+    seen = [np.ascontiguousarray(table.accuracies[..., seed]) for seed in range(SEEDS)]
+    others = [np.delete(table.accuracies, seed, axis=-1).mean(axis=-1) for seed in range(SEEDS)]
+    views = [View(*pair) for pair in zip(seen, others, strict=True)]
     blocks: dict[Candidate, int] = {block: i for i, block in enumerate(nasbench_macro.BLOCKS)}
     space = nasbench_macro.space()
     return Benchmark(
         "NAS-Bench-Macro", space, nasbench_macro.DEPTH, blocks, lambda seed: views[seed % SEEDS]
     )
-
-
-def _macro_view(accuracies: Array, seen: int) -> View:
-    others = [training for training in range(SEEDS) if training != seen]
-    return View(np.ascontiguousarray(accuracies[..., seen]), accuracies[..., others].mean(axis=-1))
 
 
 def cell_benchmark(table: Table, valid: str) -> Benchmark:

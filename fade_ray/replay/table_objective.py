@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
+from scipy.special import log_softmax
 
 from fade_ray.analysis.rank_measures import UNDERFLOW, Rows
 from fade_ray.replay.benchmarks import Benchmark, View
@@ -109,7 +110,8 @@ class TableObjective:
             logits = [generator.permutation(values) for values in logits]
         credited = []
         for row, known, values in zip(candidates, distinct, logits, strict=True):
-            logs = dict(zip(known, _log_softmax(values).tolist(), strict=True))
+            normalised = np.minimum(log_softmax(values), 0.0)
+            logs = dict(zip(known, normalised.tolist(), strict=True))
             credited.append(tuple(logs[index] for index in row))
         return tuple(credited)
 
@@ -147,8 +149,3 @@ def _marginals(values: Array, counts: list[int]) -> list[Array]:
     table = values.reshape(math.prod(counts[:half]), -1)
     first, last = table.mean(axis=1), table.mean(axis=0)
     return _marginals(first, counts[:half]) + _marginals(last, counts[half:])
-
-
-def _log_softmax(values: Array) -> Array:
-    shifted = values - values.max()
-    return np.asarray(np.minimum(shifted - np.log(np.exp(shifted).sum()), 0.0))

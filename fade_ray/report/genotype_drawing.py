@@ -98,18 +98,14 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
             limits = {"xlim": (0, width / shrink), "ylim": (0.5 - height / shrink, 0.5)}
             axis.set(aspect="equal", anchor="NW", **limits)
             axis.axis("off")
-            words = _kind_title(kind, macro)
+            times = sum(place.kind == kind for place in macro.layout)
+            words = f"{kind} ({count(times, 'time')} in {macro.depth} cells)" if times else kind
             axis.text(0.06, 0.28, words, va="center", fontsize=10, fontweight="bold")
             _draw(axis, macro.cells[kind], drawings[kind].placed)
             left += width
         top -= share
     words = " ".join(f"{kind}: {describe_genotype(cell)}." for kind, cell in macro.cells.items())
     return Picture(name, title, figure, f"The cells as graphs. {words}", caption)
-
-
-def _kind_title(kind: str, macro: Macro) -> str:
-    times = sum(place.kind == kind for place in macro.layout)
-    return f"{kind} ({count(times, 'time')} in {macro.depth} cells)" if times else kind
 
 
 class Drawing(NamedTuple):

@@ -26,6 +26,7 @@ RADIUS = 0.12
 """Inches, as all below."""
 BOX = (0.66, 0.2)
 """Width and height of INPUT and OUTPUT."""
+HALF: dict[type, float] = {Pass: 0.0, str: BOX[1] / 2, int: RADIUS}
 LAYER = 0.62
 ROOM, LANE = 0.62, 0.2
 """What a vertex, and a line that passes a layer, takes of its layer."""
@@ -76,21 +77,14 @@ def arrange(cell: Dag) -> Placed:
     """INPUT at along = 0, its layers LAYER apart; across, the middle is 0."""
     graph = cell.embodiment()
     layer_of = _layers(graph)
-    layout = layered(layer_of, list(graph.edges), list(layer_of), _room, STEADY)
+    edges, room = list(graph.edges), {Pass: LANE, str: ROOM, int: ROOM}
+    layout = layered(layer_of, edges, list(layer_of), lambda item, _: room[type(item)], STEADY)
     across = layout.across
     middle = (max(across.values()) + min(across.values())) / 2
     places = {item: (LAYER * k, across[item] - middle) for item, k in layout.layer_of.items()}
-    half = {item: _half(item) for item in places}
+    half = {item: HALF[type(item)] for item in places}
     vertices = frozenset(item for item in places if isinstance(item, int))
     return Placed(layout, places, half, vertices, dict.fromkeys((INPUT, OUTPUT), 0.4 * BOX[0]))
-
-
-def _half(item: Item) -> float:
-    return 0.0 if isinstance(item, Pass) else BOX[1] / 2 if isinstance(item, str) else RADIUS
-
-
-def _room(item: Item, layer: int) -> float:
-    return LANE if isinstance(item, Pass) else ROOM
 
 
 def _layers(graph: Any) -> dict[Item, int]:

@@ -154,31 +154,25 @@ class Origin:
         cls, command: str | None, config: Mapping[str, Any], environment: Mapping[str, Any]
     ) -> "Origin":
         about = {name: value for name, value in environment.items() if name != "command"}
-        return cls(
-            command,
-            _settings("Configuration", "setting", config, "config"),
-            _settings("Versions and machine", "what", about, "environment", label="versions"),
+        parts = (
+            ("Configuration", "setting", "configuration", "config", config),
+            ("Versions and machine", "what", "versions", "environment", about),
         )
+        tables = []
+        for title, head, label, file, data in parts:
+            columns = (Column(head, lambda leaf: leaf[0]), Column("value", lambda leaf: leaf[1]))
+            missing = f"No {file}.json in this directory."
+            tables.append(Table.of(title, columns, _leaves(data), label=label, missing=missing))
+        return cls(command, *tables)
 
 
-def _settings(
-    title: str, head: str, data: Mapping[str, Any], file: str, label: str = "configuration"
-) -> Table:
-    columns = (
-        Column(head, lambda leaf: leaf[0]),
-        Column("value", lambda leaf: leaf[1] if isinstance(leaf[1], str) else json.dumps(leaf[1])),
-    )
-    missing = f"No {file}.json in this directory."
-    return Table.of(title, columns, _leaves(data), label=label, missing=missing)
-
-
-def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The leaves of a nested mapping with their dotted names."""
+def _leaves(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """The dotted names of the leaves of a nested mapping, and what they hold."""
     for key, item in value.items():
         if isinstance(item, Mapping) and item:
             yield from _leaves(item, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}", item
+            yield f"{prefix}{key}", item if isinstance(item, str) else json.dumps(item)
 
 
 Block = Figure | Table | Words | Warnings | Headline | Verdict | Origin

@@ -4,7 +4,9 @@ Tables, headlines and sentences of what only one kind of run knows are that kind
 """
 
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -94,16 +96,27 @@ def time_rows(history: History, share: float | None = None) -> list[Row]:
 
 
 def cost_table(
-    title: str, history: History, head: str, groups: Mapping[str, Iterable[str]], note: str = ""
+    title: str,
+    history: History,
+    head: str,
+    key: Callable[[Any], str],
+    order: Iterable[str] = (),
+    note: str = "",
 ) -> Table:
-    """Per group of trials, name -> ids, and in all: how they ended, and what they took."""
-    everything = {**groups, "all trials": list(history.proposals)} if history.proposals else {}
-    costs = [_GroupCost.of(history, name, list(ids)) for name, ids in everything.items()]
+    """Per group of trials, by the `key` of their plans, and in all: how they ended, and what they
+    took. Groups stand in this `order`, others behind them.
+    """
+    attempts, groups = _attempts(history), defaultdict[str, list[Attempt]](list)
+    for name in order:
+        groups[name] = []
+    for attempt in attempts:
+        groups[key(attempt.plan)].append(attempt)
+    groups["all trials"] = attempts
     columns = (
         Column(head, lambda group: group.name),
-        Numbers("done", lambda group: f"{group.done:,}"),
-        Numbers("failed", lambda group: f"{group.failed:,}"),
-        Numbers("in flight", lambda group: f"{group.open:,}"),
+        Numbers("done", lambda group: f"{group.states['done']:,}"),
+        Numbers("failed", lambda group: f"{group.states['failed']:,}"),
+        Numbers("in flight", lambda group: f"{group.states['in flight']:,}"),
         Numbers("training images", lambda group: si(group.cost.images)),
         Numbers("multiply-adds", lambda group: si(group.cost.multiply_adds)),
         Numbers("training time", lambda group: duration(group.cost.seconds)),
@@ -111,26 +124,22 @@ def cost_table(
         Numbers("peak memory (MiB)", lambda group: f"{group.peak:,.0f}" if group.peak else DASH),
     )
     note = f"Times are sums over trials, which may run at once.{note}"
-    return Table.of(title, columns, costs, note=note)
+    rows = [_Group.of(name, members) for name, members in groups.items() if members]
+    return Table.of(title, columns, rows, note=note)
 
 
-class _GroupCost(NamedTuple):
+class _Group(NamedTuple):
     name: str
-    done: int
-    failed: int
-    open: int
+    states: Counter[str]
     cost: Cost
     peak: float
 
     @classmethod
-    def of(cls, history: History, name: str, ids: Sequence[str]) -> "_GroupCost":
-        ended = [history.outcomes[id] for id in ids if id in history.outcomes]
-        failed = sum(outcome.failure is not None for outcome in ended)
-        cost, peak = Cost(), 0.0
-        for id in ids:
-            metrics = history.metrics.get(id, {})
-            cost, peak = cost.plus(metrics), max(peak, float(metrics.get("peak_memory_mib") or 0))
-        return cls(name, len(ended) - failed, failed, len(ids) - len(ended), cost, peak)
+    def of(cls, name: str, attempts: Sequence["Attempt"]) -> "_Group":
+        states = Counter(attempt.state.partition(":")[0] for attempt in attempts)
+        metrics = [attempt.metrics for attempt in attempts]
+        peak = max(float(each.get("peak_memory_mib") or 0) for each in metrics)
+        return cls(name, states, reduce(Cost.plus, metrics, Cost()), peak)
 
 
 class Attempt(NamedTuple):
@@ -154,14 +163,16 @@ class Attempt(NamedTuple):
         return self.outcome.score
 
 
+def _attempts(history: History) -> list[Attempt]:
+    outcomes, metrics, plans = history.outcomes, history.metrics, history.proposals.items()
+    return [Attempt(plan, outcomes.get(id), metrics.get(id, {})) for id, plan in plans]
+
+
 def trial_table(
     history: History, score: Measure, more: Mapping[int, Column] | None = None, missing: str = ""
 ) -> Table:
     """A line per attempt at a trial, with `more` columns at their places."""
-    attempts = [
-        Attempt(plan, history.outcomes.get(id), history.metrics.get(id, {}))
-        for id, plan in history.proposals.items()
-    ]
+    attempts = _attempts(history)
     columns = [
         Column("trial", lambda one: one.plan.id),
         Column("kind", lambda one: KIND_NAMES.get(one.plan.kind, one.plan.kind)),

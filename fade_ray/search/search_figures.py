@@ -219,7 +219,7 @@ def cumulative_cost(history: History) -> Drawing | None:
     finished = [(history.proposals[id].kind, history.metrics[id]) for id in history.outcomes]
     images, seconds = (
         {
-            kind: _running([(metrics.get(what) or 0) * (k == kind) for k, metrics in finished])
+            kind: np.cumsum([0.0, *((m.get(what) or 0) * (k == kind) for k, m in finished)])
             for kind in KIND_TEXT
         }
         for what in ("images", "seconds")
@@ -253,8 +253,3 @@ def cumulative_cost(history: History) -> Drawing | None:
     spent = f"{si(in_all[0])} training images in {duration(in_all[1])} of training"
     alt = f"In all {spent}: {listed(shares)}."
     return figure, alt, f"{alt} Trials in the order in which they finished."
-
-
-def _running(values: Sequence[float]) -> Array:
-    """[n + 1]: the sum so far, from 0."""
-    return np.concatenate([[0.0], np.cumsum(np.asarray(values, float))])

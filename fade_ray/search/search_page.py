@@ -102,15 +102,11 @@ def best_table(history: History, score: Measure) -> Table:
 
 
 def _costs(history: History) -> Table:
-    groups = {
-        name: [id for id, proposal in history.proposals.items() if proposal.kind == kind]
-        for kind, name in trials.KIND_NAMES.items()
-    }
     again = history.trials["retried"]
     retried = f"{again} {'trial was a retry' if again == 1 else 'trials were retries'}"
     note = f" Every failed attempt counts as failed; {retried}."
-    groups = {name: ids for name, ids in groups.items() if ids}
-    return trials.cost_table("Trials", history, "kind", groups, note)
+    names, about = trials.KIND_NAMES, ("Trials", history, "kind")
+    return trials.cost_table(*about, lambda plan: names[plan.kind], names.values(), note)
 
 
 def failed_table(history: History) -> Table:

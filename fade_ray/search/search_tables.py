@@ -42,21 +42,18 @@ ANCHORS = columns((WHOLE, "iteration walk row"), (TEXT, "feature"), (REAL, "valu
 """The anchors after each iteration, 0 being the random start; `value` in [0, 1]."""
 
 
-def ranks_schema(features: Sequence[str]) -> pa.Schema:
-    """One line per place of each hyper-architecture: its point, its graph and its weight."""
-    places, points = "iteration walk repeat row place", (f"point_{name}" for name in features)
-    real = (REAL, " ".join(points))
-    return columns((TEXT, "id"), (WHOLE, places), real, (TEXT, "dag"), (REAL, "weight"))
-
-
 def search_tables(history: History, features: Sequence[str]) -> dict[str, pa.Table]:
     """All of them by name. Rows, walks, repeats and places count from 0, iterations and epochs
     from 1. `features`: names of the axes of the feature space, in the order of the coordinates.
     """
+    places, points = "iteration walk repeat row place", (f"point_{name}" for name in features)
+    point = (REAL, " ".join(points))
+    # a line per place of each hyper-architecture: its point, its graph and its weight
+    ranks = columns((TEXT, "id"), (WHOLE, places), point, (TEXT, "dag"), (REAL, "weight"))
     tables = {
         "trials": (TRIALS, _trials(history)),
         "epochs": (EPOCHS, _epochs(history)),
-        "ranks": (ranks_schema(features), _ranks(history, features)),
+        "ranks": (ranks, _ranks(history, features)),
         "anchors": (ANCHORS, _anchors(history, features)),
     }
     return {
