@@ -5,11 +5,12 @@ from typing import Any
 
 from fade_ray.cells.cell_figures import indicators_over_epochs, methods_over_seeds, weight_maps
 from fade_ray.cells.cell_trials import CellRun, Trial, trials_of
+from fade_ray.cells.method_page import blocks, method_table
 from fade_ray.report.genotype_drawing import draw_genotype
 from fade_ray.report.page import Block, Column, Numbers, Page, Section, Table, Words, figure
 from fade_ray.report.style import Picture
 from fade_ray.report.trials import measure_of, origin, spent, state, warnings
-from fade_ray.report.words import DASH, Measure, count, number, share
+from fade_ray.report.words import DASH, Measure, count, listed, number, share
 
 FILES = (
     "the files of the run alone: records.jsonl, genotypes/, retrain/, config.json and "
@@ -39,7 +40,11 @@ def grid_text(trials: Sequence[Trial]) -> str:
 
 def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
     score = measure_of(run.settings)
-    yield Section("", [warnings(run.history)])
+    scores, table = method_table(run.history)
+    compared_by = [] if table is None else list(blocks(scores, table, score, _device(run)))
+    yield Section("", [*compared_by[:1], warnings(run.history)])
+    if compared_by:
+        yield Section("Methods", compared_by[1:])
     methods = methods_over_seeds(trials)
     compared: list[Block] = [] if methods is None else [figure(methods)]
     tables: list[Block] = [trial_table(trials, score), genotype_table(trials)]
@@ -50,6 +55,13 @@ def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
         id = trial.plan.id
         yield Section(f"{id}: {trial.name}", drawn or [nothing], f"trial-{id}")
     yield Section("How it was made", origin(run, FILES))
+
+
+def _device(run: CellRun) -> str:
+    """What trained in this run, in words."""
+    threads = (run.settings.get("run") or {}).get("cpus_per_trial", 1)
+    known = {str(metrics["device"]) for metrics in run.history.metrics.values() if metrics}
+    return f"{listed(sorted(known))} with {count(threads, 'thread')}"
 
 
 def _pictures(trial: Trial) -> Iterator[Picture]:

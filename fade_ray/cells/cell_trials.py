@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from fade_ray.cells.cell_job import AnyPlan
 from fade_ray.cells.cells_config import CellPlan
+from fade_ray.cells.method_scores import scored
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Run, read_object
@@ -49,7 +50,8 @@ class Trial:
     """One search of the run, of all attempts at it the last. What is not there yet is empty.
 
     `epochs`: number, from 0 (before the first step), -> metrics; `macro`: what it found;
-    `retrained`: the result of the retraining, of which `test_accuracy_last` counts.
+    `retrained`: its test accuracy trained from scratch, in the first setting of this run, else by
+    `fade-ray retrain`.
     """
 
     plan: CellPlan
@@ -57,19 +59,20 @@ class Trial:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     outcome: Outcome | None = None
     macro: Macro | None = None
-    retrained: Mapping[str, Any] = field(default_factory=dict)
+    retrained: float | None = None
 
     @classmethod
-    def of(cls, run: CellRun, plan: CellPlan) -> "Trial":
+    def of(cls, run: CellRun, plan: CellPlan, retrained: float | None = None) -> "Trial":
         """Raises InvalidInput for a genotype, or the result of a retraining, that is none."""
         history, path = run.history, run.folder / "genotypes" / f"{plan.id}.json"
+        alone = read_object(run.folder / "retrain" / plan.id / "result.json")
         return cls(
             plan,
             history.epochs.get(plan.id, {}),
             history.metrics.get(plan.id, {}),
             history.outcomes.get(plan.id),
             _macro(path) if path.exists() else None,
-            read_object(run.folder / "retrain" / plan.id / "result.json"),
+            alone.get("test_accuracy_last") if retrained is None else retrained,
         )
 
     @property
@@ -104,7 +107,7 @@ class Trial:
             **{"id": plan.id, "method": plan.recipe, "space": plan.space, "seed": plan.seed},
             "state": state,
             **{name: metrics.get(name, now.get(name)) for name in FOUND},
-            "retrained_accuracy": self.retrained.get("test_accuracy_last"),
+            "retrained_accuracy": self.retrained,
             **{name: metrics.get(name) for name in ("true", "device")},
             "device_seconds": metrics.get("seconds"),
             **{name: metrics.get(name) for name in ("peak_memory_mib", "searches")},
@@ -132,7 +135,9 @@ class Trial:
 def trials_of(run: CellRun) -> list[Trial]:
     """Every search in the order of the grid."""
     last = {plan.index: plan for plan in run.history.plans(CellPlan)}
-    return [Trial.of(run, plan) for _, plan in sorted(last.items())]
+    scores = scored(run.history)
+    retrained = {s.trial: s.accuracy for s in scores if s.setting == scores[0].setting}
+    return [Trial.of(run, plan, retrained.get(plan.id)) for _, plan in sorted(last.items())]
 
 
 def _macro(path: Path) -> Macro:

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from rich.console import Console
@@ -15,11 +15,14 @@ from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
+from fade_ray.cells.method_page import method_table, print_methods, write_methods
+from fade_ray.cells.method_table import MethodTable
 from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
+from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.standing import best_trial
@@ -31,6 +34,15 @@ from spaces.errors import InvalidInput
 
 Ran = Run[CellsConfig, CellHistory]
 Row = dict[str, Any]
+
+
+class Made(NamedTuple):
+    """What a run comes to: a row per search, and the methods beside each other, where anything was
+    retrained.
+    """
+
+    rows: list[Row]
+    methods: MethodTable | None
 
 
 class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
@@ -62,12 +74,15 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     ) -> list[Watcher]:
         return [CellProgress(len(config.plans()) + trainings(config, history), ended)]
 
-    def finish(self, run: Ran) -> list[Row]:
+    def finish(self, run: Ran) -> Made:
         trials = trials_of(run)
         rows = [trial.row for trial in trials]
         write_json(run.folder / "cells.json", {"trials": rows})
+        scores, table = method_table(run.history)
+        if table is not None:
+            write_methods(scores, table, measure_of(run.settings), run.folder)
         write_page(cells_page(run, trials), run.folder)
-        return rows
+        return Made(rows, table)
 
     def reached(self, run: Ran) -> str:
         config, history = run.config, run.history
@@ -86,10 +101,11 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return f"proxy accuracy {accuracy:.4f} ({run.history.proposals[id].kind}, trial {id})"
 
     def tell(self, run: Ran, console: Console) -> None:
-        _print(run.made, console)
-        best = best_row(run.made)
+        rows, table = run.made
+        _print(rows, console)
+        best = best_row(rows)
         # drawn cells were not searched, so that none of them is the best
-        chosen = best or next((row for row in run.made if row["genotype"]), None)
+        chosen = best or next((row for row in rows if row["genotype"]), None)
         if chosen is None:
             raise InvalidInput(
                 f"A search must have ended well, but none has in {run.folder}. See its report.html."
@@ -99,6 +115,8 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             f"fade-ray retrain {run.folder} --trial {chosen['id']}",
             soft_wrap=True,
         )
+        if table is not None:
+            print_methods(table, measure_of(run.settings), console)
 
     def architecture(self, run: Ran) -> Macro | None:
         """Of the search of best proxy accuracy."""

@@ -9,7 +9,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,7 @@ from fade_ray.report.words import ACCURACY, Measure
 from spaces.errors import InvalidInput, require
 
 Array = npt.NDArray[np.float64]
+K = TypeVar("K")
 MEASURES = ("final", "area")
 GRID = 101
 """Budgets that the bands are given at, from 0 to the budget."""
@@ -151,7 +152,7 @@ class Comparison:
         groups = {name: [t for t in traces if t.searcher == name] for name in searchers}
         values = {measure: _values(results, measure) for measure in MEASURES}
         common = sorted(set.intersection(*(set(seeds) for seeds in values["final"].values())))
-        ranks = {measure: _mean_ranks(values[measure], common) for measure in MEASURES}
+        ranks = {measure: mean_ranks(values[measure], common) for measure in MEASURES}
         tests = tuple(t for m in MEASURES for t in paired_tests(values[m], baselines, m))
         summaries = tuple(_summary(name, groups[name], results, k, ranks) for name in searchers)
         partial = Counter(result.searcher for result in results if not result.complete)
@@ -237,9 +238,8 @@ def _values(results: Sequence[SeedResult], measure: str) -> dict[str, dict[int, 
     }
 
 
-def _mean_ranks(
-    values: Mapping[str, Mapping[int, float]], seeds: Sequence[int]
-) -> dict[str, float]:
+def mean_ranks(values: Mapping[str, Mapping[K, float]], seeds: Sequence[K]) -> dict[str, float]:
+    """Of each of `values` [name][seed] among all, 1 the best, over `seeds`; NaN without any."""
     table = np.asarray([[of_seed[seed] for of_seed in values.values()] for seed in seeds])
     ranks = rankdata(-table.reshape(-1, len(values)).round(12), axis=1)  # [seed, searcher]
     return {name: _mean(column) for name, column in zip(values, ranks.T, strict=True)}

@@ -35,7 +35,7 @@ def sentences(
     """One per test, and what could not have been shown; `texts` for the measures, `pair` for what
     the pairs are.
     """
-    return (*(_sentence(test, texts, score, pair) for test in tests), *_powerless(tests, pair))
+    return (*(_sentence(test, texts, score, pair) for test in tests), *powerless(tests, pair))
 
 
 def in_one(tests: Sequence[PairedTest], against: str, whole: str = "searchers") -> str:
@@ -90,7 +90,7 @@ def differing(test: PairedTest, pair: str = "seed") -> str:
     return f"{few} of {count(len(test.seeds), pair)} {verb}"
 
 
-def _powerless(tests: Sequence[PairedTest], pair: str) -> tuple[str, ...]:
+def powerless(tests: Sequence[PairedTest], pair: str) -> tuple[str, ...]:
     """Where even agreement of all pairs would not have been enough."""
     weak = [test for test in tests if not test.can_show]
     if not weak:
