@@ -52,6 +52,11 @@ class ContestConfig:
         holds = self.budget is None or 0 < self.budget < math.inf
         require(holds, "0 < budget < inf", remedy, budget=self.budget)
 
+    @property
+    def jobs(self) -> dict[str, tuple[str, int]]:
+        """Name of each search, such as "fade-0" -> (searcher, seed), seed by seed."""
+        return {f"{name}-{seed}": (name, seed) for seed in self.seeds for name in self.searchers}
+
 
 @dataclass(frozen=True)
 class CompareConfig(RunOptions):
@@ -75,14 +80,13 @@ class CompareConfig(RunOptions):
         dict(self.configs())  # every rule of every search is checked here
 
     def configs(self) -> Iterator[tuple[str, Config]]:
-        """(name of the search, such as "fade-0" of seed 0; its configuration), seed by seed."""
+        """(name of the search, its configuration), in the order of `jobs`."""
         parts = ("data", "space", "network", "train", "architecture", "run")
         outer = replace(self.outer, test_evaluations=True)  # told in the report alone
         base = Config(outer=outer, **{name: getattr(self, name) for name in parts})
         bases = (self.anchor, self.bayes, self.evolution)
-        for seed in self.contest.seeds:
-            for name in self.contest.searchers:
-                yield f"{name}-{seed}", entrant(name).config(base, bases, seed)
+        for search, (name, seed) in self.contest.jobs.items():
+            yield search, entrant(name).config(base, bases, seed)
 
     def check_ranks(self) -> None:
         """InvalidInput for an entrant that learns nothing: see `Config.check_ranks`."""

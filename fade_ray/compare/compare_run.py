@@ -1,6 +1,5 @@
 """A comparison as a kind of run: searchers x seeds under one budget."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -11,15 +10,7 @@ from fade_ray.compare.compare_config import CompareConfig, upgrade
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
 from fade_ray.compare.contest_session import ContestProgress, ContestSession
-from fade_ray.compare.entered_history import (
-    EnteredHistory,
-    complete,
-    random_pick,
-    spent_on_ranks,
-    traces_of,
-    unspent,
-    without_evaluation,
-)
+from fade_ray.compare.entered_history import EnteredHistory, random_pick, unspent
 from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation
 from fade_ray.compare.trace import Trace
 from fade_ray.data.data_config import load_images
@@ -93,7 +84,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
             session.warn(f"the search {name} ended before its budget: {reason}")
         history = self.read_record(start.folder)
         so_far = Run(start.folder, history, start.config)
-        message = without_evaluation(history, run_traces(so_far))
+        message = history.without_evaluation(run_traces(so_far))
         if message is not None:
             session.warn(message)
 
@@ -113,7 +104,8 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         traces, baseline = run_traces(run), run.config.contest.baseline
         write_json(run.folder / "traces.json", as_json(traces))
         floor = random_pick(traces, baseline, run.result.get("chance", 0.0))
-        on_ranks = spent_on_ranks(run.history)
+        spent = run.history.spent(ranks_alone=True)
+        on_ranks = {job: spent.get(name) for name, job in run.config.contest.jobs.items()}
         comparison = Comparison.of(traces, baseline, floor, spent_on_ranks=on_ranks)
         write_comparison(run, traces, comparison, "csv", "parquet")
         return comparison
@@ -121,15 +113,13 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def reached(self, run: Ran) -> str:
         contest, history = run.config.contest, run.history
         budget = float(read_object(run.folder / "budget.json").get("budget", 0.0))
-        searches = len(contest.searchers) * len(contest.seeds)
-        spent: dict[str, float] = defaultdict(float)
-        for id, outcome in history.outcomes.items():
-            spent[history.proposals[id].entry] += outcome.cost or 0.0
+        searches = len(contest.jobs)
         # in seconds a search ends a little beyond
-        share = sum(min(budget, cost) for cost in spent.values()) / (searches * budget or 1.0)
+        spent = sum(min(budget, cost) for cost in history.spent().values())
+        share = spent / (searches * budget or 1.0)
         return (
             f"{share:.0%} of the budgets of {searches} searches on {run.config.data.data}, "
-            f"{len(complete(history, run.result))} at their end"
+            f"{len(history.complete(run.result))} at their end"
         )
 
     def tell(self, run: Ran, console: Console) -> None:
@@ -153,16 +143,15 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
 def run_traces(run: Ran) -> list[Trace]:
     """The traces of a comparison, finished or not."""
-    contest, budget = run.config.contest, read_object(run.folder / "budget.json")
+    jobs, budget = run.config.contest.jobs, read_object(run.folder / "budget.json")
     if not budget:
         raise InvalidInput(
             f"A comparison settles its budget as the first search begins, but {run.folder} was "
             "stopped before: there is nothing to report. Continue it with "
             f"`fade-ray compare --out {run.folder}`."
         )
-    names = {f"{name}-{seed}": (name, seed) for seed in contest.seeds for name in contest.searchers}
-    over = complete(run.history, run.result)
-    return traces_of(run.history, names, budget["budget"], budget["unit"], over)
+    over = run.history.complete(run.result)
+    return run.history.traces(jobs, budget["budget"], budget["unit"], over)
 
 
 def _check_budget(budget: float, name: str, needed: float) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fade_ray.analysis.paired_tests import PairedTest
@@ -144,16 +145,12 @@ def best_evaluations(
     each = [[report for searcher, report in tops if searcher == name] for name in names]
     if not any(together):
         return None
-    figure = new_figure(1.0 + 0.42 * len(names))
-    axes = figure.subplots(1, 2, sharey=True)
     titles = (f"the {k} best of all seeds together", f"the {k} best of each seed")
-    for axis, groups, title in zip(axes, (together, each), titles, strict=True):
+    figure, axes = _pair(names, 0.42, titles, (score.axis("reported {}"),) * 2)
+    for axis, groups in zip(axes, (together, each), strict=True):
         for index, values in enumerate(groups):
             if values:
                 _box(axis, index, score.scale * np.asarray(values))
-        axis.set(title=title, xlabel=score.axis("reported {}"))
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    name_rows(axes[0], [short(name) for name in names])
     points = "; points: each evaluation."
     if max(map(len, each)) > POINTS_UP_TO:
         points = ". Points are left out where there are too many."
@@ -166,6 +163,19 @@ def best_evaluations(
     shown = [(name, values) for name, values in zip(names, together, strict=True) if values]
     medians = [f"{name} {score.text(float(np.median(values)))}" for name, values in shown]
     return figure, f"Median of the {k} best: {listed(medians)}.", caption
+
+
+def _pair(
+    names: Sequence[str], height: float, titles: Sequence[str], labels: Sequence[str]
+) -> tuple[Figure, Sequence[Axes]]:
+    """Two panels side by side with a row of this height for each name."""
+    figure = new_figure(1.0 + height * len(names))
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, title, label in zip(axes, titles, labels, strict=True):
+        axis.set(title=title, xlabel=label)
+        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    name_rows(axes[0], [short(name) for name in names])
+    return figure, axes
 
 
 def _box(axis: Axes, index: int, data: Array) -> None:
@@ -196,19 +206,16 @@ def seeds(comparison: Comparison, score: Measure = ACCURACY) -> Drawing | None:
     if not complete:
         return None
     joined = max(summary.seeds for summary in comparison.summaries) <= LINES_UP_TO
-    figure = new_figure(1.0 + 0.46 * len(names))
-    axes = figure.subplots(1, 2, sharey=True)
-    labels = {"final": score.axis("reported {}"), "area": score.axis("mean over the budget")}
-    for axis, (measure, text) in zip(axes, MEASURES.items(), strict=True):
+    titles = [text.format(score.name) for text in MEASURES.values()]
+    labels = (score.axis("reported {}"), score.axis("mean over the budget"))
+    figure, axes = _pair(names, 0.46, titles, labels)
+    for axis, measure in zip(axes, MEASURES, strict=True):
         if joined:
             _join(axis, complete, names, measure, score)
         for index, name in enumerate(names):
             values = [getattr(r, measure) for r in complete if r.searcher == name]
             if values:
                 strip(axis, index, np.asarray(values), joined, score)
-        axis.set(title=text.format(score.name), xlabel=labels[measure])
-        axis.xaxis.set_major_locator(MaxNLocator(nbins=5))
-    name_rows(axes[0], [short(name) for name in names])
     caption = (
         "Coloured: each seed; black: mean with its 95 % interval (Student's t)."
         f"{' Lines join the values of one seed.' if joined else ''} The area is the mean height of "

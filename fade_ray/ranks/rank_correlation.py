@@ -1,6 +1,7 @@
 """Do FaDE-ranks order architectures as training alone does? Correlations, regrets, noise."""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -27,7 +28,7 @@ from fade_ray.ranks.rank_courses import (
     equal_computation,
 )
 from fade_ray.ranks.rank_records import Alone, RankEpoch, RankRun, by_setting
-from spaces.errors import InvalidInput, require
+from spaces.errors import require
 
 Array = npt.NDArray[np.float64]
 
@@ -305,13 +306,10 @@ def _check(runs: Sequence[RankRun], alone: Sequence[Alone]) -> None:
     remedy = "Merge the repeats of equal ones."
     require(distinct == n, "each architecture once", remedy, distinct=distinct)
     for one in alone:
-        if not one.accuracies or not np.isfinite(one.accuracies).all():
-            raise InvalidInput(
-                "An architecture needs one accuracy or more, each of them a number, "
-                f"but {one.choice} has {one.accuracies}. Train it (again)."
-            )
-    names = [(run.setting, run.seed) for run in runs]
-    twice = sorted({name for name in names if names.count(name) > 1})
+        holds = len(one.accuracies) > 0 and bool(np.isfinite(one.accuracies).all())
+        rule = "an architecture has one accuracy or more, each of them a number"
+        require(holds, rule, "Train it (again).", choice=one.choice, accuracies=one.accuracies)
+    twice = [name for name, n in Counter((r.setting, r.seed) for r in runs).items() if n > 1]
     remedy = "Leave the repeated runs out."
     require(not twice, "each seed of a setting once", remedy, repeated=twice)
     for run in runs:

@@ -80,19 +80,12 @@ class RankHistory(TrialHistory[RankTrial]):
 
     plan = RankTrial
 
-    def of(self, setting: str) -> list[str]:
-        """The ids of the ended trainings in a setting, or of architectures alone, in the order in
-        which they were asked for: which of several ended first is the engine's luck.
-        """
-        plans = self.proposals.items()
-        return [id for id, plan in plans if plan.setting == setting and id in self.outcomes]
-
 
 def rank_runs(history: RankHistory, settings: Sequence[str]) -> list[RankRun]:
     """The hyper-architecture's trainings that ended well, in the order of `settings` and seeds."""
     runs = []
     for setting in settings:
-        seeds = {id: history.proposals[id].study_seed for id in history.of(setting)}
+        seeds = {id: history.proposals[id].study_seed for id in history.of(setting=setting)}
         for id in sorted(seeds, key=seeds.__getitem__):
             if history.outcomes[id].log_weights is not None:
                 accuracy = history.metrics[id].get("hyper_accuracy")
@@ -121,7 +114,7 @@ def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]
     accuracies on it share its luck.
     """
     part, accuracies = truth_part(history), dict[HyperArchitecture, list[tuple[int, float]]]()
-    for id in history.of(ALONE):
+    for id in history.of(setting=ALONE):
         plan, accuracy = history.proposals[id], _accuracies(history, id)[part]
         if accuracy is not None:
             accuracies.setdefault(plan.hyper, []).append((plan.repeat, accuracy))
@@ -135,7 +128,7 @@ def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]
 
 def truth_part(history: RankHistory) -> str:
     """What `trained_alone` goes by: "test", or "architecture" in records without all of those."""
-    ended = [_accuracies(history, id) for id in history.of(ALONE)]
+    ended = [_accuracies(history, id) for id in history.of(setting=ALONE)]
     scored = [each for each in ended if each["architecture"] is not None]
     return "test" if all(each["test"] is not None for each in scored) else "architecture"
 

@@ -106,11 +106,12 @@ class TableStudy:
     @property
     def results(self) -> tuple[Result, ...]:
         """By setting: means over the last epochs of its runs."""
-        last = {(point.setting, point.seed): point for point in self.agreements}  # in their order
-        return tuple(
-            self._result(name, [point for (setting, _), point in last.items() if setting == name])
-            for name in self.pooled
-        )
+        return tuple(self._result(name, self.last(name)) for name in self.pooled)
+
+    def last(self, setting: str) -> list[TablePoint]:
+        """Of each run of a setting the last epoch."""
+        own = (point for point in self.agreements if point.setting == setting)
+        return list({point.seed: point for point in own}.values())  # a later one takes its place
 
     def _result(self, name: str, last: Sequence[TablePoint]) -> Result:
         values = [point.spearman for point in last]

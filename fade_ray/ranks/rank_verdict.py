@@ -100,9 +100,8 @@ def _ceiling_in_words(noise: Ceiling) -> str:
 
 
 def _table_in_words(table: TableStudy) -> Iterator[str]:
-    last = {(point.setting, point.seed): point for point in table.agreements}
     for name, pooled in table.pooled.items():
-        rhos = [point.spearman for (setting, _), point in last.items() if setting == name]
+        rhos = (point.spearman for point in table.last(name))
         values = [rho for rho in rhos if math.isfinite(rho)]
         if not values:
             yield f"{name}: no correlation is defined."

@@ -130,6 +130,14 @@ class TrialHistory(RunHistory, Generic[P]):
             self.metrics[id] = event.get("metrics") or {}
             self.times["finished", id] = event["time"]
 
+    def of(self, **values: Any) -> list[str]:
+        """The ids of the ended trials whose plans hold these values, in the order in which they
+        were asked for: which of several ended first is the engine's luck.
+        """
+        ended = ((id, plan) for id, plan in self.proposals.items() if id in self.outcomes)
+        pairs = values.items()
+        return [id for id, plan in ended if all(getattr(plan, k) == value for k, value in pairs)]
+
     @property
     def in_flight(self) -> tuple[str, ...]:
         """Ids that were proposed and have not finished."""

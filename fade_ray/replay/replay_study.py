@@ -15,6 +15,7 @@ from operator import itemgetter
 
 import numpy as np
 
+from fade_ray.compare.entered_history import Job
 from fade_ray.compare.entry_job import first_evaluation
 from fade_ray.compare.trace import Trace
 from fade_ray.ranks.rank_correlation import rank_against_table
@@ -91,8 +92,6 @@ def replay(
     return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))
 
 
-Job = tuple[str, int]
-"""(searcher, seed)"""
 DRAWS = 20
 """Of noise, in `agreement`."""
 

@@ -4,7 +4,7 @@ from itertools import permutations
 
 from searches import random_search
 
-from fade_ray.compare.entered_history import EnteredHistory, complete, traces_of, unspent
+from fade_ray.compare.entered_history import EnteredHistory, unspent
 from searchers import Outcome
 from searchers.contest import Entered
 from spaces import GraphSpace
@@ -40,18 +40,16 @@ def test_which_of_several_trials_ends_first_does_not_matter() -> None:
     comparison differ.
     """
     for order in permutations(range(3)):
-        (found,) = traces_of(
-            record(order), {"random-0": ("random", 0)}, 10.0, "images", {"random-0"}
-        )
+        (found,) = record(order).traces({"random-0": ("random", 0)}, 10.0, "images", {"random-0"})
         assert found.reports == TESTED
         assert found.costs == (1.0, 3.0, 6.0)
 
 
 def test_a_search_is_complete_by_its_event_or_by_the_result_of_an_earlier_version() -> None:
     ended = EnteredHistory([{"event": "over", "time": TIME, "entry": "random-0"}])
-    assert complete(ended, {}) == {"random-0"}
-    assert complete(record((0,)), {}) == set()
-    assert complete(EnteredHistory([]), {"complete": {"random-0": True, "fade-0": False}}) == {
+    assert ended.complete({}) == {"random-0"}
+    assert record((0,)).complete({}) == set()
+    assert EnteredHistory([]).complete({"complete": {"random-0": True, "fade-0": False}}) == {
         "random-0"
     }
 
