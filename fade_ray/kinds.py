@@ -60,6 +60,11 @@ KINDS: dict[str, Listed] = {
         "what the architecture gradient of a cell search consists of",
         "fade_ray.analyse.gradient_run",
     ),
+    "analyse operators": Listed(
+        "study",
+        "how operations correlate in a trained search network, and their groups",
+        "fade_ray.analyse.operator_run",
+    ),
     "analyse confusion": Listed(
         "study",
         "[SOURCE]: gradient confusion and skip-connects against the depth of a search network",

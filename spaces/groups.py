@@ -15,6 +15,18 @@ Array = npt.NDArray[np.float64]
 Groups = tuple[tuple[str, ...], ...]
 """Every operation of a space but `none` in exactly one group, whose representative stands first."""
 
+S1_CORRELATIONS: dict[frozenset[str], float] = {
+    frozenset((one, other)): value
+    for one, row in {
+        "max_pool_3x3": {"avg_pool_3x3": 0.52, "sep_conv_5x5": 0.02, "dil_conv_3x3": -0.13},
+        "sep_conv_3x3": {"max_pool_3x3": 0.0, "avg_pool_3x3": -0.03, "sep_conv_5x5": 0.38},
+        "sep_conv_5x5": {"avg_pool_3x3": -0.03, "dil_conv_3x3": 0.11, "dil_conv_5x5": 0.06},
+        "dil_conv_3x3": {"avg_pool_3x3": 0.0, "sep_conv_3x3": 0.15, "dil_conv_5x5": 0.27},
+        "dil_conv_5x5": {"max_pool_3x3": -0.08, "avg_pool_3x3": -0.04, "sep_conv_3x3": 0.08},
+    }.items()
+    for other, value in row.items()
+}
+"""The published correlations, in S1 (StacNAS of 2019, Table 5)."""
 KERNEL = "3x3"
 """Representatives have the same kernel where they can (StacNAS, section 3.1)."""
 _FORM = 'Write {"groups": [["max_pool_3x3", "avg_pool_3x3"], ["skip_connect"], ...]}.'

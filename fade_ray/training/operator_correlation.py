@@ -265,8 +265,8 @@ class _Heard:
 def _operations(cell: nn.Module) -> Iterator[nn.ModuleDict]:
     """Of every edge, by number; nothing of a residual block."""
     if isinstance(cell, Cell):
-        for source, target in cell.space.edges:
-            yield cast(nn.ModuleDict, cell.edges[f"{source}-{target}"])
+        for name in cell.space.edge_names:
+            yield cast(nn.ModuleDict, cell.edges[name])
 
 
 def operator_correlation(
