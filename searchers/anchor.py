@@ -15,7 +15,6 @@ from searchers.base import AskTell, Proposal, Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher, TrialLengths
 from searchers.paths import best_paths
-from searchers.plan import State
 from searchers.row_weights import among, firsts, merits, pooled
 from searchers.stencils import GAMMA_RULES, HalfWidths, stencil
 from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
@@ -130,7 +129,7 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         self.space.check_gamma(self.options.gamma)
         walks = range(self.options.walks)
         self._anchors = np.asarray([self.uniform_points() for _ in walks])  # [walk, d, k]
-        self._velocities = np.zeros_like(self._anchors)  # the last displacements
+        self.velocities = np.zeros_like(self._anchors)  # the last displacements
         self._ranks: Ranks = {}  # of the last batch that had any
         self._offered = 0  # of their architectures of largest psi, for each hyper-architecture
         # the walks of each hyper-architecture
@@ -209,10 +208,10 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
                 widths = self._half_widths(anchor)
                 seen = Surroundings(self.space, cells, own, widths, options.gamma)
                 move = step_rule(gradient(seen), options.step_size, options.gamma)
-                carried = options.momentum * self._velocities[walk, row]
+                carried = options.momentum * self.velocities[walk, row]
                 self._anchors[walk, row] = inside(anchor + carried + options.direction * move)
                 # What was cut off at the border is no velocity: it would hold the anchor there.
-                self._velocities[walk, row] = self._anchors[walk, row] - anchor
+                self.velocities[walk, row] = self._anchors[walk, row] - anchor
 
     def _heirs(self, trials: list[Proposal]) -> list[str | None]:
         """By repeat of the next iteration: the trial whose network weights it may start from."""
@@ -235,7 +234,7 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         shape = self._anchors[best].shape
         displaced = self._anchors[best] + self.rng.normal(0.0, self.options.mutation, shape)
         self._anchors[worst] = inside(displaced)
-        self._velocities[worst] = 0.0
+        self.velocities[worst] = 0.0
 
     def _offer(self, ranks: Ranks, count: int) -> None:
         """Propose the `count` architectures of largest psi by new ranks."""
@@ -256,20 +255,6 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
             paths = best_paths(distinct, self._offered)[first:]
             for repeat, (choice, _) in enumerate(paths, start=first):
                 self.propose_architecture(hyper.architecture(choice), walk=number, repeat=repeat)
-
-    def own_state(self) -> State:
-        ranks = [[n, hyper.code(), logs.tolist()] for n, (hyper, logs) in self._ranks.items()]
-        own = {"anchors": self.anchors, "velocities": self._velocities.tolist()}
-        return own | {"ranks": ranks, "offered": self._offered}
-
-    def load_own_state(self, state: State) -> None:
-        self._anchors = np.asarray(state["anchors"], dtype=np.float64)
-        self._velocities = np.asarray(state["velocities"], dtype=np.float64)
-        self._ranks = {
-            number: (HyperArchitecture.from_code(code), np.asarray(logs, dtype=np.float64))
-            for number, code, logs in state["ranks"]
-        }
-        self._offered = state["offered"]
 
 
 def medians(told: Told) -> dict[int, float]:

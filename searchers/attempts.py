@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from searchers.outcome import Outcome
 from searchers.plan import P
@@ -79,11 +79,6 @@ class Attempts(Generic[P]):
         return len(self._trials)
 
     @property
-    def first(self) -> list[P]:
-        """The first attempt at each, in their order."""
-        return [trial.first for trial in self._trials]
-
-    @property
     def told(self) -> list[tuple[P, P, Outcome]]:
         """(first attempt, last attempt, its outcome) of each that has come to its end."""
         return [(t.first, t.now, t.outcome) for t in self._trials if t.outcome is not None]
@@ -92,15 +87,3 @@ class Attempts(Generic[P]):
     def failures(self) -> list[tuple[str, str]]:
         """(id of the last attempt, reason) of each that was given up."""
         return [(now.id, str(o.failure)) for _, now, o in self.told if o.failure is not None]
-
-    def state(self) -> list[Any]:
-        """What became of each, JSON-able: (failed attempts, asked, outcome)."""
-        return [[t.now.attempt, t.asked, t.outcome and t.outcome.to_dict()] for t in self._trials]
-
-    def load(self, state: Iterable[Any]) -> None:
-        """Go on where `state` was taken, of the same plans."""
-        for trial, (attempt, asked, outcome) in zip(self._trials, state, strict=True):
-            trial.now, trial.asked = trial.first, asked
-            while trial.now.attempt < attempt:
-                trial.now = self._again(trial.now)
-            trial.outcome = outcome and Outcome.from_dict(outcome)

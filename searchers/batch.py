@@ -9,8 +9,7 @@ many trials run at once.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -20,8 +19,7 @@ from searchers.attempts import Attempts, answered
 from searchers.base import Kind, Proposal, Told, checked
 from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
-from searchers.plan import State
-from spaces.errors import at_least, require
+from spaces.errors import at_least
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
 
@@ -58,13 +56,6 @@ class BatchSearcher(ABC):
     def learn(self, told: Told) -> None:
         """Learn from the successful trials of batch `completed`, and propose the next one."""
 
-    def own_state(self) -> State:
-        """What the subclass has to save, JSON-able."""
-        return {}
-
-    def load_own_state(self, state: State) -> None:  # noqa: B027 - not all have one
-        """Inverse of `own_state`."""
-
     def propose(
         self,
         kind: Kind,
@@ -90,9 +81,9 @@ class BatchSearcher(ABC):
         id = f"{proposal.index:05d}" + (f"r{attempt}" if attempt else "")
         return replace(proposal, id=id, attempt=attempt, seed=seed)
 
-    def _fresh(self, proposals: Iterable[Proposal] = ()) -> Attempts[Proposal]:
-        """A batch."""
-        return Attempts(proposals, self._again, self.max_retries)
+    def _fresh(self) -> Attempts[Proposal]:
+        """An empty batch."""
+        return Attempts((), self._again, self.max_retries)
 
     def _again(self, proposal: Proposal) -> Proposal:
         return self._attempt(proposal, proposal.attempt + 1)
@@ -150,43 +141,6 @@ class BatchSearcher(ABC):
     def in_flight(self) -> list[Proposal]:
         return self._batch.in_flight
 
-    def arguments(self) -> State:
-        """What this searcher was built from: a state is loaded only where it is the same."""
-        names = {"searcher": type(self).__name__}
-        return names | {"seed": self.seed, "max_retries": self.max_retries}
-
-    def state_dict(self) -> State:
-        """All that a searcher of the same arguments needs to go on alike, JSON-able."""
-        best = self._best
-        return {
-            "arguments": self.arguments(),
-            "generator": self.rng.bit_generator.state,
-            "next_index": self.proposed,
-            "completed": self.completed,
-            "batch": [proposal.to_dict() for proposal in self._batch.first],
-            "attempts": self._batch.state(),
-            "failures": [list(failure) for failure in self._failures],
-            "best": best and [best[0], best[1].code(), best[2]],
-            "own": self.own_state(),
-        }
-
-    def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken; InvalidInput if that searcher had other arguments."""
-        mine, theirs = self.arguments(), state["arguments"]
-        differing = sorted(name for name in mine | theirs if mine.get(name) != theirs.get(name))
-        here, saved = ({name: values.get(name) for name in differing} for values in (mine, theirs))
-        remedy = "Build the searcher as the saved one was."
-        require(not differing, "same arguments", remedy, here=here, saved=saved)
-        # first: where a searcher inside this one refuses, nothing has changed
-        self.load_own_state(state["own"])
-        self.rng.bit_generator.state = state["generator"]
-        self.proposed, self.completed = state["next_index"], state["completed"]
-        self._batch = self._fresh(Proposal.from_dict(proposal) for proposal in state["batch"])
-        self._batch.load(state["attempts"])
-        self._failures = [(id, reason) for id, reason in state["failures"]]
-        best = state["best"]
-        self._best = best and (best[0], HyperArchitecture.from_code(best[1]), best[2])
-
 
 class SpaceSearcher(BatchSearcher, Generic[Options]):
     """A search of chains of `depth` rows with cells of `space`, as `options` say."""
@@ -197,12 +151,6 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
         at_least(1, depth=depth)
         self.options, self.space, self.depth, self.lengths = options, space, depth, lengths
         super().__init__(seed, lengths.max_retries)
-
-    def arguments(self) -> State:
-        space = self.space
-        described = [len(space.cells), list(space.feature_map.names), list(space.bins)]
-        own = asdict(self.options) | asdict(self.lengths) | {"depth": self.depth}
-        return super().arguments() | own | {"space": described}
 
     def uniform_points(self) -> Array:
         """A point per row, drawn uniformly from the feature space, [d, k]."""

@@ -10,7 +10,6 @@ from typing import Self
 from searchers.attempts import answered
 from searchers.base import AskTell, Kind, Proposal
 from searchers.outcome import Outcome
-from searchers.plan import State
 from spaces.errors import require
 
 
@@ -58,22 +57,6 @@ class _Entry:
 
     def fail(self, error: Exception) -> None:
         self.pending, self.waiting, self.failure = [], [], f"{type(error).__name__}: {error}"
-
-    def state_dict(self) -> State:
-        parts = {"pending": self.pending, "waiting": self.waiting, "flying": self.flying.values()}
-        proposals = {name: [each.to_dict() for each in part] for name, part in parts.items()}
-        spending = [self.last, self.costs, self.failure]
-        return {"searcher": self.searcher.state_dict(), **proposals, "spending": spending}
-
-    def load_state_dict(self, state: State) -> None:
-        self.searcher.load_state_dict(state["searcher"])
-        self.pending, self.waiting, flying = (
-            [Proposal.from_dict(each) for each in state[name]]
-            for name in ("pending", "waiting", "flying")
-        )
-        self.flying = {proposal.id: proposal for proposal in flying}
-        self.last, costs, self.failure = state["spending"]
-        self.costs = [(kind, cost) for kind, cost in costs]
 
 
 class Contest:
@@ -216,15 +199,3 @@ class Contest:
         """Whether a search has come to its end: nothing left to ask, or that its budget covers."""
         entry = self.entries[name]
         return entry.failure is None and entry.idle
-
-    def state_dict(self) -> State:
-        """JSON-able; a run is continued from its record instead."""
-        return {name: entry.state_dict() for name, entry in self.entries.items()}
-
-    def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken; InvalidInput if that had other searches."""
-        names = {"here": list(self.entries), "saved": list(state)}
-        same = names["here"] == names["saved"]
-        require(same, "same entries", "Enter the same searches.", **names)
-        for name, entry in self.entries.items():
-            entry.load_state_dict(state[name])

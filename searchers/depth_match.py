@@ -13,7 +13,7 @@ from typing import Generic
 
 from searchers.attempts import Attempts
 from searchers.outcome import Outcome
-from searchers.plan import P, State
+from searchers.plan import P
 from spaces.errors import at_least, require
 
 
@@ -139,18 +139,3 @@ class DepthMatch(Generic[P]):
     def failures(self) -> list[tuple[str, str]]:
         """(id of the last attempt, reason) of every trial given up."""
         return self._trials.failures
-
-    def state_dict(self) -> State:
-        """All that a search over the same depths needs to go on alike, JSON-able."""
-        return {"depths": list(self.depths), "trials": self._trials.state()}
-
-    def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken; InvalidInput if that was over other depths."""
-        here, saved = list(self.depths), state["depths"]
-        require(here == saved, "same depths", "Build it as the saved one was.", saved=saved)
-        while True:
-            known = len(self._trials)
-            self._trials.load(state["trials"][:known])
-            if known == len(state["trials"]):
-                break
-            self._go_on()

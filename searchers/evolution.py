@@ -10,7 +10,6 @@ import numpy as np
 from searchers.base import AskTell, Told
 from searchers.batch import SpaceSearcher
 from searchers.options import Batch, Searcher, TrialLengths
-from searchers.plan import State
 from spaces.candidates import Candidate
 from spaces.errors import at_least, require
 from spaces.feature_space import FeatureSpace
@@ -144,11 +143,3 @@ class EvolutionSearch(SpaceSearcher[Evolution]):
         row = int(self.rng.integers(self.depth))
         cell = mutated(self.space, parent.rows[row][0], self.rng)
         return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))
-
-    def own_state(self) -> State:
-        return {"population": [[hyper.code(), score] for hyper, score in self.population_scored]}
-
-    def load_own_state(self, state: State) -> None:
-        self.population_scored = [
-            (HyperArchitecture.from_code(code), score) for code, score in state["population"]
-        ]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from searchers.attempts import Attempts
 from searchers.outcome import Outcome
-from searchers.plan import P, State
+from searchers.plan import P
 from spaces.errors import at_least, require
 
 
@@ -36,23 +34,3 @@ class GridSearch(Attempts[P]):
     def outcomes(self) -> dict[str, Outcome]:
         """The last outcome of every plan that has one, by the id of its first attempt."""
         return {first.id: outcome for first, _, outcome in self.told}
-
-    def _plans(self) -> list[Any]:
-        """The list as JSON gives it back."""
-        plans: list[Any] = json.loads(json.dumps([plan.to_dict() for plan in self.first]))
-        return plans
-
-    def state_dict(self) -> State:
-        """All that a search over the same list needs to go on alike, JSON-able."""
-        told = self.state()
-        return {"plans": self._plans(), "retries": self.max_retries, "items": told}
-
-    def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken; InvalidInput if that was over another list."""
-        here, saved = self._plans(), state["plans"]
-        differing = sorted({p["id"] for p in here + saved if p not in here or p not in saved})
-        remedy = "Build the grid as the saved one was."
-        require(here == saved, "same plans in the same order", remedy, differing=differing)
-        retries = {"here": self.max_retries, "saved": state["retries"]}
-        require(len(set(retries.values())) == 1, "same max_retries", remedy, **retries)
-        self.load(state["items"])

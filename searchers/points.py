@@ -13,7 +13,6 @@ import numpy as np
 from searchers.base import Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Batch, Searcher
-from searchers.plan import State
 from spaces.errors import at_least
 
 
@@ -74,12 +73,3 @@ class PointSearch(SpaceSearcher[Options]):
             self.points_scored.append(ScoredPoint(point, float(np.median(scores)), scores))
         if self.completed < self.options.iterations:
             self._propose_points()
-
-    def own_state(self) -> State:
-        return {"points_scored": [list(scored) for scored in self.points_scored]}
-
-    def load_own_state(self, state: State) -> None:
-        self.points_scored = [
-            ScoredPoint(tuple(tuple(row) for row in point), median, tuple(scores))
-            for point, median, scores in state["points_scored"]
-        ]

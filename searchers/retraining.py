@@ -5,7 +5,6 @@ from __future__ import annotations
 from searchers.base import AskTell, Proposal, Told
 from searchers.batch import BatchSearcher
 from searchers.outcome import Outcome
-from searchers.plan import State
 from spaces.errors import at_least
 from spaces.hyper import HyperArchitecture
 
@@ -26,9 +25,6 @@ class WithRetraining(BatchSearcher):
         self.inner, self.epochs, self.repeats = inner, epochs, repeats
         self._begun = False
         super().__init__(seed, max_retries)
-
-    def arguments(self) -> State:
-        return super().arguments() | {"epochs": self.epochs, "repeats": self.repeats}
 
     def begin(self) -> None:
         self._begin_if_searched()
@@ -86,10 +82,3 @@ class WithRetraining(BatchSearcher):
     @property
     def in_flight(self) -> list[Proposal]:
         return self.inner.in_flight + super().in_flight
-
-    def own_state(self) -> State:
-        return {"inner": self.inner.state_dict(), "begun": self._begun}
-
-    def load_own_state(self, state: State) -> None:
-        self.inner.load_state_dict(state["inner"])
-        self._begun = state["begun"]

@@ -5,7 +5,7 @@ from typing import Generic, Protocol
 
 from searchers.attempts import answered
 from searchers.outcome import Outcome
-from searchers.plan import Asks, P, P_co, State
+from searchers.plan import Asks, P, P_co
 
 
 class Staged(Asks[P_co], Protocol[P_co]):
@@ -63,13 +63,3 @@ class StagedSearch(Generic[P]):
     def failures(self) -> list[tuple[str, str]]:
         """As of each stage, in their order."""
         return [failure for searcher in self._begun for failure in searcher.failures]
-
-    def state_dict(self) -> State:
-        """JSON-able."""
-        return {"stages": [searcher.state_dict() for searcher in self._begun]}
-
-    def load_state_dict(self, state: State) -> None:
-        """Go on where `state_dict` was taken; InvalidInput if that was over other plans."""
-        for number, stage in enumerate(state["stages"]):
-            self._begun[number].load_state_dict(stage)
-            self._go_on()

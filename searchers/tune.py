@@ -9,6 +9,7 @@ from ray.tune.search import Searcher
 
 from searchers.outcome import Outcome
 from searchers.plan import Asks, Plan
+from searchers.remembered import Remembered
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]
@@ -28,7 +29,7 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         # not named `searcher`: Tune takes what has that attribute for a wrapper of its own
-        self.source, self.observe = searcher, observe
+        self.source, self.observe = Remembered(searcher), observe
         self.running: dict[str, str] = {}  # Tune's trial id -> the plan's
 
     def set_search_properties(

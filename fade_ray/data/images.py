@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import require
+from spaces.errors import at_least, require
 
 IntArray = npt.NDArray[np.int64]
 ByteArray = npt.NDArray[np.uint8]
@@ -80,9 +80,7 @@ class Augment:
     cutout: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("crop", "cutout"):
-            value = getattr(self, name)
-            require(value >= 0, f"{name} >= 0", "Use 0 to switch it off.", **{name: value})
+        at_least(0, crop=self.crop, cutout=self.cutout)
 
     def __str__(self) -> str:
         parts = [f"crop {self.crop}"] * (self.crop > 0) + ["flip"] * self.flip

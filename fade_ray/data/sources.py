@@ -22,7 +22,7 @@ from fade_ray.data.images import (
 from fade_ray.data.parquet import read_parquet
 from fade_ray.data.source import Source, check_same_classes
 from fade_ray.data.splits import stratified_limit, stratified_parts
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, at_least
 
 _TRAINING_DRAW, _TEST_DRAW = 0, 1  # independent streams of one seed
 
@@ -85,12 +85,9 @@ def load(
     Images are grayscale where all of them are (training and test), else RGB. Raises `InvalidInput`,
     before anything is decoded wherever the fault can be seen before.
     """
-    _check_numbers(
-        image_side=(image_side, MIN_SIDE),
-        limit=(limit, 1),
-        test_limit=(test_limit, 1),
-        split_seed=(split_seed, 0),
-    )
+    at_least(MIN_SIDE, image_side=image_side)
+    at_least(1, limit=limit, test_limit=test_limit)
+    at_least(0, split_seed=split_seed)
     training = _open(data, "data", root, download)
     test = training.test if test_data is None else _open(test_data, "test data", root, download)
     if test is None and test_limit is not None:
@@ -160,14 +157,6 @@ def _usual_crop(side: int) -> int:
 
 def _slice(images: LabelledImages, start: int, stop: int | None) -> LabelledImages:
     return LabelledImages(images.images[start:stop], images.labels[start:stop])
-
-
-def _check_numbers(**values: tuple[int | None, int]) -> None:
-    for name, (value, least) in values.items():
-        if value is not None and value < least:
-            raise InvalidInput(
-                f"`{name} >= {least}` must hold, but got {name}={value}. Raise it or leave it out."
-            )
 
 
 def _open(data: str, role: str, root: str, download: bool) -> Source:

@@ -1,8 +1,11 @@
 """The plain loop: one trial after the other in this process, without Ray."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fade_ray.records.additions import Addition
+from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job, events
 from searchers import Outcome
@@ -10,8 +13,17 @@ from searchers import Outcome
 D = TypeVar("D")
 
 
-def run_local(session: Session[Any], job: Job[D], data: D, folder: Path) -> None:
-    """The same seed gives the same record as Ray Tune: the same bits on CPUs as many."""
+def run_local(
+    session: Session[Any],
+    job: Job[D],
+    data: D,
+    run: RunConfig,
+    folder: Path,
+    additions: Sequence[Addition] = (),
+) -> None:
+    """The same seed gives the same record as Ray Tune: the same bits on CPUs as many. `additions`
+    are loaded here already.
+    """
     while not session.done:
         plan = session.ask()
         if plan is None:

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput
 
 QUIET = {
@@ -33,7 +33,7 @@ ALWAYS = {
 
 
 @contextmanager
-def ray_cluster(run: RunConfig) -> Iterator[Any]:
+def ray_cluster(run: RayOptions) -> Iterator[Any]:
     """Ray, connected: to `address`, a running cluster, or a new one that ends with the run. Raises
     InvalidInput where no cluster answers at the address or it does not take our token.
     """

@@ -8,8 +8,23 @@ import tyro
 from spaces.errors import at_least, require
 
 
+@dataclass(frozen=True, kw_only=True)
+class RayOptions:
+    """What is asked of Ray."""
+
+    address: str | None = None
+    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
+    starts a new one.
+    """
+    dashboard: bool = False
+    """Serve Ray's dashboard on this machine (a cluster that is already running decides for itself).
+    """
+    verbose: bool = False
+    """Show all of Ray's output."""
+
+
 @dataclass(frozen=True)
-class RunConfig:
+class RunConfig(RayOptions):
     """How and where a run is carried out, not what it finds; it may change on the way."""
 
     engine: Literal["ray", "local"] = "ray"
@@ -26,15 +41,6 @@ class RunConfig:
     """
     concurrency: int | None = None
     """Trials at once; by default as many as fit."""
-    address: str | None = None
-    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
-    starts a new one.
-    """
-    dashboard: bool = False
-    """Serve Ray's dashboard on this machine (a cluster that is already running decides for itself).
-    """
-    verbose: bool = False
-    """Show all of Ray's output."""
 
     def __post_init__(self) -> None:
         gpus = self.gpus_per_trial
@@ -48,7 +54,7 @@ class RunConfig:
 
 
 @dataclass(frozen=True)
-class WorkersConfig:
+class WorkersConfig(RayOptions):
     """How and where a training is carried out that several processes may share. None of this
     changes what is trained; one may be continued with other values.
     """
@@ -65,27 +71,10 @@ class WorkersConfig:
     """
     loader_workers: int = 4
     """Processes that decode the images of the folder loader, per worker; 0: none of their own."""
-    address: str | None = None
-    """Ray cluster to use; by default a running one, else a new one on this machine. "local" always
-    starts a new one.
-    """
-    dashboard: bool = False
-    """Serve Ray's dashboard on this machine."""
-    verbose: bool = False
-    """Show all of Ray's output."""
 
     def __post_init__(self) -> None:
-        for name, least in (("workers", 1), ("cpus_per_worker", 1), ("loader_workers", 0)):
-            value = getattr(self, name)
-            require(
-                value is None or value >= least, f"{name} >= {least}", "Raise it.", **{name: value}
-            )
-
-    @property
-    def run(self) -> RunConfig:
-        """Where it runs, in the words of trials."""
-        options = {name: getattr(self, name) for name in ("address", "dashboard", "verbose")}
-        return RunConfig(device=self.device, **options)
+        at_least(1, workers=self.workers, cpus_per_worker=self.cpus_per_worker)
+        at_least(0, loader_workers=self.loader_workers)
 
 
 @dataclass(frozen=True, kw_only=True)

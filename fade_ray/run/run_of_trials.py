@@ -63,7 +63,8 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         run = start.config.run
         try:
             session.begin()
-            ENGINES[run.engine](session, prepared, run, start.folder, start.additions)
+            asked = session, prepared.job, prepared.data, run, start.folder, start.additions
+            ENGINES[run.engine](*asked)
             self.close(session, start)
         finally:
             board.close()
@@ -100,28 +101,12 @@ def check_device(run: RunConfig, precision: str) -> None:
         place(run.device, precision)
 
 
-def _run_ray(
-    session: Session[Any],
-    trials: Trials[Any],
-    run: RunConfig,
-    folder: Path,
-    additions: Sequence[Addition],
-) -> None:
+def _run_ray(*asked: Any) -> None:
     from fade_ray.run.ray_engine import run_ray  # Ray is imported by those who run on it
 
-    run_ray(session, trials.job, trials.data, run, folder, additions)
+    run_ray(*asked)
 
 
-def _run_here(
-    session: Session[Any],
-    trials: Trials[Any],
-    run: RunConfig,
-    folder: Path,
-    additions: Sequence[Addition],
-) -> None:
-    run_local(session, trials.job, trials.data, folder)
-
-
-Engine = Callable[[Session[Any], Trials[Any], RunConfig, Path, Sequence[Addition]], None]
-ENGINES: dict[str, Engine] = {"ray": _run_ray, "local": _run_here}
+Engine = Callable[[Session[Any], Job[Any], Any, RunConfig, Path, Sequence[Addition]], None]
+ENGINES: dict[str, Engine] = {"ray": _run_ray, "local": run_local}
 """By `--engine`."""

@@ -53,13 +53,6 @@ class Session(Generic[P]):
     def done(self) -> bool:
         return self.searcher.done
 
-    def state_dict(self) -> dict[str, Any]:
-        """The searcher's; a run is continued from its record instead."""
-        return self.searcher.state_dict()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.searcher.load_state_dict(state)
-
     def ask(self) -> P | None:
         """The next trial to run; None while all that can run is in flight and at the end."""
         while (plan := self.searcher.ask()) is not None:

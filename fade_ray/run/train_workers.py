@@ -38,7 +38,7 @@ def train_on_workers(
     group that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
     TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
-    with ray_cluster(options.run) as ray, following(folder / "records.jsonl", tell):
+    with ray_cluster(options) as ray, following(folder / "records.jsonl", tell):
         nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
         use_gpu = _use_gpu(options.device, nodes)
         _check_room(options, nodes, use_gpu)

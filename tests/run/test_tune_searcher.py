@@ -67,7 +67,7 @@ def test_a_dead_trial_is_a_failure_and_the_search_ends(name: str) -> None:
         adapter.on_trial_complete(trial_id=f"tune-{count}", result=None, error=True)
         count += 1
         assert count < 200
-    assert adapter.source.failures  # type: ignore[attr-defined]
+    assert adapter.source.searcher.failures  # type: ignore[attr-defined]
 
 
 def test_events_reach_the_observer_under_the_proposals_id() -> None:

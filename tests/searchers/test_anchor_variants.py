@@ -209,7 +209,7 @@ def test_a_walk_that_restarts_has_no_velocity() -> None:
             proposal.id,
             ranks if proposal.kind == "ranks" else Outcome(score=0.1 + 0.5 * proposal.walk),
         )
-    velocities = np.array(searcher.state_dict()["own"]["velocities"])
+    velocities = searcher.velocities
     assert np.all(velocities[0] == 0)
     assert np.all(velocities[1] != 0)
 
@@ -382,18 +382,3 @@ WRONG: list[dict[str, Any]] = [
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         anchor_search(graphs(), **({"depth": 2, "iterations": 3} | wrong))
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        {"gradient": "least-squares"},
-        {"gamma_rule": "distinct"},
-        {"step_rule": "normalised"},
-        {"wide": True},
-    ],
-)
-def test_a_state_of_another_variant_is_refused(other: dict[str, Any]) -> None:
-    saved = anchor_search(graphs(), 2, 3, **other).state_dict()
-    with pytest.raises(InvalidInput, match=next(iter(other))):
-        anchor_search(graphs(), 2, 3).load_state_dict(saved)

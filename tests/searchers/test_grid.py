@@ -2,7 +2,6 @@
 bounded number of failures.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -139,18 +138,6 @@ def test_a_replay_of_what_is_recorded_asks_for_the_same(course: Any, steps: int)
     assert again.failures == whole.failures
 
 
-@given(courses(), st.integers(0, 30))
-def test_a_saved_state_is_json_and_goes_on(course: Any, steps: int) -> None:
-    count, retries, verdict, at_once, pick = course
-    first = grid(count, retries)
-    drive(first, verdict, at_once, pick, steps)
-    second = grid(count, retries)
-    second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
-    assert second.in_flight == first.in_flight
-    assert drive(second, verdict, 1, lambda n: 0) == drive(first, verdict, 1, lambda n: 0)
-    assert second.state_dict() == first.state_dict()
-
-
 def test_what_has_no_accuracy_is_no_failure() -> None:
     searcher = grid(1)
     assert searcher.ask() is not None
@@ -175,16 +162,3 @@ def test_mistakes_are_refused() -> None:
     for id in ("0", "1", "x"):  # told already, not asked, unknown
         with pytest.raises(InvalidInput, match="in flight"):
             searcher.tell(id, Outcome())
-
-
-def test_a_state_of_another_grid_is_refused() -> None:
-    state = grid(3).state_dict()
-    with pytest.raises(InvalidInput, match=r"differing=\['2'\]"):
-        grid(2).load_state_dict(state)
-    longer = [replace(plan, epochs=9) for plan in dishes(3)]
-    with pytest.raises(InvalidInput, match="same plans"):
-        GridSearch(longer, Dish.retry).load_state_dict(state)
-    with pytest.raises(InvalidInput, match="max_retries"):
-        grid(3, retries=1).load_state_dict(state)
-    with pytest.raises(InvalidInput, match="same plans"):
-        GridSearch(dishes(3)[::-1], Dish.retry).load_state_dict(state)

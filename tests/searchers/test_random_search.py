@@ -1,4 +1,3 @@
-import json
 from functools import cache
 
 import numpy as np
@@ -63,14 +62,6 @@ def test_a_point_is_scored_by_the_evaluations_that_succeeded() -> None:
     assert first.median == pytest.approx(np.mean(first.scores))
     assert last.point == tuple(row[0] for row in asked[6].points)
     assert [id for id, _ in searcher.failures] == ["00001", "00003", "00004", "00005"]
-
-
-def test_scored_points_are_saved() -> None:
-    searcher = random_search(space(), depth=2, iterations=2, evaluations=2, seed=2)
-    drive(searcher)
-    copy = random_search(space(), depth=2, iterations=2, evaluations=2, seed=2)
-    copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
-    assert copy.points_scored == searcher.points_scored
 
 
 def test_points_are_uniform_in_the_box() -> None:

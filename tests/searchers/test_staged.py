@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from searchers import Outcome
 from searchers.grid import GridSearch
+from searchers.remembered import Remembered
 from searchers.staged import StagedSearch
 from spaces.errors import InvalidInput
 
@@ -120,10 +121,10 @@ def test_a_saved_state_goes_on_alike(told):
     def third(outcomes):
         return grid([Plan("third")])
 
-    searcher = search(again, third)
+    searcher = Remembered(search(again, third))
     for _ in range(min(told, 7)):
         searcher.tell(searcher.ask().id, Outcome(score=0.5))
-    copy = search(again, third)
+    copy = Remembered(search(again, third))
     copy.load_state_dict(json.loads(json.dumps(searcher.state_dict())))
     assert copy.done == searcher.done
     assert drive(copy, result=score) == drive(searcher, result=score)
