@@ -96,6 +96,15 @@ class DepthMatch(Generic[P]):
                 self._depth[plan.id] = depth
                 self._trials.add(plan)
 
+    @property
+    def most_probes(self) -> int:
+        """Depths that may be asked for."""
+        left, asked = len(self.depths), 0
+        while left:
+            asked += min(left, self.at_once)
+            left //= self.at_once + 1  # the widest gap between probes
+        return asked
+
     def ask(self) -> P | None:
         """As `Asks.ask`; None between the rounds too."""
         return self._trials.ask()
@@ -134,6 +143,11 @@ class DepthMatch(Generic[P]):
     def in_flight(self) -> list[P]:
         """Asked and not yet told."""
         return self._trials.in_flight
+
+    @property
+    def outcomes(self) -> dict[str, Outcome]:
+        """As `Staged.outcomes`."""
+        return {first.id: outcome for first, _, outcome in self._trials.told}
 
     @property
     def failures(self) -> list[tuple[str, str]]:

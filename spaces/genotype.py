@@ -255,3 +255,14 @@ GENOTYPES: dict[str, Macro] = {
 """Of 20 cells: those of the repositories of DARTS and its followers (algorithms F.1), and the
 collapsed one.
 """
+
+
+def named_genotype(source: str, what: str = "A genotype (a file or a name)") -> Macro:
+    """The one in a file, see `load_cells`, or a published one by its name. Raises InvalidInput for
+    `what` is neither.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return load_cells(path)
+    require_known(what, source, GENOTYPES)
+    return GENOTYPES[source]

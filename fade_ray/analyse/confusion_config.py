@@ -73,10 +73,8 @@ class ConfusionStudy(RunOptions):
             self.search_config(cells, channels)  # checks what belongs to it
 
     @property
-    def network(self) -> Final | None:
+    def network(self) -> Final:
         """The final network."""
-        if not self.final:
-            return None
         return Final(self.genotype, self.final_cells, self.final_channels)
 
     def search_config(self, cells: int, channels: int) -> CellsConfig:

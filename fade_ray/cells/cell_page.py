@@ -5,6 +5,7 @@ from typing import Any
 
 from fade_ray.cells.cell_figures import indicators_over_epochs, methods_over_seeds, weight_maps
 from fade_ray.cells.cell_trials import CellRun, Trial, trials_of
+from fade_ray.cells.depth_matching import matchings
 from fade_ray.cells.method_page import blocks, method_table
 from fade_ray.report.genotype_drawing import draw_genotype
 from fade_ray.report.page import Block, Column, Numbers, Page, Section, Table, Words, figure
@@ -45,6 +46,9 @@ def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
     yield Section("", [*compared_by[:1], warnings(run.history)])
     if compared_by:
         yield Section("Methods", compared_by[1:])
+    matched = [Words(match.text, "card") for match in matchings(run.config, run.history)]
+    if matched:
+        yield Section("Depth of the first stage", matched)
     methods = methods_over_seeds(trials)
     compared: list[Block] = [] if methods is None else [figure(methods)]
     tables: list[Block] = [trial_table(trials, score), genotype_table(trials)]

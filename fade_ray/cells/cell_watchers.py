@@ -34,6 +34,7 @@ def _searched(metrics: Mapping[str, Any]) -> str:
 
 
 TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    "confusion": lambda metrics: f"confusion {metrics['confusion']:.3f} per million parameters",
     "search": _searched,
     "retraining": lambda metrics: f"test accuracy {metrics['test_accuracy']:.4f}",
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from fade_ray.cells.cell_recipes import recipe
+from fade_ray.cells.confusion_plan import MatchOptions
 from fade_ray.cells.search_setup import STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
 from fade_ray.retraining import RetrainConfig, retrain_recipe
@@ -177,6 +178,7 @@ class CellsConfig(RunOptions):
     grid: GridConfig = field(default_factory=GridConfig)
     architecture: ArchitectureOptions = field(default_factory=ArchitectureOptions)
     train: TrainConfig = CELL_TRAINING
+    matching: MatchOptions = field(default_factory=MatchOptions)
     retraining: RetrainingOptions = field(default_factory=RetrainingOptions)
     run: RunConfig = field(default_factory=RunConfig)
 
@@ -259,7 +261,9 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class CellPlan:
-    """One search: a recipe on a space with a seed. `id` is unique in its run; `epochs` planned."""
+    """One search: a recipe on a space with a seed. `id` is unique in its run; `epochs` planned;
+    `cells`: of the first stage where they were found by `--match-depth`.
+    """
 
     sort: ClassVar[str] = "search"
     id: str
@@ -269,6 +273,7 @@ class CellPlan:
     space: str
     seed: int
     epochs: int
+    cells: int | None = None
 
     @property
     def kind(self) -> str:
@@ -277,7 +282,7 @@ class CellPlan:
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
-        return dataclasses.asdict(self)
+        return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CellPlan":

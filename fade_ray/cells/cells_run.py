@@ -9,12 +9,14 @@ from typing import Any, NamedTuple
 import torch
 from rich.console import Console
 
-from fade_ray.cells.cell_job import CellJob, staged
+from fade_ray.cells.cell_job import CellJob, cell_stages, staged
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
+from fade_ray.cells.confusion_plan import ConfusionPlan
+from fade_ray.cells.depth_matching import matchings, most_trainings
 from fade_ray.cells.method_page import method_table, print_methods, write_methods
 from fade_ray.cells.method_table import MethodTable
 from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
@@ -67,17 +69,20 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return now.grid.seeds[: len(known)] == known and options and same == before
 
     def prepare(self, config: CellsConfig) -> Trials[StagedSearch[Any]]:
-        return Trials(staged(config), CellJob(config), checked_images(config))
+        return Trials(staged(config, cell_stages(config)), CellJob(config), checked_images(config))
 
     def watchers(
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
-        return [CellProgress(len(config.plans()) + trainings(config, history), ended)]
+        total = len(config.plans()) + most_trainings(config) + trainings(config, history)
+        return [CellProgress(total, ended)]
 
     def finish(self, run: Ran) -> Made:
         trials = trials_of(run)
         rows = [trial.row for trial in trials]
-        write_json(run.folder / "cells.json", {"trials": rows})
+        depths = [each.to_dict() for each in matchings(run.config, run.history)]
+        found = {"trials": rows} | ({"depths": depths} if depths else {})
+        write_json(run.folder / "cells.json", found)
         scores, table = method_table(run.history)
         if table is not None:
             write_methods(scores, table, measure_of(run.settings), run.folder)
@@ -87,7 +92,9 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     def reached(self, run: Ran) -> str:
         config, history = run.config, run.history
         ended = [history.proposals[id].sort for id in history.outcomes]
-        parts = [f"{ended.count(CellPlan.sort)} of {len(config.plans())} cell searches"]
+        matched = ended.count(ConfusionPlan.sort)
+        parts = [f"{matched} trainings to match depths"] if matched else []
+        parts += [f"{ended.count(CellPlan.sort)} of {len(config.plans())} cell searches"]
         if config.retraining.retrain:
             trained = ended.count(RetrainPlan.sort)
             parts.append(f"{trained} of {trainings(config, history)} retrainings")
@@ -101,6 +108,8 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return f"proxy accuracy {accuracy:.4f} ({run.history.proposals[id].kind}, trial {id})"
 
     def tell(self, run: Ran, console: Console) -> None:
+        for match in matchings(run.config, run.history):
+            console.print(match.text, soft_wrap=True, markup=False)
         rows, table = run.made
         _print(rows, console)
         best = best_row(rows)

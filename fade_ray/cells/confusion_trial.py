@@ -17,9 +17,10 @@ from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
 from fade_ray.data import Splits
+from fade_ray.retraining.genotype_trial import GenotypeTrial
 from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig
 from fade_ray.retraining.retrain_images import images_of
-from fade_ray.retraining.retraining import Retraining, begun, build_network
+from fade_ray.retraining.retraining import Retraining
 from fade_ray.training import Training, place
 from fade_ray.training.confusion import measuring, network_confusion
 from fade_ray.trials.job import Event, checkpoint_path
@@ -40,7 +41,7 @@ class ConfusionJob:
     """Trials of `ConfusionPlan`s."""
 
     config: CellsConfig
-    final: Final | None
+    final: Final
     protocol: Protocol
 
     def run(self, plan: Mapping[str, Any], data: Splits, folder: Path) -> Iterator[Event]:
@@ -113,6 +114,7 @@ class ConfusionTrial(Trainee):
         }
         confusion = float(np.mean(values)) / (parameters["parameters"] / MILLION)
         known = {
+            MEASURE: confusion,
             "genotype": genotype.notation,
             "skips": skips(genotype),
             "batches": self.protocol.batches,
@@ -137,6 +139,14 @@ def skips(genotype: Macro) -> dict[str, int]:
     return {
         kind: Counter(gene.op for gene in cell.genes)[SKIP] for kind, cell in genotype.cells.items()
     }
+
+
+def begin_matching(
+    plan: ConfusionPlan, splits: Splits, config: CellsConfig, folder: Path
+) -> ConfusionTrial:
+    """One training of `--match-depth`."""
+    matching = config.matching
+    return ConfusionTrial(plan, splits, ConfusionJob(config, matching.final, matching.protocol))
 
 
 class StageTraining(CellSearch):
@@ -164,7 +174,7 @@ class StageTraining(CellSearch):
         self.ended = state["ended"]
 
 
-class FinalTraining(Trainee):
+class FinalTraining(GenotypeTrial):
     """A genotype trained as by `fade-ray retrain`, with what trains the search networks."""
 
     def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
@@ -175,18 +185,12 @@ class FinalTraining(Trainee):
             epochs=plan.training_epochs,
             seed=plan.seed,
         ).on(config.data)
-        genotype = None if job.final is None else job.final.genotype
-        self.genotype = genotype or drawn(plan, splits, config)
-        retraining, images = Retraining.of(self.genotype, asked), images_of(splits, asked)
-        self.placement = place(config.run.device, config.train.precision)
-        network = build_network(retraining, images)
-        self.training = begun(network, retraining, images, self.placement)
+        genotype = job.final.genotype or drawn(plan, splits, config)
+        retraining, images = Retraining.of(genotype, asked), images_of(splits, asked)
+        super().__init__(retraining, images, place(config.run.device, config.train.precision))
 
     def genotype_now(self) -> Macro:
-        return self.genotype
-
-    def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
-        return Ending(Outcome())
+        return self.job.macro
 
 
 def drawn(plan: ConfusionPlan, splits: Splits, config: CellsConfig) -> Macro:

@@ -7,8 +7,8 @@ from fade_ray.cells.cells_run import CELLS
 from fade_ray.data.data_config import DataConfig
 from fade_ray.records.run_files import read_object
 from spaces.cell import Macro
-from spaces.errors import InvalidInput, require_known
-from spaces.genotype import GENOTYPES, load_cells
+from spaces.errors import InvalidInput
+from spaces.genotype import load_cells, named_genotype
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,8 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
             f"`--trial` chooses one of a run of `fade-ray cells`, but {source!r} is no directory. "
             "Name that of the run, or leave --trial out."
         )
-    if path.is_file():
-        return Origin(load_cells(path), source)
-    require_known(
-        "A genotype (a run directory of `fade-ray cells`, a file or a name)", source, GENOTYPES
-    )
-    return Origin(GENOTYPES[source], source)
+    what = "A genotype (a run directory of `fade-ray cells`, a file or a name)"
+    return Origin(named_genotype(source, what), source)
 
 
 def _from_run(folder: Path, trial: str | None) -> Origin:

@@ -1,0 +1,160 @@
+"""The depth of a first stage, found by gradient confusion: `fade-ray cells --match-depth` (StacNAS
+3.4.2, which tries some by hand).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+from fade_ray.cells.cell_recipes import recipe
+from fade_ray.cells.cells_config import CellPlan, CellsConfig
+from fade_ray.cells.confusion_plan import ConfusionPlan, possible_depths
+from fade_ray.cells.confusion_trial import MEASURE
+from fade_ray.records.history import Cost, TrialHistory
+from fade_ray.report.words import count, duration, number, si
+from searchers.depth_match import DepthMatch, Match
+from searchers.outcome import Outcome
+from spaces.errors import InvalidInput
+
+Found = Mapping[str, Outcome]
+
+
+def matched(config: CellsConfig) -> list[tuple[str, str]]:
+    """(recipe, space) of every search whose first stage gets a depth: of recipes with several."""
+    if not config.matching.match_depth:
+        return []
+    grid = config.grid
+    return [
+        (name, space)
+        for space, name in product(grid.spaces, grid.recipes)
+        if len(recipe(name).stages) > 1
+    ]
+
+
+def depth_search(config: CellsConfig, name: str, space: str) -> DepthMatch[ConfusionPlan]:
+    """That for the first stage of a recipe on a space, at the width that it has."""
+    matching, final = config.matching, config.matching.final
+    setup = config.setup(name, space)
+    first = setup.stages[-len(setup.recipe.stages)]  # before it groups may be measured
+
+    def plans(depth: int | None) -> list[ConfusionPlan]:
+        shape = {"cells": depth or final.cells, "channels": first.channels}
+        if depth is None:
+            shape["channels"] = final.channels
+        size = f"final-{shape['cells']}" if depth is None else str(depth)
+        return [
+            ConfusionPlan(
+                id=f"match-{name}-{space}-{size}-{seed}",
+                attempt=0,
+                space=space,
+                recipe=name,
+                stage=0,
+                **shape,
+                seed=seed,
+                training_epochs=matching.match_epochs,
+                iterations=matching.protocol.iterations,
+                final=depth is None,
+            )
+            for seed in range(matching.match_seeds)
+        ]
+
+    depths = possible_depths(setup.whole, matching.match_deepest or final.cells)
+    return DepthMatch(depths, plans, MEASURE, at_once=AT_ONCE)
+
+
+AT_ONCE = 2
+"""Depths that are tried at the same time."""
+
+
+def replayed(config: CellsConfig, name: str, space: str, outcomes: Found) -> DepthMatch[Any]:
+    """The search of that depth, as far as it went by `outcomes`."""
+    search = depth_search(config, name, space)
+    while (plan := search.ask()) is not None and plan.id in outcomes:
+        search.tell(plan.id, outcomes[plan.id])
+    return search
+
+
+def at_matched_depths(config: CellsConfig, outcomes: Found) -> list[CellPlan]:
+    """The searches, with the depth that was found for their first stage. Raises InvalidInput where
+    none was.
+    """
+    depths = {}
+    for name, space in matched(config):
+        match = replayed(config, name, space, outcomes).match
+        if match is None:
+            raise InvalidInput(
+                f"The depth of {name} on {space} is that whose confusion is nearest to the final "
+                "network's, but no training of the one or the other ended well (see records.jsonl)."
+                " Lower --learning-rate, or leave --match-depth out."
+            )
+        depths[name, space] = match.depth
+    return [replace(p, cells=depths.get((p.recipe, p.space))) for p in config.plans()]
+
+
+@dataclass(frozen=True)
+class Matching:
+    """What became of a search for a depth, and its cost; `match` None: nothing yet."""
+
+    recipe: str
+    space: str
+    channels: int
+    match: Match | None
+    done: bool
+    trainings: int
+    cost: Cost
+
+    @property
+    def text(self) -> str:
+        """In words."""
+        where = f"First stage of {self.recipe} on {self.space}, {count(self.channels, 'channel')}"
+        spent = (
+            f"This took {count(self.trainings, 'training')}, {duration(self.cost.seconds)} of "
+            f"device time and {si(self.cost.images)} images."
+        )
+        if self.match is None or not self.done:
+            return f"{where}: its depth is being matched. {spent}"
+        known, depth = self.match.values, self.match.depth
+        others = ", ".join(f"{cells}: {number(value, 3)}" for cells, value in known.items())
+        order = (
+            ""
+            if self.match.monotone
+            else " The measured values do not grow with the depth, so that another depth may be as "
+            "near: the nearest of those measured is taken."
+        )
+        return (
+            f"{where}: {count(depth, 'cell')}, of confusion {number(known[depth], 3)} per million "
+            f"parameters beside {number(self.match.target, 3)} of the final network. Measured "
+            f"({others}).{order} {spent}"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        match = self.match
+        return {
+            **{name: getattr(self, name) for name in ("recipe", "space", "channels", "trainings")},
+            "cells": None if match is None or not self.done else match.depth,
+            "final": None if match is None else match.target,
+            "confusion": {} if match is None else dict(match.values),
+            "monotone": None if match is None else match.monotone,
+            **vars(self.cost),
+        }
+
+
+def matchings(config: CellsConfig, history: TrialHistory[Any]) -> list[Matching]:
+    """Of all recipes and spaces whose depth is matched, as far as they are."""
+    made = []
+    for name, space in matched(config):
+        search, cost = replayed(config, name, space, history.outcomes), Cost()
+        for id in search.outcomes:
+            cost = cost.plus(history.metrics[id])
+        channels, trainings = search.plans(search.depths[0])[0].channels, len(search.outcomes)
+        found = (search.match, search.done, trainings, cost)
+        made.append(Matching(name, space, channels, *found))
+    return made
+
+
+def most_trainings(config: CellsConfig) -> int:
+    """That matching may take."""
+    searches = [depth_search(config, *pair) for pair in matched(config)]
+    return config.matching.match_seeds * sum(search.most_probes + 1 for search in searches)
