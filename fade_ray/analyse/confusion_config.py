@@ -31,7 +31,7 @@ class ConfusionStudy(RunOptions):
     data: DataConfig = field(default_factory=DataConfig)
     space: str = "s1"
     """Space of the search networks."""
-    recipe: str = "single-level-softmax"
+    recipe: str = "stacnas"
     """Recipe of `fade-ray cells` by which they are trained."""
     stage: int = 1
     """Its stage whose network is measured; those before are trained first."""
@@ -43,8 +43,10 @@ class ConfusionStudy(RunOptions):
     """One training of every network per seed."""
     epochs: int = 10
     """Of each training; the paper has 100."""
-    held_out: float = 0.5
-    """Share of the training images that search networks leave to the logits."""
+    held_out: float = 0.0
+    """Share of the training images that search networks leave to the logits; recipes with an update
+    that is not joint need some.
+    """
     final: bool = True
     """Measure the final network too."""
     final_cells: int = 20
@@ -102,16 +104,20 @@ class ConfusionStudy(RunOptions):
         sizes = [(c, d, False) for c, d in itertools.product(self.channels, self.cells)]
         if self.final:
             sizes.insert(0, (self.final_channels, self.final_cells, True))
+        setup = self.search_config(self.cells[0], self.channels[0]).setup(self.recipe, self.space)
+        # groups that are not known are measured first
+        trained = len(setup.stages) - len(setup.recipe.stages) + self.stage
         return [
             ConfusionPlan(
                 f"{'final' if final else 'search'}-{cells}x{channels}-{seed}",
                 0,
                 self.space,
                 self.recipe,
-                self.stage - 1,
+                self.stage,
                 cells,
                 channels,
                 seed,
+                1 if final else trained,
                 self.epochs,
                 self.protocol.iterations,
                 final,

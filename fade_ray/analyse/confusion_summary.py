@@ -89,7 +89,7 @@ class Network:
         return {
             "network": "final" if self.plan.final else "search",
             **{name: getattr(self.plan, name) for name in ("cells", "channels", "space", "recipe")},
-            "stage": self.plan.stage + 1,
+            "stage": self.plan.stage,
             "parameters": self.parameters,
             "batches": self.batches,
             "seeds": list(self.seeds),

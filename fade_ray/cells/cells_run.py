@@ -16,7 +16,7 @@ from fade_ray.cells.cell_trials import CellHistory, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.cells.confusion_plan import ConfusionPlan
-from fade_ray.cells.depth_matching import matchings, most_trainings
+from fade_ray.cells.depth_matching import check_matching, matchings, most_trainings
 from fade_ray.cells.method_page import method_table, print_methods, write_methods
 from fade_ray.cells.method_table import MethodTable
 from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
@@ -155,6 +155,7 @@ def checked_images(config: CellsConfig) -> Splits:
                 search_network(macro.at_depth(stage.cells), splits, setup, stage, generator)
         for space in config.grid.spaces:
             check_settings(config, space, splits)
+    check_matching(config, splits)
     return splits
 
 

@@ -16,6 +16,7 @@ import torch
 from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
+from fade_ray.cells.search_setup import STAGED
 from fade_ray.data import Splits
 from fade_ray.retraining.genotype_trial import GenotypeTrial
 from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig
@@ -153,12 +154,9 @@ class StageTraining(CellSearch):
     """A search that ends with a given stage, whose network it keeps."""
 
     def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
-        self.last = plan.stage
-        sizes: dict[str, Any] = {
-            "cells": plan.cells,
-            "channels": plan.channels,
-            "epochs": plan.training_epochs,
-        }
+        self.last = plan.trained - 1
+        sizes: dict[str, Any] = {f"stage_{name}": () for name in STAGED}
+        sizes |= {"cells": plan.cells, "channels": plan.channels, "epochs": plan.training_epochs}
         config = replace(job.config, grid=replace(job.config.grid, **sizes))
         search = CellPlan(plan.id, 0, 0, plan.recipe, plan.space, plan.seed, plan.epochs)
         super().__init__(search, splits, config)
@@ -178,16 +176,16 @@ class FinalTraining(GenotypeTrial):
     """A genotype trained as by `fade-ray retrain`, with what trains the search networks."""
 
     def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
-        config = job.config
+        config, setup = job.config, job.config.setup(plan.recipe, plan.space)
         asked = RetrainConfig(
             network=NetworkOptions(plan.cells, plan.channels),
-            train=config.train,
+            train=setup.train,
             epochs=plan.training_epochs,
             seed=plan.seed,
-        ).on(config.data)
+        ).on(setup.data)
         genotype = job.final.genotype or drawn(plan, splits, config)
         retraining, images = Retraining.of(genotype, asked), images_of(splits, asked)
-        super().__init__(retraining, images, place(config.run.device, config.train.precision))
+        super().__init__(retraining, images, place(config.run.device, setup.train.precision))
 
     def genotype_now(self) -> Macro:
         return self.job.macro

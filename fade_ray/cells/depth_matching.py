@@ -2,7 +2,7 @@
 3.4.2, which tries some by hand).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -10,12 +10,13 @@ from typing import Any
 from fade_ray.cells.cell_recipes import recipe
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, possible_depths
-from fade_ray.cells.confusion_trial import MEASURE
+from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
+from fade_ray.data import Splits
 from fade_ray.records.history import Cost, TrialHistory
 from fade_ray.report.words import count, duration, number, si
 from searchers.depth_match import DepthMatch, Match
 from searchers.outcome import Outcome
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 
 Found = Mapping[str, Outcome]
 
@@ -36,25 +37,25 @@ def depth_search(config: CellsConfig, name: str, space: str) -> DepthMatch[Confu
     """That for the first stage of a recipe on a space, at the width that it has."""
     matching, final = config.matching, config.matching.final
     setup = config.setup(name, space)
-    first = setup.stages[-len(setup.recipe.stages)]  # before it groups may be measured
+    before = len(setup.stages) - len(setup.recipe.stages)  # groups may be measured first
+
+    width = setup.stages[before].channels
 
     def plans(depth: int | None) -> list[ConfusionPlan]:
-        shape = {"cells": depth or final.cells, "channels": first.channels}
-        if depth is None:
-            shape["channels"] = final.channels
-        size = f"final-{shape['cells']}" if depth is None else str(depth)
+        size = (final.cells, final.channels) if depth is None else (depth, width)
         return [
             ConfusionPlan(
-                id=f"match-{name}-{space}-{size}-{seed}",
-                attempt=0,
-                space=space,
-                recipe=name,
-                stage=0,
-                **shape,
-                seed=seed,
-                training_epochs=matching.match_epochs,
-                iterations=matching.protocol.iterations,
-                final=depth is None,
+                f"match-{name}-{space}-{'final' if depth is None else depth}-{seed}",
+                0,
+                space,
+                name,
+                1,
+                *size,
+                seed,
+                1 if depth is None else before + 1,
+                matching.match_epochs,
+                matching.protocol.iterations,
+                depth is None,
             )
             for seed in range(matching.match_seeds)
         ]
@@ -65,6 +66,25 @@ def depth_search(config: CellsConfig, name: str, space: str) -> DepthMatch[Confu
 
 AT_ONCE = 2
 """Depths that are tried at the same time."""
+
+
+def check_matching(config: CellsConfig, splits: Splits) -> None:
+    """Raises InvalidInput for recipes without a depth to be found, a depth that is given, and
+    networks that cannot be trained or measured.
+    """
+    if not config.matching.match_depth:
+        return
+    grid, pairs = config.grid, matched(config)
+    rule = "a recipe has several stages with --match-depth"
+    require(bool(pairs), rule, "Use stacnas, or leave it out.", recipes=grid.recipes)
+    given = {name: getattr(grid, name) for name in ("cells", "stage_cells")}
+    rule, remedy = "no cells are given with --match-depth", "It finds them: leave one of them out."
+    require(not any(given.values()), rule, remedy, **given)
+    job = ConfusionJob(config, config.matching.final, config.matching.protocol)
+    for name, space in pairs:
+        search = depth_search(config, name, space)
+        plans = [plan for depth in (None, search.depths[-1]) for plan in search.plans(depth)]
+        check_networks(plans, splits, job)
 
 
 def replayed(config: CellsConfig, name: str, space: str, outcomes: Found) -> DepthMatch[Any]:
@@ -99,6 +119,7 @@ class Matching:
     recipe: str
     space: str
     channels: int
+    depths: Sequence[int]
     match: Match | None
     done: bool
     trainings: int
@@ -116,17 +137,26 @@ class Matching:
             return f"{where}: its depth is being matched. {spent}"
         known, depth = self.match.values, self.match.depth
         others = ", ".join(f"{cells}: {number(value, 3)}" for cells, value in known.items())
-        order = (
-            ""
+        notes = (
+            []
             if self.match.monotone
-            else " The measured values do not grow with the depth, so that another depth may be as "
-            "near: the nearest of those measured is taken."
+            else [
+                " The measured values do not grow with the depth, so that another may be as near: "
+                "the nearest of those measured is taken."
+            ]
         )
+        if (depth, known[depth] < self.match.target) in self._ends:
+            notes.append(" No depth beyond it was allowed.")
         return (
             f"{where}: {count(depth, 'cell')}, of confusion {number(known[depth], 3)} per million "
             f"parameters beside {number(self.match.target, 3)} of the final network. Measured "
-            f"({others}).{order} {spent}"
+            f"({others}).{''.join(notes)} {spent}"
         )
+
+    @property
+    def _ends(self) -> set[tuple[int, bool]]:
+        """The first depth with a value above the target, the last with one below."""
+        return {(self.depths[0], False), (self.depths[-1], True)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -150,7 +180,7 @@ def matchings(config: CellsConfig, history: TrialHistory[Any]) -> list[Matching]
             cost = cost.plus(history.metrics[id])
         channels, trainings = search.plans(search.depths[0])[0].channels, len(search.outcomes)
         found = (search.match, search.done, trainings, cost)
-        made.append(Matching(name, space, channels, *found))
+        made.append(Matching(name, space, channels, search.depths, *found))
     return made
 
 

@@ -33,6 +33,8 @@ from spaces.genotype import GENOTYPES
 STUDY = ConfusionStudy(
     data=DataConfig(limit=96),
     space="s5",
+    recipe="single-level-softmax",
+    held_out=0.5,
     cells=(3, 4),
     channels=(2,),
     seeds=(0,),
@@ -82,7 +84,7 @@ def test_a_measurement_is_of_the_trained_network_which_it_leaves_alone(splits: S
     study = replace(
         STUDY, train=replace(STUDY.train, objective=Classification(auxiliary_weight=0.4))
     )
-    plan = ConfusionPlan("x", 0, "s5", "single-level-softmax", 0, 3, 2, 5, 1, 2)
+    plan = ConfusionPlan("x", 0, "s5", "single-level-softmax", 1, 3, 2, 5, 1, 1, 2)
     trial = ConfusionTrial(plan, replace_side(splits), job_of(study))
     trial.run_epoch()
     training = trial.network.training
@@ -120,7 +122,7 @@ def test_depths_have_room_for_two_reduction_cells() -> None:
 
 
 def told(cells: int, seed: int, values: list[float], final: bool = False) -> Any:
-    plan = ConfusionPlan("x", 0, "s5", "r", 0, cells, 16, seed, 1, len(values), final)
+    plan = ConfusionPlan("x", 0, "s5", "r", 1, cells, 16, seed, 1, 1, len(values), final)
     epochs: dict[int, dict[str, float]] = {1: {"loss": 1.0}}
     for number, value in enumerate(values, start=2):
         epochs[number] = {"zeta": value, "raw": value - 1, "cosine": -0.5}
@@ -190,7 +192,7 @@ def test_a_study_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         (["--iterations", "0"], "iterations >= 1"),
         (["--cells", "2"], "two reduction cells"),
         (["--final-cells", "1"], "two reduction cells"),
-        (["--stage", "2"], "1 <= stage <= stages"),
+        (["--stage", "3"], "1 <= stage <= stages"),
         (["--space", "s9"], "Did you mean"),
         (["--batch-size", "40", "--limit", "96"], "fill all batches"),
     ],
