@@ -178,7 +178,8 @@ class MethodTable:
     def verdict(self, spaces: tuple[str, ...]) -> tuple[str, ...]:
         """In a sentence per family of tests and pair of settings, of those on these spaces."""
         known: list[Family | Rankings] = [*self.families, *self.rankings]
-        return tuple(each.verdict for each in known if each.spaces == spaces)
+        told = tuple(each.verdict for each in known if each.spaces == spaces)
+        return told or ("Nothing was tested: there is one method.",)
 
 
 Values = Mapping[str, Mapping[Pair, float]]

@@ -10,6 +10,7 @@ import torch
 from rich.console import Console
 from safetensors.torch import load_file
 
+from fade_ray.cells.cells_run import CELLS
 from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.history import RunHistory
@@ -30,8 +31,10 @@ from fade_ray.retraining.retraining import (
     retrain,
     weights_path,
 )
+from fade_ray.run.command import parse
 from fade_ray.run.folder import read_json
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
+from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
@@ -73,6 +76,10 @@ class Chosen:
     """A trial of a run of `fade-ray cells`; by default the one with the best proxy accuracy."""
     check: str | None = None
     """Compare the weights in this directory with the accuracy recorded with them; train nothing."""
+    all: bool = False
+    """Everything that the run of `fade-ray cells` found, as trials of that run: the same as
+    `fade-ray cells --out SOURCE --retrain`, whose flags it takes.
+    """
 
 
 class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
@@ -99,9 +106,12 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return super().to_json(config) | {"genotype": macro.to_dict()}
 
     def instead(self, asked: Asked) -> bool:
+        console = Console(highlight=False)
+        if asked.options.all:
+            _retrain_all(asked, console)
+            return True
         if asked.options.check is None:
             return False
-        console = Console(highlight=False)
         for name, (recorded, measured) in check_accuracy(Path(asked.options.check)).items():
             console.print(f"{name:8} {recorded:.4f} recorded, {measured:.4f} measured")
         return True
@@ -204,6 +214,19 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
 
 RETRAIN = RunKind.table["retrain"]
+
+
+def _retrain_all(asked: Asked, console: Console) -> None:
+    """Continue a run of cell searches with the retrainings of everything that it found."""
+    if asked.source is None or CELLS.stored(Path(asked.source).expanduser()) is None:
+        raise InvalidInput(
+            "`--all` is of a run of `fade-ray cells`, but there is none in "
+            f"{asked.source or 'no SOURCE'}. Name its directory before the flags."
+        )
+    flags = [flag for flag in asked.flags if flag != "--all"]
+    ended = run(CELLS, parse(CELLS, ["--out", asked.source, "--retrain", *flags]))
+    CELLS.tell(ended, console)
+    console.print(f"report         {ended.folder / 'report.html'}", soft_wrap=True)
 
 
 def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:

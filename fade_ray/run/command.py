@@ -87,7 +87,7 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
     use = tuple(str(Path(path).expanduser().resolve()) for path in first.use)
     load_additions(use)
     recipe = getattr(first, "recipe", None)
-    asked = Asked(source, recipe, first.out, first.options)
+    asked = Asked(source, recipe, first.out, first.options, rest)
     if HELP & set(rest) and source is None:
         base = kind.default()
     elif kind.instead(asked):

@@ -52,6 +52,8 @@ class Asked(NamedTuple):
     out: str | None = None
     options: Any = NoOptions()
     """Of the kind's own `options`."""
+    flags: Sequence[str] = ()
+    """All of them, as they stand."""
 
 
 class Standing(NamedTuple):

@@ -1,6 +1,7 @@
 """`fade-ray cells` from configuration to table: carried out, stopped, killed, refused."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,8 +14,9 @@ from processes import children_of, end_by_id, wait_for
 from runs import run_cells, status
 from stopper import Stopper
 
+import fade_ray
 from fade_ray.cells.cell_trials import trials_of
-from fade_ray.cells.cells_config import CellsConfig, GridConfig
+from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
 from fade_ray.cells.cells_run import best_row
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
@@ -82,6 +84,8 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 def without_memory(told: dict[str, Any]) -> dict[str, Any]:
     for metrics in told["epoch"].values():
         metrics.pop("step_memory_mib", None)
+    for _, metrics in told["finished"].values():
+        metrics.pop("latency_ms", None)
     return told
 
 
@@ -126,6 +130,84 @@ def test_a_retraining_shows_up_in_the_table(whole: Path) -> None:
     (folder / "result.json").unlink()
 
 
+RETRAINED = RetrainingOptions(
+    retrain=True, retrain_epochs=(2,), retrain_cells=(3,), retrain_channels=(2,)
+)
+
+
+@pytest.fixture(scope="module")
+def retrained(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same run, which had ended, with what it found trained from scratch."""
+    folder = tmp_path_factory.mktemp("retrained") / "run"
+    shutil.copytree(whole, folder)
+    return run_cells(replace(grid(folder), retraining=RETRAINED), watchers=())
+
+
+def test_a_run_that_has_ended_grows_by_retrainings(
+    whole: Path, retrained: Path, story: Story
+) -> None:
+    before, now = story(whole), story(retrained)
+    for part in ("proposed", "finished", "epoch"):
+        assert {id: now[part][id] for id in before[part]} == before[part]
+    assert "6 of 6 cell searches and 12 of 12 retrainings" in status(retrained)
+    rows = rows_of(retrained)
+    measured = {
+        id: outcome["measures"] for id, (outcome, _) in now["finished"].items() if "-" in id
+    }
+    both = [measured[f"000-quick-3x2-2-{seed}"]["test_accuracy"] for seed in (0, 1)]
+    assert rows[0]["retrained_accuracy"] == pytest.approx(sum(both) / 2)
+    assert all(row["retrained_accuracy"] is not None for row in rows)
+    methods = fade_ray.open_run(retrained).table("methods").to_pylist()
+    assert [row["method"] for row in methods] == ["darts-1st", "single-level", "random"]
+    assert all(row["searches"] == 2 and row["parameters"] > 0 for row in methods)
+    assert [row["search_images"] > 0 for row in methods] == [True, True, False]
+    told = json.loads((retrained / "methods.json").read_text())
+    assert "no difference could have been shown" in told["verdict"][0]
+    assert "Methods, retrained: quick-3x2-2" in (retrained / "report.html").read_text()
+
+
+def test_retrainings_that_were_stopped_go_on_as_if_nothing_had_been(
+    whole: Path, retrained: Path, tmp_path: Path, story: Story
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(whole, folder)
+    config = replace(grid(folder), retraining=RETRAINED)
+    for epochs in (3, 4):
+        with pytest.raises(Interrupted):
+            run_cells(config, watchers=[Stopper(epochs)])
+    run_cells(config, watchers=())
+    assert without_memory(story(folder)) == without_memory(story(retrained))
+
+
+def test_what_was_retrained_may_be_added_to_and_not_taken_away(tmp_path: Path) -> None:
+    kind, before = kind_of_run("cells"), replace(grid(tmp_path), retraining=RETRAINED)
+
+    def grown(seeds: tuple[int, ...] = (0, 1), **options: Any) -> bool:
+        now = replace(before, retraining=replace(RETRAINED, **options))
+        return kind.grows(before, replace(now, grid=replace(now.grid, seeds=seeds)))
+
+    assert grown(retrain_channels=(4, 2))
+    assert grown(retrain_settings=("nasbench201-cifar10", "quick"))
+    assert grown(retrain_seeds=3, seeds=(0, 1, 7))
+    for fewer in ({"retrain": False}, {"retrain_channels": (4,)}, {"retrain_seeds": 1}):
+        assert not grown(**fewer)
+    assert not grown(seeds=(1, 0, 2))  # the first seeds are those that were
+    assert not kind.grows(before, replace(before, data=DataConfig(limit=99)))
+
+
+@pytest.mark.slow
+def test_a_run_grows_by_seeds_and_settings(retrained: Path, tmp_path: Path, story: Story) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(retrained, folder)
+    more = replace(grid(folder), retraining=replace(RETRAINED, retrain_channels=(2, 4)))
+    run_cells(replace(more, grid=replace(more.grid, seeds=(0, 1, 2))), watchers=())
+    assert "9 of 9 cell searches and 36 of 36 retrainings" in status(folder)
+    before, now = story(retrained), story(folder)
+    assert {id: now["finished"][id] for id in before["finished"]} == before["finished"]
+    told = json.loads((folder / "methods.json").read_text())
+    assert told["settings"] == ["quick-3x2-2", "quick-3x4-2"]
+
+
 def test_a_run_that_only_draws_cells_ends_well(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -156,6 +238,11 @@ def test_another_grid_in_the_same_directory_is_refused(whole: Path, tmp_path: Pa
         (["--learning-rate", "0.0001"], "final_learning_rate"),
         (["--auxiliary-weight", "0.4"], "auxiliary"),
         (["--cells", "4", "--spaces", "nasbench201"], "multiple of 3"),
+        (["--retrain", "--retrain-settings", "quik"], "Did you mean 'quick'"),
+        (["--retrain", "--retrain-settings", "darts-imagenet"], "reads a folder"),
+        (["--retrain", "--retrain-settings", "darts-cifar10"], "normalisation"),
+        (["--retrain", "--spaces", "nasbench201", "--retrain-cells", "4"], "multiple of 3"),
+        (["--retrain", "--retrain-seeds", "0"], "retrain_seeds"),
     ],
 )
 def test_wrong_input_is_one_message(
@@ -172,9 +259,17 @@ def test_wrong_input_is_one_message(
     assert not (tmp_path / "run" / "records.jsonl").exists()
 
 
+TRAINED = ["--retrain", "--retrain-epochs", "2", "--retrain-cells", "3", "--retrain-channels", "2"]
+EPOCHS = {"search": 4, "retraining": 18}
+"""After how many recorded epochs the driver is killed: 8 searches have three, with their start, and
+what they found is trained next.
+"""
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("sort", EPOCHS)
 def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
-    whole: Path, tmp_path: Path, story: Story
+    sort: str, retrained: Path, tmp_path: Path, story: Story
 ) -> None:
     folder = tmp_path / "run"
     call = [
@@ -184,6 +279,7 @@ def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
         "cells",
         *GRID,
         *SMALL,
+        *TRAINED,
         "--address",
         "local",
         "--out",
@@ -192,7 +288,11 @@ def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
     log = (tmp_path / "log").open("ab")
     process = subprocess.Popen(call, stdout=log, stderr=log)
     records = folder / "records.jsonl"
-    wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= 4, 240, process)
+    wait_for(
+        lambda: records.exists() and records.read_text().count('"epoch"') >= EPOCHS[sort],
+        240,
+        process,
+    )
     started = list(children_of(process.pid))
     process.kill()
     process.wait(30)
@@ -201,5 +301,5 @@ def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
     again = subprocess.run(call, stdout=log, stderr=log, timeout=280)
     said = (tmp_path / "log").read_text()
     assert again.returncode == 0, said[-2000:]
-    assert without_memory(story(folder)) == without_memory(story(whole))
+    assert without_memory(story(folder)) == without_memory(story(retrained))
     assert "Traceback" not in said
