@@ -5,7 +5,7 @@ from typing import Any
 
 from fade_ray.cells.cell_figures import indicators_over_epochs, methods_over_seeds, weight_maps
 from fade_ray.cells.cell_trials import CellRun, Trial, trials_of
-from fade_ray.cells.depth_matching import matchings
+from fade_ray.cells.depth_matching import Matching
 from fade_ray.cells.method_page import blocks, method_table
 from fade_ray.report.genotype_drawing import draw_genotype
 from fade_ray.report.page import Block, Column, Numbers, Page, Section, Table, Words, figure
@@ -19,13 +19,17 @@ FILES = (
 )
 
 
-def cells_page(run: CellRun, trials: Sequence[Trial] | None = None) -> Page:
-    """The report of a run of cell searches, finished or not; `trials`: where they are known."""
+def cells_page(
+    run: CellRun, trials: Sequence[Trial] | None = None, depths: Sequence[Matching] = ()
+) -> Page:
+    """The report of a run of cell searches, finished or not; `trials`: where they are known;
+    `depths`: those that were matched.
+    """
     trials = trials_of(run) if trials is None else trials
     done = sum(trial.done for trial in trials)
     searches = f"{done} of {count(len(trials), 'search', 'searches')} done."
     reached = state(run.history, run.folder, "cells", searches, grid_text(trials))
-    return Page("Cell search report", run.name, reached, _sections(run, trials))
+    return Page("Cell search report", run.name, reached, _sections(run, trials, depths))
 
 
 def grid_text(trials: Sequence[Trial]) -> str:
@@ -39,16 +43,17 @@ def grid_text(trials: Sequence[Trial]) -> str:
     return f"{text[0].upper()}{text[1:]}." if trials else ""
 
 
-def _sections(run: CellRun, trials: Sequence[Trial]) -> Iterator[Section]:
+def _sections(
+    run: CellRun, trials: Sequence[Trial], depths: Sequence[Matching]
+) -> Iterator[Section]:
     score = measure_of(run.settings)
     scores, table = method_table(run.history)
     compared_by = [] if table is None else list(blocks(scores, table, score, _device(run)))
     yield Section("", [*compared_by[:1], warnings(run.history)])
     if compared_by:
         yield Section("Methods", compared_by[1:])
-    matched = [Words(match.text, "card") for match in matchings(run.config, run.history)]
-    if matched:
-        yield Section("Depth of the first stage", matched)
+    if depths:
+        yield Section("Depth of the first stage", [Words(each.text, "card") for each in depths])
     methods = methods_over_seeds(trials)
     compared: list[Block] = [] if methods is None else [figure(methods)]
     tables: list[Block] = [trial_table(trials, score), genotype_table(trials)]

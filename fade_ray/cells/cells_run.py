@@ -80,13 +80,13 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
     def finish(self, run: Ran) -> Made:
         trials = trials_of(run)
         rows = [trial.row for trial in trials]
-        depths = [each.to_dict() for each in matchings(run.config, run.history)]
-        found = {"trials": rows} | ({"depths": depths} if depths else {})
-        write_json(run.folder / "cells.json", found)
+        depths = matchings(run.config, run.history)
+        known = {"depths": [each.to_dict() for each in depths]} if depths else {}
+        write_json(run.folder / "cells.json", {"trials": rows, **known})
         scores, table = method_table(run.history)
         if table is not None:
             write_methods(scores, table, measure_of(run.settings), run.folder)
-        write_page(cells_page(run, trials), run.folder)
+        write_page(cells_page(run, trials, depths), run.folder)
         return Made(rows, table)
 
     def reached(self, run: Ran) -> str:
