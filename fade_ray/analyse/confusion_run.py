@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pyarrow as pa
+
 from fade_ray.analyse.confusion_config import ConfusionStudy
 from fade_ray.analyse.confusion_page import COLUMNS, sections
-from fade_ray.analyse.confusion_summary import Network, findings, networks, summary
+from fade_ray.analyse.confusion_summary import Network, as_table, findings, networks, summary
 from fade_ray.analyse.study_run import StudyRun
 from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
@@ -80,6 +82,9 @@ class ConfusionRun(StudyRun[ConfusionStudy, ConfusionHistory], name="analyse con
 
     def summed(self, study: list[Network]) -> Mapping[str, Any]:
         return summary(study)
+
+    def tables(self, study: list[Network]) -> Mapping[str, pa.Table]:
+        return {"measurements": as_table(study)} if study else {}
 
     def sections(self, run: Ran, study: list[Network]) -> Iterable[Section]:
         return sections(study)

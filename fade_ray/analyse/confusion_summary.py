@@ -1,19 +1,21 @@
 """What a study of gradient confusion measured, and what it says in numbers and words."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
+from fade_ray.analysis.rank_measures import spearman
 from fade_ray.analysis.resampling import Interval, t_interval
 from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.confusion_trial import MILLION, PREFIXES
-from fade_ray.report.words import DASH, count, interval, listed, number
-from searchers.depth_match import match
+from fade_ray.cells.watch import Drawn
+from fade_ray.report.words import DASH, count, interval, listed, number, percent
+from spaces.darts import published
 
 Array = npt.NDArray[np.float64]
 REDUCES = "reduce"
@@ -31,9 +33,10 @@ CAVEAT = (
 
 @dataclass(frozen=True)
 class Network:
-    """A network with its trainings: S seeds, I measurements of each. `zeta`, `raw`, `cosine` and
-    those with the auxiliary head, where there is one: name -> [S, I], zeta and raw per million
-    parameters. `skips`: kind of cell -> skip-connects of the genotype [S].
+    """A network with its trainings: S seeds, I measurements of each. `values`: zeta, raw, cosine,
+    and those with the auxiliary head where there is one: name -> [S, I], zeta and raw per million
+    parameters. `skips`: kind of cell -> skip-connects of the genotype [S]; `skip_share` of all its
+    operations [S].
     """
 
     plan: ConfusionPlan
@@ -43,6 +46,7 @@ class Network:
     batches: int
     values: Mapping[str, Array]
     skips: Mapping[str, Array]
+    skip_share: Array
 
     @property
     def label(self) -> str:
@@ -104,6 +108,7 @@ class Network:
             ],
             "measured": {name: values.tolist() for name, values in self.values.items()},
             "skips": {kind: values.tolist() for kind, values in self.skips.items()},
+            "skip_share": self.skip_share.tolist(),
         }
 
 
@@ -139,7 +144,57 @@ def _network(trainings: Sequence[Trained]) -> Network:
         for kind in told["skips"]
     }
     seeds = tuple(trained[0].seed for trained in trainings)
-    return Network(plan, seeds, told["parameters"], told["batches"], values, skips)
+    parameters = round(np.mean([ending["parameters"] for _, _, ending in trainings]))
+    share = np.array([ending["skip_share"] for _, _, ending in trainings])
+    return Network(plan, seeds, parameters, told["batches"], values, skips, share)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Spearman's rank correlation of depth and some quantity, for each seed by itself; 0 where the
+    quantity is the same at all depths.
+    """
+
+    per_seed: Array
+
+    @classmethod
+    def of(cls, line: Sequence[Network], quantity: Callable[[Network], Array]) -> "Trend | None":
+        """Over networks of one width, on the seeds that all of them have; None for less than two
+        depths or no seed.
+        """
+        seeds = set.intersection(*(set(network.seeds) for network in line))
+        if len(line) < 2 or not seeds:
+            return None
+        kept = [[network.seeds.index(seed) for seed in sorted(seeds)] for network in line]
+        values = np.stack([quantity(n)[k] for n, k in zip(line, kept, strict=True)], axis=1)
+        depths = np.array([network.plan.cells for network in line], float)
+        return cls(np.nan_to_num(spearman(depths, values)))
+
+    @property
+    def interval(self) -> Interval:
+        """95 % t interval of the mean over seeds."""
+        return t_interval(self.per_seed)
+
+    @property
+    def text(self) -> str:
+        """What it shows, in words."""
+        low, high = self.interval
+        found = "grows" if low > 0 else "falls" if high < 0 else "not shown to grow or to fall"
+        mean, seeds = number(float(self.per_seed.mean()), 2, True), len(self.per_seed)
+        ends = interval(low, high, 2, True)
+        return f"rank correlation with depth {mean} ({ends}; {count(seeds, 'seed')}): {found}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-able."""
+        mean = float(self.per_seed.mean())
+        return {"per_seed": self.per_seed.tolist(), "mean": mean, "interval": list(self.interval)}
+
+
+QUANTITIES: dict[str, Callable[[Network], Array]] = {
+    "confusion": lambda network: network.means,
+    "skip_share": lambda network: network.skip_share,
+}
+"""What may grow with depth."""
 
 
 def final_of(study: Sequence[Network]) -> Network | None:
@@ -157,36 +212,65 @@ def widths(study: Sequence[Network]) -> dict[int, list[Network]]:
 
 def summary(study: Sequence[Network]) -> dict[str, Any]:
     """JSON-able."""
-    return {"caveat": CAVEAT, "networks": [network.to_dict() for network in study]}
+    trends = [
+        {"channels": channels, "quantity": name, **trend.to_dict()}
+        for channels, line in widths(study).items()
+        for name, quantity in QUANTITIES.items()
+        if (trend := Trend.of(line, quantity)) is not None
+    ]
+    networks = [network.to_dict() for network in study]
+    return {"caveat": CAVEAT, "networks": networks, "against_depth": trends}
+
+
+def as_table(study: Sequence[Network]) -> pa.Table:
+    """A row per measurement."""
+    return pa.Table.from_pylist(
+        [
+            {
+                **{name: getattr(network.plan, name) for name in ("final", "cells", "channels")},
+                "parameters": network.parameters,
+                "batches": network.batches,
+                "seed": seed,
+                "measurement": k,
+                **{name: float(values[row, k]) for name, values in network.values.items()},
+            }
+            for network in study
+            for row, seed in enumerate(network.seeds)
+            for k in range(network.values["zeta"].shape[1])
+        ]
+    )
 
 
 def findings(study: Sequence[Network]) -> list[str]:
     """What the study shows, in sentences."""
     found, final = [], final_of(study)
     for channels, line in widths(study).items():
-        at = f"At {count(channels, 'channel')}"
-        means = [network.mean for network in line]
-        if len(line) > 1:
-            grows = all(less <= more for less, more in pairwise(means))
-            depths = listed([str(network.plan.cells) for network in line])
-            values = ", ".join(number(mean, 3) for mean in means)
-            found.append(
-                f"{at} confusion per million parameters is {values} for {depths} cells: it "
-                f"{'grows' if grows else 'does not grow steadily'} with depth."
-            )
-            skips = ", ".join(number(float(n.normal_skips.mean()), 1) for n in line)
-            found.append(
-                f"{at} the genotypes of these depths have {skips} skip-connects in normal cells."
-            )
+        at, depths = f"At {count(channels, 'channel')}", listed([str(n.plan.cells) for n in line])
+        for name, quantity in QUANTITIES.items():
+            trend = Trend.of(line, quantity)
+            if trend is not None:
+                means = ", ".join(number(float(quantity(n).mean()), 3) for n in line)
+                found.append(f"{at} {WORDS[name]} is {means} for {depths} cells; {trend.text}.")
         if final is not None:
-            nearest = match({n.plan.cells: n.mean for n in line}, final.mean)
-            if nearest is not None:
-                found.append(_nearest(line, final, nearest.depth))
+            found.append(_nearest(line, final))
+    if found:
+        drawn = Drawn.of(published(study[0].plan.space).macro, skip=True)
+        share, most = percent(drawn.mean, 0), percent(drawn.most, 0)
+        found.append(
+            f"Of genotypes drawn from the space {share} of the operations are skip-connects, and "
+            f"at most {most} in 95 of 100."
+        )
     return found
 
 
-def _nearest(line: Sequence[Network], final: Network, cells: int) -> str:
-    chosen = next(network for network in line if network.plan.cells == cells)
+WORDS = {
+    "confusion": "confusion per million parameters",
+    "skip_share": "the share of skip-connects",
+}
+
+
+def _nearest(line: Sequence[Network], final: Network) -> str:
+    chosen = min(line, key=lambda network: abs(network.mean - final.mean))
     inside = final.interval.low <= chosen.mean <= final.interval.high
     return (
         f"Of them {chosen.label} are nearest to the final network: {number(chosen.mean, 3)} beside "

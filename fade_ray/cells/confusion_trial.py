@@ -17,6 +17,7 @@ from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
 from fade_ray.cells.search_setup import STAGED
+from fade_ray.cells.watch import share
 from fade_ray.data import Splits
 from fade_ray.retraining.genotype_trial import GenotypeTrial
 from fade_ray.retraining.retrain_config import NetworkOptions, RetrainConfig
@@ -118,6 +119,7 @@ class ConfusionTrial(Trainee):
             MEASURE: confusion,
             "genotype": genotype.notation,
             "skips": skips(genotype),
+            "skip_share": share(genotype, skip=True),
             "batches": self.protocol.batches,
         }
         return Ending(Outcome(measures={MEASURE: confusion}), known | parameters)

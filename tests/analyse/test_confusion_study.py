@@ -15,7 +15,15 @@ from fade_ray import results
 from fade_ray.analyse.confusion_config import ConfusionStudy
 from fade_ray.analyse.confusion_figures import pictures
 from fade_ray.analyse.confusion_run import job_of
-from fade_ray.analyse.confusion_summary import Network, findings, networks, summary
+from fade_ray.analyse.confusion_summary import (
+    QUANTITIES,
+    Network,
+    Trend,
+    as_table,
+    findings,
+    networks,
+    summary,
+)
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.cells.confusion_plan import ConfusionPlan, Protocol, possible_depths
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionTrial, skips
@@ -127,6 +135,7 @@ def told(cells: int, seed: int, values: list[float], final: bool = False) -> Any
     for number, value in enumerate(values, start=2):
         epochs[number] = {"zeta": value, "raw": value - 1, "cosine": -0.5}
     ending = {"parameters": 2_000_000, "batches": 10, "skips": {"normal": cells, "reduce": 1}}
+    ending["skip_share"] = cells / 100
     return plan, epochs, ending
 
 
@@ -154,10 +163,29 @@ def test_the_numbers_are_means_per_million_parameters() -> None:
     (alone,) = networks([told(5, 0, [1.0, 3.0])])
     assert alone.interval == t_interval([0.5, 1.5])
     said = findings([five, eight, final])
-    assert "0.750, 1.500 for 5 and 8 cells: it grows with depth" in said[0]
+    assert "0.750, 1.500 for 5 and 8 cells; rank correlation with depth +1.00" in said[0]
+    assert "(+1.00 to +1.00; 2 seeds): grows" in said[0]
     assert "8 cells, 16 channels are nearest" in said[2]
     assert "1.500 beside 1.750" in said[2]
+    assert "Of genotypes drawn from the space 50 %" in said[3]
     assert json.loads(json.dumps(summary([five, eight, final])))["networks"][2]["confusion"] == 1.75
+    assert as_table([five]).num_rows == 4
+
+
+def test_the_trend_is_a_rank_correlation_of_each_seed() -> None:
+    rows = {0: (1.0, 3.0, 2.0), 1: (3.0, 2.0, 1.0), 2: (1.0, 1.0, 1.0)}
+    depths = (5, 8, 14)
+    line = networks(
+        told(cells, seed, [row[k]]) for seed, row in rows.items() for k, cells in enumerate(depths)
+    )
+    trend = Trend.of(line, QUANTITIES["confusion"])
+    assert trend is not None
+    assert trend.per_seed.tolist() == [0.5, -1.0, 0.0]
+    assert trend.interval == t_interval([0.5, -1.0, 0.0])
+    assert "not shown" in trend.text
+    assert Trend.of(line[:1], QUANTITIES["confusion"]) is None
+    uneven = networks([told(5, 0, [1.0]), told(8, 0, [2.0]), told(8, 1, [0.0])])
+    assert Trend.of(uneven, QUANTITIES["confusion"]) == Trend(np.array([1.0]))
 
 
 def test_the_figures_say_what_they_show() -> None:
@@ -193,7 +221,7 @@ def test_a_study_from_the_command_line(tmp_path: Path, capsys: pytest.CaptureFix
         (["--cells", "2"], "two reduction cells"),
         (["--final-cells", "1"], "two reduction cells"),
         (["--stage", "3"], "1 <= stage <= stages"),
-        (["--space", "s9"], "Did you mean"),
+        (["--space", "s9"], "A space must be one of"),
         (["--batch-size", "40", "--limit", "96"], "fill all batches"),
     ],
 )
