@@ -254,11 +254,21 @@ class Macro:
         return self.stack.notation(self)
 
     def at_depth(self, depth: int) -> Self:
-        """The same cells, `depth` high; of cells that share nothing those that find a place."""
-        lower = replace(self, depth=depth)
-        if self.stack.shared:
-            return lower
-        return replace(lower, cells={place.kind: self.cells[place.kind] for place in lower.layout})
+        """The same cells, `depth` high; of cells that share nothing those that find a place, and in
+        a higher stack each serves the places beside its own (ours: no paper says how).
+        """
+        if self.stack.shared or depth == self.depth:
+            return replace(self, depth=depth)
+        layout = self.stack.layout(depth)
+        if depth < self.depth:
+            return replace(self, depth=depth, cells={p.kind: self.cells[p.kind] for p in layout})
+        ours, theirs = _sections(self.layout), _sections(layout)
+        cells = {}
+        for section, kinds in theirs.items():
+            known = ours.get(section) or [place.kind for place in self.layout]
+            for number, kind in enumerate(kinds):
+                cells[kind] = self.cells[known[number * len(known) // len(kinds)]]
+        return replace(self, depth=depth, cells=cells)
 
     def with_cells(self, cells: Mapping[str, CellSpace]) -> Self:
         """The same stack of other cells."""
@@ -294,6 +304,16 @@ class Macro:
         remedy = f"{needed}. Is this a file of cells?"
         require(format == FORMAT, f"format == {FORMAT!r}", remedy, format=format)
         return _structured(cls, data, needed)
+
+
+def _sections(layout: Iterable[Position]) -> dict[tuple[int, bool], list[str]]:
+    """Kinds of places, by how many reductions stand before them and whether they reduce."""
+    sections: dict[tuple[int, bool], list[str]] = {}
+    reductions = 0
+    for place in layout:
+        sections.setdefault((reductions, place.reduction), []).append(place.kind)
+        reductions += place.reduction
+    return sections
 
 
 _CONVERTER = cattrs.Converter(

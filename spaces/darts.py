@@ -1,7 +1,7 @@
 """The published spaces of cells, by name (algorithms B.1, C.1, D.5, E.2)."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from spaces import nasbench201
 from spaces.cell import NONE, SKIP, CellSpace, Macro
@@ -94,11 +94,23 @@ def _stacnas(name: str, ops: Sequence[str], description: str, groups: Groups) ->
     return _shared(14, ops, description, source, groups)
 
 
+def _each_its_own(cell: CellSpace, depth: int) -> Macro:
+    return Macro({place.kind: cell for place in unshared_layout(depth)}, "unshared", depth)
+
+
 def _unshared(edges: Iterable[tuple[int, int]] | None, description: str) -> PublishedSpace:
-    depth = 20
     cell = darts_cell(_SKIP_OR_SEP, edges)  # without none: the two operations that the paper names
-    macro = Macro({place.kind: cell for place in unshared_layout(depth)}, "unshared", depth)
-    return PublishedSpace(macro, 36, description, f"{_AMENDED}, S2")
+    return PublishedSpace(_each_its_own(cell, 20), 36, description, f"{_AMENDED}, S2")
+
+
+def _larger(space: PublishedSpace) -> PublishedSpace:
+    """The space with a choice of its own for every cell of the first stage."""
+    return replace(
+        space,
+        macro=_each_its_own(space.macro.cells["normal"], space.macro.depth),
+        description=f"{space.description}; every cell differs",
+        source="StacNAS of 2019, section 2.1",
+    )
 
 
 _PAIR = "skip_connect or sep_conv_3x3"
@@ -129,6 +141,7 @@ SPACES: dict[str, PublishedSpace] = {
     ),
 }
 """Every published space of cells by name."""
+SPACES |= {f"s{n}-unshared": _larger(SPACES[f"s{n}"]) for n in range(1, 6)}
 
 
 def published(name: str) -> PublishedSpace:

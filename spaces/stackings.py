@@ -63,7 +63,11 @@ class Stacking:
 
 
 def darts_layout(depth: int) -> tuple[Position, ...]:
-    """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1)."""
+    """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1).
+    InvalidInput where those are one.
+    """
+    rule, remedy = "depth >= 2, for two reduction cells", "Use 8, 14 or 20 cells."
+    require(depth >= 2, rule, remedy, depth=depth)
     reductions = {depth // 3, 2 * depth // 3}
     kinds = ("reduce" if place in reductions else "normal" for place in range(depth))
     return tuple(Position(kind, kind == "reduce") for kind in kinds)

@@ -101,10 +101,11 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
         Column("trial", lambda row: row["id"]),
         Column("method", lambda row: row["method"]),
         Column("space", lambda row: row["space"]),
+        Column("setting", lambda row: row["setting"]),
         Numbers("seed", lambda row: str(row["seed"])),
         Column("state", lambda row: row["state"]),
         Numbers("free of parameters", lambda row: share(row["parameter_free_share"], 0)),
-        Numbers(f"proxy {score.name}", lambda row: score.text(row["proxy_accuracy"])),
+        Numbers(f"proxy {score.name}", lambda row: _proxy(row, score)),
         Numbers("as genotype", lambda row: score.text(row["discrete_accuracy"])),
         Numbers("retrained", lambda row: score.text(row["retrained_accuracy"])),
         Numbers("device time", lambda row: spent(row["device_seconds"])),
@@ -113,12 +114,18 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
     )
     rows = [trial.row | {"state": trial.state} for trial in trials]
     note = (
-        f"Proxy {score.name}: of the mixture with its own weights, on images that the logits "
-        "learned from; as genotype: of the found operations alone, with the same weights. "
+        f"Proxy {score.name}: of the mixture with its own weights, on held-out images, which the "
+        "logits learned from unless they learn with the weights, or on training images where that "
+        "is said; as genotype: of the found operations alone, with the same weights and images. "
         "Retrained: test images, last epoch."
     )
     missing = "No search has begun yet."
     return Table.of("All searches", columns, rows, note=note, missing=missing, label="searches")
+
+
+def _proxy(row: Mapping[str, Any], score: Measure) -> str:
+    text = score.text(row["proxy_accuracy"])
+    return text + " (training images)" * (row["proxy_images"] == "training" and text != DASH)
 
 
 def _mib(value: float | None) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from fade_ray.cells import cell_settings
 from fade_ray.cells.cell_settings import PUBLISHED, SMALL, Setting
 from fade_ray.training.edge_architecture import CellArchitectureConfig
-from spaces.errors import require_known
+from spaces.errors import require, require_known
 
 
 @dataclass(frozen=True)
@@ -70,11 +70,16 @@ class Recipe:
     always: Setting = field(default_factory=dict)
     stops: EarlyStop | None = None
 
+    def __post_init__(self) -> None:
+        rule, remedy = "one stage where it may end early", "Leave `stops` out."
+        early = self.stops is not None
+        require(not early or len(self.stages) == 1, rule, remedy, stages=len(self.stages))
+
     def setting(self, name: str, space: str) -> Setting:
         """The options of a setting on a space. InvalidInput for one that the recipe has not."""
         if name == SMALL:
             return self.always
-        require_known("A setting of this recipe", name, (SMALL, *self.settings))
+        require_known(f"A setting of {self.summary!r}", name, (SMALL, *self.settings))
         own = name == PUBLISHED and space in self.settings
         return {**self.always, **self.settings[space if own else name]}
 

@@ -28,7 +28,7 @@ from spaces.cell import Macro
 LOWER = 5
 """What the learning rate is divided by (algorithms E.4: the paper has .025, .005, .001)."""
 SEARCHES = 3
-STATE = {"searches", "stage", "ended", "proxy", "groups"}
+STATE = {"searches", "stage", "ended", "proxy", "groups", "records", "early"}
 """What a search is at, beside its training and its space."""
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
@@ -59,7 +59,8 @@ class CellSearch(Trainee):
         self.groups = self.setup.groups
         self.searched = self.setup.start(self.groups, plan.seed)
         self.proxy: tuple[float, float] | None = None
-        self.ended = not self.recipe.trains
+        self.records: list[tuple[float, str]] = []  # eigenvalues with the genotypes of then
+        self.ended, self.early = not self.recipe.trains, False
         self.training = begin_stage(self)
 
     @property
@@ -80,15 +81,24 @@ class CellSearch(Trainee):
         """The start, and what memory a step takes. Raises InvalidInput when it does not fit."""
         memory = step_memory(self.training) if self.recipe.trains else None
         nothing = dict.fromkeys(("images", "multiply_adds", "seconds"), 0)
-        told = {"setting": self.setup.setting, "on_training_images": self.setup.on_training_images}
-        return {**nothing, "step_memory_mib": memory, **told, **self._state()}
+        return {**nothing, "step_memory_mib": memory, **self._set_up(), **self._state()}
 
     def run_epoch(self) -> Metrics:
         """One epoch, with the end of a stage where it is one."""
         metrics = self.training.run_epoch() | self._state()
-        if self.training.finished:
+        if self.recipe.stops is not None and metrics["eigenvalue"] is not None:
+            genotype = json.dumps(self.genotype_now().to_dict())
+            self.records.append((metrics["eigenvalue"], genotype))
+        if self.training.finished or self._earlier() is not None:
             self._end_stage()
         return metrics
+
+    def _earlier(self) -> Macro | None:
+        """The genotype of before the eigenvalue grew too fast; None where it has not."""
+        stops = self.recipe.stops
+        if stops is None or not stops.due([value for value, _ in self.records]):
+            return None
+        return Macro.from_dict(json.loads(self.records[-1 - stops.window][1]))
 
     def genotype_now(self) -> Macro:
         """What the rest of the recipe would make of the weights as they are."""
@@ -105,6 +115,14 @@ class CellSearch(Trainee):
         """What the end of the present stage draws on."""
         return self.setup.wholes(self.searched, self.groups, self.plan.seed)
 
+    def _set_up(self) -> Metrics:
+        """What the figures of this search are to be read with."""
+        return {
+            "setting": self.setup.setting,
+            "proxy_images": self.setup.proxy_images,
+            "stages": len(self.stages),
+        }
+
     def _state(self) -> Metrics:
         now = self.genotype_now()
         state = {
@@ -120,7 +138,9 @@ class CellSearch(Trainee):
     def _end_stage(self) -> None:
         """Begin the next stage, or the whole search again at a lower rate, or end."""
         known, last = learned(self.architecture), self.stage + 1 == len(self.stages)
-        handed_on = after(self.stages[self.stage], known, self.searched, self.wholes)
+        handed_on = self._earlier() or after(
+            self.stages[self.stage], known, self.searched, self.wholes
+        )
         if last:
             self.proxy = proxy(self, handed_on)
         self.searched, self.stage = handed_on, self.stage + 1
@@ -128,7 +148,7 @@ class CellSearch(Trainee):
             start = self.setup.start(self.setup.groups, self.plan.seed)
             self.searched, self.stage, self.searches = start, 0, self.searches + 1
         elif last:
-            self.ended = True
+            self.ended, self.early = True, not self.training.finished
             return
         self.training = begin_stage(self)
 
@@ -150,6 +170,8 @@ class CellSearch(Trainee):
             "discrete_accuracy": alone,
             "searches": self.searches + 1,
             "groups": self.groups,
+            "ended_early": self.early,
+            **self._set_up(),
             "true": None if self.table is None else self.table.lookup(genotype).to_dict(),
         }
         warnings = misgivings(genotype, self.whole) if self.recipe.trains else []
@@ -179,7 +201,7 @@ def begin_stage(search: CellSearch) -> Training:
     generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
     search.searched = macro = search.searched.at_depth(stage.cells)
     network = search_network(macro, search.splits, setup, stage, generator)
-    options = replace(setup.architecture, edges=stage.edges)
+    options = replace(setup.architecture, edges=stage.edges, skip_dropout=stage.skip_dropout)
     images = search.train_images if options.same_images else search.valid_images
     batches = search.feed.augmented(images) if options.other_batches else None
     architecture = EdgeArchitecture(macro, options, drawn, search.placement.device, batches)

@@ -1,7 +1,7 @@
 """The searches of a `fade-ray cells` run, each with everything that its files say."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
@@ -42,6 +42,8 @@ class CellHistory(TrialHistory[Any]):
 CellRun = Run[Any, CellHistory]
 
 SHARES = ("parameter_free_share", "skip_share")
+SET_UP = {"setting": "small", "proxy_images": "held-out", "stages": 1}
+"""What figures are to be read with, and its values in records that do not say it."""
 FOUND = ("genotype", *SHARES, "proxy_accuracy", "discrete_accuracy")
 
 
@@ -91,10 +93,15 @@ class Trial:
 
     @property
     def state(self) -> str:
-        """ "finished", "failed: ...", "3 of 50 epochs"."""
+        """ "finished", "failed: ...", "3 of 50 epochs", with the stage where there are several."""
         if self.outcome is None:
-            return f"{max(self.epochs, default=0)} of {self.plan.epochs} epochs"
-        return "finished" if self.done else f"failed: {self.outcome.failure}"
+            last, stages = max(self.epochs, default=0), self.epochs.get(0, {}).get("stages", 1)
+            stage = self.epochs.get(last, {}).get("stage", 0) + 1
+            text = f"{last} of {self.plan.epochs} epochs"
+            return f"{text}, stage {stage} of {stages}" if stages > 1 else text
+        early = f" early, after {max(self.epochs, default=0)} of {self.plan.epochs} epochs"
+        ended = f"finished{early if self.metrics.get('ended_early') else ''}"
+        return ended if self.done else f"failed: {self.outcome.failure}"
 
     @property
     def row(self) -> dict[str, Any]:
@@ -106,6 +113,7 @@ class Trial:
         return {
             **{"id": plan.id, "method": plan.recipe, "space": plan.space, "seed": plan.seed},
             "state": state,
+            **{name: self.epochs.get(0, {}).get(name, old) for name, old in SET_UP.items()},
             **{name: metrics.get(name, now.get(name)) for name in FOUND},
             "retrained_accuracy": self.retrained,
             **{name: metrics.get(name) for name in ("true", "device")},
@@ -130,6 +138,20 @@ class Trial:
         epochs = [(e, metrics) for e, metrics in sorted(self.epochs.items()) if e > 0]
         stages = [(e, (m.get("search", 0), m.get("stage", 0))) for e, m in epochs]
         return [epoch for (_, before), (epoch, now) in pairwise(stages) if before != now]
+
+
+def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The search of best proxy accuracy, the first of equals; None where none has one. One on
+    training images counts only where there is none on held-out images.
+    """
+    done = [row for row in rows if row.get("proxy_accuracy") is not None]
+    held_out = [row for row in done if row.get("proxy_images") != "training"]
+    return max(held_out or done, key=lambda row: float(row["proxy_accuracy"]), default=None)
+
+
+def proxy_name(row: Mapping[str, Any]) -> str:
+    """What the proxy of a search is called where its figure stands alone."""
+    return "proxy accuracy" + " on training images" * (row.get("proxy_images") == "training")
 
 
 def trials_of(run: CellRun) -> list[Trial]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fade_ray.cells.cell_trials import proxy_name
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
@@ -29,7 +30,7 @@ def ended(plan: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
 
 def _searched(metrics: Mapping[str, Any]) -> str:
     proxy = metrics["proxy_accuracy"]
-    accuracy = "" if proxy is None else f", proxy accuracy {proxy:.3f}"
+    accuracy = "" if proxy is None else f", {proxy_name(metrics)} {proxy:.3f}"
     return f"{metrics['parameter_free_share']:.0%} free of parameters{accuracy}"
 
 

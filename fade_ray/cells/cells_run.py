@@ -12,7 +12,7 @@ from rich.console import Console
 from fade_ray.cells.cell_job import CellJob, cell_stages, staged
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_trial import search_network
-from fade_ray.cells.cell_trials import CellHistory, trials_of
+from fade_ray.cells.cell_trials import CellHistory, best_row, proxy_name, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
 from fade_ray.cells.confusion_plan import ConfusionPlan
@@ -26,8 +26,8 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
+from fade_ray.run.kind import Standing
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
-from fade_ray.run.standing import best_trial
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from searchers.staged import StagedSearch
@@ -89,6 +89,13 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         write_page(cells_page(run, trials, depths), run.folder)
         return Made(rows, table)
 
+    def standing(self, run: Ran) -> Standing:
+        """With the stage of each search under way."""
+        begun = [(t.plan.id, t) for t in trials_of(run) if t.epochs and t.outcome is None]
+        standing = super().standing(run)
+        lines = [(id, f"{trial.plan.kind}: {trial.state}") for id, trial in begun]
+        return standing._replace(lines=[*standing.lines, *lines])
+
     def reached(self, run: Ran) -> str:
         config, history = run.config, run.history
         ended = [history.proposals[id].sort for id in history.outcomes]
@@ -101,11 +108,11 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return f"{' and '.join(parts)} on {config.data.data}"
 
     def best(self, run: Run[Any, CellHistory]) -> str:
-        best = best_trial(run.history)
-        if best is None:
+        row = best_row([trial.row for trial in trials_of(run)])
+        if row is None:
             return "-"
-        id, accuracy = best
-        return f"proxy accuracy {accuracy:.4f} ({run.history.proposals[id].kind}, trial {id})"
+        kind = run.history.proposals[row["id"]].kind
+        return f"{proxy_name(row)} {row['proxy_accuracy']:.4f} ({kind}, trial {row['id']})"
 
     def tell(self, run: Ran, console: Console) -> None:
         for match in matchings(run.config, run.history):
@@ -168,12 +175,6 @@ def trainings(config: CellsConfig, history: CellHistory) -> int:
     return config.retraining.retrain_seeds * sum(each[plan.space] for plan in searches)
 
 
-def best_row(rows: Sequence[Row]) -> Row | None:
-    """The search of best proxy accuracy, the first of equals; None where none has one."""
-    done = [row for row in rows if row["proxy_accuracy"] is not None]
-    return max(done, key=lambda row: float(row["proxy_accuracy"]), default=None)
-
-
 COLUMNS = ("id", "method", "space", "seed", "free", "proxy", "retrained", "true", "seconds", "MiB")
 
 
@@ -181,14 +182,18 @@ def _print(rows: Sequence[Row], console: Console) -> None:
     """The table at the end of a run."""
     left_out = set() if any(row["true"] for row in rows) else {"true"}
     heads = [head for head in COLUMNS if head not in left_out]
-    cells = [_shown(row) for row in rows]
+    cells, marked = [_shown(row) for row in rows], any(map(_on_training_images, rows))
     table = [[texts[head] for head in heads] for texts in cells]
     console.print(text_table(heads, table, left=("id", "method", "space")))
     console.print(
         "free: share of operations without parameters; proxy: accuracy of the search network on "
-        "held-out images",
+        "held-out images" + ", or, where a t stands, on training images" * marked,
         soft_wrap=True,
     )
+    settings = {row["method"]: row["setting"] for row in rows}
+    if set(settings.values()) != {"small"}:
+        told = "; ".join(f"{name}: {setting}" for name, setting in settings.items())
+        console.print(f"setting of {told}", soft_wrap=True, markup=False)
     for row in rows:
         if row["genotype"]:
             console.print(f"{row['id']} {row['genotype']}", soft_wrap=True, markup=False)
@@ -202,9 +207,13 @@ def _shown(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         **{name: str(row[name]) for name in ("id", "method", "space", "seed")},
         "free": "-" if free is None else f"{free:.0%}",
-        "proxy": number(row["proxy_accuracy"], 3),
+        "proxy": number(row["proxy_accuracy"], 3) + " t" * _on_training_images(row),
         "retrained": number(row["retrained_accuracy"], 3),
         "true": number((row["true"] or {}).get("c10_test_200"), 2),
         "seconds": number(row["device_seconds"], 0),
         "MiB": number(row["peak_memory_mib"], 0),
     }
+
+
+def _on_training_images(row: Mapping[str, Any]) -> bool:
+    return row["proxy_accuracy"] is not None and row["proxy_images"] == "training"

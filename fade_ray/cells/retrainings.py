@@ -83,7 +83,8 @@ def check_settings(config: CellsConfig, space: str, splits: Splits) -> None:
     genotype = config.setup(config.grid.recipes[0], space).unlearned[-1]
     for setting in config.settings(space).values():
         check_device(config.run, setting.train.precision)
-        build_network(Retraining.of(genotype, setting), images_of(splits, setting))
+        job = Retraining.of(genotype, setting.of_cells(genotype))
+        build_network(job, images_of(splits, setting))
 
 
 def begin_retraining(
@@ -103,6 +104,6 @@ def begin_retraining(
 
 def trial_of(macro: Macro, plan: RetrainPlan, splits: Splits, config: CellsConfig) -> GenotypeTrial:
     """A training of `macro` with setting and seed of `plan`."""
-    setting = replace(config.settings(plan.space)[plan.setting], seed=plan.seed)
+    setting = replace(config.settings(plan.space)[plan.setting], seed=plan.seed).of_cells(macro)
     placement = place(config.run.device, setting.train.precision)
     return GenotypeTrial(Retraining.of(macro, setting), images_of(splits, setting), placement)

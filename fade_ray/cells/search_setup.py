@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fade_ray.cells.cells_config import CellsConfig, GridConfig
     from fade_ray.data.data_config import DataConfig
 
+HELD_OUT = "held-out"
 PARTS = ("data", "grid", "architecture", "train")
 """The parts of a configuration that a setting has options of."""
 
@@ -69,9 +70,9 @@ class SearchSetup:
         return self.grid.stem or self.whole.stack.stems[0]
 
     @property
-    def on_training_images(self) -> bool:
-        """Whether nothing is held out: what is measured, too, is measured on training images."""
-        return self.grid.held_out == 0
+    def proxy_images(self) -> str:
+        """What the search network is measured on: where nothing is held out, what it trained on."""
+        return HELD_OUT if self.grid.held_out else "training"
 
     @cached_property
     def setting(self) -> str:

@@ -14,7 +14,7 @@ from fade_ray.nn.costs import Cost, Map, halved
 from fade_ray.nn.draw import Draw, EdgeWeights
 from fade_ray.nn.layers import Build, ConvNorm, FactorizedReduce
 from fade_ray.nn.network import Place
-from fade_ray.nn.operations import OPERATIONS, Operation
+from fade_ray.nn.operations import OPERATIONS, Identity, Operation
 from fade_ray.nn.sums import Source, Sum, Term
 from spaces.cell import NONE, CellSpace
 from spaces.errors import require
@@ -72,6 +72,7 @@ class Cell(Place):
         masks = None
         if draw.drop_path is not None and self.training:
             masks = draw.drop_path.masks(len(self.space.edges) * len(self.space.ops), values[0])
+        dropout = draw.skip_dropout if self.training else None
         through = [Source(self._through(x)) for x in values]
         factors, edge_factors = _factors(weights, (len(self.space.edges), len(self.space.ops)))
         for node in range(self.space.inputs, self.space.nodes):
@@ -80,7 +81,10 @@ class Cell(Place):
                 source = self.space.edges[number][0]
                 for k, operation in self._operations(number, weights):
                     mask = None if masks is None else masks[number * len(self.space.ops) + k]
-                    operation(through[source], Term(total, factors[number][k], mask))
+                    x = through[source]
+                    if dropout is not None and isinstance(operation, Identity):
+                        x = Source(x.value * dropout.mask(x.value))
+                    operation(x, Term(total, factors[number][k], mask))
                 if self.partial > 1:
                     rest = self._past(values[source], self._stride(source))
                     past.add(rest, edge_factors[number])

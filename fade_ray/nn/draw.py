@@ -59,13 +59,29 @@ class DropPath:
 
 
 @dataclass(frozen=True)
+class SkipDropout:
+    """Each entry of what a skip-connect hands on is dropped with probability `rate`, the others are
+    divided by 1 - rate (P-DARTS, section 3.3). `generator`: on the CPU.
+    """
+
+    rate: float
+    generator: torch.Generator
+
+    def mask(self, like: Tensor) -> Tensor:
+        """Factors 0 or 1 / (1 - rate), shaped as `like`."""
+        drawn = torch.rand(like.shape, generator=self.generator)
+        return (drawn >= self.rate).to(like) / (1 - self.rate)
+
+
+@dataclass(frozen=True)
 class Draw:
     """What one forward pass runs.
 
     `path`: one candidate per place, () for the first of each. `gates` [depth, width]: hard
     architecture weights, one-hot at the path, which receive the straight-through gradient: of every
     candidate with `others`, else of the drawn one alone (see `Mixed`). `edges`: weights inside the
-    cells by their kind, None where nothing is left to choose. `drop_path` rests in evaluation.
+    cells by their kind, None where nothing is left to choose. `drop_path` and `skip_dropout` rest
+    in evaluation.
     """
 
     path: Path = ()
@@ -73,6 +89,7 @@ class Draw:
     others: bool = False
     edges: Mapping[str, EdgeWeights] | None = None
     drop_path: DropPath | None = None
+    skip_dropout: SkipDropout | None = None
 
     def candidate(self, place: int) -> int:
         """Which candidate runs at a place."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from fade_ray.cells.cell_trials import best_row
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.data.data_config import DataConfig
 from fade_ray.records.run_files import read_object
@@ -63,10 +64,10 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
 
 
 def _best(folder: Path) -> str:
-    """The trial with the best proxy accuracy; the first of equals."""
+    """The trial with the best proxy accuracy, see `best_row`."""
     rows = read_object(folder / "cells.json").get("trials", [])
-    scored = {row["id"]: row["proxy_accuracy"] for row in rows if row.get("proxy_accuracy")}
-    if not scored:
+    best = best_row(rows)
+    if best is None:
         done = ", ".join(row["id"] for row in rows if row.get("state") == "done")
         why = "its genotypes were drawn, not trained" if done else "it tells of none yet"
         choose = "Choose" if done else f"Finish it with `fade-ray cells --out {folder}`, or choose"
@@ -74,4 +75,4 @@ def _best(folder: Path) -> str:
             f"The best trial of {folder} is that with the best proxy accuracy, but {why}. "
             f"{choose} a finished trial with --trial{f': {done}' if done else ''}."
         )
-    return str(max(scored, key=lambda id: float(scored[id])))
+    return str(best["id"])

@@ -1,5 +1,6 @@
 """Edges of cells: the logits of which operation stands on which edge, and their training."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor
 
 from fade_ray.data import ImageBatches
-from fade_ray.nn.draw import Draw, EdgeWeights
+from fade_ray.nn.draw import Draw, EdgeWeights, SkipDropout
 from fade_ray.nn.relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.architecture import Step
 from fade_ray.training.network_problem import NetworkProblem
@@ -55,6 +56,10 @@ class CellArchitectureConfig:
     """Whether the unrolled step of the second order holds SGD's momentum, as DARTS's code."""
     difference: Literal["central", "forward"] = "central"
     """Of gradients: central, as in the papers, or forward: fewer passes, less exact."""
+    skip_dropout: float = 0.0
+    """Behind skip-connects; it falls as long as the network weights train alone, and again from
+    there (P-DARTS).
+    """
 
     def __post_init__(self) -> None:
         require_known("A relaxation", self.relaxation, RELAXATIONS)
@@ -68,6 +73,8 @@ class CellArchitectureConfig:
             require(value >= 0, f"{name} >= 0", "Use 0 to turn it off.", **{name: value})
         remedy = "Else no logit is ever trained."
         require(0 <= self.warm_up < 1, "0 <= warm_up < 1", remedy, warm_up=self.warm_up)
+        rate, remedy = self.skip_dropout, "Use 0 for none."
+        require(0 <= rate < 1, "0 <= skip_dropout < 1", remedy, skip_dropout=rate)
         low = min(self.temperature, self.final_temperature)
         require(low > 0, "temperature > 0", "Use 0.1 or more.", temperature=low)
 
@@ -80,6 +87,19 @@ class CellArchitectureConfig:
     def other_batches(self) -> bool:
         """Whether the logits learn from other batches than the weights."""
         return self.update not in WITHOUT_HELD_OUT
+
+    def still_epochs(self, epochs: int) -> int:
+        """Epochs in which the network weights train alone."""
+        return round(self.warm_up * epochs)
+
+    def dropped(self, epoch: int, epochs: int) -> float:
+        """Dropout behind skip-connects in an epoch, counted from 0: linear to 0 at first, then a
+        factor of exp(-0.2) per epoch (P-DARTS's code, from memory).
+        """
+        still = self.still_epochs(epochs)
+        if epoch < still:
+            return self.skip_dropout * (epochs - epoch - 1) / epochs
+        return self.skip_dropout * math.exp(-0.2 * (epoch - still))
 
     @property
     def update_config(self) -> UpdateConfig:
@@ -144,7 +164,7 @@ class EdgeArchitecture:
             self.logits[kind] = torch.where(mask, start, torch.zeros(())).to(device)
             self.edge_logits[kind] = (config.logit_std * edges).to(device)
         self.optimizer = LOGIT_OPTIMISERS[config.optimizer].build(config, self.leaves)
-        self.temperature = config.temperature
+        self.temperature, self.dropped = config.temperature, 0.0
 
     @property
     def leaves(self) -> list[Tensor]:
@@ -180,7 +200,8 @@ class EdgeArchitecture:
         return weights
 
     def begin(self, epoch: int, epochs: int, learning_rate: float) -> None:
-        """Temperature and, where it follows that of the weights, the learning rate."""
+        """Temperature, dropout and, where it follows that of the weights, the learning rate."""
+        self.dropped = self.config.dropped(epoch, epochs)
         first, last = self.config.temperature, self.config.final_temperature
         self.temperature = first + (last - first) * min(1.0, epoch / max(1, epochs - 1))
         if LOGIT_OPTIMISERS[self.config.optimizer].follows:
@@ -188,7 +209,7 @@ class EdgeArchitecture:
                 group["lr"] = learning_rate
 
     def moves(self, epoch: int, epochs: int) -> bool:
-        return epoch >= round(self.config.warm_up * epochs)
+        return epoch >= self.config.still_epochs(epochs)
 
     def steps(self, batches: int) -> int:
         """The weights' images set the epoch (DARTS's code)."""
@@ -196,7 +217,8 @@ class EdgeArchitecture:
 
     def draws(self) -> list[Draw]:
         """One draw of the weights of every kind, differentiable in the logits."""
-        return [Draw(edges=self.weights())]
+        dropout = SkipDropout(self.dropped, self.generator) if self.dropped else None
+        return [Draw(edges=self.weights(), skip_dropout=dropout)]
 
     def estimate(
         self,

@@ -15,9 +15,8 @@ from runs import run_cells, status
 from stopper import Stopper
 
 import fade_ray
-from fade_ray.cells.cell_trials import trials_of
+from fade_ray.cells.cell_trials import best_row, trials_of
 from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
-from fade_ray.cells.cells_run import best_row
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_of_run
