@@ -1,5 +1,6 @@
 """One cell search from start to genotype: what is behind every search of `fade-ray cells`."""
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -19,17 +20,21 @@ from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
 from fade_ray.training import Training, evaluate, place
 from fade_ray.training.edge_architecture import EdgeArchitecture
 from fade_ray.training.hessian import dominant_eigenvalue
+from fade_ray.training.operator_correlation import groups_of, operator_correlation
 from fade_ray.training.step_memory import step_memory
 from fade_ray.trials.job import write_output
 from fade_ray.trials.trainee import Ending, Metrics, Trainee
 from searchers import Outcome
 from spaces.cell import Macro
+from spaces.groups import Groups
 
 LOWER = 5
 """What the learning rate is divided by (algorithms E.4: the paper has .025, .005, .001)."""
 SEARCHES = 3
 STATE = {"searches", "stage", "ended", "proxy", "groups", "records", "early"}
 """What a search is at, beside its training and its space."""
+MEASURED = 10_000
+"""Images on which operations are correlated (algorithms C.2)."""
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
 
@@ -137,6 +142,8 @@ class CellSearch(Trainee):
 
     def _end_stage(self) -> None:
         """Begin the next stage, or the whole search again at a lower rate, or end."""
+        if self.stages[self.stage].measures:
+            self.groups = measured_groups(self)
         known, last = learned(self.architecture), self.stage + 1 == len(self.stages)
         handed_on = self._earlier() or after(
             self.stages[self.stage], known, self.searched, self.wholes
@@ -260,6 +267,19 @@ def eigenvalue(search: CellSearch) -> float | None:
     batch = next(search.feed.plain(search.valid_images).ordered())
     generator = torch.Generator().manual_seed(search.plan.seed)
     return dominant_eigenvalue(search.training.problem, batch, PRODUCTS, generator).value
+
+
+def measured_groups(search: CellSearch) -> Groups:
+    """Of the operations, by how their outputs correlate on the first edge of the first cell of the
+    trained mixture (algorithms C.2, C.3).
+    """
+    batches = search.feed.plain(search.train_images).ordered()
+    count = -(-MEASURED // search.setup.train.batch_size)
+    weights = search.architecture.expected()
+    matrices = operator_correlation(
+        search.network, weights, itertools.islice(batches, count), search.placement
+    )
+    return groups_of(matrices, next(iter(search.searched.cells.values())).ops)
 
 
 def proxy(search: CellSearch, genotype: Macro) -> tuple[float, float]:
