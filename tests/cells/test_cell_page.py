@@ -60,7 +60,10 @@ def test_the_page_of_a_run_under_way(shown: Path) -> None:
         in text
     )
     assert "1 warning the result may have collapsed: 100% of its operations" in text
-    assert "000 darts-1st amended-s3 small 0 finished 62 % 71.0 % 41.0 % 97.1 % 1 min 15 s 321 –" in text
+    assert (
+        "000 darts-1st amended-s3 small 0 finished 62 % 71.0 % 41.0 % 97.1 % 1 min 15 s 321 –"
+        in text
+    )
     assert "004 gdas nasbench201 0 3 of 50 epochs" in text
     assert "failed: the loss became not finite" in text
     assert "Genotype(normal=[(&#39;skip_connect&#39;, 0)" in text

@@ -228,6 +228,27 @@ def test_a_macro_is_ordered_and_sized_by_its_cells():
     assert not macro.with_cells({"normal": full.genotype([]), "reduce": full}).is_discrete
 
 
+@given(low=st.integers(2, 20), high=st.integers(2, 20))
+def test_unshared_cells_find_a_place_in_a_higher_stack_in_their_order(low, high):
+    ops = tuple(f"op{number}" for number in range(20))
+    full = CellSpace.create(2, 4, ops, keep=2)
+
+    def only(number):
+        return full.narrowed(np.arange(20)[None] == np.full((len(full.edges), 1), number))
+
+    cells = {f"cell{number}": only(number) for number in range(low)}
+    macro = Macro(cells, "unshared", low).at_depth(high)
+    assert list(macro.cells) == [place.kind for place in macro.layout]
+    order = [cell.allowed[0].index(True) for cell in macro.cells.values()]
+    if high <= low:
+        assert order == list(range(high))
+    elif low >= 3:  # each section of the stack has cells
+        assert order == sorted(order)
+        assert set(order) == set(range(low))
+        reducing = [place.reduction for place in Macro(cells, "unshared", low).layout]
+        assert [reducing[number] for number in order] == [p.reduction for p in macro.layout]
+
+
 @pytest.mark.parametrize(
     "data", [{}, [], {"format": "other"}, {"format": "fade_ray.cells/1", "cells": []}, None]
 )

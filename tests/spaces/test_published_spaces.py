@@ -28,6 +28,10 @@ SIZES = {
     "amended-s2-fixed": 2**160,
     "amended-s3": 2_123_366_400,
     "nasbench201": 15_625,
+    # 14 cells of their own
+    **{f"s{number}-unshared": (180 * 7**8) ** 14 for number in (1, 2, 3)},
+    "s4-unshared": (180 * 5**8) ** 14,
+    "s5-unshared": (180 * 2**8) ** 14,
 }
 
 
