@@ -23,7 +23,9 @@ def require_known(what: str, name: str, names: Iterable[str]) -> None:
     """InvalidInput, with one of `names` near it, unless `name` is one; `what`: "A space"."""
     known = list(names)
     if name not in known:
-        near = "".join(f" Did you mean {each!r}?" for each in get_close_matches(name, known, n=1))
+        folded = {each.casefold(): each for each in known}
+        matches = get_close_matches(name.casefold(), folded, n=1)
+        near = "".join(f" Did you mean {folded[each]!r}?" for each in matches)
         raise InvalidInput(f"{what} must be one of {', '.join(known)}, but got {name!r}.{near}")
 
 

@@ -64,7 +64,7 @@ def test_the_page_of_a_run_under_way(shown: Path) -> None:
         "000 darts-1st amended-s3 small 0 finished 62 % 71.0 % 41.0 % 97.1 % 1 min 15 s 321 –"
         in text
     )
-    assert "004 gdas nasbench201 0 3 of 50 epochs" in text
+    assert "004 gdas nasbench201 small 0 3 of 50 epochs" in text
     assert "failed: the loss became not finite" in text
     assert "Genotype(normal=[(&#39;skip_connect&#39;, 0)" in text
     figures = set(re.findall(r'<figure id="([^"]*)"', shown.read_text()))

@@ -248,7 +248,7 @@ def test_files_of_every_form(tmp_path):
         (b'{"normal": []}', "needs format"),
         (b'{"format": "fade_ray.architecture/1"}', "Is this a file of cells"),
         (b"\x80\x02PK\xff", "not text"),
-        (b"|nor_conv_3x3~0|+|x~0|", "Did you mean"),
+        (b"|nor_conv_3x3~0|+|x~0|", "must be one of none"),
         (b"|nor_conv_3x3~0|", "six edges|edges 0->1"),
     ],
 )
