@@ -5,8 +5,12 @@ A step is one architecture update with its batch and one weight step. The plain 
 (`_plain_cells.py`) computes in NCHW, one module per operation and edge, all gradients in both
 passes, as the original code does.
 
-    python scripts/bench_cells.py [--part step updates sampled memory] [--json FILE] [--repeats 5]
-    [--threads 1]
+StacNAS's steps are joint ones on S1 with 16 channels: of stage 1 on the representatives of its
+groups and none, 14 cells; of stage 2 on the members of one group and none on each edge, 20 cells,
+here the groups in turn.
+
+    python scripts/bench_cells.py [--part step updates stages sampled memory] [--json FILE]
+    [--repeats 5] [--threads 1]
 """
 
 import subprocess
@@ -27,11 +31,13 @@ from torch.nn import functional as F
 from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
 from fade_ray.nn.relaxations import RELAXATIONS
 from fade_ray.training.updates import UPDATES, Unroll, UpdateConfig
+from spaces.cell import NONE, Macro
 from spaces.darts import published
+from spaces.groups import representatives
 
 Difference = Literal["central", "forward"]
-Part = Literal["step", "updates", "sampled", "memory"]
-PARTS: tuple[Part, ...] = ("step", "updates", "sampled", "memory")
+Part = Literal["step", "updates", "stages", "sampled", "memory"]
+PARTS: tuple[Part, ...] = ("step", "updates", "stages", "sampled", "memory")
 MACRO = published("darts").macro.at_depth(8)
 SAMPLED = "gumbel-softmax-sampled"
 BATCH, RATE, MOMENTUM, DECAY, CLIP = 32, 0.025, 0.9, 3e-4, 5.0
@@ -49,11 +55,25 @@ class Bench:
     """Internal: print the resident memory in MiB that steps of this form add, and end."""
 
 
-def network() -> CellNetwork:
+def stage(number: int) -> Macro:
+    """What StacNAS searches on S1 in stage 1 and 2."""
+    space = published("s1")
+    groups = space.groups or ()
+    cells = {}
+    for kind, cell in space.macro.cells.items():
+        mask = cell.mask
+        for edge, row in enumerate(mask):
+            members = groups[edge % len(groups)] if number == 2 else representatives(groups)
+            row &= [op in (NONE, *members) for op in cell.ops]
+        cells[kind] = cell.narrowed(mask)
+    return space.macro.with_cells(cells).at_depth({1: 14, 2: 20}[number])
+
+
+def network(macro: Macro = MACRO) -> CellNetwork:
     generator = torch.Generator().manual_seed(0)
     return CellNetwork(
-        MACRO,
-        CellNetworkConfig(channels=16).for_search(MACRO.stack),
+        macro,
+        CellNetworkConfig(channels=16).for_search(macro.stack),
         side=32,
         classes=10,
         generator=generator,
@@ -66,11 +86,11 @@ def batch(seed: int) -> tuple[Tensor, Tensor]:
     return images, torch.randint(0, 10, (BATCH,), generator=generator)
 
 
-def logits() -> dict[str, Tensor]:
+def logits(macro: Macro = MACRO) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(2)
     return {
         kind: 1e-3 * torch.randn(cell.mask.shape, generator=generator)
-        for kind, cell in MACRO.cells.items()
+        for kind, cell in macro.cells.items()
     }
 
 
@@ -99,10 +119,10 @@ def plain_step() -> Callable[[], None]:
 class Search:
     """A search network with its logits: the `Problem` of the updates."""
 
-    def __init__(self, relaxation: str) -> None:
-        self.network, self.leaves = network(), logits()
+    def __init__(self, relaxation: str, macro: Macro) -> None:
+        self.network, self.leaves = network(macro), logits(macro)
         self.relaxation, self.generator = RELAXATIONS[relaxation], torch.Generator().manual_seed(3)
-        self.masks = {kind: torch.tensor(cell.mask) for kind, cell in MACRO.cells.items()}
+        self.masks = {kind: torch.tensor(cell.mask) for kind, cell in macro.cells.items()}
         self.weights: Sequence[Tensor] = list(self.network.parameters())
         self.logits: Sequence[Tensor] = list(self.leaves.values())
         self.generators = [self.generator]
@@ -116,11 +136,14 @@ class Search:
 
 
 def our_step(
-    update: str, relaxation: str = "softmax", difference: Difference = "central"
+    update: str,
+    relaxation: str = "softmax",
+    difference: Difference = "central",
+    macro: Macro = MACRO,
 ) -> Callable[[], None]:
     """The product's form of one step."""
     problem, train, valid, config = (
-        Search(relaxation),
+        Search(relaxation, macro),
         batch(0),
         batch(1),
         UpdateConfig(difference=difference),
@@ -201,6 +224,10 @@ def main(bench: Bench) -> None:
                 our_step(update, difference="forward"),
                 ours,
             )
+    if "stages" in bench.part:
+        for number in (1, 2):
+            step = our_step("joint", macro=stage(number))
+            compare(f"step of StacNAS's stage {number} to first-order step", step, ours)
     if "sampled" in bench.part:
         compare(
             "first-order step: all operations to one sampled per edge",
