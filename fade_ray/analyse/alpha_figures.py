@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
 from fade_ray.analyse.alpha_points import Point
 from fade_ray.analyse.alpha_summary import NOTE, PREDICTORS, Case, Finding, amount, cases
@@ -41,16 +41,20 @@ def scatter(groups: dict[Case, list[Point]], found: Sequence[Finding]) -> Pictur
         axis.xaxis.set_major_locator(MaxNLocator(5))
         told.append(f"{number(r.value, signed=True)} for {case.method}")
     what = "less the edge's mean (points)" if edges > 1 else "(%)"
+    if edges > 1:  # an edge that is cut may cost most of the accuracy
+        axes[0].set_yscale("symlog", linthresh=1)
+        axes[0].yaxis.set_major_formatter(ScalarFormatter())
     for axis in axes[::columns]:
         axis.set_ylabel(f"accuracy {what}")
     handles = {line.get_label(): line for axis in axes for line in axis.get_lines()}
     known = {op: handles[op] for op in ops if op in handles}
     figure.legend(list(known.values()), list(known), loc="outside upper left", ncols=4)
     first = next(iter(groups))
+    logarithmic = "The axis is logarithmic beyond one point. " if edges > 1 else ""
     caption = (
         f"On {first.space}, accuracy: {first.truth}. Each point is one operation on one edge of "
-        f"what a search found; filled: the one that was found. {count(edges, 'edge')}, "
-        f"{count(len({p.seed for p in every}), 'seed')}."
+        f"what a search found; filled: the one that was found. {logarithmic}"
+        f"{count(edges, 'edge')}, {count(len({p.seed for p in every}), 'seed')}."
     )
     alt = f"Pearson's correlation within edges: {listed(told)}."
     name = f"alpha-{first.space}-{first.truth}"
@@ -86,9 +90,14 @@ def correlations(found: Sequence[Finding]) -> Picture:
         _interval(axis, rows.index((each.case.method, each.what)), each)
     for axis, measure in zip(axes, MEASURES, strict=True):
         axis.axvline(0, color=MUTED, lw=1.0, zorder=1)
-        axis.set(xlim=(-1.05, 1.05), title=measure.capitalize())
+        axis.set(xlim=(-1.05, 1.05), xticks=(-1, -0.5, 0, 0.5, 1), title=measure.capitalize())
         axis.set_xlabel("correlation with accuracy")
-    style.name_rows(axes[0], [f"{method}: {what}" for method, what in rows])
+    heads = [method for method, _ in rows]
+    names = [
+        what if row and heads[row - 1] == method else f"{method}: {what}"
+        for row, (method, what) in enumerate(rows)
+    ]
+    style.name_rows(axes[0], names)
     first = found[0].case
     caption = (
         f"On {first.space}, accuracy: {first.truth}; {amount(found[0])}. Dots with 95 % intervals; "

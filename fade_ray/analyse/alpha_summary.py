@@ -15,7 +15,9 @@ from fade_ray.report.words import Measure, count, interval, listed, number
 from spaces.cell import NONE
 
 NOTE = (
-    "Correlations are pooled within edges: operations are compared on their edge alone. Intervals "
+    "Correlations are pooled within edges: operations are compared on their edge alone. In "
+    "Pearson's an edge weighs the more the more its operations differ, and one that is cut by none "
+    "most of all; in Kendall's all weigh alike. Intervals "
     "(95 %) are of resampled searches and of the edges in them; of a single search its edges "
     "alone, so that they say nothing of others, and of few searches they are too narrow. Chance: "
     "what 95 % of weights in random order within the edges reach at most, on either side of 0; p: "
@@ -84,7 +86,9 @@ def _known(value: float) -> float | None:
 
 
 def cases(points: Sequence[Point]) -> dict[Case, list[Point]]:
-    """The points of each case; the stages of a recipe are those that its points tell of."""
+    """The points of each case, by space and truth in the order of the points; the stages of a
+    recipe are those that its points tell of.
+    """
     stages: dict[str, int] = {}
     for point in points:
         stages[point.recipe] = max(stages.get(point.recipe, 0), point.stage + 1)
@@ -92,7 +96,8 @@ def cases(points: Sequence[Point]) -> dict[Case, list[Point]]:
     for p in points:
         case = Case(p.space, p.truth, p.recipe, p.stage, stages[p.recipe])
         grouped.setdefault(case, []).append(p)
-    return dict(sorted(grouped.items(), key=lambda item: item[0][:2]))
+    places = list(dict.fromkeys(case[:2] for case in grouped))
+    return {case: grouped[case] for case in sorted(grouped, key=lambda c: places.index(c[:2]))}
 
 
 def findings(points: Sequence[Point]) -> list[Finding]:

@@ -149,7 +149,9 @@ def test_points_are_weights_and_accuracies_of_what_was_swapped(tmp_path: Path) -
     right = [each for each in found if each.predictor == "weight"]
     assert all(each.agreement.value == pytest.approx(1) for each in right)
     assert {each.agreement.points for each in right if each.points == WITHOUT} == {48}
-    assert "60 points: 2 searches, 12 edges" in in_words(found)
+    words = in_words(found)
+    assert "60 points: 2 searches, 12 edges" in words
+    assert "Also in the report: c100_test_200 and in16_test_200." in words
     reversed_ = recorded(config, lambda seed: order[:, ::-1].tolist(), accuracy)
     pearson = findings(points(reversed_, config))[0]
     assert (pearson.measure, pearson.agreement.value) == ("pearson", pytest.approx(-1))
