@@ -111,9 +111,7 @@ def last_weights(epochs: Mapping[int, Mapping[str, Any]]) -> dict[int, Mapping[s
     """Stage -> the weights {kind: [E][O]} at its end; of several searches at lower learning rates
     the last. Of cells that are only drawn those of the start.
     """
-    told = [metrics for _, metrics in sorted(epochs.items())]
-    last = max((metrics["search"] for metrics in told), default=0)
-    return {m["stage"]: m["weights"] for m in told if m["search"] == last}
+    return {metrics["stage"]: metrics["weights"] for _, metrics in sorted(epochs.items())}
 
 
 def dropped(history: CellHistory, study: AlphaStudy) -> list[str]:
