@@ -23,7 +23,8 @@ from fade_ray.analysis.resampling import t_interval
 from fade_ray.ranks.rank_records import RankRun
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import from_json
-from fade_ray.run.folder import command_line, environment, read_json, write_json
+from fade_ray.records.run_files import read_object
+from fade_ray.run.folder import command_line, environment, write_json
 from spaces.errors import require
 from spaces.nasbench_macro import DEPTH, MacroTable, codes
 from spaces.parquet import read_columns
@@ -54,9 +55,7 @@ def recorded_runs(studies: Sequence[Path], setting: str | None = None) -> list[R
 def _ranks(folder: Path) -> Mapping[str, Any]:
     """The ranks of a run directory; of a packed study those of the last epochs."""
     path = folder / "ranks.json"
-    ranks: Mapping[str, Any] = (
-        read_json(path) if path.exists() else read_json(folder / "summary.json")["ranks"]
-    )
+    ranks: Mapping[str, Any] = read_object(path) or read_object(folder / "summary.json")["ranks"]
     return ranks
 
 

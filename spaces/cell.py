@@ -19,7 +19,7 @@ import cattrs
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, require, require_known, upheld
 from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
 
 NONE, SKIP = "none", "skip_connect"
@@ -322,12 +322,8 @@ _CONVERTER = cattrs.Converter(
 
 
 def _structured(cls: type[T], data: Mapping[str, Any], needed: str) -> T:
-    try:
+    with upheld(needed, "Give all of them.", LookupError, TypeError, ValueError, AttributeError):
         return _CONVERTER.structure(data, cls)
-    except InvalidInput:  # a ValueError too, but one that says already which rule is broken
-        raise
-    except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise InvalidInput(f"{needed}, but: {error!r}.") from error
 
 
 def _ordered(edges: Iterable[tuple[int, int]]) -> tuple[tuple[int, int], ...]:

@@ -1,6 +1,7 @@
 """The one exception for a user's mistake, and the one way to check a rule."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 
 
@@ -19,12 +20,26 @@ def require(holds: bool, rule: str, remedy: str, **values: object) -> None:
         raise InvalidInput(f"`{rule}` must hold, but got {got}. {remedy}")
 
 
+@contextmanager
+def upheld(rule: str, remedy: str, *errors: type[Exception]) -> Iterator[None]:
+    """InvalidInput with the rule, what is wrong and the remedy in place of `errors`, but for one
+    that says already which rule is broken.
+    """
+    try:
+        yield
+    except InvalidInput:
+        raise
+    except errors as error:
+        said = repr(error) if isinstance(error, LookupError) else str(error) or repr(error)
+        raise InvalidInput(f"{rule}, but: {said}. {remedy}") from error
+
+
 def require_known(what: str, name: str, names: Iterable[str]) -> None:
     """InvalidInput, with one of `names` near it, unless `name` is one; `what`: "A space"."""
     known = list(names)
     if name not in known:
         folded = {each.casefold(): each for each in known}
-        matches = get_close_matches(name.casefold(), folded, n=1)
+        matches = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
         near = "".join(f" Did you mean {folded[each]!r}?" for each in matches)
         raise InvalidInput(f"{what} must be one of {', '.join(known)}, but got {name!r}.{near}")
 

@@ -10,7 +10,7 @@ from typing import Any
 from spaces import nasbench201
 from spaces.cell import CellSpace, Gene, Macro
 from spaces.darts import CONV_7X1_1X7, DARTS_OPS, SPACES
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, require, require_known, upheld
 from spaces.notation import INPUTS
 
 FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
@@ -85,10 +85,8 @@ def _text(path: Path) -> str:
 def _the_call(text: str) -> ast.Call:
     """The one call of `Genotype` in the text, by itself or assigned."""
     wrong = f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}"
-    try:
+    with upheld(wrong, _FORMS, SyntaxError, ValueError, RecursionError, MemoryError):
         body = ast.parse(text.strip()).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise InvalidInput(f"{wrong}: {error}. {_FORMS}") from error
     calls: list[tuple[str, ast.Call]] = []
     for statement in body:
         value = getattr(statement, "value", None)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces.cell import NONE, SKIP
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, require, require_known, upheld
 
 Array = npt.NDArray[np.float64]
 Groups = tuple[tuple[str, ...], ...]
@@ -109,10 +109,8 @@ def load_groups(path: str | Path) -> Groups:
     """The groups in a JSON file: a list of lists of names, or an object with it as "groups", which
     `groups.json` of `fade-ray analyse operators` is. Raises InvalidInput for anything else.
     """
-    try:
+    with upheld(f"{path} must be a readable JSON file", _FORM, OSError, ValueError):
         held: Any = json.loads(Path(path).expanduser().read_bytes())
-    except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} must be a readable JSON file, but: {error}. {_FORM}") from error
     groups = held.get("groups") if isinstance(held, dict) else held
     if not (isinstance(groups, list) and all(map(_names, groups))):
         raise InvalidInput(f"{path} must hold groups of names, but holds {held!r:.200}. {_FORM}")

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from spaces import nasbench201
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import InvalidInput, require, require_known, upheld
 from spaces.nasbench201 import EDGES, OPS, Architecture
 from spaces.parquet import read_columns
 from spaces.stackings import STACKINGS
@@ -207,13 +207,10 @@ def _open(path: Path) -> Any:
     except ImportError as error:
         rule = "Converting the official files takes the package nats_bench, which is not installed"
         raise InvalidInput(f'{rule}. Run: pip install "fade-ray[nasbench201]"') from error
-    try:
+    rule = f"{path} must hold the files of NATS-Bench's topology space"
+    remedy = "Give the folder NATS-tss-v1_0-3ffb9-simple or NATS-tss-v1_0-3ffb9.pickle.pbz2."
+    with upheld(rule, remedy, Exception):  # whatever unpickling a wrong file raises
         return nats_bench.create(str(path), "tss", fast_mode=path.is_dir(), verbose=False)
-    except Exception as error:  # whatever unpickling a wrong file raises
-        raise InvalidInput(
-            f"{path}: not the files of NATS-Bench's topology space ({error!r}). Give the folder "
-            "NATS-tss-v1_0-3ffb9-simple or the file NATS-tss-v1_0-3ffb9.pickle.pbz2."
-        ) from error
 
 
 def _official_row(api: Any, index: int) -> dict[str, Any]:
@@ -226,7 +223,9 @@ def _official_row(api: Any, index: int) -> dict[str, Any]:
         "unique_str": nasbench201.unique_key(cell),
         **dict(zip(OPERATIONS, numbers, strict=True)),
     }
-    try:
+    rule = f"The benchmark must have all results of all architectures, of number {index} too"
+    wrong = (KeyError, ValueError, TypeError, AssertionError, OSError)
+    with upheld(rule, "Give its complete files.", *wrong):
         for dataset, split, epochs in product(DATASETS, SPLITS, EPOCHS):
             # is_random=False: the mean over the seeds
             official = _OFFICIAL[dataset][split]
@@ -235,11 +234,6 @@ def _official_row(api: Any, index: int) -> dict[str, Any]:
         for dataset in DATASETS:
             cost = api.get_cost_info(index, _OFFICIAL[dataset]["test"], "200")
             row[f"params_{dataset}"] = round(float(cost["params"]) * 1e6)  # given in millions
-    except (KeyError, ValueError, TypeError, AssertionError, OSError) as error:
-        raise InvalidInput(
-            "The benchmark must have all results of all architectures, but those of number "
-            f"{index} are incomplete ({error!r}). Give its complete files."
-        ) from error
     return row
 
 
@@ -252,14 +246,13 @@ def _write(rows: Sequence[Mapping[str, Any]], target: Path) -> None:
     types |= dict.fromkeys(PARAMETERS, pa.int32())
     part = target.with_name(target.name + ".part")
     table = pa.Table.from_pylist(list(rows), schema=pa.schema(list(types.items())))
-    try:
-        pq.write_table(table, part, compression="zstd")
-        os.replace(part, target)
-    except OSError as error:
-        rule = f"{target}: cannot be written ({error})"
-        raise InvalidInput(f"{rule}. Name a file in a folder that exists.") from error
-    finally:
-        part.unlink(missing_ok=True)
+    remedy = "Name a file in a folder that exists."
+    with upheld(f"The table must be writable to {target}", remedy, OSError):
+        try:
+            pq.write_table(table, part, compression="zstd")
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _check(path: str | Path, raw: Mapping[str, Floats], operations: Floats) -> None:

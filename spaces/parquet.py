@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 
 def read_columns(
@@ -22,7 +22,7 @@ def read_columns(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with upheld(f"{path} must be a readable Parquet table", remedy, OSError, pa.ArrowException):
         missing = [name for name in needed if name not in pq.read_schema(path).names]
         if missing:
             rule = f"{path} must have the columns {', '.join(needed)}"
@@ -30,6 +30,3 @@ def read_columns(
         table = pq.read_table(path, columns=list(needed))
         types = {name: pa.string() if name in text else pa.float64() for name in needed}
         return {name: np.asarray(table[name].cast(kind).to_numpy()) for name, kind in types.items()}
-    except (OSError, pa.ArrowException) as error:
-        rule = f"{path} must be a readable Parquet table"
-        raise InvalidInput(f"{rule}, but: {error}. {remedy}") from error

@@ -109,7 +109,7 @@ def test_a_file_that_has_changed_ends_a_continued_run_by_its_name(
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [(None, "could not be read"), ("1 / 0", "ZeroDivisionError"), ("x = (", "SyntaxError")],
+    [(None, "can be read, but"), ("1 / 0", "ZeroDivisionError"), ("x = (", "SyntaxError")],
 )
 def test_a_file_that_does_not_run_is_one_message(
     text: str | None, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 from fade_ray.data.decode import Pictures
 from fade_ray.data.images import IntArray
 from fade_ray.data.source import Source
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 IMAGE_COLUMNS = ("img", "image")
 
@@ -110,12 +109,6 @@ def _read_bytes(path: Path, column: str, numbers: IntArray) -> list[bytes]:
     return found
 
 
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError) as error:
-        raise InvalidInput(
-            f"A data file must be readable Parquet, but {str(path)!r} is not: {error}. Give "
-            "another file or a folder."
-        ) from error
+def _readable(path: Path) -> AbstractContextManager[None]:
+    rule = f"A data file must be readable Parquet, as {str(path)!r} is to be"
+    return upheld(rule, "Give another file or a folder.", pa.ArrowException, OSError)

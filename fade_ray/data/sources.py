@@ -22,7 +22,7 @@ from fade_ray.data.images import (
 from fade_ray.data.parquet import read_parquet
 from fade_ray.data.source import Source, check_same_classes
 from fade_ray.data.splits import stratified_limit, stratified_parts
-from spaces.errors import InvalidInput, at_least
+from spaces.errors import InvalidInput, at_least, upheld
 
 _TRAINING_DRAW, _TEST_DRAW = 0, 1  # independent streams of one seed
 
@@ -160,7 +160,9 @@ def _slice(images: LabelledImages, start: int, stop: int | None) -> LabelledImag
 
 
 def _open(data: str, role: str, root: str, download: bool) -> Source:
-    try:
+    rule, remedy = f"The {role} must be readable, as {data!r} is to be", "Check the path."
+    # no permission, name too long, a `~user` that does not exist
+    with upheld(rule, remedy, OSError, RuntimeError):
         if role == "data" and data in SOURCES:
             return SOURCES[data](Path(root).expanduser(), download)
         path = Path(data).expanduser()
@@ -168,12 +170,6 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
             return read_folder(path)
         if data and path.is_file():
             return read_parquet(path)
-    # no permission, name too long, a `~user` that does not exist
-    except (OSError, RuntimeError) as error:
-        raise InvalidInput(
-            f"The {role} must be readable, but {data!r} is not: {error}. Check the path and its "
-            "permissions."
-        ) from error
     names = f"one of {', '.join(SOURCES)}, " if role == "data" else ""
     raise InvalidInput(
         f"The {role} must be {names}a folder of class folders, or a Parquet file, but got "
@@ -186,17 +182,15 @@ def _cifar(kind: str, root: Path, download: bool) -> Source:
     import torchvision
 
     dataset = getattr(torchvision.datasets, kind)
-    try:
-        training, test = (
-            dataset(str(root), train=train, download=download) for train in (True, False)
-        )
+    rule = f"{kind} must be in {str(root)!r} or be downloadable"
+    remedy = (
+        f"Put its Python version ({dataset.filename}) there, or give the data as a Parquet file or "
+        "a folder of class folders."
+    )
     # no network, read-only folder, incomplete or corrupt copy
-    except (OSError, HTTPException, RuntimeError) as error:
-        raise InvalidInput(
-            f"{kind} must be in {str(root)!r} or be downloadable, but it is neither: {error}. Put "
-            f"its Python version ({dataset.filename}) there, or give the data as a Parquet file or "
-            "a folder of class folders."
-        ) from error
+    with upheld(rule, remedy, OSError, HTTPException, RuntimeError):
+        parts = [dataset(str(root), train=train, download=download) for train in (True, False)]
+    training, test = parts
     return _from_torchvision(
         kind.lower(), training, _from_torchvision(f"{kind.lower()} test", test)
     )

@@ -8,11 +8,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import tyro
-
 from fade_ray.describe.describe_text import as_text
 from fade_ray.describe.subjects import Cells, Chain, Options, SearchNetwork, Space, Subject
 from fade_ray.export.export_module import write_whole
+from fade_ray.run.flags import read_flags
 from spaces import HyperArchitecture, nasbench201
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
@@ -25,7 +24,7 @@ def describe_command(arguments: list[str]) -> None:
     subjects = "a genotype, the architecture of a search, or with --space a space of cells"
     example = "fade-ray describe DARTS_V2 --macro cifar10"
     about = f"{example}\n\nDescribe {subjects}: graph, parameters, multiply-adds, shapes."
-    options = tyro.cli(Options, args=arguments, prog="fade-ray describe", description=about)
+    options = read_flags(Options, args=arguments, prog="fade-ray describe", description=about)
     subject = find(options)
     description = describe(subject, options)
     if options.draw is not None:

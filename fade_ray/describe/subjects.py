@@ -13,7 +13,7 @@ from fade_ray.describe.counts import counts
 from fade_ray.nn import CellNetwork, CellNetworkConfig, ChainNetwork, NetworkConfig
 from spaces import Dag, HyperArchitecture
 from spaces.cell import CellSpace, Macro
-from spaces.errors import InvalidInput, require, require_known
+from spaces.errors import require, require_known, upheld
 from spaces.stackings import RESIDUAL
 
 
@@ -165,16 +165,12 @@ class Chain:
     @classmethod
     def exported(cls, data: Mapping[str, Any]) -> Chain:
         """From the `.json` of `export_module`. Raises InvalidInput where it is none."""
-        try:
+        needed = "An exported architecture needs code, network, input_shape and classes"
+        with upheld(needed, "Is it one?", KeyError, TypeError, ValueError):
             hyper = HyperArchitecture.from_code(str(data["code"]))
             values = {**data["network"], "strides": tuple(data["network"]["strides"])}
             channels, side, _ = map(int, data["input_shape"])
             return cls(hyper, NetworkConfig(**values), (channels, side, len(data["classes"])))
-        except InvalidInput:  # a ValueError too, but one that says already which rule is broken
-            raise
-        except (KeyError, TypeError, ValueError) as error:
-            needed = "An exported architecture needs code, network, input_shape and classes"
-            raise InvalidInput(f"{needed}, but: {error!r}.") from error
 
     def facts(self) -> dict[str, Any]:
         rule, remedy = "width == 1", "Describe one architecture: one graph per row."

@@ -21,7 +21,7 @@ from fade_ray.nn import CellNetwork, ChainNetwork, Network
 from fade_ray.nn.costs import CONVENTIONS
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.journal import plain as jsonable
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, upheld
 
 
 @dataclass(frozen=True)
@@ -163,9 +163,6 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Put `content` at `path` in one step; the directory is made where it is missing. InvalidInput
     for a place that cannot be written (read-only, full disk); what was at `path` stays.
     """
-    try:
+    remedy = "Free space, set the permissions or choose another folder."
+    with upheld(f"An export must be writable to {path}", remedy, OSError):
         return write_atomically(path, content)
-    except OSError as error:
-        rule = f"An export must be writable, but writing {path} failed: {error.strerror or error}"
-        remedy = "Free space, set the permissions or choose another folder."
-        raise InvalidInput(f"{rule}. {remedy}") from error

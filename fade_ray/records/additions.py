@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,9 @@ class Addition:
     def read(cls, path: Path | str) -> "Addition":
         """Raises InvalidInput where there is no such file."""
         place = Path(path).expanduser().resolve()
-        try:
+        rule, remedy = "`--use` must name a Python file that can be read", f"It is {path}."
+        with upheld(rule, remedy, OSError, UnicodeDecodeError):
             return cls(str(place), place.read_text())
-        except (OSError, UnicodeDecodeError) as error:
-            raise InvalidInput(
-                f"`--use` must name a Python file, but {path} could not be read: {error}."
-            ) from error
 
     @property
     def sha256(self) -> str:

@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Any
 
 from fade_ray.records.old_formats import UPGRADES
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 FORMAT = 2
 """The version of the record; a "start" event carries it."""
@@ -75,9 +75,9 @@ class Journal:
             self._file = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
             )
-            end = _end_of_last_line(self._file)
-            if end < os.fstat(self._file).st_size:
-                os.ftruncate(self._file, end)
+            data = self.path.read_bytes()
+            if not data.endswith(b"\n"):
+                os.ftruncate(self._file, data.rfind(b"\n") + 1)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -130,19 +130,6 @@ def _write_all(file: int, data: bytes) -> None:
         data = data[os.write(file, data) :]
 
 
-def _end_of_last_line(file: int, block: int = 65536) -> int:
-    """The offset behind the last newline of an open file; 0 if there is none."""
-    end = os.fstat(file).st_size
-    while end > 0:
-        start = max(0, end - block)
-        os.lseek(file, start, os.SEEK_SET)
-        found = os.read(file, end - start).rfind(b"\n")
-        if found >= 0:
-            return start + found + 1
-        end = start
-    return 0
-
-
 def read_events(path: Path | str) -> list[Event]:
     """All events of a record, oldest first. A last line without its newline (a crash while writing)
     is left out.
@@ -152,13 +139,9 @@ def read_events(path: Path | str) -> list[Event]:
         format.
     """
     path = Path(path)
-    try:
+    rule = "A run directory holds a records.jsonl that can be read"
+    with upheld(rule, "Name the directory of a run.", OSError):
         data = path.read_bytes()
-    except OSError as error:
-        raise InvalidInput(
-            f"A run directory holds a readable records.jsonl, but {path} could not be read: "
-            f"{error.strerror or error}. Name the directory of a run."
-        ) from error
     lines = data.split(b"\n")[:-1]  # behind the last newline: nothing, or a torn line
     events, upgrade = [], UPGRADES[FORMAT]
     for number, line in enumerate(lines, start=1):

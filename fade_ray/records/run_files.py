@@ -3,6 +3,7 @@
 import json
 import shlex
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from fade_ray.records.history import RunHistory
 from fade_ray.records.json_form import as_json
-from spaces.errors import InvalidInput
+from spaces.errors import require, upheld
 
 C = TypeVar("C")
 H = TypeVar("H", bound=RunHistory)
@@ -53,18 +54,10 @@ class Run(Generic[C, H]):
 
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is no such file."""
-    try:
+    rule = f"{path} must be readable JSON, an object"
+    remedy = "Restore it from a copy of the run, or move it away to go on without it."
+    with upheld(rule, remedy, OSError, ValueError), suppress(FileNotFoundError):
         data = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"{path.name} of a run must be readable JSON, but {path} is not: {error}. "
-            "Restore it from a copy of the run, or move it away to go on without it."
-        ) from error
-    if not isinstance(data, dict):
-        raise InvalidInput(
-            f"{path.name} of a run holds a JSON object, but {path} does not. "
-            "Restore it or move it away."
-        )
-    return data
+        require(isinstance(data, dict), rule, remedy, path=str(path))
+        return dict(data)
+    return {}

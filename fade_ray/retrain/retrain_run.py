@@ -16,7 +16,7 @@ from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json
-from fade_ray.records.run_files import Run
+from fade_ray.records.run_files import Run, read_object
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
@@ -32,7 +32,6 @@ from fade_ray.retraining.retraining import (
     weights_path,
 )
 from fade_ray.run.command import parse
-from fade_ray.run.folder import read_json
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
@@ -208,7 +207,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         stem = run.folder / "architectures" / "architecture"
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
         if onnx:
-            network = _trained(run, read_json(paths[-1]))
+            network = _trained(run, read_object(paths[-1]))
             paths.append(export_onnx(network, stem.with_suffix(".onnx")))
         return paths
 

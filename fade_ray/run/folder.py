@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +19,7 @@ from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.run_files import read_object
-from spaces.errors import InvalidInput, require
+from spaces.errors import InvalidInput, require, upheld
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 """What is made in the directory of a run of trials at its start."""
@@ -60,14 +60,8 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def read_json(path: Path) -> Any:
-    """Raises InvalidInput for a file that is not readable JSON."""
-    try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"{path} must be readable JSON, but: {error}. Is this a run directory of fade_ray?"
-        ) from error
+def _writable() -> AbstractContextManager[None]:
+    return upheld("The run directory must be writable", "Choose another with --out.", OSError)
 
 
 @contextmanager
@@ -75,20 +69,15 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[None]:
     """Make the run directory with its `folders`, and keep it for this process alone. Raises
     InvalidInput when it cannot be written or is in use.
     """
-    try:
+    lock = filelock.FileLock(folder / ".lock", blocking=False)
+    with _writable():
         for name in ("", *folders):
             (folder / name).mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(folder / ".lock", blocking=False)
-        lock.acquire()
-    except filelock.Timeout as error:
-        raise InvalidInput(
-            f"One process at a time may run in {folder}, and one does. Wait for it or end it."
-        ) from error
-    except OSError as error:
-        raise InvalidInput(
-            f"The run directory must be writable, but {error.filename or folder}: "
-            f"{error.strerror}. Choose another with --out."
-        ) from error
+        try:
+            lock.acquire()
+        except filelock.Timeout as error:
+            rule = f"One process at a time may run in {folder}"
+            raise InvalidInput(f"{rule}, and one does. Wait for it or end it.") from error
     try:
         yield
     finally:
@@ -103,17 +92,12 @@ def note_start(
     cannot be written.
     """
     asks_more = differences(config, read_object(folder / "config.json"))
-    try:
+    noted = read_object(folder / "environment.json")
+    with _writable():
         write_json(folder / "config.json", config)
-        noted: Mapping[str, Any] = read_object(folder / "environment.json")
         if asks_more or not noted:
             write_json(folder / "environment.json", environment)
-            noted = environment
-    except OSError as error:
-        raise InvalidInput(
-            f"{folder} must be writable, but: {error.strerror}. Choose another with --out."
-        ) from error
-    return noted
+    return environment if asks_more or not noted else noted
 
 
 def environment(command: str, additions: Iterable[Addition] = ()) -> dict[str, Any]:

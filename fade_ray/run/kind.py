@@ -13,7 +13,7 @@ from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.run_files import Run, read_object
-from fade_ray.run.folder import FOLDERS, Configuration, read_json
+from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput, require_known
 
@@ -238,7 +238,7 @@ def stored_kind(folder: Path) -> str:
         for name, kind in EARLIER_FILES.items():
             if (folder / name).exists():
                 return kind
-    values = read_json(path) if path.exists() else None
-    if not isinstance(values, dict):
+    values = read_object(path)
+    if not values:
         raise InvalidInput(f"The directory of a run is needed, but {folder} holds none.")
     return str(values.get("kind", FIRST_KIND))

@@ -9,7 +9,7 @@ from typing import Any
 
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import Journal, read_events
-from fade_ray.run.folder import read_json
+from fade_ray.records.run_files import read_object
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_engine import WORKER_RESTARTS, check_storage
 from fade_ray.run.run_config import WorkersConfig
@@ -59,7 +59,7 @@ def train_on_workers(
                 _raise_expected(folder, error)
                 if not left or not _lost_a_worker(error):
                     raise
-    result: dict[str, Any] = read_json(folder / RESULT)
+    result = read_object(folder / RESULT)
     (folder / RESULT).unlink()
     return result
 
@@ -116,7 +116,7 @@ def _keeper(folder: Path) -> Callable[[Event], None]:
 def _raise_expected(folder: Path, error: Exception) -> None:
     """What a worker found wrong, in place of Ray's account of it."""
     if (folder / FAILURE).exists():
-        failure = read_json(folder / FAILURE)
+        failure = read_object(folder / FAILURE)
         (folder / FAILURE).unlink()
         raise EXPECTED[failure["kind"]](failure["message"]) from error
 

@@ -445,7 +445,7 @@ def test_a_folder_without_classes_is_refused(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
     (tmp_path / "x.parquet").write_bytes(b"PAR1 but no more")
-    with pytest.raises(InvalidInput, match=r"readable Parquet, but .*x\.parquet"):
+    with pytest.raises(InvalidInput, match=r"readable Parquet, as .*x\.parquet"):
         load(str(tmp_path / "x.parquet"))
 
 

@@ -171,7 +171,7 @@ def test_another_format_is_refused(path: Path) -> None:
 
 
 def test_missing_file_and_unwritable_directory_are_said_in_one_message(tmp_path: Path) -> None:
-    with pytest.raises(InvalidInput, match="could not be read"):
+    with pytest.raises(InvalidInput, match="can be read, but"):
         read_events(tmp_path / "records.jsonl")
     with pytest.raises(InvalidInput, match="must be writable"):
         Journal(tmp_path / "missing" / "records.jsonl")
