@@ -75,9 +75,9 @@ class Journal:
             self._file = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
             )
-            data = self.path.read_bytes()
-            if not data.endswith(b"\n"):
-                os.ftruncate(self._file, data.rfind(b"\n") + 1)
+            end = _end_of_last_line(self._file)
+            if end < os.fstat(self._file).st_size:
+                os.ftruncate(self._file, end)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -128,6 +128,19 @@ class Journal:
 def _write_all(file: int, data: bytes) -> None:
     while data:
         data = data[os.write(file, data) :]
+
+
+def _end_of_last_line(file: int, block: int = 65536) -> int:
+    """The offset behind the last newline of an open file; 0 if there is none."""
+    end = os.fstat(file).st_size
+    while end > 0:
+        start = max(0, end - block)
+        os.lseek(file, start, os.SEEK_SET)
+        found = os.read(file, end - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 def read_events(path: Path | str) -> list[Event]:
