@@ -218,7 +218,7 @@ def in_words(every: Sequence[Finding]) -> str:
     return "\n".join([*lines, "", NOTE]).strip()
 
 
-FEW = 10
+FEW = 6
 
 
 def cautions(own: Sequence[Finding]) -> list[str]:
