@@ -33,6 +33,10 @@ TINY: dict[str, dict[str, str]] = {
     "analyse alpha": {"--data": "digits", "--recipes": "darts-1st", "--seeds": "0"}
     | {"--cells": "3", "--channels": "4", "--epochs": "1", "--retrain-epochs": "1"}
     | {"--retrain-cells": "3", "--retrain-channels": "4", **SMALL},
+    "analyse confusion": {"--seeds": "0", "--cells": "3", "--channels": "4", "--epochs": "1"}
+    | {"--final-cells": "3", "--final-channels": "4", "--batches": "2", **SMALL},
+    "analyse operators": {"--seeds": "0", "--cells": "3", "--channels": "4", "--epochs": "1"}
+    | SMALL,
     "retrain": {"--epochs": "1", "--cells": "3", "--channels": "4"},
     "compare": {"--data": "digits", "--seeds": "0", "--budget": "1200", **SHORT, **SMALL},
     "replay": {"--seeds": "2", "--budget": "10"},
@@ -224,6 +228,7 @@ FIXED = {
     "ENGINES": "two",
     "SORTS": "of the trials of one run",
     "CORRELATIONS": "two readings of one sentence of the paper",
+    "QUANTITIES": "what StacNAS says of depth",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""

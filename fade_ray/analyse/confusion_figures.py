@@ -26,7 +26,7 @@ def by_depth(study: Sequence[Network]) -> Picture:
     _lines(axis, study, lambda network: network.means)
     final = final_of(study)
     if final is not None:
-        label = f"{final.label} ({number(final.mean, 3)})"
+        label = f"{final.label} ({final.text()})"
         axis.axhline(final.mean, color=INK, lw=1.4, label=label)
         axis.axhspan(*final.interval, color=INK, alpha=0.1, lw=0)
     for index, line in enumerate(widths(study).values()):
@@ -42,7 +42,7 @@ def by_depth(study: Sequence[Network]) -> Picture:
         f"m = {first.batches} batches of each measurement, {first.values['zeta'].shape[1]} "
         "measurements of each training. The axis is cut to what was measured."
     )
-    alt = "; ".join(f"{network.label}: {number(network.mean, 3)}" for network in study)
+    alt = "; ".join(f"{network.label}: {network.text()}" for network in study)
     return Picture("confusion", "Gradient confusion against depth", figure, alt, caption)
 
 

@@ -5,18 +5,18 @@ from collections.abc import Iterator, Sequence
 from fade_ray.analyse.confusion_figures import pictures
 from fade_ray.analyse.confusion_summary import CAVEAT, Network, findings
 from fade_ray.report.page import Column, Numbers, Section, Table, Verdict, figure
-from fade_ray.report.words import DASH, number
+from fade_ray.report.words import DASH, number, si
 
 COLUMNS = (
-    Column("cells x channels", lambda network: network.size),
-    Numbers("parameters", lambda network: f"{network.parameters:,}"),
+    Column("network", lambda network: network.size),
+    Numbers("weights", lambda network: si(network.parameters)),
     Numbers("m", lambda network: str(network.batches)),
     Numbers("seeds", lambda network: str(len(network.seeds))),
-    Numbers("per M", lambda network: number(network.mean, 3)),
+    Numbers("per M", lambda network: network.text()),
     Numbers("95 %", lambda network: network.interval_text),
     Numbers("raw", lambda network: network.text("raw")),
     Numbers("cosine", lambda network: network.text("cosine")),
-    Numbers("auxiliary", lambda network: network.text("auxiliary_zeta")),
+    Numbers("aux.", lambda network: network.text("auxiliary_zeta")),
     Numbers("skips", lambda network: number(float(network.normal_skips.mean()), 1)),
 )
 """Of a network."""

@@ -16,7 +16,7 @@ from fade_ray.data.data_config import load_images
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section
-from fade_ray.report.words import DASH
+from fade_ray.report.words import DASH, si
 from fade_ray.retrain.origin import find_genotype
 from fade_ray.run.kind import Asked
 from fade_ray.run.run_of_trials import Trials, check_device
@@ -99,7 +99,7 @@ class ConfusionRun(StudyRun[ConfusionStudy, ConfusionHistory], name="analyse con
     def line(self, plan: ConfusionPlan, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
         if outcome.failure is not None:
             return super().line(plan, outcome, metrics)
-        return f"{plan.kind}: confusion {outcome.measures[MEASURE]:.3f} per million parameters"
+        return f"{plan.kind}: confusion {si(outcome.measures[MEASURE])} per million parameters"
 
 
 def job_of(config: ConfusionStudy) -> ConfusionJob:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from fade_ray.analysis.resampling import Interval, t_interval
 from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.confusion_trial import MILLION, PREFIXES
 from fade_ray.cells.watch import Drawn
-from fade_ray.report.words import DASH, count, interval, listed, number, percent
+from fade_ray.report.words import DASH, count, interval, listed, number, percent, si
 from spaces.darts import published
 
 Array = npt.NDArray[np.float64]
@@ -25,9 +26,9 @@ CAVEAT = (
     "at 0, a mean over the measurements of each training, per million parameters. It grows with m, "
     "and falls with the gradients as a network learns: only values of the same m, batch size and "
     "training are comparable. Raw: not floored. Cosine: the least of two batches, free of the "
-    "gradients' scale. Auxiliary: confusion with the auxiliary head. Skips: skip-connects of the "
-    "normal cells. 95 %: the interval of the mean over the trainings, or over the measurements of "
-    "a single one."
+    "gradients' scale. Network: cells x channels. Aux.: with the auxiliary head. Skips: "
+    "skip-connects of the normal cells. 95 %: the interval of the mean over the trainings, or over "
+    "the measurements of a single one."
 )
 
 
@@ -75,12 +76,12 @@ class Network:
 
     @property
     def interval_text(self) -> str:
-        low, high = self.interval
-        return interval(low, high, 3)
+        ends = [si(end) for end in self.interval if isfinite(end)]
+        return " to ".join(ends) or DASH
 
-    def text(self, name: str = "zeta", digits: int = 3) -> str:
+    def text(self, name: str = "zeta") -> str:
         """Mean over trainings and measurements; a dash where there is none."""
-        return number(float(self.values[name].mean()), digits) if name in self.values else DASH
+        return si(float(self.values[name].mean())) if name in self.values else DASH
 
     @property
     def normal_skips(self) -> Array:
@@ -249,7 +250,7 @@ def findings(study: Sequence[Network]) -> list[str]:
         for name, quantity in QUANTITIES.items():
             trend = Trend.of(line, quantity)
             if trend is not None:
-                means = ", ".join(number(float(quantity(n).mean()), 3) for n in line)
+                means = ", ".join(si(float(quantity(n).mean())) for n in line)
                 found.append(f"{at} {WORDS[name]} is {means} for {depths} cells; {trend.text}.")
         if final is not None:
             found.append(_nearest(line, final))
@@ -270,10 +271,15 @@ WORDS = {
 
 
 def _nearest(line: Sequence[Network], final: Network) -> str:
+    if final.mean == 0:
+        return (
+            "In the final network no gradients of two batches opposed each other: no depth can be "
+            "matched to a confusion of 0. Train longer."
+        )
     chosen = min(line, key=lambda network: abs(network.mean - final.mean))
     inside = final.interval.low <= chosen.mean <= final.interval.high
     return (
-        f"Of them {chosen.label} are nearest to the final network: {number(chosen.mean, 3)} beside "
-        f"{number(final.mean, 3)} ({final.interval_text}), "
+        f"Of them {chosen.label} are nearest to the final network: {chosen.text()} beside "
+        f"{final.text()} ({final.interval_text}), "
         f"{'within' if inside else 'outside'} its interval."
     )

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fade_ray.cells.cell_trials import proxy_name
+from fade_ray.report.words import si
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
@@ -35,7 +36,7 @@ def _searched(metrics: Mapping[str, Any]) -> str:
 
 
 TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "confusion": lambda metrics: f"confusion {metrics['confusion']:.3f} per million parameters",
+    "confusion": lambda metrics: f"confusion {si(metrics['confusion'])} per million parameters",
     "search": _searched,
     "retraining": lambda metrics: f"test accuracy {metrics['test_accuracy']:.4f}",
 }

@@ -2,7 +2,7 @@
 3.4.2, which tries some by hand).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
@@ -13,7 +13,7 @@ from fade_ray.cells.confusion_plan import ConfusionPlan, possible_depths
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
 from fade_ray.data import Splits
 from fade_ray.records.history import Cost, TrialHistory
-from fade_ray.report.words import count, duration, number, si
+from fade_ray.report.words import count, duration, si
 from searchers.depth_match import DepthMatch, Match
 from searchers.outcome import Outcome
 from spaces.errors import InvalidInput, require
@@ -136,27 +136,13 @@ class Matching:
         if self.match is None or not self.done:
             return f"{where}: its depth is being matched. {spent}"
         known, depth = self.match.values, self.match.depth
-        others = ", ".join(f"{cells}: {number(value, 3)}" for cells, value in known.items())
-        notes = (
-            []
-            if self.match.monotone
-            else [
-                " The measured values do not grow with the depth, so that another may be as near: "
-                "the nearest of those measured is taken."
-            ]
-        )
-        if (depth, known[depth] < self.match.target) in self._ends:
-            notes.append(" No depth beyond it was allowed.")
+        others = ", ".join(f"{cells}: {si(value)}" for cells, value in known.items())
+        notes = [f" {text}" for text, holds in _doubts(self.match, self.depths) if holds]
         return (
-            f"{where}: {count(depth, 'cell')}, of confusion {number(known[depth], 3)} per million "
-            f"parameters beside {number(self.match.target, 3)} of the final network. Measured "
+            f"{where}: {count(depth, 'cell')}, of confusion {si(known[depth])} per million "
+            f"parameters beside {si(self.match.target)} of the final network. Measured "
             f"({others}).{''.join(notes)} {spent}"
         )
-
-    @property
-    def _ends(self) -> set[tuple[int, bool]]:
-        """The first depth with a value above the target, the last with one below."""
-        return {(self.depths[0], False), (self.depths[-1], True)}
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -169,6 +155,27 @@ class Matching:
             "monotone": None if match is None else match.monotone,
             **vars(self.cost),
         }
+
+
+def _doubts(match: Match, depths: Sequence[int]) -> Iterator[tuple[str, bool]]:
+    """What may be wrong with a match, and whether it is."""
+    yield (
+        (
+            "The measured values do not grow with the depth, so that another may be as near: the "
+            "nearest of those measured is taken."
+        ),
+        not match.monotone,
+    )
+    beyond = (depths[-1], True), (depths[0], False)
+    short = match.values[match.depth] - match.target
+    yield "No depth beyond it was allowed.", short != 0 and (match.depth, short < 0) in beyond
+    yield (
+        (
+            "In the final network no gradients of two batches opposed each other: no depth can be "
+            "matched to a confusion of 0. Use more --match-epochs."
+        ),
+        match.target == 0,
+    )
 
 
 def matchings(config: CellsConfig, history: TrialHistory[Any]) -> list[Matching]:

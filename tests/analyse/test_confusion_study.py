@@ -163,10 +163,10 @@ def test_the_numbers_are_means_per_million_parameters() -> None:
     (alone,) = networks([told(5, 0, [1.0, 3.0])])
     assert alone.interval == t_interval([0.5, 1.5])
     said = findings([five, eight, final])
-    assert "0.750, 1.500 for 5 and 8 cells; rank correlation with depth +1.00" in said[0]
+    assert "0.75, 1.5 for 5 and 8 cells; rank correlation with depth +1.00" in said[0]
     assert "(+1.00 to +1.00; 2 seeds): grows" in said[0]
     assert "8 cells, 16 channels are nearest" in said[2]
-    assert "1.500 beside 1.750" in said[2]
+    assert "1.5 beside 1.75" in said[2]
     assert "Of genotypes drawn from the space 50 %" in said[3]
     assert json.loads(json.dumps(summary([five, eight, final])))["networks"][2]["confusion"] == 1.75
     assert as_table([five]).num_rows == 4
@@ -191,7 +191,7 @@ def test_the_trend_is_a_rank_correlation_of_each_seed() -> None:
 def test_the_figures_say_what_they_show() -> None:
     with house_style():
         confusion, skipped = pictures(study())
-    assert "final: 20 cells, 16 channels: 1.750" in confusion.alt
+    assert "final: 20 cells, 16 channels: 1.75" in confusion.alt
     assert "8 cells, 16 channels: 8.0" in skipped.alt
     assert list(pictures([])) == []
 

@@ -151,12 +151,14 @@ def said(values: dict[int, float], target: float, depth: int) -> str:
 
 def test_the_words_say_what_may_be_wrong() -> None:
     plain = said({9: 0.4, 12: 0.6}, 0.5, 9)
-    assert "9 cells, of confusion 0.400 per million parameters beside 0.500" in plain
+    assert "9 cells, of confusion 0.4 per million parameters beside 0.5 of" in plain
     assert "took 4 trainings, 1 min 30 s" in plain
     assert "grow" not in plain
     assert "allowed" not in plain
     assert "do not grow with the depth" in said({9: 0.6, 12: 0.4}, 0.5, 9)
     assert "No depth beyond it was allowed" in said({15: 0.4, 20: 0.6}, 0.9, 20)
+    assert "confusion of 0" in said({3: 0.0, 20: 0.6}, 0.0, 3)
+    assert "allowed" not in said({3: 0.0, 20: 0.6}, 0.0, 3)
     assert "No depth beyond it was allowed" in said({3: 0.4, 20: 0.6}, 0.1, 3)
 
 
