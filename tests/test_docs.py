@@ -229,6 +229,8 @@ FIXED = {
     "SORTS": "of the trials of one run",
     "CORRELATIONS": "two readings of one sentence of the paper",
     "QUANTITIES": "what StacNAS says of depth",
+    "TOLD": "of the sorts of trial",
+    "COSTS": "columns of one table",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""
