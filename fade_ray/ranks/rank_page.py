@@ -21,7 +21,6 @@ from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.words import DASH, Measure, count, duration, interval, number, si
 from spaces.candidates import Candidate
-from spaces.hyper import HyperArchitecture
 
 StudyRun = Run[Any, RankHistory]
 LISTED = 10
@@ -184,7 +183,7 @@ def run_table(findings: RankFindings, score: Measure) -> Table:
 def alone_table(findings: RankFindings, score: Measure) -> Table:
     """Per architecture, best first, its predicted places; of a table the best only."""
     alone, groups = findings.whole, by_setting(findings.runs)
-    true, hyper = means_of(alone), HyperArchitecture.from_code(findings.hyper)
+    true, hyper = means_of(alone), findings.hyper
     many = len(alone) > MOST_RESAMPLED
     choices = choices_of(alone)
     places = {
@@ -212,7 +211,7 @@ def candidate_table(findings: RankFindings) -> Table:
     """Per row and candidate: code, mean and deviation over seeds of its weight per setting."""
     cells = [
         (row, candidate, cell)
-        for row, rows in enumerate(HyperArchitecture.from_code(findings.hyper).distinct())
+        for row, rows in enumerate(findings.hyper.distinct())
         for candidate, cell in enumerate(rows)
     ]
     weights = [

@@ -149,10 +149,10 @@ class Baseline:
 class RankFindings:
     """What a study found so far: `table` or `summary`, and None where nothing can be correlated.
 
-    `hyper`: the code of the hyper-architecture; `truth`: a key of TRUTHS.
+    `truth`: a key of TRUTHS.
     """
 
-    hyper: str
+    hyper: HyperArchitecture
     runs: tuple[RankRun, ...]
     alone: tuple[Alone, ...]
     truth: str
@@ -171,7 +171,7 @@ class RankFindings:
     ) -> "RankFindings":
         """Summaries go over the architectures that have all their repeats."""
         size = by_size(hyper, alone)
-        findings = cls(hyper.code(), tuple(runs), tuple(alone), truth, baseline=size)
+        findings = cls(hyper, tuple(runs), tuple(alone), truth, baseline=size)
         if table is None:
             return replace(findings, summary=summary_of(runs, findings.whole))
         return replace(findings, table=TableStudy.of(runs, table))

@@ -84,9 +84,6 @@ class TableObjective:
                 f"{width}, but got rows of {[len(row) for row in learned]}. Give those of a "
                 "hyper-architecture that holds all candidates in each row."
             )
-        self._learned: Array | None = None
-        if learned is not None:
-            self._learned = np.log(np.maximum(np.asarray(learned, float), UNDERFLOW))
 
     def __call__(self, proposal: Proposal) -> Outcome:
         if proposal.ranks:
@@ -101,10 +98,11 @@ class TableObjective:
         """[d][w]: log weight credited to each place; `seed` draws the noise, and permutations."""
         candidates = [[self.benchmark.candidates[cell] for cell in row] for row in hyper.rows]
         distinct = [list(dict.fromkeys(row)) for row in candidates]
-        if self._learned is None:
+        if self.model.weights is None:
             logits = self._logits(distinct, seed)
         else:
-            logits = [row[known] for row, known in zip(self._learned, distinct, strict=True)]
+            learned = np.log(np.maximum(np.asarray(self.model.weights, float), UNDERFLOW))
+            logits = [row[known] for row, known in zip(learned, distinct, strict=True)]
         if self.model.permuted:
             generator = self._generator(seed, PERMUTATIONS)
             logits = [generator.permutation(values) for values in logits]

@@ -268,13 +268,10 @@ def inline(svg: str, name: str, alt: str) -> str:
     body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
     body = body.replace("url(#", f"url(#{name}-")
     body = re.sub(r"(\.\d\d)\d{2,}", r"\1", body)  # a hundredth of a point is enough
-    body = re.sub(r"#[0-9a-f]{6}\b", lambda match: themed(match[0]), body)
+    themed = {colour: f"var(--f{colour[1:]}, {colour})" for colour in DARK}
+    body = re.sub(r"#[0-9a-f]{6}\b", lambda match: themed.get(match[0], match[0]), body)
     body = re.sub(r"font: ([0-9. a-z]*px) [^;\"]*", r"font: \1 var(--figure-font)", body)
     return f'<svg {box[0]} role="img" aria-label="{html.escape(alt)}">{body}'
-
-
-def themed(colour: str) -> str:
-    return f"var(--f{colour[1:]}, {colour})" if colour in DARK else colour
 
 
 def dark_colours() -> str:

@@ -37,7 +37,7 @@ FIGURES = {"agreement", "marginals", "epochs", "computation"}
 
 
 def findings(runs: list[RankRun], alone: list[Alone], truth: str = "test") -> RankFindings:
-    found = RankFindings(HYPER.code(), tuple(runs), tuple(alone), truth)
+    found = RankFindings(HYPER, tuple(runs), tuple(alone), truth)
     return replace(found, summary=summary_of(runs, found.whole))
 
 

@@ -145,7 +145,7 @@ def test_settings_are_paired_over_the_seeds_they_share_in_a_table() -> None:
     assert [difference.value, difference.low, difference.high] == pytest.approx(
         [np.mean(values), low, high]
     )
-    words = in_words(RankFindings("", tuple(runs), (), "table", found))
+    words = in_words(RankFindings(STUDY.hyper_architecture(2), tuple(runs), (), "table", found))
     shown = "no difference shown" if low < 0 < high else "worse" if high < 0 else "better"
     assert words[2] == (
         f"late against default: {np.mean(values):+.2f} in Spearman's correlation (95 % interval "
@@ -168,7 +168,7 @@ def words_of(*differences: tuple[str, Estimate], truth: str = "test") -> list[st
     summary = summary_of(runs, alone)
     assert summary is not None
     found = replace(summary, differences=differences)
-    return in_words(RankFindings("", runs, alone, truth, summary=found))
+    return in_words(RankFindings(STUDY.hyper_architecture(2), runs, alone, truth, summary=found))
 
 
 @pytest.mark.parametrize(

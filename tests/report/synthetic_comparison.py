@@ -215,7 +215,7 @@ def ranks_report(
     table: TableStudy | None = None,
 ) -> Path:
     """The page of a study in `folder` that found these; its sentences are made up."""
-    found = RankFindings(hyper.code(), tuple(runs), tuple(alone), truth, table)
+    found = RankFindings(hyper, tuple(runs), tuple(alone), truth, table)
     if table is None:
         found = replace(found, summary=summary_of(runs, found.whole))
     page = rank_page(read_run(folder, RankHistory), found, ["as the command says it"])

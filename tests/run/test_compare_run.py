@@ -71,9 +71,9 @@ def test_fade_buys_no_ranks_that_it_cannot_act_on(whole: Path) -> None:
     result = json.loads((whole / "result.json").read_text())
     ranks = 160 * (1 + 2 / 3)
     for search in ("fade-0", "fade-1"):
-        kinds = [history.proposals[id].kind for id in history.of(search)]
+        kinds = [history.proposals[id].kind for id in history.of(entry=search)]
         assert kinds == ["ranks"] + ["evaluation"] * 5
-        costs = [history.outcomes[id].cost for id in history.of(search)]
+        costs = [history.outcomes[id].cost for id in history.of(entry=search)]
         assert costs == pytest.approx([ranks] + [160] * 5)
         assert result["unspent"][search] == pytest.approx(160 * 7 - ranks - 160 * 5)
     assert all(result["unspent"][f"{name}-0"] == 0 for name in ("random", "bayes", "evolution"))
@@ -215,7 +215,7 @@ def test_trials_that_fail_are_paid_for_in_the_record_too(
     history = EnteredHistory.read(folder / "records.jsonl")
     assert all(outcome.failure for outcome in history.outcomes.values())
     for search in ("random-0", "evolution-0"):
-        costs = [history.outcomes[id].cost for id in history.of(search)]
+        costs = [history.outcomes[id].cost for id in history.of(entry=search)]
         assert all(cost is not None and cost > 0 for cost in costs)
         if unit == "images":
             assert costs == [160.0] * 7
