@@ -11,7 +11,7 @@ from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
 from fade_ray.compare.contest_session import ContestProgress, ContestSession
 from fade_ray.compare.entered_history import EnteredHistory, random_pick, unspent
-from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation
+from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation, training_images
 from fade_ray.compare.trace import Trace
 from fade_ray.data.data_config import load_images
 from fade_ray.records.json_form import as_json
@@ -62,8 +62,8 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         budget = config.contest.budget or (float(images) if unit == "images" else SECONDS)
         price = PRICES[unit]
         for name, each in configs.items() if unit == "images" else ():
-            first = partial(price, splits=splits, config=each)
-            _check_budget(budget, name, first_evaluation(each.search(space), first))
+            priced = partial(training_images, splits=splits, config=each)
+            _check_budget(budget, name, first_evaluation(each.search(space), priced))
         contest = Contest(searches, budget, lambda name, asked: price(asked, splits, configs[name]))
         return Prepared(contest, EntryJob(configs, unit), splits)
 

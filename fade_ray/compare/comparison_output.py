@@ -54,7 +54,8 @@ def comparison_tables(made: Comparison, traces: Sequence[Trace]) -> dict[str, pa
         "searchers": [vars(summary) for summary in made.summaries],
         "tests": [vars(test) | {"seeds": len(test.seeds)} for test in made.tests],
     }
-    for name, lines in {"evaluations": evaluations, "curves": points, "top": top}.items():
+    listed: dict[str, list[Any]] = {"evaluations": evaluations, "curves": points, "top": top}
+    for name, lines in listed.items():
         rows[name] = [dict(zip(COLUMNS[name].names, line, strict=True)) for line in lines]
     return {
         name: pa.Table.from_pylist([plain(row) for row in rows[name]], schema=schema)

@@ -37,8 +37,10 @@ def over_epochs(findings: RankFindings) -> Drawing | None:
     if not groups:
         return None
     figure = new_figure(0.6 + 2.6 * -(-len(groups) // 3))
-    labels, shared = ("epoch", "Spearman's correlation"), {"sharex": True, "sharey": True}
-    axes = style.grid_axes(figure, len(groups), min(3, len(groups)), *labels, **shared)
+    labels = ("epoch", "Spearman's correlation")
+    axes = style.grid_axes(
+        figure, len(groups), min(3, len(groups)), *labels, sharex=True, sharey=True
+    )
     rhos = [rho for group in groups.values() for course in group for rho in course.rho]
     axes[0].set_ylim(min([0.0, *(rho for rho in rhos if rho < 0)]) - 0.06, 1.04)
     ends = []

@@ -102,10 +102,12 @@ def agreement(findings: RankFindings, score: Measure = ACCURACY) -> Drawing | No
     if not groups or len(alone) < 3:
         return None
     true, n, choices = means_of(alone), len(alone), choices_of(alone)
-    dense, shared = n > MOST_RESAMPLED, {"sharex": True, "sharey": True}
+    dense = n > MOST_RESAMPLED
     figure = new_figure(0.5 + 3.1 * -(-len(groups) // 3))
     labels = (f"predicted place among {n:,} (1 = best)", score.axis("{}, trained alone"))
-    axes = style.grid_axes(figure, len(groups), min(3, len(groups)), *labels, **shared)
+    axes = style.grid_axes(
+        figure, len(groups), min(3, len(groups)), *labels, sharex=True, sharey=True
+    )
     correlations = []
     for index, (axis, (setting, group)) in enumerate(zip(axes, groups.items(), strict=True)):
         each = final_psis(group, choices)

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.console import Console
 
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
-from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.compare.entered_history import EnteredHistory, Job
 from fade_ray.compare.trace import Trace
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
@@ -21,7 +22,6 @@ from fade_ray.records.run_files import Run, read_object
 from fade_ray.replay.replay_config import ReplayConfig
 from fade_ray.replay.replay_study import (
     UNIT,
-    Job,
     Replayed,
     Study,
     agreement,
@@ -146,9 +146,11 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
 
     def finish(self, run: Ran) -> Comparison:
         """Traces, comparison, tables and report; searches that have not ended count as partial."""
-        nothing = (run.config.budget, UNIT, (), (), (), False)
-        jobs = {job: Replayed(Trace(*job, *nothing), 0.0) for job in run.config.jobs()}
-        done = [run.history.done.get(job, empty) for job, empty in jobs.items()]
+        empty = partial(Trace, budget=run.config.budget, unit=UNIT, complete=False)
+        done = [
+            run.history.done.get(job) or Replayed(empty(*job, costs=(), scores=(), reports=()), 0.0)
+            for job in run.config.jobs()
+        ]
         traces = [replayed.trace for replayed in done]
         on_ranks = {(r.trace.searcher, r.trace.seed): r.spent_on_ranks for r in done}
         made = read_object(run.folder / "comparison.json")  # of before result.json told the floor

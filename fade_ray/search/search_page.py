@@ -37,8 +37,8 @@ def _sections(run: SearchRun) -> Iterator[Section]:
     yield Section("Search", [evaluated, anchors, best_table(history, score)])
     yield Section("Ranks", [rank_densities(history), weights_over_epochs(history)])
     attempts = trials.trial_table(history, score, {2: trials.ITERATION})
-    costs = [figures.cumulative_cost(history), _costs(history), failed_table(history)]
-    yield Section("Cost and trials", [*costs, attempts])
+    tables = [_costs(history), failed_table(history), attempts]
+    yield Section("Cost and trials", [figures.cumulative_cost(history), *tables])
     names = "; trials are named as in the records and in tables/"
     yield Section("How it was made", trials.origin(run, FILES, names))
 

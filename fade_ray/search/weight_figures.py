@@ -104,8 +104,8 @@ def weights_over_epochs(history: History) -> Drawing | None:
     tall = 2.5 * -(-depth // columns)
     figure = new_figure(tall + 2.1)
     parts: Any = figure.subfigures(2, 1, height_ratios=[tall, 2.1])
-    labels, shared = ("epoch", "architecture weight"), {"sharex": True, "sharey": True}
-    axes = style.grid_axes(parts[0], depth, columns, *labels, **shared)
+    labels = ("epoch", "architecture weight")
+    axes = style.grid_axes(parts[0], depth, columns, *labels, sharex=True, sharey=True)
     peak = max(float(weights.max()) for weights in rows)
     for row, (axis, weights) in enumerate(zip(axes, rows, strict=True)):
         axis.axhline(1 / weights.shape[1], color=MUTED, lw=1.0, ls=LINES[1])
