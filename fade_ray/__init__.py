@@ -14,7 +14,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fade_ray.cells.cells_config import ArchitectureOptions, CellsConfig, GridConfig
+    from fade_ray.cells.cells_config import (
+        ArchitectureOptions,
+        CellsConfig,
+        GridConfig,
+        RetrainingOptions,
+    )
     from fade_ray.compare.compare_config import CompareConfig, ContestConfig
     from fade_ray.data.data_config import DataConfig
     from fade_ray.nn.chain import NetworkConfig
@@ -51,7 +56,9 @@ _MODULES = {
         *("open_run", "use", "Result"),
     ),
     "fade_ray.search.search_config": ("RECIPES", "Config", "OuterConfig", "SpaceConfig"),
-    "fade_ray.cells.cells_config": ("ArchitectureOptions", "CellsConfig", "GridConfig"),
+    "fade_ray.cells.cells_config": (
+        *("ArchitectureOptions", "CellsConfig", "GridConfig", "RetrainingOptions"),
+    ),
     "fade_ray.compare.compare_config": ("CompareConfig", "ContestConfig"),
     "fade_ray.ranks.rank_config": ("RankStudyConfig", "StudyConfig"),
     "fade_ray.replay.replay_config": ("ReplayConfig",),
@@ -97,6 +104,7 @@ __all__ = [
     "ReplayConfig",
     "Result",
     "RetrainConfig",
+    "RetrainingOptions",
     "RunConfig",
     "RunKind",
     "Searcher",
