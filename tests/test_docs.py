@@ -226,8 +226,6 @@ FIXED = {
     "MACROS": "published networks to be described",
     "FORMS": "notations to be read",
     "ENGINES": "two",
-    "COSTS": "columns of one table",
-    "TOLD": "words, by sort of trial",
     "SORTS": "of the trials of one run",
     "CORRELATIONS": "two readings of one sentence of the paper",
     "QUANTITIES": "what StacNAS says of depth",
