@@ -41,7 +41,8 @@ def courses(trial: Trial) -> dict[str, Course]:
     """The weights that were told, of known shapes, by kind of cell."""
     known = {epoch: metrics.get("weights") for epoch, metrics in sorted(trial.epochs.items())}
     weights = {epoch: by_kind for epoch, by_kind in known.items() if by_kind}
-    drawn = {kind: _course(trial, kind, weights) for kind in next(iter(weights.values()), {})}
+    kinds = dict.fromkeys(kind for by_kind in weights.values() for kind in by_kind)
+    drawn = {kind: _course(trial, kind, weights) for kind in kinds}
     return {kind: course for kind, course in drawn.items() if course is not None}
 
 

@@ -62,7 +62,8 @@ def _sections(
         nothing = Words(f"Nothing to draw yet: {trial.state}.", "card nothing")
         drawn: list[Block] = [figure(picture) for picture in _pictures(trial)]
         id = trial.plan.id
-        yield Section(f"{id}: {trial.name}", drawn or [nothing], f"trial-{id}")
+        content = [*_groups(trial), *(drawn or [nothing])]
+        yield Section(f"{id}: {trial.name}", content, f"trial-{id}")
     yield Section("How it was made", origin(run, FILES))
 
 
@@ -71,6 +72,14 @@ def _device(run: CellRun) -> str:
     threads = (run.settings.get("run") or {}).get("cpus_per_trial", 1)
     known = {str(metrics["device"]) for metrics in run.history.metrics.values() if metrics}
     return f"{listed(sorted(known))} with {count(threads, 'thread')}"
+
+
+def _groups(trial: Trial) -> Iterator[Block]:
+    """Which operations were searched as one."""
+    groups = trial.metrics.get("groups")
+    if groups:
+        named = "; ".join(", ".join(group) for group in groups)
+        yield Words(f"Groups of operations, of which one is chosen first: {named}.", "card")
 
 
 def _pictures(trial: Trial) -> Iterator[Picture]:

@@ -116,7 +116,7 @@ class Trial:
             **{name: self.epochs.get(0, {}).get(name, old) for name, old in SET_UP.items()},
             **{name: metrics.get(name, now.get(name)) for name in FOUND},
             "retrained_accuracy": self.retrained,
-            **{name: metrics.get(name) for name in ("true", "device")},
+            **{name: metrics.get(name) for name in ("groups", "true", "device")},
             "device_seconds": metrics.get("seconds"),
             **{name: metrics.get(name) for name in ("peak_memory_mib", "searches")},
         }
