@@ -14,7 +14,7 @@ from fade_ray.analyse.operator_config import OperatorStudy
 from fade_ray.cells.search_setup import SearchSetup
 from fade_ray.report.words import count, number
 from fade_ray.training.operator_correlation import PUBLISHED, Edge, mean_matrix
-from spaces.cell import CellSpace
+from spaces.cell import SKIP, CellSpace
 from spaces.darts import published
 from spaces.groups import S1_CORRELATIONS, Groups, cluster
 
@@ -165,8 +165,10 @@ def as_words(groups: Groups) -> str:
     return " | ".join(" + ".join(group) for group in groups)
 
 
-def _set(groups: Groups) -> set[frozenset[str]]:
-    return {frozenset(group) for group in groups}
+def compared(groups: Groups) -> Groups:
+    """Without skip-connect, whose place is a rule here and by hand in the paper."""
+    without = (tuple(op for op in group if op != SKIP) for group in groups)
+    return tuple(sorted(tuple(sorted(group)) for group in without if group))
 
 
 def findings(study: Measured) -> list[str]:
@@ -189,13 +191,15 @@ def _beside(study: Measured, matrix: str) -> str:
     theirs, groups = study.published, study.groups(matrix)
     if theirs is None:
         return "None are published for this space."
-    same = "The published ones" if _set(groups) == _set(theirs) else "Not the published ones"
+    same = (
+        "The published ones" if compared(groups) == compared(theirs) else "Not the published ones"
+    )
     several = study.groups_by_seed(matrix)
-    equal = sum(_set(each) == _set(theirs) for each in several)
-    index = number(agreement(groups, theirs))
+    equal = sum(compared(each) == compared(theirs) for each in several)
+    index = number(agreement(compared(groups), compared(theirs)))
     return (
-        f"{same} ({as_words(theirs)}; adjusted Rand index {index}); of single networks "
-        f"{equal} of {len(several)} give these."
+        f"{same} ({as_words(theirs)}; skip-connect aside, adjusted Rand index {index}); of single "
+        f"networks {equal} of {len(several)} give these."
     )
 
 
@@ -220,15 +224,15 @@ def summary(study: Measured | None) -> dict[str, Any]:
 def _summed(study: Measured, matrix: str) -> dict[str, Any]:
     values, theirs = study.by_seed(matrix), study.published
     groups, several = study.groups(matrix), study.groups_by_seed(matrix)
-    rand = None if theirs is None else [agreement(each, theirs) for each in (groups, *several)]
+    rand = theirs and [agreement(compared(each), compared(theirs)) for each in (groups, *several)]
     return {
         "edge": KINDS[matrix],
         "mean": _known(mean_matrix(values)),
         "std": _known(values.std(axis=0, ddof=1)) if len(values) > 1 else None,
         "groups": groups,
         "groups_by_seed": several,
-        "adjusted_rand": None if rand is None else rand[0],
-        "adjusted_rand_by_seed": None if rand is None else rand[1:],
+        "adjusted_rand": rand[0] if rand else None,
+        "adjusted_rand_by_seed": rand[1:] if rand else None,
     }
 
 

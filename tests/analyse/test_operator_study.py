@@ -12,7 +12,14 @@ import pytest
 from fade_ray import results
 from fade_ray.analyse.operator_config import OperatorStudy
 from fade_ray.analyse.operator_figures import pictures
-from fade_ray.analyse.operator_summary import Measured, agreement, findings, groups_file, summary
+from fade_ray.analyse.operator_summary import (
+    Measured,
+    agreement,
+    compared,
+    findings,
+    groups_file,
+    summary,
+)
 from fade_ray.analyse.operator_trial import PARTS
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
@@ -131,6 +138,13 @@ def test_the_published_matrix_is_told_as_published() -> None:
     assert held["mean"][0][OPS.index(SKIP)] is None
     other = dataclasses.replace(study, config=dataclasses.replace(study.config, space="darts"))
     assert "None are published" in findings(other)[0]
+
+
+def test_skip_connect_is_not_compared() -> None:
+    groups = SPACES["s2"].groups
+    assert groups is not None
+    apart: Groups = ((SKIP,), ("sep_conv_5x5", "sep_conv_3x3"), groups[0][1:])
+    assert compared(groups) == compared(apart)
 
 
 @pytest.mark.parametrize(
