@@ -22,16 +22,18 @@ def pictures(study: Measured | None) -> Iterator[Picture]:
 
 
 def matrices(study: Measured) -> Picture:
-    """Mean over the seeds of the first edge and of all, with their numbers."""
+    """Mean over the seeds of the first edge and of all, after and before the training."""
     measured = sorted({number for pair in study.pairs for number in pair})
     names = [short(study.ops[number]) for number in measured]
-    figure = style.new_figure(4.4)
-    axes = figure.subplots(1, len(KINDS))
-    for axis, (matrix, words) in zip(axes, KINDS.items(), strict=True):
-        mean = mean_matrix(study.by_seed(matrix))[np.ix_(measured, measured)]
-        heat_map(axis, mean, names, names, digits=2)
-        axis.set_title(words.capitalize())
-        axis.tick_params("x", rotation=45)
+    times = {"": study} | ({"before the first step": study.before} if study.before else {})
+    figure = style.new_figure(4.2 * len(times))
+    axes = iter(style.grid_axes(figure, len(KINDS) * len(times), len(KINDS)))
+    for time, then in times.items():
+        for matrix, words in KINDS.items():
+            axis, mean = next(axes), mean_matrix(then.by_seed(matrix))[np.ix_(measured, measured)]
+            heat_map(axis, mean, names, names, digits=2)
+            axis.set_title(f"{words.capitalize()}{', ' * bool(time)}{time}")
+            axis.tick_params("x", rotation=45)
     groups = {words: as_words(study.groups(matrix)) for matrix, words in KINDS.items()}
     alt = "; ".join(f"{words}: {said}" for words, said in groups.items())
     caption = (

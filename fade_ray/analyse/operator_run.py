@@ -13,6 +13,7 @@ from fade_ray.analyse.operator_summary import (
     as_table,
     findings,
     groups_file,
+    mean_text,
     pairs,
     summary,
 )
@@ -30,14 +31,15 @@ from searchers.grid import GridSearch
 
 COLUMNS = (
     Column("pair", lambda pair: pair.name),
-    Numbers("first edge", lambda pair: pair.text("first")),
-    Numbers("all edges", lambda pair: pair.text("mean")),
+    Numbers("first edge", lambda pair: mean_text(pair.values["first"])),
+    Numbers("before", lambda pair: mean_text(pair.before)),
+    Numbers("all edges", lambda pair: mean_text(pair.values["mean"])),
     Numbers("published, S1", lambda pair: number(pair.published, signed=True)),
 )
 """Of a pair of operations."""
 NOTE = (
-    "Mean ± standard deviation over the networks; first edge: of the first cell, all edges: mean "
-    "over them. Published: StacNAS of 2019, Table 5."
+    "Mean ± standard deviation over the networks; first edge: of the first cell; before: the same "
+    "before the first step; all edges: mean over them. Published: StacNAS of 2019, Table 5."
 )
 
 
@@ -74,7 +76,7 @@ class OperatorsRun(StudyRun[OperatorStudy, OperatorHistory], name="analyse opera
     def measured(self, run: Ran) -> Measured | None:
         history = run.history
         ended = {
-            plan.seed: history.metrics[id]
+            plan.seed: (history.epochs[id][0], history.metrics[id])
             for id, plan in history.proposals.items()
             if id in history.outcomes and history.outcomes[id].failure is None
         }

@@ -1,6 +1,6 @@
 """The records of a study of operators as matrices, and what they say in numbers and words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations
@@ -19,6 +19,8 @@ from spaces.darts import published
 from spaces.groups import S1_CORRELATIONS, Groups, cluster
 
 Array = npt.NDArray[np.float64]
+Telling = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""What a trial told before its first step, and at its end."""
 
 KINDS = {"first": "first edge of the first cell", "mean": "mean over all edges"}
 """The matrices that a study sums up by."""
@@ -43,20 +45,19 @@ class Measured:
     """(place of a cell, number of an edge) -> [S, O, O]; NaN for what is not known."""
     images: int
     """That were measured, of each network."""
+    before: "Measured | None" = None
+    """The same networks before their first step."""
 
     @classmethod
-    def of(cls, config: OperatorStudy, ended: Mapping[int, Mapping[str, Any]]) -> "Measured | None":
-        """`ended`: seed -> what its trial told at the end; None of none."""
+    def of(cls, config: OperatorStudy, ended: Mapping[int, Telling]) -> "Measured | None":
+        """`ended`: by seed; None of none."""
         if not ended:
             return None
-        tellings = [ended[seed] for seed in sorted(ended)]
-        first = tellings[0]
-        matrices = {
-            _edge(name): np.array([each["matrices"][name] for each in tellings], dtype=float)
-            for name in first["matrices"]
-        }
-        images = int(first["measured_images"])
-        return cls(config, tuple(first["ops"]), tuple(sorted(ended)), matrices, images)
+        seeds = tuple(sorted(ended))
+        start, end = (_stacked([ended[seed][when] for seed in seeds]) for when in (0, 1))
+        last = ended[seeds[0]][1]
+        known, images = (config, tuple(last["ops"]), seeds), int(last["measured_images"])
+        return cls(*known, end, images, cls(*known, start, images))
 
     @cached_property
     def setup(self) -> SearchSetup:
@@ -100,9 +101,13 @@ class Measured:
         return [(one, other) for one, other in numbers if known[one, other]]
 
 
-def _edge(name: str) -> Edge:
-    place, edge = name.split("-")
-    return int(place), int(edge)
+def _stacked(tellings: Sequence[Mapping[str, Any]]) -> dict[Edge, Array]:
+    """Edge -> [S, O, O] of what as many trials told."""
+    names = {name: tuple(map(int, name.split("-"))) for name in tellings[0]["matrices"]}
+    return {
+        (place, edge): np.array([each["matrices"][name] for each in tellings], dtype=float)
+        for name, (place, edge) in names.items()
+    }
 
 
 def agreement(ours: Groups, theirs: Groups) -> float:
@@ -121,11 +126,14 @@ def agreement(ours: Groups, theirs: Groups) -> float:
 
 @dataclass(frozen=True)
 class Pair:
-    """A pair of operations: its correlations by the kind of matrix [S], and the published one."""
+    """A pair of operations: its correlations [S] by the kind of matrix, those of the first edge
+    `before` the first step, and the published one.
+    """
 
     one: str
     other: str
     values: Mapping[str, Array]
+    before: Array
     published: float | None
 
     @property
@@ -136,21 +144,25 @@ class Pair:
         """Least where they are most alike."""
         return -float(np.nan_to_num(self.values["first"].mean(), nan=-1.0))
 
-    def text(self, matrix: str) -> str:
-        """Mean and standard deviation over the seeds."""
-        values = self.values[matrix]
-        spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
-        return number(float(values.mean()), 2, signed=True) + spread
+
+def mean_text(values: Array) -> str:
+    """Mean and standard deviation over the seeds [S]."""
+    spread = f" ± {values.std(ddof=1):.2f}" if len(values) > 1 else ""
+    return number(float(values.mean()), 2, signed=True) + spread
 
 
 def pairs(study: Measured) -> list[Pair]:
     """Every pair, the most alike first."""
     by_matrix = {matrix: study.by_seed(matrix) for matrix in KINDS}
+    before = np.full_like(by_matrix["first"], np.nan)
+    if study.before is not None:
+        before = study.before.by_seed("first")
     found = [
         Pair(
             study.ops[one],
             study.ops[other],
             {matrix: values[:, one, other] for matrix, values in by_matrix.items()},
+            before[:, one, other],
             S1_CORRELATIONS.get(frozenset((study.ops[one], study.ops[other]))),
         )
         for one, other in study.pairs
@@ -177,9 +189,15 @@ def findings(study: Measured) -> list[str]:
     order = [chosen, *(matrix for matrix in KINDS if matrix != chosen)]
     sentences = [
         f"Groups by the {KINDS[matrix]} at a cut of {study.config.cut:g}: "
-        f"{as_words(study.groups(matrix))}. {_beside(study, matrix)}".rstrip()
+        f"{as_words(study.groups(matrix))}. {_beside(study, matrix)}"
         for matrix in order
     ]
+    if study.before is not None:
+        start = study.before
+        sentences.append(
+            f"Before the first step the {KINDS[chosen]} gives {as_words(start.groups(chosen))}, "
+            f"which is no result of training. {_beside(start, chosen)}"
+        )
     (stage,), networks = study.setup.stages, count(len(study.seeds), "network")
     size = f"{networks} of {stage.cells} cells and {stage.channels} channels"
     epochs, images = count(stage.epochs, "epoch"), f"{study.images:,} training images each"
@@ -217,6 +235,7 @@ def summary(study: Measured | None) -> dict[str, Any]:
         "cut": study.config.cut,
         "published": study.published,
         "matrices": {matrix: _summed(study, matrix) for matrix in KINDS},
+        "before": {matrix: _summed(study.before, matrix) for matrix in KINDS if study.before},
         "findings": findings(study),
     }
 

@@ -13,9 +13,10 @@ from fade_ray.analyse.operator_config import OperatorStudy
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.stage_search import StageSearch
 from fade_ray.data import Splits
-from fade_ray.training.operator_correlation import Edge, OperatorCorrelations
+from fade_ray.training.operator_correlation import OperatorCorrelations
 from fade_ray.trials.job import Event, checkpoint_path
-from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle
+from fade_ray.trials.measured_training import MeasuredTraining
+from fade_ray.trials.trainee import Ending, Metrics, lifecycle
 from searchers import Outcome
 from spaces.groups import without_variance
 
@@ -71,83 +72,84 @@ class OperatorJob:
         )
 
 
-class OperatorTrial(Trainee):
-    """A search of one stage, then a pass over the first of the images its weights learned from, in
-    `PARTS`. Its last event holds the matrices.
+class OperatorTrial(MeasuredTraining[StageSearch]):
+    """A search of one stage, and a pass over the first of the images its weights learned from, in
+    `PARTS`. The same pass before the first step, in the event of epoch 0, is what training is to be
+    compared with.
     """
 
     def __init__(self, plan: OperatorPlan, splits: Splits, study: OperatorStudy) -> None:
         search = CellPlan(plan.id, 0, 0, study.recipe, study.space, plan.seed, study.epochs)
-        self.search = StageSearch(search, splits, study.search_config)
-        self.placement, self.training = self.search.placement, self.search.training
-        images = self.search.train_images
+        super().__init__(StageSearch(search, splits, study.search_config), PARTS)
+        images = self.network.train_images
         self.images = min(study.images, len(images))
-        self.batches = self.search.feed.plain(images.take(np.arange(self.images)))
-        self.study, self.parts = study, 0
+        self.batches = self.network.feed.plain(images.take(np.arange(self.images)))
+        self.study = study
         self.correlations = self._nothing_seen()
 
     def _nothing_seen(self) -> OperatorCorrelations:
-        study = self.study
-        return OperatorCorrelations(self.search.network, study.reading, skips=study.skips)
-
-    @property
-    def finished(self) -> bool:
-        return self.search.finished and self.parts == PARTS
+        network, study = self.network.network, self.study
+        return OperatorCorrelations(network, study.reading, skips=study.skips)
 
     def first_metrics(self) -> Metrics:
-        return self.search.first_metrics()
+        """matrices: as in the last event."""
+        before = self._nothing_seen()
+        cost = self._pass(before, 0, PARTS)
+        return {**self.network.first_metrics(), **cost, "matrices": _told(before)}
 
-    def run_epoch(self) -> Metrics:
-        """One of the training; behind its last one, a part of the pass."""
-        return self._part() if self.search.finished else self.search.run_epoch()
+    def measurement(self) -> Metrics:
+        """A part of the pass."""
+        return self._pass(self.correlations, self.measured - 1, self.measured)
 
-    def _part(self) -> Metrics:
+    def _pass(self, correlations: OperatorCorrelations, *parts: int) -> Metrics:
+        """From one part to another; what it cost."""
         start, seen = time.perf_counter(), 0
         batches = -(-self.images // self.batches.batch_size)
-        bounds = [batches * part // PARTS for part in (self.parts, self.parts + 1)]
-        weights = self.search.architecture.expected()
+        weights = self.network.architecture.expected()
+        bounds = [batches * part // PARTS for part in parts]
         for images, _ in islice(self.batches.ordered(), *bounds):
             with self.placement.precision():
-                self.correlations.update(weights, images)
+                correlations.update(weights, images)
             seen += len(images)
-        self.parts += 1
         return {
             "images": seen,
-            "multiply_adds": seen * self.search.network.multiply_adds(()),
+            "multiply_adds": seen * self.network.network.multiply_adds(()),
             "seconds": time.perf_counter() - start,
         }
 
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
-        """matrices: {"place-edge": [O][O]}, None for what is not known; ops [O]; images."""
-        matrices = self.correlations.matrices()
+        """matrices: {"place-edge": [O][O]}, None for what is not known; ops [O]; measured_images:
+        how many.
+        """
         metrics = {
-            "matrices": {f"{place}-{edge}": _listed(m) for (place, edge), m in matrices.items()},
+            "matrices": _told(self.correlations),
             "ops": list(self.correlations.ops),
             "measured_images": self.images,
         }
-        return Ending(Outcome(), metrics, _constant(self.correlations, matrices))
+        return Ending(Outcome(), metrics, _constant(self.correlations))
 
     def state_dict(self) -> dict[str, Any]:
-        return {
-            "search": self.search.state_dict(),
-            "correlations": self.correlations.state_dict(),
-            "parts": self.parts,
-        }
+        # nothing is known yet before the first measurement
+        known = self.correlations.state_dict() if self.measured else None
+        return {**super().state_dict(), "correlations": known}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.search.load_state_dict(state["search"])
-        self.training, self.parts = self.search.training, state["parts"]
+        super().load_state_dict(state)
         self.correlations = self._nothing_seen()  # of the network that was made anew
-        self.correlations.load_state_dict(state["correlations"])
+        if self.measured:
+            self.correlations.load_state_dict(state["correlations"])
 
 
-def _listed(matrix: Any) -> list[list[float | None]]:
-    return [[float(value) if value == value else None for value in row] for row in matrix]
+def _told(correlations: OperatorCorrelations) -> dict[str, list[list[float | None]]]:
+    return {
+        f"{place}-{edge}": [[float(v) if v == v else None for v in row] for row in matrix]
+        for (place, edge), matrix in correlations.matrices().items()
+    }
 
 
-def _constant(correlations: OperatorCorrelations, matrices: Mapping[Edge, Any]) -> list[str]:
+def _constant(correlations: OperatorCorrelations) -> list[str]:
     """Warnings of operations without variance, by their names."""
-    ops = correlations.ops
+    ops, matrices = correlations.ops, correlations.matrices()
     edges: dict[str, list[str]] = {}
     for (place, edge), matrix in matrices.items():
         for op in set(without_variance(matrix, ops)) & set(correlations.measured[place, edge]):

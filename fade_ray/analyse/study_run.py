@@ -75,8 +75,8 @@ class StudyRun(RunOfTrials[C, H], Generic[C, H]):
     def deliver(self, prepared: Any, run: Run[C, H]) -> Mapping[str, Any]:
         if not self.measured(run):
             raise InvalidInput(
-                f"A study needs {self.needs}, but has none (see {run.folder / self.record}). "
-                f"{self.remedy}"
+                f"A study needs {self.needs}, but has none: see its warnings, and "
+                f"{run.folder / 'errors'}. {self.remedy}"
             )
         return run.result
 

@@ -17,6 +17,7 @@ from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
 from fade_ray.cells.search_setup import STAGED
+from fade_ray.cells.stage_search import StageSearch
 from fade_ray.cells.watch import share
 from fade_ray.data import Splits
 from fade_ray.retraining.genotype_trial import GenotypeTrial
@@ -26,7 +27,8 @@ from fade_ray.retraining.retraining import Retraining
 from fade_ray.training import Training, place
 from fade_ray.training.confusion import measuring, network_confusion
 from fade_ray.trials.job import Event, checkpoint_path
-from fade_ray.trials.trainee import Ending, Metrics, Trainee, lifecycle
+from fade_ray.trials.measured_training import MeasuredTraining
+from fade_ray.trials.trainee import Ending, Metrics, lifecycle
 from searchers import Outcome
 from spaces.cell import SKIP, Macro
 from spaces.errors import require
@@ -56,7 +58,7 @@ class ConfusionJob:
         )
 
 
-class ConfusionTrial(Trainee):
+class ConfusionTrial(MeasuredTraining[Any]):
     """A training, then `protocol.iterations` measurements of what it came to.
 
     The batches of each are drawn by a generator of its own from the images that the weights learned
@@ -64,9 +66,8 @@ class ConfusionTrial(Trainee):
     """
 
     def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
-        self.plan, self.protocol, self.measured = plan, job.protocol, 0
-        self.network = NETWORKS[plan.final](plan, splits, job)
-        self.placement = self.network.placement
+        self.plan, self.protocol = plan, job.protocol
+        super().__init__(NETWORKS[plan.final](plan, splits, job), job.protocol.iterations)
         batches, wanted = len(self.network.training.batches), job.protocol.batches
         require(
             batches >= wanted,
@@ -76,21 +77,9 @@ class ConfusionTrial(Trainee):
             wanted=wanted,
         )
 
-    @property
-    def finished(self) -> bool:
-        return self.network.finished and self.measured == self.protocol.iterations
-
-    def first_metrics(self) -> Metrics | None:
-        return self.network.first_metrics()
-
-    def run_epoch(self) -> Metrics:
-        """One of the training; behind its last one, a measurement."""
-        return self._measurement() if self.network.finished else self.network.run_epoch()
-
-    def _measurement(self) -> Metrics:
+    def measurement(self) -> Metrics:
         """zeta, raw, cosine as `Confusion`, with the auxiliary head too where there is one."""
         start, training = time.perf_counter(), self.network.training
-        self.measured += 1
         entropy = np.random.SeedSequence([self.plan.seed, self.measured])
         drawn = torch.Generator().manual_seed(int(entropy.generate_state(1)[0] >> 1))
         batches = list(islice(training.batches.epoch(drawn), self.protocol.batches))
@@ -124,13 +113,6 @@ class ConfusionTrial(Trainee):
         }
         return Ending(Outcome(measures={MEASURE: confusion}), known | parameters)
 
-    def state_dict(self) -> dict[str, Any]:
-        return {"network": self.network.state_dict(), "measured": self.measured}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.network.load_state_dict(state["network"])
-        self.measured = state["measured"]
-
 
 def heads(training: Training) -> list[bool]:
     """Without the auxiliary head and, where there is one, with it."""
@@ -152,8 +134,8 @@ def begin_matching(
     return ConfusionTrial(plan, splits, ConfusionJob(config, matching.final, matching.protocol))
 
 
-class StageTraining(CellSearch):
-    """A search that ends with a given stage, whose network it keeps."""
+class StageTraining(StageSearch):
+    """The search network of a plan."""
 
     def __init__(self, plan: ConfusionPlan, splits: Splits, job: ConfusionJob) -> None:
         self.last = plan.trained - 1
@@ -162,16 +144,6 @@ class StageTraining(CellSearch):
         config = replace(job.config, grid=replace(job.config.grid, **sizes))
         search = CellPlan(plan.id, 0, 0, plan.recipe, plan.space, plan.seed, plan.epochs)
         super().__init__(search, splits, config)
-
-    def _end_stage(self) -> None:
-        if self.stage == self.last:
-            self.ended = True
-        else:
-            super()._end_stage()
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        super().load_state_dict(state | {"ended": False})
-        self.ended = state["ended"]
 
 
 class FinalTraining(GenotypeTrial):

@@ -63,7 +63,9 @@ def told(folder: Path) -> dict[str, Any]:
     """What the trial told at its end, but for times."""
     events = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     (end,) = (event["metrics"] for event in events if event["event"] == "finished")
-    return {name: end[name] for name in ("matrices", "ops", "measured_images", "images")}
+    (before,) = (event["metrics"]["matrices"] for event in events if event.get("epoch") == 0)
+    known = {name: end[name] for name in ("matrices", "ops", "measured_images", "images")}
+    return {**known, "before": before}
 
 
 def test_every_edge_of_every_cell_is_measured(whole: Path) -> None:
@@ -75,6 +77,9 @@ def test_every_edge_of_every_cell_is_measured(whole: Path) -> None:
         assert np.allclose(np.diag(known), 1)
         assert np.allclose(known, known.T)
         assert np.isnan(values[0][OPS.index(SKIP)]).all()
+    assert study.before.matrices.keys() == study.matrices.keys()
+    moved = [np.nanmax(abs(study.before.matrices[e] - study.matrices[e])) for e in study.matrices]
+    assert min(moved) > 1e-3
     table = pq.read_table(whole / "tables" / "correlations.parquet").to_pydict()
     assert len(table["correlation"]) == 3 * 14 * 15
     assert table["edge"][0] == "0-2"
@@ -118,13 +123,16 @@ def planted(seeds: int = 2, space: str = "s1") -> Measured:
     matrix[ops.index(SKIP)] = matrix[:, ops.index(SKIP)] = np.nan
     apart = np.where(np.isnan(matrix), np.nan, np.eye(len(OPS)))
     matrices = {(0, 0): np.stack([matrix] * seeds), (0, 1): np.stack([apart] * seeds)}
-    config = dataclasses.replace(STUDY, space=space)
-    return Measured(config, OPS, tuple(range(seeds)), matrices, 100)
+    config, numbers = dataclasses.replace(STUDY, space=space), tuple(range(seeds))
+    before = Measured(config, OPS, numbers, dict.fromkeys(matrices, matrices[0, 1]), 100)
+    return Measured(config, OPS, numbers, matrices, 100, before)
 
 
 def test_the_published_matrix_is_told_as_published() -> None:
     study = planted()
-    first, second, protocol = findings(study)
+    first, second, before, protocol = findings(study)
+    assert "max_pool_3x3 | avg_pool_3x3 | skip_connect" in before
+    assert "0 of 2" in before
     assert "The published ones" in first
     assert "2 of 2" in first
     assert "adjusted Rand index 1.00" in first
