@@ -33,7 +33,7 @@ LOWER = 5
 SEARCHES = 3
 STATE = {"searches", "stage", "ended", "proxy", "groups", "records", "early"}
 """What a search is at, beside its training and its space."""
-MEASURED = 10_000
+CORRELATED = 10_000
 """Images on which operations are correlated (algorithms C.2)."""
 PRODUCTS = 20
 """Hessian-vector products of one estimate of the eigenvalue."""
@@ -274,7 +274,7 @@ def measured_groups(search: CellSearch) -> Groups:
     trained mixture (algorithms C.2, C.3).
     """
     batches = search.feed.plain(search.train_images).ordered()
-    count = -(-MEASURED // search.setup.train.batch_size)
+    count = -(-CORRELATED // search.setup.train.batch_size)
     weights = search.architecture.expected()
     matrices = operator_correlation(
         search.network, weights, itertools.islice(batches, count), search.placement

@@ -1,6 +1,7 @@
 """The configuration of a grid of cell searches: recipes x spaces x seeds."""
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -8,8 +9,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from fade_ray.cells.cell_recipes import recipe
+from fade_ray.cells.cell_settings import PUBLISHED
 from fade_ray.cells.confusion_plan import MatchOptions
-from fade_ray.cells.search_setup import STAGED, SearchSetup, setup
+from fade_ray.cells.search_setup import MEASURED, STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
 from fade_ray.retraining import RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
@@ -19,6 +21,7 @@ from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
 from spaces.errors import InvalidInput, at_least, each_once, require
+from spaces.groups import load_groups
 from spaces.stackings import TrueAccuracies
 
 
@@ -82,7 +85,8 @@ class GridConfig:
     """Epochs of each stage."""
     groups: str | None = None
     """Groups of like operations, for stacnas: published, measured (in a stage of its own), or a
-    JSON file; by default published where the space has some, else measured.
+    JSON file, of which the content is kept; by default published where the space has some, else
+    measured.
     """
     representatives: Literal["same-kernel", "random"] = "same-kernel"
     """Which operation stands for its group."""
@@ -116,6 +120,10 @@ class GridConfig:
         at_least(1, cells=self.cells, channels=self.channels, epochs=self.epochs)
         for name in STAGED:
             at_least(1, **{f"stage_{name}": min(getattr(self, f"stage_{name}"), default=1)})
+        if self.groups not in (None, PUBLISHED, MEASURED) and not str(self.groups).startswith("["):
+            # the file may change, and other machines do not have it
+            text = json.dumps(load_groups(str(self.groups)))
+            object.__setattr__(self, "groups", text)
         require(0 <= self.held_out < 1, "0 <= held_out < 1", "Use 0.5.", held_out=self.held_out)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import MISSING, dataclass, fields, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,13 +19,13 @@ from fade_ray.training.train_config import TrainConfig
 from spaces.cell import NONE, CellSpace, Macro
 from spaces.darts import published
 from spaces.errors import InvalidInput, require, require_known
-from spaces.groups import Groups, check_groups, load_groups, representatives
+from spaces.groups import Groups, check_groups, representatives
 
 if TYPE_CHECKING:
     from fade_ray.cells.cells_config import CellsConfig, GridConfig
     from fade_ray.data.data_config import DataConfig
 
-HELD_OUT = "held-out"
+HELD_OUT, MEASURED = "held-out", "measured"
 PARTS = ("data", "grid", "architecture", "train")
 """The parts of a configuration that a setting has options of."""
 
@@ -187,14 +187,18 @@ def _depth(own: int | None, first: int | None, given: int | None, whole: Macro) 
 def _groups(grid: GridConfig, chosen: Recipe, space: str) -> Groups | None:
     """Those that are asked for; None where there are none, or where they are to be measured."""
     place = published(space)
-    if not chosen.grouped or grid.groups == "measured":
+    if not chosen.grouped or grid.groups == MEASURED:
         return None
     if grid.groups in (None, PUBLISHED):
         remedy = "Use --groups measured, or a file."
         rule = "the space has published groups with --groups published"
         require(place.groups is not None or grid.groups is None, rule, remedy, space=space)
         return place.groups
-    groups = load_groups(Path(str(grid.groups)))
+    try:
+        groups = tuple(map(tuple, json.loads(str(grid.groups))))
+    except (ValueError, TypeError) as error:
+        remedy = 'Name a file, or write [["sep_conv_3x3", "sep_conv_5x5"], ["skip_connect"]].'
+        raise InvalidInput(f"--groups must be lists of names, but: {error}. {remedy}") from error
     check_groups(groups, place.ops)
     return groups
 

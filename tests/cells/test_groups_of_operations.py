@@ -20,6 +20,7 @@ from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.discretise import Learned, Whole, activate_groups, drop_edges, top_edges
 from fade_ray.cells.search_setup import SearchSetup, after
 from fade_ray.data import Splits, load
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
 from fade_ray.trials.job import events
@@ -245,6 +246,15 @@ def test_groups_that_are_none_are_one_message(said: str, tmp_path: Path) -> None
     path.write_text(json.dumps(BAD[said]))
     with pytest.raises(InvalidInput, match=said):
         set_up("stacnas", "s1", groups=str(path))
+
+
+def test_the_groups_of_a_file_are_kept_with_the_run(tmp_path: Path) -> None:
+    path = tmp_path / "groups.json"
+    path.write_text(json.dumps({"groups": SPACES["s5"].groups}))
+    config = CellsConfig(grid=GridConfig(recipes=("stacnas",), groups=str(path)))
+    path.unlink()
+    assert from_json(CellsConfig, as_json(config)) == config
+    assert config.setup("stacnas", "s5").groups == SPACES["s5"].groups
 
 
 def test_what_a_space_or_a_depth_cannot_have_is_one_message() -> None:
