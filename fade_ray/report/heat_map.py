@@ -44,4 +44,6 @@ def heat_map(
         for (row, column), value in np.ndenumerate(values):
             if np.isfinite(value):
                 look: Any = {"ha": "center", "va": "center", "fontsize": 9, "color": INK}
-                axis.text(column + 0.5, row + 0.5, f"{value:.{digits}f}", **look)
+                axis.text(
+                    column + 0.5, row + 0.5, f"{round(value, digits) + 0.0:.{digits}f}", **look
+                )

@@ -177,6 +177,7 @@ def test_figures() -> None:
     numbers = [text.get_text() for text in drawn[0].figure.axes[0].texts]
     assert numbers[:2] == ["1.00", "0.52"]
     assert len(numbers) == 36
+    assert "-0.13" in numbers
     assert list(pictures(None)) == []
 
 
