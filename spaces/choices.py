@@ -22,16 +22,18 @@ class Choice:
     table: ClassVar[dict[str, type[Any]]]
     """The members of the union by name."""
     name: ClassVar[str]
+    defined: ClassVar[tuple[str, str]]
+    """A member's own name and file, as they were then: its module may be gone."""
 
     def __init_subclass__(cls, name: str | None = None, **rest: Any) -> None:
         super().__init_subclass__(**rest)
         if Choice in cls.__bases__:
             cls.table = {}
         elif name is not None:
-            known = cls.table.get(name)
+            known, cls.defined = cls.table.get(name), _definition(cls)
             # a file of a user's that is read again defines the same class again
-            if known is not None and _origin(known) != _origin(cls):
-                both = " and ".join(" of ".join(_origin(each)) for each in (known, cls))
+            if known is not None and known.defined != cls.defined:
+                both = " and ".join(" of ".join(each.defined) for each in (known, cls))
                 raise InvalidInput(
                     f"Names must differ, but {both} are both called {name!r}. Rename one."
                 )
@@ -44,7 +46,6 @@ class Choice:
         return cls.table[name]
 
 
-def _origin(cls: type[Any]) -> tuple[str, str]:
-    """A class by its name and the file that defines it."""
+def _definition(cls: type[Any]) -> tuple[str, str]:
     place = getattr(sys.modules.get(cls.__module__), "__file__", None)
     return cls.__qualname__, str(place or cls.__module__)
