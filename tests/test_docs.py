@@ -44,7 +44,7 @@ TINY: dict[str, dict[str, str]] = {
     | {"--sample": "3", "--repeats": "1", "--seeds": "0", **SMALL},
 }
 """What is appended to a command of the guide, so that it takes seconds."""
-OWN = {"photos", "train.parquet", "stripes", "squared"}
+OWN = {"photos", "train.parquet", "stripes", "squared", "stacnas"}
 """What a command must keep of what it says."""
 
 

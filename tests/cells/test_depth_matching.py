@@ -97,12 +97,12 @@ def test_a_process_killed_while_it_matches_goes_on_with_the_same_bits(
     program = f"""
 import os, signal
 from fade_ray.cells.confusion_trial import ConfusionTrial
-measure = ConfusionTrial._measurement
+measure = ConfusionTrial.measurement
 def killed(trial):
     if trial.plan.id == "match-stacnas-s5-3-0" and trial.measured == 5:
         os.kill(os.getpid(), signal.SIGKILL)
     return measure(trial)
-ConfusionTrial._measurement = killed
+ConfusionTrial.measurement = killed
 from fade_ray.cli import main
 main({["cells", *FLAGS, "--out", str(tmp_path / "run")]!r})
 """
