@@ -22,7 +22,8 @@ import numpy.typing as npt
 from spaces.errors import InvalidInput, require, require_known, upheld
 from spaces.stackings import RESIDUAL, STACKINGS, Position, Stacking
 
-NONE, SKIP = "none", "skip_connect"
+NONE = "none"
+SKIP = "skip_connect"
 FORMAT = "fade_ray.cells/1"
 """Of files of cells."""
 _ROWS = "Give one row per edge, one entry per operation."
