@@ -49,7 +49,8 @@ def run_ray(
             folder=str(folder),
         )
         trial = tune.with_resources(trial, {"cpu": run.cpus_per_trial, "gpu": gpus})
-        trial.__name__ = FadeTrial.__name__  # what Ray's dashboard and `ps` show
+        # what Ray's dashboard and `ps` show
+        trial.__name__ = trial.__qualname__ = FadeTrial.__name__
         experiments = folder / "tune"
         experiments.mkdir(exist_ok=True)
         tuner = tune.Tuner(

@@ -34,9 +34,16 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
+        self._id = str(config["proposal"]["id"])
         self._events: Iterator[Event] = events(
             self._job, config["proposal"], self._data, self._folder
         )
+
+    def __repr__(self) -> str:
+        """The run and the trial. Ray shows it in its dashboard and its logs as it was when the
+        actor started: there it is the first of the actor's trials.
+        """
+        return f"{self._folder.name} trial {self._id}"
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)

@@ -159,6 +159,31 @@ def test_trials_of_another_kind_run_alike(
     )
 
 
+class ActorNames(Watcher):
+    """What Ray's dashboard says of the actors that live after an epoch: class and repr."""
+
+    def __init__(self) -> None:
+        self.seen: set[tuple[str, str]] = set()
+
+    def epoch(self, plan: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        from ray._private.state import state
+        from ray.core.generated import gcs_pb2
+
+        rows = state._connect_and_get_accessor().get_actor_table(None, None)
+        tables = map(gcs_pb2.ActorTableData.FromString, rows)
+        alive = gcs_pb2.ActorTableData.ALIVE
+        self.seen |= {(row.class_name, row.repr_name) for row in tables if row.state == alive}
+
+
+@pytest.mark.usefixtures("cluster")
+def test_trial_actors_have_telling_names(
+    tmp_path: Path, toy: Callable[..., Path], toy_config: Callable[..., Any]
+) -> None:
+    names = ActorNames()
+    toy(toy_config(tmp_path / "mine", run=RunConfig(concurrency=1)), watchers=[names])
+    assert ("FadeTrial", "mine trial 00000") in names.seen
+
+
 def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
     """`search(config)` in a process of its own, with a Ray of its own."""
     program = (
