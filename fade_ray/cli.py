@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import tyro
 from rich.console import Console
+from rich.live import Live
+from rich.text import Text
 
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
@@ -156,6 +158,16 @@ class OfRun:
 
 
 @dataclass(frozen=True)
+class Status(OfRun):
+    """A run, finished or not."""
+
+    follow: bool = False
+    """Tell it again whenever something has happened, until the run has ended."""
+    json: bool = False
+    """As a JSON object in one line, every trial in it."""
+
+
+@dataclass(frozen=True)
 class Export(OfRun):
     """A finished run."""
 
@@ -170,10 +182,19 @@ def _asked(options: type[Any], command: str, arguments: list[str]) -> Any:
 
 
 def _status(arguments: list[str]) -> None:
-    from fade_ray.run.standing import status
+    from fade_ray.run.standing import following, status, status_object
 
-    folder = _asked(OfRun, "status", arguments).folder
-    print(status(kind_in(folder), folder))
+    asked = _asked(Status, "status", arguments)
+    kind, tell = kind_in(asked.folder), status_object if asked.json else status
+    if not asked.follow:
+        print(tell(kind, asked.folder))
+    elif asked.json or not sys.stdout.isatty():
+        for text in following(kind, asked.folder, tell):
+            print(text, flush=True)
+    else:
+        with Live(auto_refresh=False, vertical_overflow="visible") as live:
+            for text in following(kind, asked.folder, tell, ages=True):
+                live.update(Text(text), refresh=True)
 
 
 def _report(arguments: list[str]) -> None:
@@ -227,7 +248,12 @@ TOOLS: dict[str, Tool] = {
         "fade-ray describe DARTS_V2 --macro cifar10",
         _describe,
     ),
-    "status": Tool("look", "DIR: how far a run is", "fade-ray status runs/mine", _status),
+    "status": Tool(
+        "look",
+        "DIR: how far a run and each of its trials are, once or --follow, for programs --json",
+        "fade-ray status runs/mine --follow",
+        _status,
+    ),
     "report": Tool("look", "DIR: draw its report again", "fade-ray report runs/mine", _report),
     "export": Tool(
         "look",

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from fade_ray.cells.cell_job import AnyPlan
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.method_scores import scored
+from fade_ray.records.courses import Course
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Run, read_object
@@ -95,10 +96,8 @@ class Trial:
     def state(self) -> str:
         """ "finished", "failed: ...", "3 of 50 epochs", with the stage where there are several."""
         if self.outcome is None:
-            last, stages = max(self.epochs, default=0), self.epochs.get(0, {}).get("stages", 1)
-            stage = self.epochs.get(last, {}).get("stage", 0) + 1
-            text = f"{last} of {self.plan.epochs} epochs"
-            return f"{text}, stage {stage} of {stages}" if stages > 1 else text
+            plan = self.plan
+            return Course.of(plan.id, plan.kind, self.epochs, plan.epochs, None, {}, None).reached
         early = f" early, after {max(self.epochs, default=0)} of {self.plan.epochs} epochs"
         ended = f"finished{early if self.metrics.get('ended_early') else ''}"
         return ended if self.done else f"failed: {self.outcome.failure}"

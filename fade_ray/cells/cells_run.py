@@ -26,7 +26,6 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
-from fade_ray.run.kind import Standing
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
@@ -88,13 +87,6 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             write_methods(scores, table, measure_of(run.settings), run.folder)
         write_page(cells_page(run, trials, depths), run.folder)
         return Made(rows, table)
-
-    def standing(self, run: Ran) -> Standing:
-        """With the stage of each search under way."""
-        begun = [(t.plan.id, t) for t in trials_of(run) if t.epochs and t.outcome is None]
-        standing = super().standing(run)
-        lines = [(id, f"{trial.plan.kind}: {trial.state}") for id, trial in begun]
-        return standing._replace(lines=[*standing.lines, *lines])
 
     def reached(self, run: Ran) -> str:
         config, history = run.config, run.history

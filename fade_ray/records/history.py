@@ -2,35 +2,17 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
+from fade_ray.records.courses import Cost, Course, epoch_sums, kind_of
 from fade_ray.records.journal import Event, read_events
 from searchers.outcome import Outcome
 from searchers.plan import Plan
 from spaces.errors import InvalidInput
 
 P = TypeVar("P", bound=Plan)
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Sums over trials. `seconds` is training, `trial_seconds` the wall time of the trials."""
-
-    images: int = 0
-    multiply_adds: int = 0
-    seconds: float = 0.0
-    trial_seconds: float = 0.0
-
-    def plus(self, metrics: Mapping[str, Any]) -> "Cost":
-        """With one more trial; a figure that it did not report counts as zero."""
-        return Cost(
-            self.images + int(metrics.get("images") or 0),
-            self.multiply_adds + int(metrics.get("multiply_adds") or 0),
-            self.seconds + float(metrics.get("seconds") or 0.0),
-            self.trial_seconds + float(metrics.get("trial_seconds") or 0.0),
-        )
 
 
 class RunHistory:
@@ -66,6 +48,11 @@ class RunHistory:
         """The history in a record; errors as in `read_events`."""
         return cls(read_events(path))
 
+    @property
+    def courses(self) -> list[Course]:
+        """How far its trials are, in the order of their ids; a run of one thing is one."""
+        return []
+
     def _take(self, event: Event) -> None:
         self.started = self.started or event["time"]
         self.last = event["time"]
@@ -90,7 +77,8 @@ class TrialHistory(RunHistory, Generic[P]):
             counts, since the search went on from it.
         metrics: id -> the metrics of its "finished" event.
         epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
-        times: (event, id) -> the time of the "proposed" or "finished" event, ISO 8601 in UTC.
+        times: (event, id) -> the time of the "proposed", last "epoch" or "finished" event, ISO 8601
+            in UTC.
         training_share: of the trials' wall time, the share spent training; None before the end.
     """
 
@@ -116,6 +104,7 @@ class TrialHistory(RunHistory, Generic[P]):
             self.times["proposed", proposal.id] = event["time"]
         elif name == "epoch":
             self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
+            self.times["epoch", event["id"]] = event["time"]
         elif name == "finished":
             self._finish(event)
         elif name == "end":
@@ -152,11 +141,21 @@ class TrialHistory(RunHistory, Generic[P]):
 
     @property
     def cost(self) -> Cost:
-        """The cost of all finished trials, failed ones too."""
-        cost = Cost()
-        for metrics in self.metrics.values():
-            cost = cost.plus(metrics)
-        return cost
+        """The cost of all trials, failed ones too, and of those in flight what they have told."""
+        return reduce(Cost.plus, map(self.sums, self.proposals), Cost())
+
+    def sums(self, id: str) -> Mapping[str, Any]:
+        """The metrics of a finished trial; of one in flight the sums over its epochs."""
+        return self.metrics[id] if id in self.outcomes else epoch_sums(self.epochs.get(id, {}))
+
+    @property
+    def courses(self) -> list[Course]:
+        return [self._course(id, plan) for id, plan in self.proposals.items()]
+
+    def _course(self, id: str, plan: P) -> Course:
+        told = (self.times.get((event, id)) for event in ("finished", "epoch", "proposed"))
+        ended = self.outcomes.get(id), self.metrics.get(id, {}), next(filter(None, told), None)
+        return Course.of(id, kind_of(plan), self.epochs.get(id, {}), plan.epochs, *ended)
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:

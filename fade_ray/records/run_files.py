@@ -52,6 +52,18 @@ class Run(Generic[C, H]):
         return None if command is None else str(command)
 
 
+def mark(folder: Path, *names: str) -> tuple[tuple[int, int] | None, ...]:
+    """What changes whenever one of these files does: time and size, None where there is none."""
+
+    def of(path: Path) -> tuple[int, int] | None:
+        with suppress(FileNotFoundError):
+            about = path.stat()
+            return about.st_mtime_ns, about.st_size
+        return None
+
+    return tuple(of(folder / name) for name in names)
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is no such file."""
     rule = f"{path} must be readable JSON, an object"

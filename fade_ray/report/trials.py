@@ -10,7 +10,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fade_ray.records.history import Cost, TrialHistory
+from fade_ray.records.courses import Cost
+from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import wording
 from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
 from fade_ray.report.words import ACCURACY, DASH, Measure, count, duration, moment, percent, si
@@ -164,8 +165,8 @@ class Attempt(NamedTuple):
 
 
 def _attempts(history: History) -> list[Attempt]:
-    outcomes, metrics, plans = history.outcomes, history.metrics, history.proposals.items()
-    return [Attempt(plan, outcomes.get(id), metrics.get(id, {})) for id, plan in plans]
+    plans = history.proposals.items()
+    return [Attempt(plan, history.outcomes.get(id), history.sums(id)) for id, plan in plans]
 
 
 def trial_table(

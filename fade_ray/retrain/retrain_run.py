@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.records.courses import Course
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json
@@ -37,6 +38,7 @@ from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
+from searchers import Outcome
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
 
@@ -52,6 +54,12 @@ class RetrainHistory(RunHistory):
         super()._take(event)
         if event["event"] == "epoch":
             self.epochs[int(event["epoch"])] = event["metrics"]
+
+    @property
+    def courses(self) -> list[Course]:
+        """Of the one training."""
+        ended = Outcome() if self.ended else None
+        return [Course.of("1", "retraining", self.epochs, None, ended, {}, self.last)]
 
 
 Ran = Run[RetrainConfig, RetrainHistory]

@@ -52,6 +52,13 @@ class RunConfig(RayOptions):
         remedy = "It has no resources to share out: choose the GPU with --device cuda."
         require(not (gpus and self.engine == "local"), rule, remedy, gpus_per_trial=gpus)
 
+    @property
+    def share(self) -> str:
+        """What a trial takes, in words."""
+        gpus = self.gpus_per_trial
+        taken = "a GPU where there is one" if gpus is None else f"{gpus:g} GPU"
+        return f"{self.cpus_per_trial} CPU" + (f" and {taken}" if gpus != 0 else "")
+
 
 @dataclass(frozen=True)
 class WorkersConfig(RayOptions):

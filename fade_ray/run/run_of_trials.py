@@ -79,6 +79,14 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     def standing(self, run: Run[C, H]) -> Standing:
         found = [("result", self.found(run))] if run.result else []
+        waiting = sum(course.state == "waiting" for course in run.history.courses)
+        if waiting:
+            found.append(
+                (
+                    "waiting",
+                    f"{waiting} for a place or a start; a trial takes {run.config.run.share}",
+                )
+            )
         return Standing(self.reached(run), [*trial_lines(run.history, self.best(run)), *found])
 
     def reached(self, run: Run[C, H]) -> str:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
+from fade_ray.records.courses import epoch_sums
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
 from fade_ray.run.watcher import Watcher
@@ -11,7 +12,6 @@ from searchers import Outcome
 from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
 
-COSTS = ("images", "multiply_adds", "seconds")
 P = TypeVar("P", bound=Plan)
 
 
@@ -92,7 +92,7 @@ class Session(Generic[P]):
         self.wall_seconds += wall
         last = self._last.pop(id, {})
         # a trial that failed reports no sums of its own, but has cost what was seen of it
-        metrics = _cost(self._seen.pop(id)) | last.get("metrics", {}) | {"trial_seconds": wall}
+        metrics = epoch_sums(self._seen.pop(id)) | last.get("metrics", {}) | {"trial_seconds": wall}
         self._record("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
         for message in last.get("warnings", []):
             self.warn(message, id)
@@ -135,10 +135,3 @@ class Session(Generic[P]):
         without one.
         """
         return self.training_seconds / self.wall_seconds if self.wall_seconds else None
-
-
-def _cost(epochs: Mapping[int, Mapping[str, Any]]) -> dict[str, float]:
-    """The sums over epochs; {} of none."""
-    return {
-        name: sum(metrics.get(name) or 0 for metrics in epochs.values()) for name in COSTS if epochs
-    }

@@ -1,16 +1,31 @@
 """How far a run is, from its files alone."""
 
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from fade_ray.records.courses import Course
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import wording
+from fade_ray.records.run_files import Run, mark
 from fade_ray.run.kind import RunKind
 from fade_ray.run.progress import clock
+from fade_ray.run.text_table import number, text_table
+
+POLL = 2.0  # seconds between looks at a run that is followed
+LISTED = 30
+"""Trials that are told one by one."""
+
+Kind = RunKind[Any, Any]
 
 
-def status(kind: RunKind[Any, Any], folder: Path) -> str:
+def status(kind: Kind, folder: Path) -> str:
     """A few lines for people. Raises InvalidInput if the records cannot be read."""
     run = kind.read(folder)
     history, standing = run.history, kind.standing(run)
@@ -21,9 +36,84 @@ def status(kind: RunKind[Any, Any], folder: Path) -> str:
         lines.append(("report", str(folder / "report.html")))
     if not run.result:
         lines.append(("continue", f"fade-ray {kind.name} --out {folder}"))
-    state = "finished" if run.result else "not finished"
     told = [f"  {label:10} {text}" for label, text in lines]
-    return "\n".join([f"{folder}: {state}, {standing.reached}", *told])
+    return "\n".join(
+        [f"{folder}: {_state(run)}, {standing.reached}", *told, *_open(run.history.courses)]
+    )
+
+
+def status_object(kind: Kind, folder: Path) -> str:
+    """The same for programs: a JSON object in one line."""
+    run = kind.read(folder)
+    standing, courses = kind.standing(run), run.history.courses
+    told = {
+        "folder": str(run.folder),
+        "kind": kind.name,
+        "state": _state(run),
+        "reached": standing.reached,
+        "last_event": run.history.last,
+        "warnings": [message for _, message in run.history.warnings],
+        **({"cost": asdict(run.history.cost)} if isinstance(run.history, TrialHistory) else {}),
+        "images_per_second": speed(courses),
+        "trials": [asdict(course) for course in courses],
+    }
+    return json.dumps(told)
+
+
+def following(
+    kind: Kind, folder: Path, tell: Callable[[Kind, Path], str], ages: bool = False
+) -> Iterator[str]:
+    """What `tell` says, each time the record has grown (with `ages`: at every look), until the run
+    has ended.
+    """
+    seen = None
+    while True:
+        ended, now = (folder / "result.json").exists(), mark(folder, kind.record, "result.json")
+        if ages or now != seen:
+            seen = now
+            yield tell(kind, folder)
+        if ended:
+            return
+        time.sleep(POLL)
+
+
+def _state(run: Run[Any, Any]) -> str:
+    return "finished" if run.result else "not finished"
+
+
+def speed(courses: Sequence[Course]) -> float:
+    """Training images per second of the trials that run, by their last epochs."""
+    return sum(c.images_per_second or 0.0 for c in courses if c.state == "running")
+
+
+HEADS = ("trial", "kind", "state", "node", "images/s", "loss", "accuracy", "training", "last event")
+
+
+def _open(courses: Sequence[Course]) -> list[str]:
+    """A table of the trials that are not over."""
+    begun = [course for course in courses if course.state in ("running", "waiting")]
+    rows = [
+        (
+            course.id,
+            course.kind,
+            course.reached if course.state == "running" else "waits or starts",
+            course.node or "-",
+            number(course.images_per_second, 0),
+            number(course.loss, 4),
+            number(course.accuracy, 4),
+            clock(course.cost.seconds),
+            _age(course.time).strip(" ()"),
+        )
+        for course in begun[:LISTED]
+    ]
+    if not rows:
+        return []
+    console = Console(width=200, color_system=None)
+    with console.capture() as shown:
+        console.print(text_table(HEADS, rows, left=HEADS[:4]))
+    more = len(begun) - len(rows)
+    rest = [f"and {more} more, which --json tells"] if more else []
+    return ["", *(line.rstrip() for line in shown.get().splitlines()), *rest]
 
 
 def trial_lines(history: TrialHistory[Any], best: str) -> list[tuple[str, str]]:
