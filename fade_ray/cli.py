@@ -224,6 +224,13 @@ def _describe(arguments: list[str]) -> None:
     describe_command(arguments)
 
 
+def _doctor(arguments: list[str]) -> None:
+    from fade_ray.run.doctor_command import DoctorOptions, doctor
+
+    if not doctor(_asked(DoctorOptions, "doctor", arguments), Console(highlight=False)):
+        raise SystemExit(1)
+
+
 @dataclass(frozen=True)
 class Tool:
     """A command that is no run."""
@@ -247,6 +254,12 @@ TOOLS: dict[str, Tool] = {
         "FILE|NAME: draw a genotype or an architecture, count its parameters",
         "fade-ray describe DARTS_V2 --macro cifar10",
         _describe,
+    ),
+    "doctor": Tool(
+        "look",
+        "[--address HOST:PORT]: whether every node of a cluster can run trials, and what to do",
+        "fade-ray doctor --out runs/mine",
+        _doctor,
     ),
     "status": Tool(
         "look",

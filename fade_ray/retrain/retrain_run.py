@@ -11,6 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from fade_ray.cells.cells_run import CELLS
+from fade_ray.data.data_config import absolute, data_paths
 from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.courses import Course
@@ -261,13 +262,20 @@ def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     # Ray is imported by those who run on it
     from fade_ray.run.train_workers import train_on_workers
 
+    def warn(message: str) -> None:
+        start.journal.append("warning", message=message)
+        start.show("warned", message)
+
+    data = absolute(start.config.data)  # a worker has a working directory of its own
     result = train_on_workers(
         share,
-        as_json(replace(start.config, genotype=prepared.job.macro)),
+        as_json(replace(start.config, genotype=prepared.job.macro, data=data)),
         start.config.workers,
         start.folder,
         lambda event: start.show("epoch", None, event["epoch"], event["metrics"]),
+        warn,
         start.additions,
+        data_paths(data),
     )
     # Ray's own state of the run: pickles that nothing here reads
     shutil.rmtree(start.folder / "tune", ignore_errors=True)

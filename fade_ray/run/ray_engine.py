@@ -1,12 +1,12 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
 from fade_ray.run.ray_cluster import ray_cluster
+from fade_ray.run.ray_nodes import Question, placement
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job
@@ -37,10 +37,10 @@ def run_ray(
         from fade_ray.run.ray_trial import FadeTrial, KeepActors
         from searchers.tune import TuneSearcher
 
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        placed = placement(ray, Question(folder, gpus=run.may_use_gpus), session.warn)
+        nodes = [node.resources for node in placed.good]
         gpus = gpus_per_trial(run, nodes)
         slots = concurrency(run, gpus, nodes)
-        check_storage(ray, folder)
         trial = tune.with_parameters(
             FadeTrial,
             additions=tuple(additions),
@@ -48,7 +48,7 @@ def run_ray(
             data=data,
             folder=str(folder),
         )
-        trial = tune.with_resources(trial, {"cpu": run.cpus_per_trial, "gpu": gpus})
+        trial = tune.with_resources(trial, placed.request(run.cpus_per_trial, gpus))
         # what Ray's dashboard and `ps` show
         trial.__name__ = trial.__qualname__ = FadeTrial.__name__
         experiments = folder / "tune"
@@ -127,39 +127,6 @@ def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
 def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
     by_cpu = int(node.get("CPU", 0) // run.cpus_per_trial)
     return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
-
-
-def check_storage(ray: Any, folder: Path) -> None:
-    """InvalidInput unless every node sees the run directory, where trials write."""
-    nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-    if len(nodes) < 2:
-        return
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    probe = folder / ".probe"
-    probe.write_text(folder.name)
-
-    def sees(path: str, text: str) -> bool:
-        with suppress(OSError):
-            return Path(path).read_text() == text
-        return False
-
-    task = ray.remote(num_cpus=0)(sees)
-    answers = ray.get(
-        [
-            task.options(
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-            ).remote(str(probe), folder.name)
-            for node in nodes
-        ],
-        timeout=120,
-    )
-    probe.unlink()
-    if not all(answers):
-        raise InvalidInput(
-            f"All nodes must see the run directory, but {answers.count(False)} of {len(nodes)} "
-            f"cannot read {folder}. Put `--out` on storage that the nodes share (NFS)."
-        )
 
 
 def remove_pickles(folder: Path) -> None:

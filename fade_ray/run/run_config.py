@@ -51,6 +51,14 @@ class RunConfig(RayOptions):
         rule = "gpus_per_trial == 0 with the local engine"
         remedy = "It has no resources to share out: choose the GPU with --device cuda."
         require(not (gpus and self.engine == "local"), rule, remedy, gpus_per_trial=gpus)
+        seen = self.engine == "local" or gpus != 0 or not self.device.startswith("cuda")
+        rule = "gpus_per_trial > 0 with device cuda"
+        remedy = "A trial sees the GPUs that it is lent: use --device cpu, or a share of a GPU."
+        require(seen, rule, remedy, gpus_per_trial=gpus, device=self.device)
+
+    @property
+    def may_use_gpus(self) -> bool:
+        return self.gpus_per_trial != 0 and self.device.startswith(("auto", "cuda"))
 
     @property
     def share(self) -> str:

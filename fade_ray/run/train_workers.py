@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.records.run_files import read_object
 from fade_ray.run.ray_cluster import ray_cluster
-from fade_ray.run.ray_engine import WORKER_RESTARTS, check_storage
+from fade_ray.run.ray_engine import WORKER_RESTARTS
+from fade_ray.run.ray_nodes import Placement, Question, placement
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
@@ -30,19 +31,23 @@ def train_on_workers(
     options: WorkersConfig,
     folder: Path,
     tell: Callable[[Event], None],
+    warn: Callable[[str], None],
     additions: Sequence[Addition] = (),
+    data: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Carry `task` out on `workers` of a Ray cluster; returns the metrics of its last event.
 
-    The first worker's epochs go into the record in `folder`; `tell` is shown what is recorded. A
-    group that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
+    The first worker's epochs go into the record in `folder`; `tell` is shown what is recorded,
+    `warn` told of nodes that are left out. `data`: absolute paths that every worker reads. A group
+    that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
     TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
     with ray_cluster(options) as ray, following(folder / "records.jsonl", tell):
-        nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+        question = Question(folder, tuple(data), gpus=options.device != "cpu")
+        placed = placement(ray, question, warn)
+        nodes = [node.resources for node in placed.good]
         use_gpu = _use_gpu(options.device, nodes)
         _check_room(options, nodes, use_gpu)
-        check_storage(ray, folder)
         for name in (RESULT, FAILURE):
             (folder / name).unlink(missing_ok=True)
         loop = {
@@ -53,7 +58,7 @@ def train_on_workers(
         }
         for left in range(WORKER_RESTARTS, -1, -1):
             try:
-                _fit(loop, options, folder, use_gpu)
+                _fit(loop, options, folder, use_gpu, placed)
                 break
             except Exception as error:
                 _raise_expected(folder, error)
@@ -64,7 +69,9 @@ def train_on_workers(
     return result
 
 
-def _fit(loop: dict[str, Any], options: WorkersConfig, folder: Path, use_gpu: bool) -> None:
+def _fit(
+    loop: dict[str, Any], options: WorkersConfig, folder: Path, use_gpu: bool, placed: Placement
+) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
@@ -73,7 +80,10 @@ def _fit(loop: dict[str, Any], options: WorkersConfig, folder: Path, use_gpu: bo
         work,
         train_loop_config=loop,
         scaling_config=ScalingConfig(
-            num_workers=options.workers, use_gpu=use_gpu, resources_per_worker=resources
+            num_workers=options.workers,
+            use_gpu=use_gpu,
+            resources_per_worker=resources,
+            label_selector=placed.selector or None,
         ),
         run_config=RunConfig(name="workers", storage_path=str(folder / "tune")),
     )
@@ -127,7 +137,7 @@ def _lost_a_worker(error: Exception) -> bool:
     return any(type(failure).__name__.startswith("WorkerHealthCheck") for failure in failures)
 
 
-def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
+def _use_gpu(device: str, nodes: Sequence[Mapping[str, float]]) -> bool:
     """Whether each worker gets a GPU. InvalidInput for a device that it cannot have."""
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
         raise InvalidInput(
@@ -143,7 +153,9 @@ def _use_gpu(device: str, nodes: list[dict[str, float]]) -> bool:
     return available and device != "cpu"
 
 
-def _check_room(options: WorkersConfig, nodes: list[dict[str, float]], use_gpu: bool) -> None:
+def _check_room(
+    options: WorkersConfig, nodes: Sequence[Mapping[str, float]], use_gpu: bool
+) -> None:
     """Ray would wait for ever for workers that fit nowhere."""
     cpus = options.cpus_per_worker or 1
     room = sum(

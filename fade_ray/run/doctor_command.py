@@ -1,0 +1,57 @@
+"""`fade-ray doctor`: whether trials can run on every node of a cluster, before there are any."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from fade_ray.data.data_config import DataConfig, absolute, data_paths
+from fade_ray.run.doctor import shown
+from fade_ray.run.ray_cluster import ray_cluster
+from fade_ray.run.ray_nodes import Question, alive, autoscaler, coming, examine
+from fade_ray.run.run_config import RayOptions
+from spaces.errors import InvalidInput
+
+
+@dataclass(frozen=True)
+class DoctorOptions:
+    """What a run would be started with."""
+
+    address: str | None = None
+    """Ray cluster to look at; by default a running one, else a new one on this machine."""
+    out: str | None = None
+    """Run directory, which need not exist yet."""
+    data: str = "digits"
+    """The images, as a name or a path."""
+    test_data: str | None = None
+    """The test images."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+
+
+def doctor(options: DoctorOptions, console: Console) -> bool:
+    """Ask every node and print what it says; whether all is well. Raises InvalidInput as a run
+    does.
+    """
+    data = absolute(DataConfig(data=options.data, test_data=options.test_data))
+    folder = None if options.out is None else _existing(Path(options.out).expanduser().resolve())
+    with ray_cluster(RayOptions(address=options.address)) as ray:
+        question = Question(folder, data_paths(data), gpus=options.device != "cpu")
+        nodes = examine(ray, question, alive(ray))
+        lines = coming(autoscaler(ray))
+    console.print(shown(nodes), soft_wrap=True)
+    for line in lines:
+        console.print(Text(line), soft_wrap=True)
+    good = [node for node in nodes if not node.faults]
+    if options.device.startswith("cuda") and not any(node.amount("GPU") for node in good):
+        raise InvalidInput(
+            "`--device cuda` needs a node with a GPU on which trials can run, but this cluster has "
+            "none. Use `--device cpu`, or start nodes with GPUs."
+        )
+    return len(good) == len(nodes)
+
+
+def _existing(folder: Path) -> Path:
+    """The nearest directory that exists already: a run makes the others."""
+    return folder if folder.is_dir() else _existing(folder.parent)

@@ -1,0 +1,108 @@
+"""A Ray cluster of several nodes on this machine, each node in an environment of its own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from processes import children_of, end_by_id
+
+RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return int(taken.getsockname()[1])
+
+
+class Loopback:
+    """`with Loopback(folder) as cluster`: a head, and `add` for further nodes; all of it has ended
+    behind the block.
+
+    `folder` should have a short name: sockets lie in it.
+    """
+
+    def __init__(self, folder: Path, cpus: int = 1) -> None:
+        self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
+        self.address = f"127.0.0.2:{free_port()}"
+        self._log = (folder / "nodes.log").open("ab")
+        host, port = self.address.split(":")
+        self._start(
+            ["--head", "--include-dashboard=false", f"--node-ip-address={host}", f"--port={port}"],
+            cpus,
+            {},
+            [],
+        )
+
+    def add(
+        self,
+        cpus: int = 1,
+        environment: Mapping[str, str] = {},
+        within: Sequence[str] = (),
+        flags: Sequence[str] = (),
+    ) -> subprocess.Popen[bytes]:
+        """A node on an address of its own; `within`: the command that starts it in another setting,
+        such as `unshare -m`.
+        """
+        self.wait()  # one that finds no whole cluster gives up
+        here = f"--node-ip-address=127.0.0.{len(self.nodes) + 2}"
+        return self._start([f"--address={self.address}", here, *flags], cpus, environment, within)
+
+    def _start(
+        self, flags: Sequence[str], cpus: int, environment: Mapping[str, str], within: Sequence[str]
+    ) -> subprocess.Popen[bytes]:
+        call = [
+            *(*within, *RAY, "start", *flags, "--block", "--disable-usage-stats"),
+            f"--num-cpus={cpus}",
+            f"--temp-dir={self.folder / 'ray'}",
+            "--object-store-memory=100000000",
+        ]
+        around = {**os.environ, "RAY_AUTH_MODE": "disabled", **environment}
+        node = subprocess.Popen(
+            call, env=around, cwd=self.folder, stdout=self._log, stderr=self._log
+        )
+        self.nodes.append(node)
+        return node
+
+    def wait(self, seconds: float = 90) -> None:
+        """Until as many nodes are up as were started."""
+        import ray
+
+        end = time.monotonic() + seconds
+        client = None
+        while time.monotonic() < end:
+            try:
+                client = client or ray._raylet.GcsClient(address=self.address)
+                nodes = client.get_all_node_info(timeout=5)
+                if len(nodes) >= len(self.nodes):
+                    return
+            except Exception:
+                client = None
+            assert all(node.poll() is None for node in self.nodes), self.said()
+            time.sleep(0.2)  # polling other processes
+        raise AssertionError(f"the nodes did not come up: {self.said()}")
+
+    def said(self) -> str:
+        return (self.folder / "nodes.log").read_text()[-3000:]
+
+    def __enter__(self) -> "Loopback":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        below = [pid for node in self.nodes for pid in children_of(node.pid)]
+        for node in self.nodes:
+            node.send_signal(signal.SIGKILL)
+            node.wait(30)
+        end_by_id(below)
+        self._log.close()
