@@ -1,12 +1,13 @@
 """The command `fade-ray`. A user's mistake is one message and exit code 2, without a traceback."""
 
+import logging
 import os
 import signal
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
 from typing import Annotated, Any
@@ -18,6 +19,7 @@ from rich.text import Text
 
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
+from fade_ray.records.release import VERSION
 from fade_ray.run.command import HELP, parse
 from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
@@ -25,7 +27,11 @@ from spaces.errors import InvalidInput
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM."""
+    """By SIGTERM, or SIGHUP: the terminal or the SSH connection of its start is gone."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -47,10 +53,15 @@ def _main(arguments: Sequence[str] | None) -> None:
         print(usage())
         raise SystemExit(0 if given else 2)
     if given[0] == "--version":
-        print(f"fade-ray {version('fade-ray')}")
+        print(f"fade-ray {VERSION}")
         return
     console = Console(stderr=True, highlight=False)
-    signal.signal(signal.SIGTERM, _terminate)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(number, _terminate)
+    log = logging.getLogger("fade_ray")
+    log.setLevel(logging.INFO)
+    log.handlers = [_Told()]
     try:
         _carry_out(given)
     except InvalidInput as error:
@@ -58,7 +69,8 @@ def _main(arguments: Sequence[str] | None) -> None:
     except KeyboardInterrupt as error:
         console.print(_stopped(error), soft_wrap=True)
         cause = error.__cause__ or error
-        raise SystemExit(143 if isinstance(cause, Terminated) else 130) from None
+        number = cause.number if isinstance(cause, Terminated) else signal.SIGINT
+        raise SystemExit(128 + number) from None
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -67,7 +79,25 @@ def _main(arguments: Sequence[str] | None) -> None:
 
 
 def _terminate(number: int, frame: FrameType | None) -> None:
-    raise Terminated
+    if number == signal.SIGHUP:
+        signal.signal(number, signal.SIG_IGN)  # the shell tells its children what the kernel told
+        for stream in (sys.stdout, sys.stderr):
+            _leave_dead_terminal(stream.fileno())
+    raise Terminated(number)
+
+
+def _leave_dead_terminal(descriptor: int) -> None:
+    """Every line to one would be an error."""
+    if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
+class _Told(logging.Handler):
+    """What the package has to tell stands on stderr, above the line that is live there."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        console = Console(stderr=True, highlight=False)
+        console.print(record.getMessage(), markup=False, soft_wrap=True)
 
 
 def _stopped(error: KeyboardInterrupt) -> str:

@@ -1,7 +1,6 @@
 """A trained architecture as readable PyTorch, its weights, and what is known about it."""
 
 import dataclasses
-import importlib.metadata
 import json
 import keyword
 import math
@@ -21,6 +20,7 @@ from fade_ray.nn import CellNetwork, ChainNetwork, Network
 from fade_ray.nn.costs import CONVENTIONS
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.journal import plain as jsonable
+from fade_ray.records.release import VERSION
 from spaces.errors import InvalidInput, require, upheld
 
 
@@ -99,7 +99,7 @@ def export_module(
     text = template(plain.template).render(
         plain.values,
         name=name,
-        version=importlib.metadata.version("fade-ray"),
+        version=VERSION,
         facts=dict(_numbers(lines)),
         shape=f"[batch, {channels}, {side}, {side}]",
         classes=len(classes),

@@ -37,6 +37,7 @@ from fade_ray.run.command import parse
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
+from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
 from searchers import Outcome
@@ -164,6 +165,9 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
                     f"`fade-ray retrain --out {folder}`, or choose another directory with --out."
                 )
         return super().same(folder, config)
+
+    def ray_options(self, config: RetrainConfig) -> RayOptions | None:
+        return config.workers if config.workers.workers > 1 else None
 
     def prepare(self, config: RetrainConfig) -> Prepared:
         job = Retraining.asked(config)

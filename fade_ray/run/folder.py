@@ -18,6 +18,7 @@ import filelock
 from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.json_form import differences
+from fade_ray.records.release import VERSION
 from fade_ray.records.run_files import read_object
 from spaces.errors import InvalidInput, require, upheld
 
@@ -106,7 +107,7 @@ def environment(command: str, additions: Iterable[Addition] = ()) -> dict[str, A
 
     names = ("ray", "torch", "torchvision", "numpy", "networkx")
     return {
-        "fade_ray": importlib.metadata.version("fade-ray"),
+        "fade_ray": VERSION,
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in names},
         "platform": platform.platform(),

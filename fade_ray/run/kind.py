@@ -14,6 +14,7 @@ from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
+from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput, require_known
 
@@ -120,6 +121,10 @@ class RunKind(ABC, Generic[C, H]):
     def grows(self, before: C, now: C) -> bool:
         """Whether a run of `before` may be continued with `now`, which only adds to it."""
         return False
+
+    def ray_options(self, config: C) -> RayOptions | None:
+        """What a run asks of Ray; None where it does without."""
+        return None
 
     @abstractmethod
     def prepare(self, config: C) -> Any:

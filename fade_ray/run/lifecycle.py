@@ -10,6 +10,7 @@ from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.run.find_cluster import check_keeps
 from fade_ray.run.folder import (
     Configuration,
     command_line,
@@ -49,6 +50,8 @@ def run(
     everything done so far on disk.
     """
     additions = load_additions(config.use)
+    if config.out is None:
+        check_keeps(kind.ray_options(config))
     folder = run_folder(config, kind.name)
     if kind.same(folder, config) and (folder / "result.json").exists():
         return finished(kind, kind.read(folder))

@@ -11,7 +11,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.run.folder import Configuration
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RayOptions, RunConfig
 from fade_ray.run.session import Session
 from fade_ray.run.standing import best_trial, trial_lines
 from fade_ray.run.tensorboard import PLAIN, Board, TensorBoard
@@ -49,6 +49,9 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
     """What TensorBoard shows."""
     summary: ClassVar[str] = "result.json"
     """The file that says what was found."""
+
+    def ray_options(self, config: C) -> RayOptions | None:
+        return config.run if config.run.engine == "ray" else None
 
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""

@@ -36,14 +36,6 @@ def test_the_token_is_readable_for_its_user_alone(
     assert stat.S_IMODE(token.stat().st_mode) == 0o600
 
 
-def test_a_place_where_no_cluster_answers_is_named_at_once(tmp_path: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))  # and does not listen
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
-        said = _refusal([*CALL, str(tmp_path / "run"), "--address", address], dict(os.environ))
-    assert f"No Ray cluster answers at {address}" in said
-
-
 class Neighbour(Watcher):
     """Looks at a run from outside, once: where its processes listen, and what its cluster says to
     somebody without the token.
