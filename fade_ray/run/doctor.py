@@ -39,11 +39,25 @@ class Examined:
 
     @property
     def name(self) -> str:
-        """Its address and the beginning of Ray's id: nodes may share an address."""
-        return f"{self.address} ({self.id[:6]})"
+        return node_name(self.address, self.id)
 
     def amount(self, resource: str) -> float:
         return self.resources.get(resource, 0)
+
+    def description(self) -> dict[str, Any]:
+        """For the record."""
+        told = {}
+        if self.answer is not None:
+            told = {"host": self.answer["host"], "python": self.answer["python"]}
+            told |= self.answer["versions"] | {"source": digest(self.answer["source"])}
+            told |= {"torch_gpus": self.answer["cuda"]}
+        kept = {name: n for name, n in self.resources.items() if not name.startswith("node:")}
+        return {**told, "resources": kept, "faults": [fault.cause for fault in self.faults]}
+
+
+def node_name(address: str, id: str) -> str:
+    """Its address and the beginning of Ray's id: nodes may share an address."""
+    return f"{address} ({id[:6]})"
 
 
 def faults(theirs: Answer, ours: Answer, gpus: float = 0) -> tuple[Fault, ...]:

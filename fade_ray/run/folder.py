@@ -101,6 +101,15 @@ def note_start(
     return environment if asks_more or not noted else noted
 
 
+def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
+    """Add the nodes of a cluster, by the names that the record calls them, to environment.json."""
+    noted = read_object(folder / "environment.json")
+    with _writable():
+        write_json(
+            folder / "environment.json", {**noted, "cluster": {**noted.get("cluster", {}), **nodes}}
+        )
+
+
 def environment(command: str, additions: Iterable[Addition] = ()) -> dict[str, Any]:
     """Versions, machine and the user's own files, for the record."""
     import torch

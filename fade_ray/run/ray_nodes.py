@@ -10,6 +10,7 @@ from typing import Any
 
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults
+from fade_ray.run.folder import note_nodes
 from spaces.errors import InvalidInput, upheld
 
 PATIENCE = 120.0
@@ -143,10 +144,12 @@ class Placement:
 
 
 def placement(ray: Any, question: Question, warn: Callable[[str], None]) -> Placement:
-    """Ask all nodes, and `warn` of those that trials are kept off. Raises InvalidInput with a table
-    where no node is left.
+    """Ask all nodes, note them in the run's environment.json, and `warn` of those that trials are
+    kept off. Raises InvalidInput with a table where no node is left.
     """
     found = Placement(tuple(examine(ray, question, alive(ray))))
+    if question.folder is not None:
+        note_nodes(question.folder, {node.name: node.description() for node in found.nodes})
     if not any(node.amount("CPU") for node in found.good):
         raise InvalidInput(
             "Trials need a node on which they can run, but this cluster has none "

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
+from fade_ray.run.doctor import node_name
 from fade_ray.trials.job import Event, Job, events
 
 
@@ -31,6 +33,8 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)
+        here = ray.get_runtime_context().get_node_id()
+        self._node = node_name(ray.util.get_node_ip_address(), here)
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -47,6 +51,8 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def step(self) -> dict[str, Any]:
         event = next(self._events)
+        if "metrics" in event:
+            event["metrics"] = {**event["metrics"], "node": self._node}
         return {"event": json.dumps(event), "done": "epoch" not in event}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:

@@ -25,7 +25,7 @@ from fade_ray.trials.job import Event, Job
 from searchers import AnchorWalk
 from searchers.grid import GridSearch
 
-TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib"}
+TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node"}
 
 
 @pytest.fixture
@@ -54,8 +54,8 @@ def small() -> Callable[..., Config]:
 
 @pytest.fixture(scope="session")
 def story() -> Callable[[Path], dict[str, Any]]:
-    """What a run directory says, without times: proposals, outcomes and metrics by id, anchors by
-    iteration, epochs by id and number.
+    """What a run directory says, without times and places: proposals, outcomes and metrics by id,
+    anchors by iteration, epochs by id and number.
     """
 
     def timeless(metrics: dict[str, Any]) -> dict[str, Any]:

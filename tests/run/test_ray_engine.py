@@ -154,6 +154,11 @@ def test_trials_of_another_kind_run_alike(
     plain_toy = toy(toy_config(tmp_path / "plain"))
     on_ray = toy(toy_config(tmp_path / "ray", run=RunConfig(concurrency=2)))
     assert story(on_ray) == story(plain_toy)
+    cluster = json.loads((on_ray / "environment.json").read_text())["cluster"]
+    ((name, node),) = cluster.items()
+    assert (node["resources"]["CPU"], node["faults"]) == (2, [])
+    told = [e for e in read_events(on_ray / "records.jsonl") if e["event"] in ("epoch", "finished")]
+    assert {event["metrics"]["node"] for event in told} == {name}
     assert json.loads((on_ray / "result.json").read_text()) == json.loads(
         (plain_toy / "result.json").read_text()
     )
