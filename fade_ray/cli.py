@@ -3,13 +3,11 @@
 import logging
 import os
 import signal
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from types import FrameType
 from typing import Annotated, Any
 
 import tyro
@@ -21,17 +19,10 @@ from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
 from fade_ray.records.release import VERSION
 from fade_ray.run.command import HELP, parse
+from fade_ray.run.ending import Ending
 from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
-
-
-class Terminated(KeyboardInterrupt):
-    """By SIGTERM, or SIGHUP: the terminal or the SSH connection of its start is gone."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -56,9 +47,7 @@ def _main(arguments: Sequence[str] | None) -> None:
         print(f"fade-ray {VERSION}")
         return
     console = Console(stderr=True, highlight=False)
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as `nohup` has it
-            signal.signal(number, _terminate)
+    ending = Ending()
     log = logging.getLogger("fade_ray")
     log.setLevel(logging.INFO)
     log.handlers = [_Told()]
@@ -68,28 +57,12 @@ def _main(arguments: Sequence[str] | None) -> None:
         _fail(console, str(error))
     except KeyboardInterrupt as error:
         console.print(_stopped(error), soft_wrap=True)
-        cause = error.__cause__ or error
-        number = cause.number if isinstance(cause, Terminated) else signal.SIGINT
-        raise SystemExit(128 + number) from None
+        raise SystemExit(128 + ending.number) from None
     except BrokenPipeError:
         raise
     except OSError as error:
         place = f": {error.filename}" if error.filename else ""
         _fail(console, f"{error.strerror or error}{place}")
-
-
-def _terminate(number: int, frame: FrameType | None) -> None:
-    if number == signal.SIGHUP:
-        signal.signal(number, signal.SIG_IGN)  # the shell tells its children what the kernel told
-        for stream in (sys.stdout, sys.stderr):
-            _leave_dead_terminal(stream.fileno())
-    raise Terminated(number)
-
-
-def _leave_dead_terminal(descriptor: int) -> None:
-    """Every line to one would be an error."""
-    if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 class _Told(logging.Handler):
