@@ -171,6 +171,14 @@ class Status(OfRun):
 
 
 @dataclass(frozen=True)
+class Watch(OfRun):
+    """A run, finished or not."""
+
+    port: int = 8275
+    """Where the page is served, on this machine alone; 0: any free port."""
+
+
+@dataclass(frozen=True)
 class Export(OfRun):
     """A finished run."""
 
@@ -198,6 +206,15 @@ def _status(arguments: list[str]) -> None:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             for text in following(kind, asked.folder, tell, ages=True):
                 live.update(Text(text), refresh=True)
+
+
+def _watch(arguments: list[str]) -> None:
+    from fade_ray.run.live_server import live_server
+
+    asked = _asked(Watch, "watch", arguments)
+    with live_server(kind_in(asked.folder), asked.folder, asked.port) as server:
+        print(f"http://127.0.0.1:{server.server_port}/ shows the run; Ctrl-C ends this", flush=True)
+        server.serve_forever()
 
 
 def _report(arguments: list[str]) -> None:
@@ -269,6 +286,12 @@ TOOLS: dict[str, Tool] = {
         "DIR: how far a run and each of its trials are, once or --follow, for programs --json",
         "fade-ray status runs/mine --follow",
         _status,
+    ),
+    "watch": Tool(
+        "look",
+        "DIR: a page of a run in your browser, kept up to date while it goes on",
+        "fade-ray watch runs/mine",
+        _watch,
     ),
     "report": Tool("look", "DIR: draw its report again", "fade-ray report runs/mine", _report),
     "export": Tool(

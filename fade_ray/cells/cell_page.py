@@ -67,6 +67,18 @@ def _sections(
     yield Section("How it was made", origin(run, FILES))
 
 
+WATCHED = 4
+"""Searches that are shown while they run."""
+
+
+def open_sections(trials: Sequence[Trial]) -> Iterator[Section]:
+    """The signs of a collapse in searches that are under way, and the genotypes found last."""
+    begun = [trial for trial in trials if trial.epochs and trial.outcome is None]
+    for trial in [*begun, *(trial for trial in reversed(trials) if trial.done)][:WATCHED]:
+        if drawn := [figure(picture) for picture in _pictures(trial)][:2]:
+            yield Section(f"{trial.plan.id}: {trial.name}", drawn, f"trial-{trial.plan.id}")
+
+
 def _device(run: CellRun) -> str:
     """What trained in this run, in words."""
     threads = (run.settings.get("run") or {}).get("cpus_per_trial", 1)

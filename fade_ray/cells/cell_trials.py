@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from fade_ray.cells.cell_job import AnyPlan
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.method_scores import scored
-from fade_ray.records.courses import Course
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.standings import TrialStanding
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
@@ -96,8 +96,8 @@ class Trial:
     def state(self) -> str:
         """ "finished", "failed: ...", "3 of 50 epochs", with the stage where there are several."""
         if self.outcome is None:
-            plan = self.plan
-            return Course.of(plan.id, plan.kind, self.epochs, plan.epochs, None, {}, None).reached
+            about = self.plan.id, self.plan.kind, self.epochs, self.plan.epochs
+            return TrialStanding.of(*about, None, {}, None).reached
         early = f" early, after {max(self.epochs, default=0)} of {self.plan.epochs} epochs"
         ended = f"finished{early if self.metrics.get('ended_early') else ''}"
         return ended if self.done else f"failed: {self.outcome.failure}"

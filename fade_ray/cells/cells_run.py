@@ -1,7 +1,7 @@
 """A grid of cell searches as a kind of run: recipes x spaces x seeds."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from fade_ray.cells.cell_job import CellJob, cell_stages, staged
-from fade_ray.cells.cell_page import cells_page
+from fade_ray.cells.cell_page import cells_page, open_sections
 from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, best_row, proxy_name, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
@@ -23,7 +23,7 @@ from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
-from fade_ray.report.page import write_page
+from fade_ray.report.page import Section, write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
@@ -87,6 +87,9 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             write_methods(scores, table, measure_of(run.settings), run.folder)
         write_page(cells_page(run, trials, depths), run.folder)
         return Made(rows, table)
+
+    def watched(self, run: Ran) -> Iterator[Section]:
+        return open_sections(trials_of(run))
 
     def reached(self, run: Ran) -> str:
         config, history = run.config, run.history

@@ -12,8 +12,8 @@ from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.confusion_plan import ConfusionPlan, possible_depths
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
 from fade_ray.data import Splits
-from fade_ray.records.courses import Cost
 from fade_ray.records.history import TrialHistory
+from fade_ray.records.standings import Cost
 from fade_ray.report.words import count, duration, si
 from searchers.depth_match import DepthMatch, Match
 from searchers.outcome import Outcome

@@ -6,8 +6,8 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
-from fade_ray.records.courses import Cost, Course, epoch_sums, kind_of
 from fade_ray.records.journal import Event, read_events
+from fade_ray.records.standings import Cost, Epochs, TrialStanding, epoch_sums, kind_of
 from searchers.outcome import Outcome
 from searchers.plan import Plan
 from spaces.errors import InvalidInput
@@ -49,9 +49,14 @@ class RunHistory:
         return cls(read_events(path))
 
     @property
-    def courses(self) -> list[Course]:
+    def standings(self) -> list[TrialStanding]:
         """How far its trials are, in the order of their ids; a run of one thing is one."""
         return []
+
+    @property
+    def curves(self) -> Mapping[str, Epochs]:
+        """The epochs of each, by its id."""
+        return {}
 
     def _take(self, event: Event) -> None:
         self.started = self.started or event["time"]
@@ -149,13 +154,17 @@ class TrialHistory(RunHistory, Generic[P]):
         return self.metrics[id] if id in self.outcomes else epoch_sums(self.epochs.get(id, {}))
 
     @property
-    def courses(self) -> list[Course]:
-        return [self._course(id, plan) for id, plan in self.proposals.items()]
+    def standings(self) -> list[TrialStanding]:
+        return [self._standing(id, plan) for id, plan in self.proposals.items()]
 
-    def _course(self, id: str, plan: P) -> Course:
+    @property
+    def curves(self) -> Mapping[str, Epochs]:
+        return self.epochs
+
+    def _standing(self, id: str, plan: P) -> TrialStanding:
         told = (self.times.get((event, id)) for event in ("finished", "epoch", "proposed"))
         ended = self.outcomes.get(id), self.metrics.get(id, {}), next(filter(None, told), None)
-        return Course.of(id, kind_of(plan), self.epochs.get(id, {}), plan.epochs, *ended)
+        return TrialStanding.of(id, kind_of(plan), self.epochs.get(id, {}), plan.epochs, *ended)
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:

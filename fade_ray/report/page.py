@@ -17,7 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from fade_ray.records.atomic import write_atomically
-from fade_ray.report.style import Picture, dark_colours, house_style, inline, save
+from fade_ray.report.style import Picture, as_svg, dark_colours, house_style, inline, save
 from spaces.errors import InvalidInput
 
 Row = tuple[str, ...]
@@ -213,18 +213,7 @@ def write_page(page: Page, folder: Path) -> Path:
     """
     path = folder / "report.html"
     try:
-        with house_style():
-            sections = [
-                (section, [(block, _drawn(block, folder)) for block in section.blocks])
-                for section in page.sections
-            ]
-        loader = PackageLoader("fade_ray.report", ".")
-        template = Environment(
-            loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
-        ).get_template("page.html.j2")
-        images = any("data:image" in (drawing or "") for _, part in sections for _, drawing in part)
-        dark = Markup(dark_colours())
-        text = template.render(page=page, sections=sections, images=images, dark=dark)
+        text = page_text(page, partial(save, folder=folder / "figures"))
         write_atomically(path, text.encode())
     except OSError as error:
         raise InvalidInput(
@@ -235,11 +224,29 @@ def write_page(page: Page, folder: Path) -> Path:
     return path
 
 
-def _drawn(block: Block, folder: Path) -> Markup | None:
-    """A figure's drawing and caption as they stand on the page, its files saved; None without."""
+def page_text(page: Page, svg_of: Callable[[Picture], str] = as_svg, live: bool = False) -> str:
+    """The page as HTML, each picture as what `svg_of` makes of it; `live`: one that asks the server
+    it came from for its next state.
+    """
+    with house_style():
+        sections = [
+            (section, [(block, _drawn(block, svg_of)) for block in section.blocks])
+            for section in page.sections
+        ]
+    loader = PackageLoader("fade_ray.report", ".")
+    template = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True
+    ).get_template("page.html.j2")
+    images = any("data:image" in (drawing or "") for _, part in sections for _, drawing in part)
+    about = {"images": images, "dark": Markup(dark_colours()), "live": live}
+    return template.render(page=page, sections=sections, **about)
+
+
+def _drawn(block: Block, svg_of: Callable[[Picture], str]) -> Markup | None:
+    """A figure's drawing and caption as they stand on the page; None without."""
     picture = block.draw() if isinstance(block, Figure) else None
     if picture is None:
         return None
-    svg = inline(save(picture, folder / "figures"), picture.name, picture.alt)
+    svg = inline(svg_of(picture), picture.name, picture.alt)
     caption = html.escape(picture.caption)
     return Markup(f'<div class="drawing">{svg}</div><figcaption>{caption}</figcaption>')

@@ -241,17 +241,23 @@ def spread(
     return placed
 
 
-def save(picture: Picture, folder: Path) -> str:
-    """Write the picture as SVG and PNG into `folder`; return the SVG text for `inline`."""
-    svg, png = io.BytesIO(), io.BytesIO()
+def as_svg(picture: Picture) -> str:
+    """The picture as the text of an SVG file, for `inline`."""
+    svg = io.BytesIO()
     nothing = {"Date": None, "Creator": None, "Format": None, "Type": None, "Title": picture.title}
     picture.figure.savefig(svg, format="svg", metadata=nothing)
+    return svg.getvalue().decode()
+
+
+def save(picture: Picture, folder: Path) -> str:
+    """Write the picture as SVG and PNG into `folder`; return the text of the SVG."""
+    svg, png = as_svg(picture), io.BytesIO()
     # everything is in its place; laying it out again takes as long as drawing
     picture.figure.set_layout_engine("none")
     picture.figure.savefig(png, format="png", dpi=150)
-    write_atomically(folder / f"{picture.name}.svg", svg.getvalue())
+    write_atomically(folder / f"{picture.name}.svg", svg.encode())
     write_atomically(folder / f"{picture.name}.png", png.getvalue())
-    return svg.getvalue().decode()
+    return svg
 
 
 def inline(svg: str, name: str, alt: str) -> str:

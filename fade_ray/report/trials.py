@@ -10,9 +10,9 @@ from functools import reduce
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fade_ray.records.courses import Cost
-from fade_ray.records.history import TrialHistory
+from fade_ray.records.history import RunHistory, TrialHistory
 from fade_ray.records.journal import wording
+from fade_ray.records.standings import Cost
 from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
 from fade_ray.report.words import ACCURACY, DASH, Measure, count, duration, moment, percent, si
 from searchers.outcome import Outcome
@@ -63,7 +63,7 @@ def _joined(*sentences: str) -> str:
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def warnings(history: History) -> Warnings:
+def warnings(history: RunHistory) -> Warnings:
     """All warnings in words; those that differ in their numbers only are told once."""
     alike: dict[str, tuple[list[str], list[str]]] = {}
     for id, message in history.warnings:

@@ -14,11 +14,11 @@ from fade_ray.cells.cells_run import CELLS
 from fade_ray.data.data_config import absolute, data_paths
 from fade_ray.export import export_onnx
 from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.records.courses import Course
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.standings import Epochs, TrialStanding
 from fade_ray.retrain.deliver import deliver, measure
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
@@ -58,10 +58,14 @@ class RetrainHistory(RunHistory):
             self.epochs[int(event["epoch"])] = event["metrics"]
 
     @property
-    def courses(self) -> list[Course]:
+    def standings(self) -> list[TrialStanding]:
         """Of the one training."""
         ended = Outcome() if self.ended else None
-        return [Course.of("1", "retraining", self.epochs, None, ended, {}, self.last)]
+        return [TrialStanding.of("1", "retraining", self.epochs, None, ended, {}, self.last)]
+
+    @property
+    def curves(self) -> Mapping[str, Epochs]:
+        return {"1": self.epochs}
 
 
 Ran = Run[RetrainConfig, RetrainHistory]

@@ -1,10 +1,10 @@
 """A kind of run: everything that the command line, the run directory and the reports need of it."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.console import Console
 
@@ -17,6 +17,9 @@ from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput, require_known
+
+if TYPE_CHECKING:  # what draws is loaded by those who draw
+    from fade_ray.report.page import Section
 
 C = TypeVar("C", bound=Configuration)
 H = TypeVar("H", bound=RunHistory)
@@ -151,6 +154,15 @@ class RunKind(ABC, Generic[C, H]):
         """What `fade-ray status` says."""
         return Standing(f"a run of {self.name}")
 
+    def watched(self, run: Run[C, H]) -> "Iterable[Section]":
+        """What `fade-ray watch` shows beside the trials, from the record by now."""
+        return ()
+
+    def settings(self, run: Run[C, H], plan: Any) -> Mapping[str, str | float]:
+        """What a trial tries, by name: its plan's numbers and words."""
+        values = ((name, value) for name, value in plan.to_dict().items() if name not in APART)
+        return {name: value for name, value in values if isinstance(value, str | int | float)}
+
     def tell(self, run: Run[C, H], console: Console) -> None:
         """What is printed at the end."""
 
@@ -230,6 +242,8 @@ class RunKind(ABC, Generic[C, H]):
         return self.history.read(folder / self.record)
 
 
+APART = ("id", "index", "attempt", "parent", "of", "genotype", "hyper", "epochs")
+"""Fields of plans that say which trial it is, not what it tries."""
 FIRST_KIND = "search"
 """The kind of a config.json that names none: the first versions had no other."""
 EARLIER_FILES = {"study.json": "analyse gradients"}

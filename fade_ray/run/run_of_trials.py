@@ -82,7 +82,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     def standing(self, run: Run[C, H]) -> Standing:
         found = [("result", self.found(run))] if run.result else []
-        waiting = sum(course.state == "waiting" for course in run.history.courses)
+        waiting = sum(trial.state == "waiting" for trial in run.history.standings)
         if waiting:
             found.append(
                 (

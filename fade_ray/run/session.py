@@ -4,9 +4,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from fade_ray.records.courses import epoch_sums
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
+from fade_ray.records.standings import epoch_sums
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 from searchers.plan import Asks, Plan

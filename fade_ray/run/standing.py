@@ -10,10 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from fade_ray.records.courses import Course
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import wording
 from fade_ray.records.run_files import Run, mark
+from fade_ray.records.standings import TrialStanding, speed
 from fade_ray.run.kind import RunKind
 from fade_ray.run.progress import clock
 from fade_ray.run.text_table import number, text_table
@@ -38,24 +38,24 @@ def status(kind: Kind, folder: Path) -> str:
         lines.append(("continue", f"fade-ray {kind.name} --out {folder}"))
     told = [f"  {label:10} {text}" for label, text in lines]
     return "\n".join(
-        [f"{folder}: {_state(run)}, {standing.reached}", *told, *_open(run.history.courses)]
+        [f"{folder}: {_state(run)}, {standing.reached}", *told, *_open(run.history.standings)]
     )
 
 
 def status_object(kind: Kind, folder: Path) -> str:
     """The same for programs: a JSON object in one line."""
     run = kind.read(folder)
-    standing, courses = kind.standing(run), run.history.courses
+    trials = run.history.standings
     told = {
         "folder": str(run.folder),
         "kind": kind.name,
         "state": _state(run),
-        "reached": standing.reached,
+        "reached": kind.standing(run).reached,
         "last_event": run.history.last,
         "warnings": [message for _, message in run.history.warnings],
         **({"cost": asdict(run.history.cost)} if isinstance(run.history, TrialHistory) else {}),
-        "images_per_second": speed(courses),
-        "trials": [asdict(course) for course in courses],
+        "images_per_second": speed(trials),
+        "trials": [asdict(trial) for trial in trials],
     }
     return json.dumps(told)
 
@@ -81,30 +81,25 @@ def _state(run: Run[Any, Any]) -> str:
     return "finished" if run.result else "not finished"
 
 
-def speed(courses: Sequence[Course]) -> float:
-    """Training images per second of the trials that run, by their last epochs."""
-    return sum(c.images_per_second or 0.0 for c in courses if c.state == "running")
-
-
 HEADS = ("trial", "kind", "state", "node", "images/s", "loss", "accuracy", "training", "last event")
 
 
-def _open(courses: Sequence[Course]) -> list[str]:
+def _open(trials: Sequence[TrialStanding]) -> list[str]:
     """A table of the trials that are not over."""
-    begun = [course for course in courses if course.state in ("running", "waiting")]
+    begun = [trial for trial in trials if trial.open]
     rows = [
         (
-            course.id,
-            course.kind,
-            course.reached if course.state == "running" else "waits or starts",
-            course.node or "-",
-            number(course.images_per_second, 0),
-            number(course.loss, 4),
-            number(course.accuracy, 4),
-            clock(course.cost.seconds),
-            _age(course.time).strip(" ()"),
+            trial.id,
+            trial.kind,
+            trial.reached if trial.state == "running" else "waits or starts",
+            trial.node or "-",
+            number(trial.images_per_second, 0),
+            number(trial.loss, 4),
+            number(trial.accuracy, 4),
+            clock(trial.cost.seconds),
+            _age(trial.time).strip(" ()"),
         )
-        for course in begun[:LISTED]
+        for trial in begun[:LISTED]
     ]
     if not rows:
         return []

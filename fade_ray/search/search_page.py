@@ -28,6 +28,18 @@ def _sections(run: SearchRun) -> Iterator[Section]:
     history, score = run.history, trials.measure_of(run.settings)
     nothing = "There is no result: no evaluation has succeeded."
     yield Section("", [trials.warnings(history), Headline(headline(run, score), nothing)])
+    yield from search_sections(run)
+    yield Section("Ranks", [rank_densities(history), weights_over_epochs(history)])
+    attempts = trials.trial_table(history, score, {2: trials.ITERATION})
+    tables = [_costs(history), failed_table(history), attempts]
+    yield Section("Cost and trials", [figures.cumulative_cost(history), *tables])
+    names = "; trials are named as in the records and in tables/"
+    yield Section("How it was made", trials.origin(run, FILES, names))
+
+
+def search_sections(run: SearchRun) -> Iterator[Section]:
+    """What was found, and how: also of a search that goes on."""
+    history, score = run.history, trials.measure_of(run.settings)
     code = (run.result.get("architecture") or {}).get("code")
     named = [Words("Code of the architecture: ", code=code)] if code else []
     yield Section("Architecture", [figures.found_cells(run), *named])
@@ -35,12 +47,6 @@ def _sections(run: SearchRun) -> Iterator[Section]:
     anchors = figures.anchor_trajectories(history, features)
     evaluated = figures.scores_over_iterations(history, score)
     yield Section("Search", [evaluated, anchors, best_table(history, score)])
-    yield Section("Ranks", [rank_densities(history), weights_over_epochs(history)])
-    attempts = trials.trial_table(history, score, {2: trials.ITERATION})
-    tables = [_costs(history), failed_table(history), attempts]
-    yield Section("Cost and trials", [figures.cumulative_cost(history), *tables])
-    names = "; trials are named as in the records and in tables/"
-    yield Section("How it was made", trials.origin(run, FILES, names))
 
 
 def headline(run: SearchRun, score: Measure) -> list[Row]:

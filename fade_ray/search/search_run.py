@@ -1,6 +1,6 @@
 """The outer search as a kind of run."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from rich.console import Console
 
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
-from fade_ray.report.page import write_page
+from fade_ray.report.page import Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
 from fade_ray.run.kind import Start
@@ -18,13 +18,14 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import SearchJob
 from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
-from fade_ray.search.search_page import search_page
+from fade_ray.search.search_page import search_page, search_sections
 from fade_ray.search.search_progress import Progress
 from fade_ray.search.search_result import deliver, exported
 from fade_ray.search.search_session import SearchSession
 from fade_ray.search.search_tables import search_tables
-from searchers import AskTell, WithRetraining
+from searchers import AskTell, Proposal, WithRetraining
 from spaces import GraphSpace, HyperArchitecture
+from spaces.features import FEATURES
 
 Ran = Run[Config, History]
 Began = Start[Config, History]
@@ -91,6 +92,18 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
     def found(self, run: Ran) -> str:
         name, result = measure_of(run.settings).name, run.result
         return f"test {name} {result[f'test_{name}']:.4f}, {result['architecture']['code']}"
+
+    def watched(self, run: Ran) -> Iterator[Section]:
+        yield from search_sections(run)
+
+    def settings(self, run: Ran, plan: Proposal) -> dict[str, float]:
+        """The features of the graph in each row, which is what is searched."""
+        rows, names = plan.hyper.graphs(), run.config.space.features
+        return {
+            f"{name.replace('_', ' ')} {row}": FEATURES[name].raw(cells[0])
+            for row, cells in enumerate(rows, start=1)
+            for name in names
+        }
 
     def tell(self, run: Ran, console: Console) -> None:
         name, result = measure_of(run.settings).name, run.result

@@ -26,7 +26,7 @@ from fade_ray.cells.depth_matching import (
 )
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
-from fade_ray.records.courses import Cost
+from fade_ray.records.standings import Cost
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training.train_config import CELL_TRAINING
 from searchers import Outcome

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic_run import SyntheticRun
 
-from fade_ray.records.courses import Cost
 from fade_ray.records.journal import FORMAT, Journal, plain, read_events
+from fade_ray.records.standings import Cost
 from fade_ray.search.search_history import History
 from searchers.outcome import Outcome
 from spaces.dag import Dag

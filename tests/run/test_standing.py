@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from conftest import ToyConfig, ToyHistory
 
-from fade_ray.records.courses import Course
 from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.records.standings import TrialStanding
 from fade_ray.run import standing
 from fade_ray.run.kind import RunKind
 from searchers import Outcome
@@ -36,7 +36,7 @@ def begun(tmp_path: Path) -> Path:
 
 
 def test_every_trial_is_told_with_what_it_has_cost_so_far(begun: Path) -> None:
-    done, running, waiting = ToyHistory.read(begun / "records.jsonl").courses
+    done, running, waiting = ToyHistory.read(begun / "records.jsonl").standings
     assert [each.state for each in (done, running, waiting)] == ["done", "running", "waiting"]
     assert (running.reached, running.node, running.loss) == ("2 of 3 epochs", "n2", 0.5)
     assert running.images_per_second == 50
@@ -70,8 +70,8 @@ def test_who_follows_is_told_what_is_new_until_the_end(
 
 def test_a_stage_is_told_where_there_are_several() -> None:
     epochs = {0: {"stages": 3}, 1: {"stage": 0}, 2: {"stage": 1}}
-    course = Course.of("1", "cells", epochs, 9, None, {}, None)
-    assert course.reached == "2 of 9 epochs, stage 2 of 3"
+    standing = TrialStanding.of("1", "cells", epochs, 9, None, {}, None)
+    assert standing.reached == "2 of 9 epochs, stage 2 of 3"
 
 
 def test_toys_are_told_to_their_end(

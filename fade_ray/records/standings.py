@@ -1,6 +1,6 @@
 """How far the trials of a run are, from its events alone."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -8,6 +8,8 @@ from searchers.outcome import Outcome
 from searchers.plan import Plan
 
 COSTS = ("images", "multiply_adds", "seconds")
+ACCURACIES = ("test_accuracy", "architecture_accuracy", "accuracy")
+"""Of an epoch, the most telling one first."""
 State = Literal["waiting", "running", "done", "failed"]
 Epochs = Mapping[int, Mapping[str, Any]]  # number -> metrics
 
@@ -39,7 +41,7 @@ def epoch_sums(epochs: Epochs) -> dict[str, float]:
 
 
 @dataclass(frozen=True)
-class Course:
+class TrialStanding:
     """How far a trial is.
 
     `state`: "waiting" has told of no epoch yet. `epoch`: the last one told, of `epochs` (None: not
@@ -89,7 +91,7 @@ class Course:
             metrics.get("node", now.get("node")),
             now.get("images_per_second") or _speed(now),
             now.get("loss"),
-            now.get("accuracy", now.get("test_accuracy")),
+            accuracy(now),
             None if outcome is None else outcome.score,
             None if failure is None else str(failure),
             time,
@@ -97,11 +99,25 @@ class Course:
         )
 
     @property
+    def open(self) -> bool:
+        return self.state in ("running", "waiting")
+
+    @property
     def reached(self) -> str:
         """ "3 of 50 epochs, stage 2 of 4"."""
         known = self.epochs is not None
         told = f"{self.epoch} of {self.epochs} epochs" if known else f"epoch {self.epoch}"
         return told if self.stage is None else f"{told}, stage {self.stage}"
+
+
+def speed(standings: Iterable[TrialStanding]) -> float:
+    """Training images per second of the trials that run, by their last epochs."""
+    return sum(c.images_per_second or 0.0 for c in standings if c.state == "running")
+
+
+def accuracy(metrics: Mapping[str, Any]) -> float | None:
+    """The most telling accuracy of an epoch; None of one that tells none."""
+    return next((metrics[name] for name in ACCURACIES if metrics.get(name) is not None), None)
 
 
 def kind_of(plan: Plan) -> str:
