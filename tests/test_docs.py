@@ -231,6 +231,8 @@ FIXED = {
     "QUANTITIES": "what StacNAS says of depth",
     "TOLD": "of the sorts of trial",
     "COSTS": "columns of one table",
+    "ANSWERS": "of one server",
+    "HEADERS": "of one server",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""

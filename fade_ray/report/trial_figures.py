@@ -18,6 +18,9 @@ BEHIND = 40
 AXES = 16
 """Settings beside each other."""
 
+LEVEL = 5
+"""Names of settings that have room beside each other."""
+
 Value = float | str
 
 
@@ -67,11 +70,13 @@ def epoch_curves(curves: Mapping[str, Epochs], named: Sequence[str]) -> Drawing 
         count_axis(axis, "epoch")
     if named:
         legend_above(figure, axes[0], 4)
-    grey = f", {count(len(others), 'other')} in grey" if others else ""
+    told_of = {id for drawn in shown.values() for id in drawn}
+    behind = len(told_of - {*named})
+    grey = f", {count(behind, 'other')} in grey" if behind else ""
     caption = (
-        f"{count(len(named), 'trial')} by name{grey}. Accuracy is measured on test or held-out"
+        f"{count(len(told_of) - behind, 'trial')} by name{grey}. Accuracy is measured on test or "
+        "held-out images where an epoch tells that, else on training images."
     )
-    caption += " images where an epoch tells that, else on training images."
     return figure, caption, caption
 
 
@@ -127,11 +132,12 @@ def parallel_coordinates(tried: Sequence[Tried], score: Measure) -> Drawing | No
         axis.plot(x, heights[:, i], **drawn, label=labels.pop(drawn["color"], ""))
     for place, scale in zip(x, scales.values(), strict=True):
         scale.draw(axis, float(place))
-    axis.set(ylim=(-0.09, 1.09), xlim=(-0.3, len(x) - 0.4), yticks=[])
+    axis.set(ylim=(-0.09, 1.09), xlim=(-0.35, len(x) - 0.65), yticks=[])
     axis.grid(visible=False)
     axis.spines[["left", "bottom"]].set_visible(False)
     axis.tick_params(length=0)
-    axis.set_xticks(x, list(scales), rotation=30, ha="right", color=INK)
+    slanted: Any = {"rotation": 30, "ha": "right"} if len(x) > LEVEL else {}
+    axis.set_xticks(x, list(scales), color=INK, **slanted)
     legend_above(figure, axis)
     caption = (
         f"{count(len(tried), 'trial')} that ended with a score, each a line through its settings; "
