@@ -64,10 +64,10 @@ class Stacking:
 
 def darts_layout(depth: int) -> tuple[Position, ...]:
     """Normal cells with a reduction cell at depth // 3 and at 2 depth // 3 (algorithms B.1).
-    InvalidInput where those are one.
+    InvalidInput where no place is left for a normal one.
     """
-    rule, remedy = "depth >= 2, for two reduction cells", "Use 8, 14 or 20 cells."
-    require(depth >= 2, rule, remedy, depth=depth)
+    rule = "depth >= 3, for a normal cell beside two reduction cells"
+    require(depth >= 3, rule, "Use 8, 14 or 20 cells.", depth=depth)
     reductions = {depth // 3, 2 * depth // 3}
     kinds = ("reduce" if place in reductions else "normal" for place in range(depth))
     return tuple(Position(kind, kind == "reduce") for kind in kinds)

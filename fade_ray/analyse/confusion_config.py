@@ -8,7 +8,7 @@ import tyro
 
 from fade_ray.cells.cell_recipes import recipe
 from fade_ray.cells.cells_config import ArchitectureOptions, CellsConfig, GridConfig
-from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol, check_depth
+from fade_ray.cells.confusion_plan import ConfusionPlan, Final, Protocol
 from fade_ray.data.data_config import DataConfig
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
@@ -70,7 +70,7 @@ class ConfusionStudy(RunOptions):
         require(1 <= self.stage <= stages, "1 <= stage <= stages", remedy, stage=self.stage)
         macro = published(self.space).macro
         for depth in (*self.cells, *((self.final_cells,) if self.final else ())):
-            check_depth(macro, depth)
+            macro.stack.layout(depth)  # checks it
         for cells, channels in itertools.product(self.cells, self.channels):
             self.search_config(cells, channels)  # checks what belongs to it
 

@@ -1,6 +1,7 @@
 """Which networks are trained to measure their gradient confusion, and how it is measured."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Self
 
@@ -123,29 +124,14 @@ class ConfusionPlan:
 
 
 def possible_depths(macro: Macro, deepest: int) -> list[int]:
-    """Numbers of cells, `deepest` at most, at which every kind of cell of a space has a place: in
-    DARTS's stack normal cells and two that reduce. Raises InvalidInput where there is none.
+    """Numbers of cells, `deepest` at most, that the stack of a space can have. Raises InvalidInput
+    where there is none.
     """
-    depths = [depth for depth in range(1, deepest + 1) if _complete(macro, depth)]
-    remedy = "Allow more cells: DARTS's stack needs 3."
-    require(len(depths) > 0, f"{ROOM} at some depth", remedy, deepest=deepest)
+    depths = []
+    for depth in range(1, deepest + 1):
+        with suppress(InvalidInput):
+            macro.stack.layout(depth)
+            depths.append(depth)
+    remedy = "Allow more: a normal cell beside two reduction cells makes 3."
+    require(len(depths) > 0, "some depth has room for every kind of cell", remedy, deepest=deepest)
     return depths
-
-
-ROOM = "there is room for every kind of cell, two reduction cells among them,"
-
-
-def check_depth(macro: Macro, depth: int) -> None:
-    """Raises InvalidInput for a number of cells without a place for every kind."""
-    remedy = "Use more cells: DARTS's stack needs 3, NAS-Bench-201 a multiple of 3."
-    require(_complete(macro, depth), f"{ROOM} in a network", remedy, cells=depth)
-
-
-def _complete(macro: Macro, depth: int) -> bool:
-    """Whether there is a stack of that many cells, with as many that reduce, and some others."""
-    try:
-        layout = macro.stack.layout(depth)
-    except InvalidInput:
-        return False
-    reducing = [place.reduction for place in layout]
-    return sum(reducing) == sum(p.reduction for p in macro.layout) and not all(reducing)

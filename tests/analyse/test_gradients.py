@@ -281,7 +281,7 @@ def test_measuring_leaves_everything_as_it_was() -> None:
         ("nasbench201", 15, (0, 8, 16)),
         ("nasbench201", 3, (0, 2, 4)),
         ("darts", 8, (0, 4, 7)),
-        ("darts", 2, (0, 1)),
+        ("darts", 3, (0, 1, 2)),
     ],
 )
 def test_first_middle_last(space: str, depth: int, places: tuple[int, ...]) -> None:

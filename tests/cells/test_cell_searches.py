@@ -49,7 +49,7 @@ def small(*recipes: str, space: str = "s5", epochs: int = 2, **grid: Any) -> Cel
             recipes=recipes,
             spaces=(space,),
             epochs=epochs,
-            **{"cells": 2, "channels": 4, **grid},
+            **{"cells": 3, "channels": 4, **grid},
         ),
         train=PLAIN,
         run=RunConfig(device="cpu"),

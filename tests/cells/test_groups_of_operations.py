@@ -141,7 +141,7 @@ def splits() -> Splits:
 
 
 def small(recipe: str, space: str = "s4", **grid: Any) -> CellsConfig:
-    sizes = {"epochs": 1, "cells": 2, "channels": 2, **grid}
+    sizes = {"epochs": 1, "cells": 3, "channels": 2, **grid}
     return CellsConfig(
         grid=GridConfig(recipes=(recipe,), spaces=(space,), **sizes),
         train=TrainConfig(batch_size=24, optimiser=SGD()),
@@ -169,7 +169,7 @@ STOPS = {"stacnas-2019": (1, 2, 3), "p-darts": (2,)}
 def test_a_search_stopped_in_any_stage_goes_on_with_the_same_bits(
     recipe: str, splits: Splits, tmp_path: Path
 ) -> None:
-    config = small(recipe, stage_cells=(2, 2, 2))
+    config = small(recipe, stage_cells=(3, 3, 3))
     (plan,) = config.plans()
 
     def told(folder: Path, count: int | None = None) -> list[Any]:

@@ -39,7 +39,7 @@ def groups_of_best(learned: Learned, searched: CellSpace, whole: Whole) -> CellS
 def recipe(monkeypatch: pytest.MonkeyPatch) -> Recipe:
     stages = (
         Stage("one-each", epochs=1, channels=4),
-        Stage("groups-of-best", cells=2, channels=4, epochs=2),
+        Stage("groups-of-best", cells=5, channels=4, epochs=2),
         Stage("top-edges", cells=3, channels=8),
     )
     for name, discretiser in (("one-each", one_each), ("groups-of-best", groups_of_best)):
@@ -70,7 +70,7 @@ def test_each_stage_is_as_long_deep_and_wide_as_it_says(recipe: Recipe, splits: 
         network = search.network
         sizes.append((len(network.places), network.config.channels))
         search.run_epoch()
-    assert sizes == [(4, 4), (2, 4), (2, 4), (3, 8)]
+    assert sizes == [(4, 4), (5, 4), (5, 4), (3, 8)]
 
 
 def test_the_genotype_now_holds_what_was_searched_alone(

@@ -127,10 +127,11 @@ def test_two_operations_between_the_same_nodes_are_added() -> None:
     parts = []
     for times in (1, 2):
         cell = space.genotype([(0, 2, "avg_pool_3x3")] * times)
-        macro = Macro({"reduce": cell, "normal": cell}, "darts", 2)
+        macro = Macro({"reduce": cell, "normal": cell}, "darts", 3)
         model = network(macro, CellNetworkConfig(channels=4)).double().eval()
         parts.append(model(images()).main - model.head.classifier.bias)
-    torch.testing.assert_close(parts[1], 2 * parts[0])
+    # the last cell sees the first one alone
+    torch.testing.assert_close(parts[1], 2 * 2 * parts[0])
 
 
 def test_auxiliary_heads_have_their_published_sizes() -> None:

@@ -236,7 +236,7 @@ def test_another_grid_in_the_same_directory_is_refused(whole: Path, tmp_path: Pa
         (["--seeds", "0", "0"], "seeds differ"),
         (["--recipes", "stacnas", "--setting", "publishd"], "Did you mean 'published'"),
         (["--recipes", "stacnas", "--groups", "missing.json"], "missing.json"),
-        (["--recipes", "stacnas", "--cells", "1", "--spaces", "s1"], "two reduction cells"),
+        (["--recipes", "stacnas", "--cells", "2", "--spaces", "s1"], "two reduction cells"),
         (["--held-out", "0"], "use --held-out 0.5"),
         (["--learning-rate", "0.0001"], "final_learning_rate"),
         (["--auxiliary-weight", "0.4"], "auxiliary"),

@@ -11,7 +11,7 @@ import pytest
 from processes import wait_for
 
 Story = Callable[[Path], dict[str, Any]]
-SMALL = ["--limit", "120", "--cells", "2", "--channels", "2", "--epochs", "2", "--batch-size", "24"]
+SMALL = ["--limit", "120", "--cells", "3", "--channels", "2", "--epochs", "2", "--batch-size", "24"]
 STAGES = {
     # groups are measured, then representatives, members, and the scale of each
     "stacnas-2019": (4, ["--spaces", "s4", "--groups", "measured", "--held-out", "0"]),

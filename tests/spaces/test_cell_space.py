@@ -228,7 +228,7 @@ def test_a_macro_is_ordered_and_sized_by_its_cells():
     assert not macro.with_cells({"normal": full.genotype([]), "reduce": full}).is_discrete
 
 
-@given(low=st.integers(2, 20), high=st.integers(2, 20))
+@given(low=st.integers(3, 20), high=st.integers(3, 20))
 def test_unshared_cells_find_a_place_in_a_higher_stack_in_their_order(low, high):
     ops = tuple(f"op{number}" for number in range(20))
     full = CellSpace.create(2, 4, ops, keep=2)
