@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -21,9 +21,6 @@ from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
 from spaces.errors import at_least, require, require_known
 from spaces.feature_space import FeatureSpace
 from spaces.hyper import HyperArchitecture
-
-# of each number of a hyper-architecture: log weights [d, w]
-Ranks = dict[int, tuple[HyperArchitecture, Array]]
 
 
 @dataclass(frozen=True)
@@ -100,19 +97,38 @@ class AnchorWalk(Searcher, name="anchor"):
         return AnchorSearch(self, space, depth, lengths, seed)
 
 
+@dataclass
+class _Group:
+    """The walks of one hyper-architecture, and where they are."""
+
+    number: int
+    walks: tuple[int, ...]
+    parents: list[str | None]  # by repeat: where the next networks start from with `carry_weights`
+    iteration: int = 1  # under way or, where `ready`, the next one
+    ready: bool = True  # what it asked is in
+    over: bool = False
+    ranks: tuple[HyperArchitecture, Array] | None = None  # the last ones: log weights [d, w]
+    offered: int = 0  # of its architectures of largest psi
+    # the anchors each iteration began with: [iteration][walk of the group][d][k]
+    trail: list[list[list[list[float]]]] = field(default_factory=list)
+
+
 class AnchorSearch(SpaceSearcher[AnchorWalk]):
     """The search of `AnchorWalk`.
 
-    Each iteration asks, for each walk, one hyper-architecture (depth x (2k+1)) generated afresh
-    from the stencil of the walk's anchors [d][k], `repeats` times with different seeds, and moves
-    each row's anchor by the ranks of that row: the rows are independent, and nothing older than the
-    batch is used. A walk all of whose repeats failed stays where it is. Every `evaluate_every`-th
-    iteration and the last one also ask `evaluations` architectures per walk generated from the
-    anchors themselves (FaDE 3.2). With `evolve` and at least two walks, after such an iteration the
-    walk with the lowest median score restarts at the anchors of the best one, displaced by a normal
-    variate of standard deviation `mutation` on each axis. With `finalists` one more batch
-    evaluates, per walk, that many architectures of largest psi of its last hyper-architecture; with
-    `elites` the batch after each iteration with evaluations does so with as many of the latest.
+    Each iteration of a walk asks one hyper-architecture (depth x (2k+1)) generated afresh from the
+    stencil of its anchors [d][k], `repeats` times with different seeds, and moves each row's anchor
+    by the ranks of that row: the rows are independent, and nothing older than the iteration is
+    used. A walk all of whose repeats failed stays where it is. Every `evaluate_every`-th iteration
+    and the last one also ask `evaluations` architectures generated from the anchors themselves
+    (FaDE 3.2). With `finalists` one more iteration evaluates that many architectures of largest psi
+    of the last hyper-architecture; with `elites` the one after each iteration with evaluations does
+    so with as many of the latest. A walk goes on when its own trials are in; nothing else waits.
+
+    With `evolve` and at least two walks, when all of them have done such an iteration the one with
+    the lowest median score in it restarts at the anchors of the best one, displaced by a normal
+    variate of standard deviation `mutation` on each axis. Where it has gone on in the meantime, it
+    restarts when what it runs is in, near where the best one is by then.
 
     Where weights are carried, a hyper-architecture's network starts from those of the same walk's
     previous one (FaDE 2.4, "weight sharing"), of the same repeat or, where that one failed, of any
@@ -121,8 +137,8 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
     `wide` puts the stencils of all walks side by side into the rows of one hyper-architecture, walk
     after walk: its weights compare the walks with each other. Each moves by the weights among its
     own candidates, so that `step_size` means the same, and `evolve` goes by the sum over rows of
-    the log mean weight of a walk's candidates, without evaluations. A `wide` hyper-architecture and
-    its elites and finalists have walk 0.
+    the log mean weight of a walk's candidates, without evaluations. All walks go on together; a
+    `wide` hyper-architecture and its elites and finalists have walk 0.
     """
 
     def begin(self) -> None:
@@ -130,16 +146,35 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         walks = range(self.options.walks)
         self._anchors = np.asarray([self.uniform_points() for _ in walks])  # [walk, d, k]
         self.velocities = np.zeros_like(self._anchors)  # the last displacements
-        self._ranks: Ranks = {}  # of the last batch that had any
-        self._offered = 0  # of their architectures of largest psi, for each hyper-architecture
         # the walks of each hyper-architecture
-        self._groups = [tuple(walks)] if self.options.wide else [(walk,) for walk in walks]
-        self._propose_iteration([self._heirs([])] * len(self._groups))
+        groups = [tuple(walks)] if self.options.wide else [(walk,) for walk in walks]
+        heirs = self._heirs([])
+        self._groups = [_Group(number, walks, heirs) for number, walks in enumerate(groups)]
+        # by iteration: of each group that has done it, merit by walk
+        self._merits: dict[int, list[dict[int, float]]] = {}
+        self._restarts: dict[int, int] = {}  # walk that will restart -> near which one
+        self.ahead()
+
+    @property
+    def iteration(self) -> int:
+        last = max(group.iteration for group in self._groups)
+        return min((group.iteration for group in self._groups if not group.over), default=last)
 
     @property
     def anchors(self) -> list[list[list[float]]]:
+        began = self.iteration - 1
         anchors: list[list[list[float]]] = self._anchors.tolist()
+        for group in self._groups if not self.done else ():
+            if began < len(group.trail):
+                for walk, anchor in zip(group.walks, group.trail[began], strict=True):
+                    anchors[walk] = anchor
         return anchors
+
+    def batch_of(self, proposal: Proposal) -> tuple[int, int]:
+        return proposal.iteration, self._group_of(proposal.walk).number
+
+    def _group_of(self, walk: int) -> _Group:
+        return self._groups[0 if self.options.wide else walk]
 
     def _half_widths(self, anchor: Array) -> HalfWidths:
         return GAMMA_RULES[self.options.gamma_rule](self.space, anchor, self.options.gamma)
@@ -150,51 +185,63 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
     def _evaluated(self, iteration: int) -> bool:
         return iteration % self.options.evaluate_every == 0 or iteration == self.options.iterations
 
-    def _propose_iteration(self, parents: list[list[str | None]]) -> None:
-        """Iteration t = completed batches + 1: all hyper-architectures, then all evaluations of
-        anchors.
-
-        parents [hyper-architecture][repeat]: where their networks start from with `carry`.
+    def ahead(self) -> None:
+        """The next iteration of all walks that are ready: all hyper-architectures, then all
+        evaluations of anchors, then all elites or finalists.
         """
-        for number, group in enumerate(self._groups):
-            stencils = [[self._stencil(anchor) for anchor in self._anchors[w]] for w in group]
-            points = np.concatenate(stencils, axis=1)  # [d, walks (2k+1), k]
-            hyper = self.generate(points)
-            for repeat, parent in enumerate(parents[number]):
-                self.propose(
-                    "ranks",
-                    hyper,
-                    self.lengths.rank_epochs,
-                    walk=number,
-                    repeat=repeat,
-                    points=points,
-                    parent=parent if self.lengths.carry_weights else None,
-                )
-        if self._evaluated(self.completed + 1):
-            for walk, anchors in enumerate(self._anchors):
+        ready = [group for group in self._groups if group.ready]
+        walking = [group for group in ready if group.iteration <= self.options.iterations]
+        for group in walking:
+            self._propose_ranks(group)
+        for group in walking:
+            for walk in group.walks if self._evaluated(group.iteration) else ():
                 for repeat in range(self.options.evaluations):
-                    self.propose_at(anchors, walk=walk, repeat=repeat)
+                    about = {"walk": walk, "repeat": repeat, "iteration": group.iteration}
+                    self.propose_at(self._anchors[walk], **about)
+        for group in ready:
+            group.ready = False
+            self._propose_best(group, self._elites(group.iteration - 1))
+            if (group.iteration, group.number) not in self._batches:  # no finalists
+                group.iteration, group.over = group.iteration - 1, True
+
+    def _propose_ranks(self, group: _Group) -> None:
+        group.trail.append(self._anchors[list(group.walks)].tolist())
+        stencils = [[self._stencil(anchor) for anchor in self._anchors[w]] for w in group.walks]
+        points = np.concatenate(stencils, axis=1)  # [d, walks (2k+1), k]
+        hyper = self.generate(points)
+        for repeat, parent in enumerate(group.parents):
+            self.propose(
+                "ranks",
+                hyper,
+                self.lengths.rank_epochs,
+                walk=group.number,
+                repeat=repeat,
+                iteration=group.iteration,
+                points=points,
+                parent=parent if self.lengths.carry_weights else None,
+            )
+
+    def _elites(self, done: int) -> int:
+        """How many architectures of largest psi are evaluated after iteration `done`."""
+        if done == self.options.iterations:
+            return max(self.options.elites, self.options.finalists)
+        return self.options.elites if self._evaluated(done) else 0
 
     def learn(self, told: Told) -> None:
-        if self.completed > self.options.iterations:
-            return  # the finalists are in: done
-        ranks: Ranks = {}  # of each hyper-architecture with a successful repeat
-        parents = []
-        for number in range(len(self._groups)):
-            trials = [(p, o) for p, o in told if p.ranks and p.walk == number]
-            if trials:
-                hyper = trials[0][0].hyper
-                ranks[number] = hyper, pooled([o.log_weights or () for _, o in trials], hyper)
-            parents.append(self._heirs([p for p, _ in trials]))
-        for number, (hyper, log_weights) in ranks.items():
-            self._move(self._groups[number], hyper, log_weights)
-        if self.completed < self.options.iterations:
-            if self.options.evolve:
-                self._restart_worst(self._merits(ranks) if self.options.wide else medians(told))
-            self._propose_iteration(parents)
-            self._offer(ranks, self.options.elites if self._evaluated(self.completed) else 0)
-        else:
-            self._offer(ranks, max(self.options.elites, self.options.finalists))
+        group = self._group_of(told[0][0].walk)
+        if group.iteration > self.options.iterations:  # the finalists are in
+            group.over = True
+            return
+        ranked = [(proposal, o.log_weights) for proposal, o in told if o.log_weights is not None]
+        group.parents = self._heirs([proposal for proposal, _ in ranked])
+        group.ranks, group.offered = None, 0
+        if ranked:
+            hyper = ranked[0][0].hyper
+            group.ranks = hyper, pooled([weights for _, weights in ranked], hyper)
+            self._move(group.walks, *group.ranks)
+        group.iteration, group.ready = group.iteration + 1, True
+        if self.options.evolve and group.iteration <= self.options.iterations:
+            self._evolve(group, self._wide_merits(group) if self.options.wide else medians(told))
 
     def _move(self, group: tuple[int, ...], hyper: HyperArchitecture, log_weights: Array) -> None:
         """Each anchor of the `group` of walks by its part of the log weights [d, w]."""
@@ -219,42 +266,60 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         spare = next(iter(succeeded.values()), None)
         return [succeeded.get(repeat, spare) for repeat in range(self.options.repeats)]
 
-    def _merits(self, ranks: Ranks) -> dict[int, float]:
+    def _wide_merits(self, group: _Group) -> dict[int, float]:
         """Of the walks of a wide hyper-architecture, every `evaluate_every`-th iteration."""
-        if not ranks or not self._evaluated(self.completed):
+        if group.ranks is None or not self._evaluated(group.iteration - 1):
             return {}
-        (_, log_weights) = ranks[0]
-        return dict(enumerate(merits(log_weights, self.options.walks).tolist()))
+        return dict(enumerate(merits(group.ranks[1], self.options.walks).tolist()))
+
+    def _evolve(self, group: _Group, merits: dict[int, float]) -> None:
+        """Restart a walk that waits for it, and the worst one of the iteration just done, of which
+        these are the merits, when all have done it.
+        """
+        for walk in self._restarts.keys() & group.walks:
+            self._restart(walk, self._restarts.pop(walk))
+        by_group = self._merits.setdefault(group.iteration - 1, [])
+        by_group.append(merits)
+        if len(by_group) == len(self._groups):
+            del self._merits[group.iteration - 1]
+            by_walk = sorted(pair for each in by_group for pair in each.items())
+            self._restart_worst(dict(by_walk))
 
     def _restart_worst(self, merits: dict[int, float]) -> None:
         """The walk of lowest merit restarts near that of the highest, unless all are equal."""
         if len(set(merits.values())) < 2:
             return
         worst, best = min(merits, key=merits.__getitem__), max(merits, key=merits.__getitem__)
-        shape = self._anchors[best].shape
-        displaced = self._anchors[best] + self.rng.normal(0.0, self.options.mutation, shape)
-        self._anchors[worst] = inside(displaced)
-        self.velocities[worst] = 0.0
+        group = self._group_of(worst)
+        if group.ready and group.iteration <= self.options.iterations:
+            self._restart(worst, best)
+        else:
+            self._restarts[worst] = best
 
-    def _offer(self, ranks: Ranks, count: int) -> None:
-        """Propose the `count` architectures of largest psi by new ranks."""
-        self._ranks, self._offered = ranks, 0
-        self._propose_best(count)
+    def _restart(self, walk: int, near: int) -> None:
+        shape = self._anchors[near].shape
+        displaced = self._anchors[near] + self.rng.normal(0.0, self.options.mutation, shape)
+        self._anchors[walk] = inside(displaced)
+        self.velocities[walk] = 0.0
 
     def spare(self) -> None:
         """The next architecture by psi of each hyper-architecture of the last ranks."""
-        self._propose_best(1)
+        for group in self._groups:
+            self._propose_best(group, 1)
 
-    def _propose_best(self, count: int) -> None:
-        """The next `count` architectures by psi of each hyper-architecture that has ranks."""
-        first, self._offered = self._offered, self._offered + count
-        for number, (hyper, log_weights) in self._ranks.items():
-            # One weight per distinct candidate: a duplicate would give the same architecture twice.
-            rows = zip(log_weights, hyper.rows, strict=True)
-            distinct = [row[firsts(cells)].tolist() for row, cells in rows]
-            paths = best_paths(distinct, self._offered)[first:]
-            for repeat, (choice, _) in enumerate(paths, start=first):
-                self.propose_architecture(hyper.architecture(choice), walk=number, repeat=repeat)
+    def _propose_best(self, group: _Group, count: int) -> None:
+        """The next `count` architectures by psi of the last hyper-architecture with ranks."""
+        first, group.offered = group.offered, group.offered + count
+        if group.ranks is None:
+            return
+        hyper, log_weights = group.ranks
+        # One weight per distinct candidate: a duplicate would give the same architecture twice.
+        rows = zip(log_weights, hyper.rows, strict=True)
+        distinct = [row[firsts(cells)].tolist() for row, cells in rows]
+        paths = best_paths(distinct, group.offered)[first:]
+        for repeat, (choice, _) in enumerate(paths, start=first):
+            about = {"walk": group.number, "repeat": repeat, "iteration": group.iteration}
+            self.propose_architecture(hyper.architecture(choice), **about)
 
 
 def medians(told: Told) -> dict[int, float]:

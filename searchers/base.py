@@ -85,7 +85,8 @@ class Proposal(Trial):
         return super().from_dict({**data, "points": points})
 
 
-Told = list[tuple[Proposal, Outcome]]  # the successful trials of a batch, sorted by index
+# all trials of a batch, sorted by index: the last attempt at each, and its outcome
+Told = list[tuple[Proposal, Outcome]]
 
 
 class AskTell(Asks[Proposal], Protocol):
@@ -101,11 +102,13 @@ class AskTell(Asks[Proposal], Protocol):
 
     @property
     def iteration(self) -> int:
-        """Number of the current batch, from 1; of the last one when done."""
+        """Number of the earliest batch under way, from 1; of the last one when done."""
 
     @property
     def anchors(self) -> list[list[list[float]]]:
-        """[walk][d][k]; [] for a searcher without anchors."""
+        """[walk][d][k], those that `iteration` began with, the last when done; [] for a searcher
+        without anchors.
+        """
 
     @property
     def best(self) -> tuple[HyperArchitecture, float] | None:

@@ -141,12 +141,13 @@ class BayesPoints(BayesModel, PointOptions, name="bayes"):
 
 class BayesSearch(PointSearch[BayesPoints]):
     """The search of `BayesPoints`. The processes are fitted anew for each batch, from the scored
-    points and a seed made of `seed`, the batch and the row: there is no other state.
+    points, those under way as if they had been scored like the best one, and a seed made of `seed`,
+    the batch and the row: there is no other state.
     """
 
     def next_points(self) -> Iterator[Array]:
         options = self.options
-        if self.completed * options.batch < options.n_initial or not self.points_scored:
+        if self.opened * options.batch < options.n_initial or not self.points_scored:
             return (self.uniform_points() for _ in range(options.batch))
         return iter(self._suggested())
 
@@ -154,14 +155,14 @@ class BayesSearch(PointSearch[BayesPoints]):
         count, rows = self.options.batch, range(self.depth)
         models = [list(rows)] if self.options.joint else [[row] for row in rows]
         batch: list[Array] = [np.empty((self.depth, self.space.dim)) for _ in range(count)]
-        scores = tuple(scored.median for scored in self.points_scored)
+        known = [(scored.point, scored.median) for scored in self.points_scored]
+        best = max(median for _, median in known)
+        known += [(point, best) for batch in self.points_pending.values() for point in batch]
+        scores = tuple(score for _, score in known)
         for number, model in enumerate(models):
-            sequence = np.random.SeedSequence(self.seed, spawn_key=(self.completed, number))
+            sequence = np.random.SeedSequence(self.seed, spawn_key=(self.opened, number))
             seed = int(sequence.generate_state(1)[0])
-            points = tuple(
-                tuple(x for row in model for x in scored.point[row])
-                for scored in self.points_scored
-            )
+            points = tuple(tuple(x for row in model for x in point[row]) for point, _ in known)
             suggested = suggest(points, scores, count, self.options.kappa, seed)
             for point, coordinates in zip(batch, suggested, strict=True):
                 point[model] = np.reshape(coordinates, (len(model), self.space.dim))

@@ -67,14 +67,15 @@ class Contest:
     None: the mean of that search's trials of that kind so far. Of a kind without any the first
     trial runs alone, to learn what it costs: it may end beyond the budget.
 
-    What of a batch runs is decided when all that its search asked before has ended. Ranks serve
-    later batches only, so a batch runs as a whole where the budget has room for it and, if it has
-    ranks, for one evaluation more. Else it is the last one of its search: its ranks are not run,
-    nor is any trial repeated; those of its evaluations that fit are, then as many as fit of those
-    that the searcher can spare (`AskTell.spare`). What is left after that stays unspent. What a
-    search asks depends on its own outcomes alone, not on their order or on the other searches. A
-    search that raises an exception has ended, with its reason in `failures`; the others go on.
-    InvalidInput for no search, or a budget that is not above 0 and finite.
+    The searches go in lockstep (`TrialLengths.lockstep`): what of a batch runs is decided when all
+    that its search asked before has ended. Ranks serve later batches only, so a batch runs as a
+    whole where the budget has room for it and, if it has ranks, for one evaluation more. Else it is
+    the last one of its search: its ranks are not run, nor is any trial repeated; those of its
+    evaluations that fit are, then as many as fit of those that the searcher can spare
+    (`AskTell.spare`). What is left after that stays unspent. What a search asks depends on its own
+    outcomes alone, not on their order or on the other searches. A search that raises an exception
+    has ended, with its reason in `failures`; the others go on. InvalidInput for no search, or a
+    budget that is not above 0 and finite.
     """
 
     def __init__(

@@ -117,12 +117,13 @@ class EvolutionSearch(SpaceSearcher[Evolution]):
     in random search; the following ones hold `batch` children each. A child is the best of
     `tournament` members of the population, drawn with replacement as in the paper, with the cell of
     one row mutated; all children of a batch have their parents in the population before it
-    (`population_scored`, oldest first). As long as nothing has succeeded, further architectures are
-    random too.
+    (`population_scored`, in the order of their batches' ends). As long as `population`
+    architectures have not ended, or nothing has succeeded, further architectures are random too.
     """
 
     def begin(self) -> None:
         self.population_scored: list[tuple[HyperArchitecture, float]] = []
+        self.ended = 0  # architectures, with success or not
         for _ in range(self.options.population):
             self.propose_at(self.uniform_points())
 
@@ -130,8 +131,11 @@ class EvolutionSearch(SpaceSearcher[Evolution]):
         scored = [(p.hyper, o.score) for p, o in told if o.score is not None]
         # the oldest die
         self.population_scored = (self.population_scored + scored)[-self.options.population :]
+        self.ended += len(told)
+
+    def ahead(self) -> None:
         for _ in range(min(self.options.batch, self.options.trials - self.proposed)):
-            if self.population_scored:
+            if self.population_scored and self.ended >= self.options.population:
                 self.propose_architecture(self._child())
             else:
                 self.propose_at(self.uniform_points())

@@ -33,6 +33,10 @@ class TrialLengths:
     """Start each hyper-architecture from the network weights of the one before (needs --share)."""
     max_retries: int = 2
     """How often a failed trial is proposed again, with a new seed."""
+    lockstep: bool = False
+    """Complete each batch before the next one is proposed. What is proposed then depends on the
+    seed alone, not on which of several trials ends first; the slowest one is waited for.
+    """
 
     def __post_init__(self) -> None:
         at_least(1, rank_epochs=self.rank_epochs, evaluation_epochs=self.evaluation_epochs)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import groupby
 from typing import NamedTuple, TypeVar
 
 import numpy as np
@@ -34,10 +33,13 @@ class PointOptions(Searcher):
 Options = TypeVar("Options", bound=PointOptions)
 
 
-class ScoredPoint(NamedTuple):
-    """A point [d][k] and the median of its successful trials' scores."""
+Point = tuple[tuple[float, ...], ...]  # [d][k]
 
-    point: tuple[tuple[float, ...], ...]
+
+class ScoredPoint(NamedTuple):
+    """A point and the median of its successful trials' scores."""
+
+    point: Point
     median: float
     scores: tuple[float, ...]
 
@@ -46,8 +48,8 @@ class PointSearch(SpaceSearcher[Options]):
     """What random and Bayesian search share: `batch` points per iteration, each scored by
     `evaluations` architectures.
 
-    `points_scored` holds the points in the order of their proposals, without those none of whose
-    evaluations succeeded.
+    `points_scored` holds the points of the batches that are complete, in that order, without those
+    none of whose evaluations succeeded; `points_pending` those of the other batches, by iteration.
     """
 
     @abstractmethod
@@ -56,20 +58,22 @@ class PointSearch(SpaceSearcher[Options]):
 
     def begin(self) -> None:
         self.points_scored: list[ScoredPoint] = []
-        self._propose_points()
+        self.points_pending: dict[int, list[Point]] = {}
+        self.ahead()
 
-    def _propose_points(self) -> None:
+    def ahead(self) -> None:
+        if self.opened == self.options.iterations:
+            return
+        pending = self.points_pending[self.opened + 1] = []
         for point in self.next_points():
+            pending.append(tuple(tuple(row) for row in point.tolist()))
             for repeat in range(self.options.evaluations):
                 self.propose_at(point, repeat=repeat)
 
     def learn(self, told: Told) -> None:
-        evaluations = self.options.evaluations
-        first = self.proposed - self.options.batch * evaluations
-        for _, trials in groupby(told, lambda trial: (trial[0].index - first) // evaluations):
-            proposals, outcomes = zip(*trials, strict=True)
-            scores = tuple(outcome.score for outcome in outcomes)
-            point = tuple(row[0] for row in proposals[0].points)
-            self.points_scored.append(ScoredPoint(point, float(np.median(scores)), scores))
-        if self.completed < self.options.iterations:
-            self._propose_points()
+        (first, _), evaluations = told[0], self.options.evaluations
+        for number, point in enumerate(self.points_pending.pop(first.iteration)):
+            outcomes = [outcome for _, outcome in told[number * evaluations :][:evaluations]]
+            scores = tuple(outcome.score for outcome in outcomes if outcome.score is not None)
+            if scores:
+                self.points_scored.append(ScoredPoint(point, float(np.median(scores)), scores))

@@ -23,7 +23,7 @@ class WithRetraining(BatchSearcher):
     ) -> None:
         at_least(1, epochs=epochs, repeats=repeats)
         self.inner, self.epochs, self.repeats = inner, epochs, repeats
-        self._begun = False
+        self._begun, self._nothing = False, list[tuple[str, str]]()
         super().__init__(seed, max_retries)
 
     def begin(self) -> None:
@@ -33,10 +33,10 @@ class WithRetraining(BatchSearcher):
         if self._begun or not self.inner.done:
             return
         self._begun = True
-        self.completed = self.inner.iteration
+        self.opened = self.inner.iteration
         if self.inner.best is None:
             reason = "the best evaluated architecture is retrained, but no evaluation has succeeded"
-            self._failures.append(("retraining", reason))
+            self._nothing.append(("retraining", reason))
             return
         for repeat in range(self.repeats):
             self.propose("retraining", self.inner.best[0], self.epochs, repeat=repeat)
@@ -54,7 +54,7 @@ class WithRetraining(BatchSearcher):
             super().tell(id, outcome)
             return
         self.inner.tell(id, outcome)
-        self._begin_if_searched()
+        self._open(self._begin_if_searched)
 
     def learn(self, told: Told) -> None:
         """Nothing is learned from a retraining and nothing follows it."""
@@ -77,7 +77,7 @@ class WithRetraining(BatchSearcher):
 
     @property
     def failures(self) -> list[tuple[str, str]]:
-        return self.inner.failures + super().failures
+        return self.inner.failures + self._nothing + super().failures
 
     @property
     def in_flight(self) -> list[Proposal]:

@@ -46,7 +46,7 @@ class SizeSearch(SpaceSearcher[BySize]):
         )
         sizes = self._sizes()
         self._order = np.lexsort((self.rng.random(count), -sizes))
-        self._propose_next()
+        self.ahead()
 
     def _sizes(self) -> Array:
         """[n^d]: the size of every architecture, lexicographically by its cells."""
@@ -56,7 +56,7 @@ class SizeSearch(SpaceSearcher[BySize]):
             sizes = (sizes[:, None] + cells).reshape(-1)
         return sizes
 
-    def _propose_next(self) -> None:
+    def ahead(self) -> None:
         if self.proposed >= min(self.options.iterations, len(self._order)):
             return
         shape = (len(self.space.cells),) * self.depth
@@ -67,4 +67,4 @@ class SizeSearch(SpaceSearcher[BySize]):
         self.propose_architecture(architecture, points=points)
 
     def learn(self, told: Told) -> None:
-        self._propose_next()
+        """The order is known before."""

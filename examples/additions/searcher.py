@@ -25,4 +25,4 @@ class SobolSearch(PointSearch[SobolPoints]):
     def next_points(self):
         batch, shape = self.options.batch, (-1, self.depth, self.space.dim)
         sequence = qmc.Sobol(shape[1] * shape[2], rng=self.seed)
-        return sequence.random((self.completed + 1) * batch)[-batch:].reshape(shape)
+        return sequence.random((self.opened + 1) * batch)[-batch:].reshape(shape)

@@ -82,7 +82,8 @@ class CompareConfig(RunOptions):
     def configs(self) -> Iterator[tuple[str, Config]]:
         """(name of the search, its configuration), in the order of `jobs`."""
         parts = ("data", "space", "network", "train", "architecture", "run")
-        outer = replace(self.outer, test_evaluations=True)  # told in the report alone
+        # what a search asks depends on its outcomes alone; the test part is for the report alone
+        outer = replace(self.outer, lockstep=True, test_evaluations=True)
         base = Config(outer=outer, **{name: getattr(self, name) for name in parts})
         bases = (self.anchor, self.bayes, self.evolution)
         for search, (name, seed) in self.contest.jobs.items():

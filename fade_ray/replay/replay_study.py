@@ -40,7 +40,7 @@ def searcher_of(benchmark: Benchmark, name: str, seed: int) -> AskTell:
     """
     walk = replace(WALK, gamma=min(0.5, 1 / min(benchmark.space.bins)))
     options = entrant(name).build([walk])
-    return options.build(benchmark.space, benchmark.depth, TrialLengths(), seed)
+    return options.build(benchmark.space, benchmark.depth, TrialLengths(lockstep=True), seed)
 
 
 def price(trial: Trial, rank_cost: float) -> float:

@@ -1,6 +1,7 @@
 """A run in progress: its searcher, the record that is the truth about it, its watchers."""
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -20,8 +21,8 @@ class Session(Generic[P]):
     it.
 
     A session over the record of an interrupted run first replays it: the searcher is deterministic,
-    so asking it again and telling it what is recorded restores its state, and the plans without an
-    outcome are handed out again under the same ids and seeds.
+    so asking and telling it again what is recorded, in that order, restores its state, and the
+    plans without an outcome are handed out again under the same ids and seeds.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Session(Generic[P]):
             history,
             watchers,
         )
+        self._unfinished: deque[P] | None = None  # of the record; None before it is replayed
         self._running: dict[str, tuple[P, float]] = {}
         self._last: dict[str, dict[str, Any]] = {}
         # plan id -> epoch -> metrics, earlier sessions' too
@@ -54,19 +56,38 @@ class Session(Generic[P]):
         return self.searcher.done
 
     def ask(self) -> P | None:
-        """The next trial to run; None while all that can run is in flight and at the end."""
-        while (plan := self.searcher.ask()) is not None:
-            known = self.history.outcomes.get(plan.id)
-            if known is not None:
-                self._tell(plan.id, known)
-                continue
-            if plan.id not in self.history.proposals:
-                self._record("proposed", proposal=plan.to_dict())
-            self._running[plan.id] = (plan, time.monotonic())
-            self._seen[plan.id] = dict(self.history.epochs.get(plan.id, {}))
-            self._show("proposed", plan)
-            return plan
-        return None
+        """The next trial to run; None while all that can run is in flight and at the end. Raises
+        InvalidInput for a record of another searcher.
+        """
+        if self._unfinished is None:
+            self._unfinished = self._replay()
+        plan = self._unfinished.popleft() if self._unfinished else self.searcher.ask()
+        if plan is None:
+            return None
+        if plan.id not in self.history.proposals:
+            self._record("proposed", proposal=plan.to_dict())
+        self._running[plan.id] = (plan, time.monotonic())
+        self._seen[plan.id] = dict(self.history.epochs.get(plan.id, {}))
+        self._show("proposed", plan)
+        return plan
+
+    def _replay(self) -> deque[P]:
+        asked: dict[str, P] = {}
+        for event, id in self.history.times:
+            while id not in asked:
+                plan = self.searcher.ask()
+                recorded = self.history.proposals.get(id if plan is None else plan.id)
+                if plan is None or (recorded is not None and plan.to_dict() != recorded.to_dict()):
+                    self.broken = InvalidInput(
+                        "Asked and told again what is recorded, a searcher must propose the same, "
+                        f"but in place of trial {recorded} came {plan}. Continue the run with the "
+                        "version that it was begun with."
+                    )
+                    raise self.broken
+                asked[plan.id] = plan
+            if event == "finished":
+                self._tell(id, self.history.outcomes[id])
+        return deque(plan for id, plan in asked.items() if id not in self.history.outcomes)
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
         """Take one event of a running trial, as `fade_ray.trials.job.events` yields them."""

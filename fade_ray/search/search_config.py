@@ -84,13 +84,14 @@ class Config(RunOptions):
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
-    """A stored configuration in its present form: formerly "outer" held the options of all
-    searchers side by side, and the name of the one that was meant.
+    """A stored configuration in its present form: formerly all searchers went in lockstep, and
+    "outer" held the options of all of them side by side, and the name of the one that was meant.
     """
-    values = {**values, "train": upgraded_training(values.get("train", {}))}
-    outer = values.get("outer", {})
+    outer = {"lockstep": True, **values.get("outer", {})}
+    training = upgraded_training(values.get("train", {}))
+    values = {**values, "train": training, "outer": outer}
     if "searcher" not in outer:
-        return dict(values)
+        return values
     name, walks = outer["searcher"], outer.get("walks")
     batch = {"random": walks, "evolution": walks}.get(name)
     own = options_in({**outer, "batch": batch}, Searcher.member(name))

@@ -19,8 +19,9 @@ class SearchSession(Session[Proposal]):
     def _tell(self, id: str, outcome: Outcome) -> None:
         before = self.searcher.iteration
         super()._tell(id, outcome)
-        if before <= self.iterations and (self.searcher.iteration != before or self.searcher.done):
-            self._anchors(before)
+        for ended in range(before, self.searcher.iteration + self.searcher.done):
+            if ended <= self.iterations:
+                self._anchors(ended)
 
     def _anchors(self, iteration: int) -> None:
         if iteration not in self.history.anchors:

@@ -31,7 +31,7 @@ TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "no
 @pytest.fixture
 def small() -> Callable[..., Config]:
     """`small(out, **run options)`: two walks, two iterations, five kinds of trial, all of one epoch
-    or two.
+    or two; in lockstep, so that engines can be compared.
     """
 
     def config(out: Path, *, epochs: int = 2, iterations: int = 2, **run: Any) -> Config:
@@ -44,7 +44,9 @@ def small() -> Callable[..., Config]:
             searcher=AnchorWalk(
                 iterations=iterations, walks=2, gamma=0.26, evaluate_every=1, finalists=1
             ),
-            outer=OuterConfig(rank_epochs=epochs, evaluation_epochs=1, retrain_epochs=2),
+            outer=OuterConfig(
+                rank_epochs=epochs, evaluation_epochs=1, retrain_epochs=2, lockstep=True
+            ),
             run=RunConfig(**({"engine": "local"} | run)),  # type: ignore[arg-type]
             out=str(out),
         )

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -170,6 +171,14 @@ def build(name: str, seed: int = 3) -> AskTell:
     return CASES[name].build(seed)
 
 
+def in_lockstep(name: str) -> AskTell:
+    """As `build` where `TrialLengths` says so."""
+    searcher = build(name)
+    inner: Any = searcher.inner if isinstance(searcher, WithRetraining) else searcher
+    inner.lockstep = True
+    return searcher
+
+
 def found(proposal: Proposal, key: int | None = None) -> Outcome:
     """A made-up result: random, fixed by the proposal's seed or by `key`."""
     rng = np.random.default_rng(proposal.seed if key is None else key)
@@ -203,7 +212,7 @@ class Drive:
         asks = self.through or self.searcher
         while len(self.flying) < self.concurrency and (proposal := asks.ask()) is not None:
             assert proposal.id not in self.asked, "ids are unique"
-            assert proposal.iteration == self.searcher.iteration
+            assert proposal.iteration >= self.searcher.iteration
             self.asked[proposal.id] = proposal
             self.flying.append(proposal)
         self.anchors[self.searcher.iteration] = self.searcher.anchors
@@ -261,40 +270,94 @@ def test_outcomes_survive_json(name: str) -> None:
         assert Outcome.from_dict(json.loads(json.dumps(outcome.to_dict()))) == outcome
 
 
-@every
-@few
-@given(
+def unlucky(share: float) -> Callable[[Proposal], Outcome]:
+    """`found`, but for a share of the seeds, which fail."""
+
+    def result(proposal: Proposal) -> Outcome:
+        fails = np.random.default_rng([proposal.seed, 1]).random() < share
+        return Outcome.failed("crashed", "unlucky") if fails else found(proposal)
+
+    return result
+
+
+any_order = given(
     order=st.integers(0, 2**32), concurrency=st.integers(1, 40), failing=st.sampled_from([0.0, 0.4])
 )
-def test_completion_order_and_concurrency_do_not_matter(
-    name: str, order: int, concurrency: int, failing: float
-) -> None:
-    def result(proposal: Proposal) -> Outcome:
-        unlucky = np.random.default_rng([proposal.seed, 1]).random() < failing
-        return Outcome.failed("crashed", "unlucky") if unlucky else found(proposal)
-
-    reference = Drive(build(name), result).run()
-    drive = Drive(build(name), result, concurrency, np.random.default_rng(order)).run()
-    assert drive.asked == reference.asked
-    assert drive.anchors == reference.anchors
-    assert standing(drive.searcher) == standing(reference.searcher)
 
 
 @every
 @few
-@given(steps=st.integers(0, 40), concurrency=st.integers(1, 8))
-def test_a_saved_state_goes_on_alike(name: str, steps: int, concurrency: int) -> None:
-    first, second = Remembered(build(name)), Remembered(build(name))
-    drive = Drive(first.searcher, concurrency=concurrency, through=first)
+@any_order
+def test_in_lockstep_completion_order_and_concurrency_do_not_matter(
+    name: str, order: int, concurrency: int, failing: float
+) -> None:
+    """One trial at a time is that sequence without lockstep, too."""
+    result, rng = unlucky(failing), np.random.default_rng(order)
+    reference = Drive(in_lockstep(name), result, concurrency, rng).run()
+    for searcher in (in_lockstep(name), build(name)):
+        drive = Drive(searcher, result).run()
+        assert list(drive.asked) == sorted(reference.asked, key=list(drive.asked).index)
+        assert drive.asked == reference.asked
+        assert drive.anchors == reference.anchors
+        assert standing(drive.searcher) == standing(reference.searcher)
+
+
+@every
+@few
+@any_order
+def test_in_any_order_no_trial_is_lost_or_counted_twice(
+    name: str, order: int, concurrency: int, failing: float
+) -> None:
+    drive = Drive(build(name), unlucky(failing), concurrency, np.random.default_rng(order)).run()
+    assert drive.told.keys() == drive.asked.keys()
+    assert drive.searcher.in_flight == []
+    attempts: dict[int, list[Proposal]] = {}
+    for proposal in drive.asked.values():
+        attempts.setdefault(proposal.index, []).append(proposal)
+    assert sorted(attempts) == list(range(len(attempts)))
+    for proposals in attempts.values():
+        assert [proposal.attempt for proposal in proposals] == list(range(len(proposals)))
+        *failed, last = [drive.told[proposal.id].failure for proposal in proposals]
+        assert None not in failed
+        assert (last is None) or len(proposals) == RETRIES + 1
+    assert len(attempts) == CASES[name].trials or (failing and len(attempts) < CASES[name].trials)
+    scores = {id: o.score for id, o in drive.told.items() if drive.asked[id].scored and o.score}
+    best = drive.searcher.best
+    assert best is None if not scores else best is not None and best[1] == max(scores.values())
+
+
+@pytest.mark.parametrize("name", ["random", "evolution", "evolution, macro", "bayes", "by size"])
+def test_what_needs_no_outcome_is_asked_at_once(name: str) -> None:
+    searcher = build(name)
+    asked = list(iter(searcher.ask, None))
+    assert len(asked) == CASES[name].trials
+    assert not searcher.done
+    assert searcher.in_flight == asked
+    assert searcher.iteration == 1 < asked[-1].iteration
+    for proposal in asked:
+        searcher.tell(proposal.id, found(proposal))
+    assert searcher.done
+    assert searcher.iteration == asked[-1].iteration
+
+
+@every
+@few
+@given(steps=st.integers(0, 40), concurrency=st.integers(1, 8), failing=st.sampled_from([0.0, 0.4]))
+def test_a_saved_state_goes_on_alike(
+    name: str, steps: int, concurrency: int, failing: float
+) -> None:
+    searcher, copy, result = build(name), build(name), unlucky(failing)
+    first, second = Remembered(searcher), Remembered(copy)
+    drive = Drive(searcher, result, concurrency=concurrency, through=first)
     for _ in range(steps):
         if not first.done:
             drive.step()
     second.load_state_dict(json.loads(json.dumps(first.state_dict(), allow_nan=False)))
-    copy = second.searcher
     assert standing(copy) == standing(drive.searcher)
     assert copy.in_flight == drive.searcher.in_flight
     assert {p.id for p in copy.in_flight} == {p.id for p in drive.flying}
-    continued = Drive(copy, concurrency=concurrency, flying=list(drive.flying), through=second)
+    continued = Drive(copy, result, concurrency, flying=list(drive.flying), through=second)
+    continued.rng.bit_generator.state = drive.rng.bit_generator.state
     before = set(drive.asked)
     drive.run()
     continued.run()
@@ -305,14 +368,14 @@ def test_a_saved_state_goes_on_alike(name: str, steps: int, concurrency: int) ->
 @every
 @few
 @given(steps=st.integers(0, 40), concurrency=st.integers(1, 8))
-def test_replay_of_the_recorded_outcomes_rebuilds_the_searcher(
+def test_in_lockstep_outcomes_in_the_order_of_the_trials_rebuild_the_searcher(
     name: str, steps: int, concurrency: int
 ) -> None:
-    drive = Drive(build(name), concurrency=concurrency)
+    drive = Drive(in_lockstep(name), concurrency=concurrency)
     for _ in range(steps):
         if not drive.searcher.done:
             drive.step()
-    rebuilt, pending = build(name), dict(drive.asked)
+    rebuilt, pending = in_lockstep(name), dict(drive.asked)
     while pending:
         proposal = rebuilt.ask()
         assert proposal is not None
@@ -375,7 +438,7 @@ def test_always_failing_ends_and_is_reported(name: str) -> None:
 def test_failing_once_is_retried_with_another_seed_and_does_not_change_the_walk(name: str) -> None:
     undisturbed = Drive(build(name), lambda p: found(p, p.index)).run()
     retried = Drive(
-        build(name),
+        in_lockstep(name),
         lambda p: found(p, p.index) if p.attempt else Outcome.failed("crashed", "first attempt"),
         concurrency=5,
     ).run()
@@ -467,8 +530,8 @@ def test_unknown_and_repeated_ids_are_refused(name: str) -> None:
 
 
 @every
-def test_ask_waits_for_the_batch_and_for_nothing_when_done(name: str) -> None:
-    searcher = build(name)
+def test_in_lockstep_ask_waits_for_the_batch_and_for_nothing_when_done(name: str) -> None:
+    searcher = in_lockstep(name)
     batch = list(iter(searcher.ask, None))
     assert batch
     assert {p.iteration for p in batch} == {searcher.iteration} == {1}
