@@ -9,6 +9,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -97,6 +98,10 @@ class Handler(BaseHTTPRequestHandler):
     server_version, sys_version = "fade-ray", ""
     timeout = 30  # seconds for a request to arrive
     watched: ClassVar[Watched]
+
+    def handle_one_request(self) -> None:
+        with suppress(ConnectionError):  # a browser that leaves in the middle
+            super().handle_one_request()
 
     def do_GET(self) -> None:
         if not _ours(self.headers.get_all("Host")):

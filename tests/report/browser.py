@@ -6,8 +6,10 @@ import html
 import json
 import os
 import re
+import select
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,6 +104,67 @@ def find_browser() -> str | None:
         if named
         else next((path for path in map(shutil.which, NAMES) if path), None)
     )
+
+
+class Tab:
+    """A page in headless Chromium that is asked as it lives, over the pipe that Chromium offers to
+    debuggers: descriptors 3 and 4, a JSON message up to each NUL.
+    """
+
+    def __init__(self, browser: str, address: str, scratch: Path) -> None:
+        take, self._send = os.pipe()
+        self._take, give = os.pipe()
+        shell = f'"$@" 3<&{take} 4>&{give}'
+        options = ["--headless=new", "--disable-gpu", "--no-first-run", "--remote-debugging-pipe"]
+        options += ["--no-sandbox"] if os.geteuid() == 0 else []
+        call = ["bash", "-c", f"exec {shell}", "bash", browser, *options]
+        self._process = subprocess.Popen(
+            [*call, f"--user-data-dir={scratch / 'tab'}"],
+            pass_fds=(take, give),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(take)
+        os.close(give)
+        self._number, self._rest = 0, b""
+        target = self._ask("Target.createTarget", url=address)["targetId"]
+        self._session = self._ask("Target.attachToTarget", targetId=target, flatten=True)
+
+    def run(self, script: str) -> Any:
+        """What a script makes of the page, whatever the page's own policy forbids."""
+        how = {"expression": script, "returnByValue": True, "awaitPromise": True}
+        answer = self._ask("Runtime.evaluate", self._session["sessionId"], **how)
+        assert "exceptionDetails" not in answer, answer
+        return answer["result"].get("value")
+
+    def wait(self, script: str) -> None:
+        """Until the script is true of the page."""
+        until = time.monotonic() + SECONDS
+        while not self.run(script):
+            assert time.monotonic() < until, f"{script} never held"
+            time.sleep(0.05)
+
+    def close(self) -> None:
+        self._ask("Browser.close")
+        self._process.wait(30)
+        os.close(self._send)
+        os.close(self._take)
+
+    def _ask(self, method: str, session: str = "", **parameters: Any) -> Any:
+        self._number += 1
+        about = {"sessionId": session} if session else {}
+        message = {"id": self._number, "method": method, "params": parameters, **about}
+        os.write(self._send, json.dumps(message).encode() + b"\0")
+        while True:
+            while b"\0" not in self._rest:
+                ready, _, _ = select.select([self._take], [], [], SECONDS)
+                assert ready, f"the browser does not answer {method}"
+                self._rest += os.read(self._take, 1 << 20)
+            line, self._rest = self._rest.split(b"\0", 1)
+            answer = json.loads(line)
+            if answer.get("id") == self._number:
+                assert "error" not in answer, answer
+                return answer["result"]
 
 
 def copy_that_measures(source: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from browser import INSTALL, Found, find_browser, look_at
@@ -21,9 +22,10 @@ from synthetic_run import SyntheticRun
 from fade_ray.cells.cell_page import cells_page
 from fade_ray.cells.cell_trials import CellHistory
 from fade_ray.compare.trace import Trace
+from fade_ray.report.live_page import live_page
 from fade_ray.report.page import write_page
 from fade_ray.search.search_history import History
-from fade_ray.search.search_page import search_page
+from fade_ray.search.search_page import search_page, search_sections
 
 pytestmark = pytest.mark.slow
 FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
@@ -65,6 +67,20 @@ def _begun(folder: Path) -> Path:
     return _compared(folder, synthetic_traces(1, 2, ("random",), [("random", 0)]), ended=False)
 
 
+def _watched(folder: Path) -> Path:
+    """A search that is half done, as `fade-ray watch` shows it."""
+    SyntheticRun(folder).search(6)
+    run = read_run(folder, History)
+
+    def settings(plan: Any) -> dict[str, str | float]:
+        rows = enumerate(plan.hyper.graphs())
+        sizes = {f"vertices of a row {row}": float(cells[0].n) for row, cells in rows}
+        return {"walk by name": f"walk {plan.walk}", "iteration": plan.iteration, **sizes}
+
+    page = live_page(run, "search", "iteration 6 of 10", settings, search_sections(run))
+    return write_page(page, folder)
+
+
 PAGES: dict[str, tuple[Callable[[Path], Path], int]] = {
     "search": (_search, 6),
     "cells": (_cells, 10),
@@ -72,6 +88,7 @@ PAGES: dict[str, tuple[Callable[[Path], Path], int]] = {
     "wide comparison": (_wide_comparison, 4),
     "rank study": (_ranks, 4),
     "begun": (_begun, 1),
+    "watched": (_watched, 6),
 }
 """How each kind of page is made, and how many figures it has at least."""
 
