@@ -64,13 +64,10 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         board = TensorBoard(start.folder / "tensorboard", self.board)
         session = self.session(prepared, start, (*start.watchers, board))
         run = start.config.run
-        try:
-            session.begin()
-            asked = session, prepared.job, prepared.data, run, start.folder, start.additions
-            ENGINES[run.engine](*asked)
-            self.close(session, start)
-        finally:
-            board.close()
+        session.begin()
+        asked = session, prepared.job, prepared.data, run, start.folder, start.additions
+        ENGINES[run.engine](*asked)
+        self.close(session, start)
         share = session.training_share
         if share is None:  # nothing was left to do
             share = start.history.training_share

@@ -1,6 +1,9 @@
 """TensorBoard files: one folder per trial."""
 
 import math
+import socket
+import struct
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,34 +22,46 @@ class Board(NamedTuple):
 
 
 class TensorBoard(Watcher):
-    """A `Watcher` that writes what `board` shows."""
+    """A `Watcher` that writes what `board` shows: the events of each trial into a file of its own,
+    which is open only while one is appended. (tensorboardX's writers keep three descriptors and two
+    threads each: too many for thousands of trials at once.)
+    """
 
     def __init__(self, folder: Path, board: Board) -> None:
-        from tensorboardX import SummaryWriter
-
-        self._folder, self._new, self._board = folder, SummaryWriter, board
-        self._writers: dict[str, Any] = {}
+        self._folder, self._board = folder, board
+        self._files: dict[str, Path] = {}  # of the running trials
 
     def proposed(self, proposal: Any) -> None:
         kind = getattr(proposal, "kind", None)  # not every plan has one
         name = proposal.id if kind is None else f"{proposal.id}-{kind}"
-        self._writers[proposal.id] = self._new(str(self._folder / name))
+        (self._folder / name).mkdir(parents=True, exist_ok=True)
+        file = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self._files[proposal.id] = self._folder / name / file
+        self._append(proposal.id, file_version="brain.Event:2")
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         self._write(proposal.id, self._board.epoch(metrics), epoch)
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         self._write(proposal.id, self._board.end(outcome, metrics), proposal.epochs)
-        self._writers.pop(proposal.id).close()
+        del self._files[proposal.id]
 
     def _write(self, id: str, tags: Tags, epoch: int) -> None:
-        for tag, value in tags.items():
-            if value is not None and math.isfinite(value):
-                self._writers[id].add_scalar(tag, value, epoch)
+        values = {tag: x for tag, x in tags.items() if x is not None and math.isfinite(x)}
+        if values:
+            shown = [{"tag": tag, "simple_value": float(x)} for tag, x in values.items()]
+            self._append(id, step=epoch, summary={"value": shown})
 
-    def close(self) -> None:
-        for writer in self._writers.values():
-            writer.close()
+    def _append(self, id: str, **fields: Any) -> None:
+        """One event, as a TFRecord: length, its checksum, data, their checksum."""
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import masked_crc32c
+
+        data = Event(wall_time=time.time(), **fields).SerializeToString()
+        length = struct.pack("<Q", len(data))
+        sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
+        with self._files[id].open("ab") as file:
+            file.write(length + sums[0] + data + sums[1])
 
 
 SCALARS = {
