@@ -49,7 +49,7 @@ class Examined:
         told = {}
         if self.answer is not None:
             told = {"host": self.answer["host"], "python": self.answer["python"]}
-            told |= self.answer["versions"] | {"source": digest(self.answer["source"])}
+            told |= self.answer["versions"] | {"source": source_of(self.answer)}
             told |= {"torch_gpus": self.answer["cuda"]}
         kept = {name: n for name, n in self.resources.items() if not name.startswith("node:")}
         return {**told, "resources": kept, "faults": [fault.cause for fault in self.faults]}
@@ -58,6 +58,11 @@ class Examined:
 def node_name(address: str, id: str) -> str:
     """Its address and the beginning of Ray's id: nodes may share an address."""
     return f"{address} ({id[:6]})"
+
+
+def source_of(answer: Answer) -> str | None:
+    """None of one that cannot import the packages."""
+    return digest(answer["source"]) if answer["source"] else None
 
 
 def faults(theirs: Answer, ours: Answer, gpus: float = 0) -> tuple[Fault, ...]:
@@ -155,7 +160,7 @@ def _row(node: Examined) -> tuple[str, ...]:
     told = ("-", "-", "-", "-")
     if answer is not None:
         versions = answer["versions"]
-        source = digest(answer["source"]) if answer["source"] else "none"
+        source = source_of(answer) or "none"
         torch = "none" if "torch" in answer["failed"] else str(versions["torch"])
         told = (answer["host"], source, torch, str(answer["cuda"]))
     cpus, gpus = (f"{node.amount(name):g}" for name in ("CPU", "GPU"))

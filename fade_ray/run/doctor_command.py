@@ -9,7 +9,7 @@ from rich.text import Text
 from fade_ray.data.data_config import DataConfig, absolute, data_paths
 from fade_ray.run.doctor import shown
 from fade_ray.run.ray_cluster import ray_cluster
-from fade_ray.run.ray_nodes import Question, alive, autoscaler, coming, examine
+from fade_ray.run.ray_nodes import Question, Survey, autoscaler, coming
 from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput
 
@@ -38,7 +38,7 @@ def doctor(options: DoctorOptions, console: Console) -> bool:
     folder = None if options.out is None else _existing(Path(options.out).expanduser().resolve())
     with ray_cluster(RayOptions(address=options.address)) as ray:
         question = Question(folder, data_paths(data), gpus=options.device != "cpu")
-        nodes = examine(ray, question, alive(ray))
+        nodes = list(Survey(ray, question).complete().examined.values())
         lines = coming(autoscaler(ray))
     console.print(shown(nodes), soft_wrap=True)
     for line in lines:

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
+from fade_ray.run.node_answer import digest, source
 from fade_ray.run.ray_cluster import ray_cluster
-from fade_ray.run.ray_nodes import Question, placement
+from fade_ray.run.ray_nodes import survey
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job
@@ -34,11 +35,12 @@ def run_ray(
     with ray_cluster(run) as ray:
         from ray import tune
 
+        from fade_ray.run.ray_placing import AskNewcomers, OnGoodNodes
         from fade_ray.run.ray_trial import FadeTrial, KeepActors
         from searchers.tune import TuneSearcher
 
-        placed = placement(ray, Question(folder, gpus=run.may_use_gpus), session.warn)
-        nodes = [node.resources for node in placed.good]
+        asked = survey(ray, folder, session.warn, gpus=run.may_use_gpus)
+        nodes = [node.resources for node in asked.good]
         gpus = gpus_per_trial(run, nodes)
         slots = concurrency(run, gpus, nodes)
         trial = tune.with_parameters(
@@ -47,8 +49,10 @@ def run_ray(
             job=ray.cloudpickle.dumps(job),
             data=data,
             folder=str(folder),
+            source=digest(source()),
         )
-        trial = tune.with_resources(trial, placed.request(run.cpus_per_trial, gpus))
+        request = OnGoodNodes([{"CPU": run.cpus_per_trial, "GPU": gpus}])
+        trial = tune.with_resources(trial, request)
         # what Ray's dashboard and `ps` show
         trial.__name__ = trial.__qualname__ = FadeTrial.__name__
         experiments = folder / "tune"
@@ -72,7 +76,7 @@ def run_ray(
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False
                 ),
-                callbacks=[],
+                callbacks=[AskNewcomers(asked)],
             ),
         )
         try:

@@ -1,12 +1,13 @@
 """Every node of a Ray cluster is asked whether trials can run on it, before they do."""
 
 import secrets
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults
@@ -14,7 +15,7 @@ from fade_ray.run.folder import note_nodes
 from spaces.errors import InvalidInput, upheld
 
 PATIENCE = 120.0
-"""Seconds that all nodes together have for their answers: a cold import of torch takes a while."""
+"""Seconds in which a node must have answered: a cold import of torch takes a while."""
 
 
 @dataclass(frozen=True)
@@ -28,60 +29,164 @@ class Question:
     gpus: bool = True
 
 
-def alive(ray: Any) -> list[Mapping[str, Any]]:
-    """Ray's account of the nodes that are up."""
+Node = Mapping[str, Any]
+"""Ray's account of a node."""
+
+
+def alive(ray: Any) -> list[Node]:
+    """The nodes that are up."""
     return [node for node in ray.nodes() if node["Alive"]]
 
 
-def examine(ray: Any, question: Question, nodes: Sequence[Mapping[str, Any]]) -> list[Examined]:
-    """Ask `nodes`. The only node of a cluster of this process's own is this machine as this process
-    finds it, and is not asked.
+class Survey:
+    """The nodes of a cluster and what each of them answered: those that are up when it begins, and
+    whoever joins later.
+
+    `tell` is told what was found, as it is. Raises InvalidInput for a run directory that cannot be
+    written.
     """
-    with _marked(question.folder) as mark:
-        asked = (None if question.folder is None else str(question.folder), mark, question.data)
-        ours = node_answer.answer(*asked)
-        if len(nodes) == 1 and _own(ray):
-            answers: dict[str, Answer | Fault] = {nodes[0]["NodeID"]: ours}
-        else:
-            answers = _asked(ray, [node["NodeID"] for node in nodes], asked)
-    return [_examined(node, answers[node["NodeID"]], ours, question) for node in nodes]
+
+    def __init__(
+        self,
+        ray: Any,
+        question: Question,
+        tell: Callable[[Sequence[Examined]], None] = lambda nodes: None,
+    ) -> None:
+        self.ray, self.question, self.tell = ray, question, tell
+        self.examined: dict[str, Examined] = {}  # by Ray's id
+        self._asked: dict[Any, _Asked] = {}
+        folder = None if question.folder is None else str(question.folder)
+        self._words = folder, secrets.token_hex(8), question.data
+        self._mark()
+        self._ours = node_answer.answer(*self._words)
+        self._unmark()
+
+    @property
+    def good(self) -> list[Examined]:
+        return [node for node in self.examined.values() if not node.faults]
+
+    def complete(self) -> "Survey":
+        """Ask whoever was not asked, and wait for the answers."""
+        self.look()
+        self.hear(PATIENCE)
+        return self
+
+    def look(self) -> None:
+        """Ask whoever was not asked. The node of this process, where it started the cluster, is
+        this machine as this process finds it.
+        """
+        known = {*self.examined, *(asked.node["NodeID"] for asked in self._asked.values())}
+        new = [node for node in alive(self.ray) if node["NodeID"] not in known]
+        own = _own_node(self.ray)
+        self._take([(node, self._ours) for node in new if node["NodeID"] == own])
+        others = [node for node in new if node["NodeID"] != own]
+        if others:
+            self._mark()
+            until = time.monotonic() + PATIENCE
+            refs = _asked(self.ray, [node["NodeID"] for node in others], self._words)
+            self._asked |= {
+                ref: _Asked(node, until) for ref, node in zip(refs, others, strict=True)
+            }
+
+    def hear(self, seconds: float) -> None:
+        """Take the answers that come within so many seconds, or before."""
+        if not self._asked:
+            return
+        told, silent = self.ray.wait(
+            list(self._asked), num_returns=len(self._asked), timeout=seconds
+        )
+        heard = [(self._asked.pop(ref).node, _got(self.ray, ref)) for ref in told]
+        for ref in silent:
+            if time.monotonic() >= self._asked[ref].until:
+                with suppress(Exception):  # a node that does not answer need not listen either
+                    self.ray.cancel(ref, force=True)
+                heard.append((self._asked.pop(ref).node, _SILENT))
+        if not self._asked:
+            self._unmark()
+        self._take(heard)
+
+    def _take(self, heard: Sequence[tuple[Node, Answer | Fault]]) -> None:
+        new = [self._judged(node, answer) for node, answer in heard]
+        self.examined |= {node.id: node for node in new}
+        _GOOD.update(node.id for node in new if not node.faults)
+        if new:
+            self.tell(new)
+
+    def _judged(self, node: Node, answer: Answer | Fault) -> Examined:
+        resources = node["Resources"]
+        about = node["NodeID"], node["NodeManagerAddress"], resources
+        if isinstance(answer, Fault):
+            return Examined(*about, None, (answer,))
+        gpus = resources.get("GPU", 0) if self.question.gpus else 0
+        return Examined(*about, answer, faults(answer, self._ours, gpus))
+
+    def _mark(self) -> None:
+        """Mark the run directory, by which a node knows that it sees the same one."""
+        if self.question.folder is not None:
+            rule, remedy = "The run directory must be writable", "Choose another with --out."
+            with upheld(rule, remedy, OSError):
+                (self.question.folder / ".probe").write_text(self._words[1])
+
+    def _unmark(self) -> None:
+        if self.question.folder is not None:
+            (self.question.folder / ".probe").unlink(missing_ok=True)
 
 
-def _examined(
-    node: Mapping[str, Any], answer: Answer | Fault, ours: Answer, question: Question
-) -> Examined:
-    resources = node["Resources"]
-    about = node["NodeID"], node["NodeManagerAddress"], resources
-    if isinstance(answer, Fault):
-        return Examined(*about, None, (answer,))
-    gpus = resources.get("GPU", 0) if question.gpus else 0
-    return Examined(*about, answer, faults(answer, ours, gpus))
+def survey(
+    ray: Any, folder: Path, warn: Callable[[str], None], gpus: bool, data: Sequence[str] = ()
+) -> Survey:
+    """That of a run in `folder`, whose environment.json tells of the nodes; `warn` is told of those
+    that trials are kept off.
+
+    Raises InvalidInput with a table where trials can run on none of the nodes that have CPUs, or
+    GPUs if they use them: the others would be used without a word.
+    """
+
+    def tell(nodes: Sequence[Examined]) -> None:
+        note_nodes(folder, {node.name: node.description() for node in nodes})
+        for complaint in complaints(nodes):
+            warn(f"without {complaint}")
+
+    found = Survey(ray, Question(folder, tuple(data), gpus), tell).complete()
+    for resource in ("CPU", "GPU") if gpus else ("CPU",):
+        having = [node for node in found.examined.values() if node.amount(resource)]
+        if having and all(node.faults for node in having):
+            raise InvalidInput(
+                f"Trials need a node with {resource}s on which they can run, but this cluster has "
+                f"none (`fade-ray doctor` asks again):\n{as_text(list(found.examined.values()))}"
+            )
+    return found
 
 
-@contextmanager
-def _marked(folder: Path | None) -> Iterator[str]:
-    """A run directory with a mark in it, by which a node knows that it sees the same one."""
-    mark = secrets.token_hex(8)
-    if folder is None:
-        yield mark
-        return
-    probe = folder / ".probe"
-    with upheld("The run directory must be writable", "Choose another with --out.", OSError):
-        probe.write_text(mark)
-    try:
-        yield mark
-    finally:
-        probe.unlink(missing_ok=True)
+_GOOD: set[str] = set()
+"""Ray's ids of the nodes that answered well. An id is never used for another node."""
 
 
-def _own(ray: Any) -> bool:
-    """Whether this process started the cluster. Ray has no public word for it."""
+def avoiding(ray: Any) -> dict[str, str]:
+    """The labels, in Ray's words, that keep trials off all nodes that are up and have not answered
+    well; {} for none. Nodes that join later are not kept out by them.
+    """
+    others = [node["NodeID"] for node in alive(ray) if node["NodeID"] not in _GOOD]
+    # without spaces: Ray 2.60 takes them for parts of the values
+    return {"ray.io/node-id": f"!in({','.join(others)})"} if others else {}
+
+
+class _Asked(NamedTuple):
+    node: Node
+    until: float  # by the monotonic clock
+
+
+def _own_node(ray: Any) -> str | None:
+    """The id of this process's node if this process started the cluster, which Ray has no public
+    word for.
+    """
     node = getattr(ray._private.worker, "_global_node", None)
-    return node is not None and bool(node.is_head())
+    started = node is not None and node.is_head()
+    return str(ray.get_runtime_context().get_node_id()) if started else None
 
 
-def _asked(ray: Any, ids: Sequence[str], asked: tuple[Any, ...]) -> dict[str, Answer | Fault]:
-    """What each node says, or why it says nothing."""
+def _asked(ray: Any, ids: Sequence[str], words: tuple[Any, ...]) -> list[Any]:
+    """The answers to come, one from each node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     ray.cloudpickle.register_pickle_by_value(node_answer)
@@ -90,24 +195,17 @@ def _asked(ray: Any, ids: Sequence[str], asked: tuple[Any, ...]) -> dict[str, An
         task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(
             node_answer.answer_with_all_devices
         )
-        asking = {
-            task.options(scheduling_strategy=NodeAffinitySchedulingStrategy(id, soft=False)).remote(
-                *asked, id[:12]
-            ): id
-            for id in ids
-        }
+        there = [NodeAffinitySchedulingStrategy(id, soft=False) for id in ids]
+        return [
+            task.options(scheduling_strategy=node).remote(*words, id[:12])
+            for id, node in zip(ids, there, strict=True)
+        ]
     finally:
         ray.cloudpickle.unregister_pickle_by_value(node_answer)
-    answered, silent = ray.wait(list(asking), num_returns=len(asking), timeout=PATIENCE)
-    answers: dict[str, Answer | Fault] = {asking[ref]: _got(ray, ref) for ref in answered}
-    for ref in silent:
-        with suppress(Exception):  # a node that does not answer need not listen either
-            ray.cancel(ref, force=True)
-        answers[asking[ref]] = Fault(f"gave no answer within {PATIENCE:g} s", _LOOK)
-    return answers
 
 
 _LOOK = "See whether it is up and its disks answer; if not, take it out of the cluster."
+_SILENT = Fault(f"gave no answer within {PATIENCE:g} s", _LOOK)
 
 
 def _got(ray: Any, ref: Any) -> Answer | Fault:
@@ -117,47 +215,6 @@ def _got(ray: Any, ref: Any) -> Answer | Fault:
     except Exception as error:
         words = str(getattr(error, "cause", None) or error).strip().splitlines()
         return Fault(f"gave no answer: {type(error).__name__}: {words[0] if words else '-'}", _LOOK)
-
-
-@dataclass(frozen=True)
-class Placement:
-    """Where trials run: on the nodes of a cluster that can, and on those that join later."""
-
-    nodes: tuple[Examined, ...]
-
-    @property
-    def good(self) -> list[Examined]:
-        return [node for node in self.nodes if not node.faults]
-
-    @property
-    def selector(self) -> dict[str, str]:
-        """The labels of nodes, in Ray's words, that keeps trials off the others; {} for all."""
-        bad = [node.id for node in self.nodes if node.faults]
-        return {"ray.io/node-id": f"!in({', '.join(bad)})"} if bad else {}
-
-    def request(self, cpus: float, gpus: float) -> Any:
-        """What a trial asks of Ray."""
-        from ray.tune import PlacementGroupFactory
-
-        labels = {"bundle_label_selector": [self.selector]} if self.selector else {}
-        return PlacementGroupFactory([{"CPU": cpus, "GPU": gpus}], **labels)
-
-
-def placement(ray: Any, question: Question, warn: Callable[[str], None]) -> Placement:
-    """Ask all nodes, note them in the run's environment.json, and `warn` of those that trials are
-    kept off. Raises InvalidInput with a table where no node is left.
-    """
-    found = Placement(tuple(examine(ray, question, alive(ray))))
-    if question.folder is not None:
-        note_nodes(question.folder, {node.name: node.description() for node in found.nodes})
-    if not any(node.amount("CPU") for node in found.good):
-        raise InvalidInput(
-            "Trials need a node on which they can run, but this cluster has none "
-            f"(`fade-ray doctor` asks again):\n{as_text(found.nodes)}"
-        )
-    for complaint in complaints(found.nodes):
-        warn(f"without {complaint}")
-    return found
 
 
 def autoscaler(ray: Any) -> Any:

@@ -1,6 +1,7 @@
 """A trial as a Ray actor that is used again for the next one."""
 
 import json
+import platform
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.run.doctor import node_name
+from fade_ray.run.node_answer import digest, source
 from fade_ray.trials.job import Event, Job, events
 
 
@@ -29,7 +31,9 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         job: bytes,
         data: Any,
         folder: str,
+        source: str,
     ) -> None:
+        check_source(source)
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)
@@ -64,6 +68,17 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, see `save_checkpoint`."""
+
+
+class OtherSource(RuntimeError):
+    """A node that joined while a trial waited for one has other source, and was not asked yet."""
+
+
+def check_source(expected: str) -> None:
+    """Raises OtherSource where the packages that are here are not those of the driver."""
+    here = digest(source())
+    if here != expected:
+        raise OtherSource(f"{platform.node()} has fade_ray {here} in place of {expected}")
 
 
 class KeepActors(FIFOScheduler):  # type: ignore[misc]

@@ -12,7 +12,7 @@ from fade_ray.records.journal import Journal, read_events
 from fade_ray.records.run_files import read_object
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_engine import WORKER_RESTARTS
-from fade_ray.run.ray_nodes import Placement, Question, placement
+from fade_ray.run.ray_nodes import avoiding, survey
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
@@ -43,9 +43,8 @@ def train_on_workers(
     TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
     with ray_cluster(options) as ray, following(folder / "records.jsonl", tell):
-        question = Question(folder, tuple(data), gpus=options.device != "cpu")
-        placed = placement(ray, question, warn)
-        nodes = [node.resources for node in placed.good]
+        asked = survey(ray, folder, warn, gpus=options.device != "cpu", data=data)
+        nodes = [node.resources for node in asked.good]
         use_gpu = _use_gpu(options.device, nodes)
         _check_room(options, nodes, use_gpu)
         for name in (RESULT, FAILURE):
@@ -58,19 +57,24 @@ def train_on_workers(
         }
         for left in range(WORKER_RESTARTS, -1, -1):
             try:
-                _fit(loop, options, folder, use_gpu, placed)
+                _fit(loop, options, folder, use_gpu, avoiding(ray))
                 break
             except Exception as error:
                 _raise_expected(folder, error)
                 if not left or not _lost_a_worker(error):
                     raise
+                asked.complete()
     result = read_object(folder / RESULT)
     (folder / RESULT).unlink()
     return result
 
 
 def _fit(
-    loop: dict[str, Any], options: WorkersConfig, folder: Path, use_gpu: bool, placed: Placement
+    loop: dict[str, Any],
+    options: WorkersConfig,
+    folder: Path,
+    use_gpu: bool,
+    labels: dict[str, str],
 ) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
@@ -83,7 +87,7 @@ def _fit(
             num_workers=options.workers,
             use_gpu=use_gpu,
             resources_per_worker=resources,
-            label_selector=placed.selector or None,
+            label_selector=labels or None,
         ),
         run_config=RunConfig(name="workers", storage_path=str(folder / "tune")),
     )

@@ -1,7 +1,6 @@
 """A Ray cluster of several nodes on this machine, each node in an environment of its own."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from types import TracebackType
 
 from processes import children_of, end_by_id
 
+ALIVE = 0  # in Ray's account of a node
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 
 
@@ -30,6 +30,7 @@ class Loopback:
 
     def __init__(self, folder: Path, cpus: int = 1) -> None:
         self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
+        self._hosts = 2
         self.address = f"127.0.0.2:{free_port()}"
         self._log = (folder / "nodes.log").open("ab")
         host, port = self.address.split(":")
@@ -51,7 +52,8 @@ class Loopback:
         such as `unshare -m`.
         """
         self.wait()  # one that finds no whole cluster gives up
-        here = f"--node-ip-address=127.0.0.{len(self.nodes) + 2}"
+        self._hosts += 1
+        here = f"--node-ip-address=127.0.0.{self._hosts}"
         return self._start([f"--address={self.address}", here, *flags], cpus, environment, within)
 
     def _start(
@@ -70,6 +72,14 @@ class Loopback:
         self.nodes.append(node)
         return node
 
+    def lose(self, node: subprocess.Popen[bytes]) -> None:
+        """End a node without a word."""
+        below = list(children_of(node.pid))
+        node.kill()
+        node.wait(30)
+        end_by_id(below)
+        self.nodes.remove(node)
+
     def wait(self, seconds: float = 90) -> None:
         """Until as many nodes are up as were started."""
         import ray
@@ -79,8 +89,8 @@ class Loopback:
         while time.monotonic() < end:
             try:
                 client = client or ray._raylet.GcsClient(address=self.address)
-                nodes = client.get_all_node_info(timeout=5)
-                if len(nodes) >= len(self.nodes):
+                nodes = client.get_all_node_info(timeout=5).values()
+                if sum(node.state == ALIVE for node in nodes) >= len(self.nodes):
                     return
             except Exception:
                 client = None
@@ -100,9 +110,6 @@ class Loopback:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        below = [pid for node in self.nodes for pid in children_of(node.pid)]
-        for node in self.nodes:
-            node.send_signal(signal.SIGKILL)
-            node.wait(30)
-        end_by_id(below)
+        for node in reversed(list(self.nodes)):
+            self.lose(node)
         self._log.close()

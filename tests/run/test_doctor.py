@@ -6,19 +6,21 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from loopback import Loopback
+from processes import wait_for
 
 from fade_ray.data.data_config import DataConfig, absolute, data_paths
+from fade_ray.records.journal import read_events
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Examined, as_text, complaints, faults
 from fade_ray.run.node_answer import answer, contents, digest, source
-from fade_ray.run.ray_nodes import Placement, coming
+from fade_ray.run.ray_nodes import coming
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
 
@@ -161,13 +163,6 @@ def test_the_table_names_each_node_and_shares_what_is_the_same(ours: dict[str, A
     assert complaint.startswith("10.0.0.1 (bbbbbb), 10.0.0.1 (cccccc), which cannot write")
 
 
-def test_trials_are_kept_off_bad_nodes(ours: dict[str, Any]) -> None:
-    good, bad = node("a", ours, ours), node("b", ours | {"folder": "full"}, ours)
-    assert Placement((good,)).selector == {}
-    assert Placement((good, bad)).selector == {"ray.io/node-id": f"!in({'b' * 56})"}
-    assert Placement((good, bad)).good == [good]
-
-
 def test_data_are_named_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert data_paths(absolute(DataConfig())) == ()
@@ -206,55 +201,100 @@ class Hidden:
 sys.meta_path.insert(0, Hidden())
 """
 IN_A_PLACE_OF_ITS_OWN = ["unshare", "--mount", "sh", "-c"]
+FADE_RAY = [sys.executable, "-m", "fade_ray.cli"]
+HERE = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """A place with a short name, and in it what makes a node of another environment: `hiding` hides
+    the package, `other` is another commit.
+    """
+    with TemporaryDirectory(prefix="fd", dir="/tmp") as place:
+        folder = Path(place)
+        (folder / "hiding").mkdir()
+        (folder / "hiding" / "sitecustomize.py").write_text(HIDDEN)
+        for package in node_answer.PACKAGES:
+            shutil.copytree(ROOT / package, folder / "other" / package)
+        with (folder / "other" / "spaces" / "dag.py").open("a") as file:
+            file.write("\n# another commit\n")
+        yield folder
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(280)
 @pytest.mark.skipif(os.geteuid() != 0, reason="mounts a directory read-only for one node")
-def test_a_cluster_of_broken_nodes() -> None:
+def test_a_cluster_of_broken_nodes(base: Path) -> None:
     """One without the package, one with other source, one that promises a GPU and cannot write, one
     without the data: each is named with its causes, and none of the others.
     """
-    with TemporaryDirectory(prefix="fd", dir="/tmp") as place:
-        base = Path(place)
-        for name in ("run", "data", "hiding", "other"):
-            (base / name).mkdir()
-        (base / "data" / "train.parquet").write_bytes(b"x" * 10)
-        (base / "hiding" / "sitecustomize.py").write_text(HIDDEN)
-        for package in node_answer.PACKAGES:
-            shutil.copytree(ROOT / package, base / "other" / package)
-        with (base / "other" / "spaces" / "dag.py").open("a") as file:
-            file.write("\n# another commit\n")
-        read_only = f'mount --bind -o ro {base / "run"} {base / "run"} && exec "$@"'
-        elsewhere = f'mount -t tmpfs none {base / "data"} && exec "$@"'
-        with Loopback(base) as cluster:
+    for name in ("run", "data"):
+        (base / name).mkdir()
+    (base / "data" / "train.parquet").write_bytes(b"x" * 10)
+    read_only = f'mount --bind -o ro {base / "run"} {base / "run"} && exec "$@"'
+    elsewhere = f'mount -t tmpfs none {base / "data"} && exec "$@"'
+    with Loopback(base) as cluster:
+        cluster.add(environment={"PYTHONPATH": str(base / "hiding")})
+        cluster.add(environment={"PYTHONPATH": str(base / "other")})
+        cluster.add(within=[*IN_A_PLACE_OF_ITS_OWN, read_only, "sh"], flags=["--num-gpus=1"])
+        cluster.add(within=[*IN_A_PLACE_OF_ITS_OWN, elsewhere, "sh"])
+        cluster.wait()
+        flags = ["--out", str(base / "run" / "new"), "--data", "data/train.parquet"]
+        said = subprocess.run(
+            [*FADE_RAY, "doctor", "--address", cluster.address, *flags],
+            cwd=base,
+            env=os.environ | HERE,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+    assert said.returncode == 1, said.stderr
+    causes = [
+        ("3", "cannot import fade_ray: ModuleNotFoundError"),
+        ("4", "has other source of fade_ray"),
+        ("5", "cannot write in the run directory: Read-only file system"),
+        ("5", "has 1 GPU(s) for Ray, but 0 for torch"),
+        ("6", "has nothing at"),
+    ]
+    complaints = [line for line in said.stdout.splitlines() if line.startswith("no: ")]
+    assert len(complaints) == len(causes), said.stdout
+    for host, cause in causes:
+        assert [line for line in complaints if f"no: 127.0.0.{host} (" in line and cause in line]
+    assert [path.name for path in (base / "run").iterdir()] == []
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="every node has a loopback address of its own")
+def test_bad_nodes_change_nothing(base: Path, story: Callable[[Path], dict[str, Any]]) -> None:
+    """A cluster has a node with other source; its good one is lost, and replaced first by one
+    without the package, then by a good one: the record is that of the plain loop.
+    """
+    search = [*FADE_RAY, "search", "--limit", "240", "--final-channels", "8", "--kernel", "3"]
+    search += ["--rank-epochs", "6", "--evaluation-epochs", "1", "--retrain-epochs", "2"]
+    around = {"cwd": base, "env": os.environ | HERE, "stderr": subprocess.STDOUT}
+    log, run = base / "log", base / "run" / "records.jsonl"
+    with log.open("wb") as to:
+        plain = [*search, "--engine", "local", "--out", str(base / "plain")]
+        subprocess.run(plain, **around, stdout=to, check=True, timeout=120)  # type: ignore[call-overload]
+
+    def recorded(words: str, times: int = 1) -> Callable[[], bool]:
+        return lambda: run.exists() and run.read_text().count(words) >= times
+
+    with Loopback(base, cpus=0) as cluster, log.open("wb") as to:
+        good = cluster.add()
+        cluster.add(environment={"PYTHONPATH": str(base / "other")})
+        cluster.wait()
+        call = [*search, "--address", cluster.address, "--out", str(base / "run")]
+        driver = subprocess.Popen(call, **around, stdout=to)  # type: ignore[call-overload]
+        try:
+            wait_for(recorded('"epoch"', 3), 120, driver)
+            cluster.lose(good)
             cluster.add(environment={"PYTHONPATH": str(base / "hiding")})
-            cluster.add(environment={"PYTHONPATH": str(base / "other")})
-            cluster.add(within=[*IN_A_PLACE_OF_ITS_OWN, read_only, "sh"], flags=["--num-gpus=1"])
-            cluster.add(within=[*IN_A_PLACE_OF_ITS_OWN, elsewhere, "sh"])
-            cluster.wait()
-            flags = ["--out", str(base / "run" / "new"), "--data", "data/train.parquet"]
-            call = [sys.executable, "-m", "fade_ray.cli", "doctor", "--address", cluster.address]
-            said = subprocess.run(
-                [*call, *flags],
-                cwd=base,
-                env=os.environ | {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"},
-                capture_output=True,
-                text=True,
-                timeout=120,
-            )
-        assert said.returncode == 1, said.stderr
-        causes = [
-            ("3", "cannot import fade_ray: ModuleNotFoundError"),
-            ("4", "has other source of fade_ray"),
-            ("5", "cannot write in the run directory: Read-only file system"),
-            ("5", "has 1 GPU(s) for Ray, but 0 for torch"),
-            ("6", "has nothing at"),
-        ]
-        complaints = [line for line in said.stdout.splitlines() if line.startswith("no: ")]
-        assert len(complaints) == len(causes), said.stdout
-        for host, cause in causes:
-            assert [
-                line for line in complaints if f"no: 127.0.0.{host} (" in line and cause in line
-            ]
-        assert [path.name for path in (base / "run").iterdir()] == []
+            wait_for(recorded("cannot import fade_ray"), 60, driver)
+            cluster.add()
+            assert driver.wait(120) == 0, log.read_text()[-3000:]
+        finally:
+            driver.kill()
+    assert story(base / "run") == story(base / "plain")
+    assert recorded("has other source")()
+    used = {e["metrics"]["node"] for e in read_events(run) if e["event"] == "epoch"}
+    assert {node.partition(" ")[0] for node in used} == {"127.0.0.3", "127.0.0.6"}
