@@ -26,7 +26,7 @@ def answered(id: str, in_flight: Mapping[str, T]) -> T:
 class _Trial(Generic[P]):
     """A plan with its attempts: waiting, then asked (in flight), then told."""
 
-    place: int
+    place: tuple[int, int]
     first: P = field(compare=False)
     now: P = field(compare=False)
     outcome: Outcome | None = field(default=None, compare=False)
@@ -49,9 +49,9 @@ class Attempts(Generic[P]):
         for plan in plans:
             self.add(plan)
 
-    def add(self, plan: P) -> None:
-        """One more, behind the others."""
-        heappush(self._waiting, _Trial(self._added, plan, plan))
+    def add(self, plan: P, rank: int = 0) -> None:
+        """One more, behind the others of its rank and before those of a higher one."""
+        heappush(self._waiting, _Trial((rank, self._added), plan, plan))
         self._added += 1
 
     def ask(self) -> P | None:

@@ -97,7 +97,7 @@ class BatchSearcher(ABC):
         proposal = self._attempt(Proposal("", kind, hyper, 0, epochs, **place), 0)
         opened = _Batch(proposal.iteration, proposal.index)
         self._batches.setdefault(self.batch_of(proposal), opened).size += 1
-        self._trials.add(proposal)
+        self._trials.add(proposal, rank=proposal.iteration)  # those that are behind go first
         self.proposed += 1
 
     def batch_of(self, proposal: Proposal) -> Hashable:

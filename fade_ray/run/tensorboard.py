@@ -28,7 +28,12 @@ class TensorBoard(Watcher):
     """
 
     def __init__(self, folder: Path, board: Board) -> None:
+        # their package imports torch: seconds, where that is not there yet
+        from tensorboardX.proto.event_pb2 import Event
+        from tensorboardX.record_writer import masked_crc32c
+
         self._folder, self._board = folder, board
+        self._event, self._checksum = Event, masked_crc32c
         self._files: dict[str, Path] = {}  # of the running trials
 
     def proposed(self, proposal: Any) -> None:
@@ -54,12 +59,9 @@ class TensorBoard(Watcher):
 
     def _append(self, id: str, **fields: Any) -> None:
         """One event, as a TFRecord: length, its checksum, data, their checksum."""
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.record_writer import masked_crc32c
-
-        data = Event(wall_time=time.time(), **fields).SerializeToString()
+        data = self._event(wall_time=time.time(), **fields).SerializeToString()
         length = struct.pack("<Q", len(data))
-        sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
+        sums = [struct.pack("<I", self._checksum(part)) for part in (length, data)]
         with self._files[id].open("ab") as file:
             file.write(length + sums[0] + data + sums[1])
 

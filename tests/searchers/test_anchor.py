@@ -474,3 +474,72 @@ WRONG: list[dict[str, Any]] = [
 def test_wrong_arguments_are_named(wrong: dict[str, Any]) -> None:
     with pytest.raises(InvalidInput, match=next(iter(wrong))):
         anchor_search(space(), **({"depth": 2, "iterations": 3} | wrong))
+
+
+# --- walks that go on one by one
+
+
+def ranked_alike(proposal: Proposal, score: float) -> Outcome:
+    return flat(proposal) if proposal.ranks else Outcome(score=score)
+
+
+def population(**arguments: Any) -> AnchorSearch:
+    """Three walks that are evaluated in each iteration and, by flat ranks, stand still."""
+    usual = {"iterations": 6, "walks": 3, "evaluate_every": 1, "mutation": 0.0, "seed": 8}
+    return anchor_search(space(), 2, **(usual | arguments))
+
+
+def go_on(searcher: AnchorSearch, walk: int, flying: list[Proposal], score: float) -> None:
+    """Answer all of a walk's trials, and ask for its next ones."""
+    for proposal in [each for each in flying if each.walk == walk]:
+        flying.remove(proposal)
+        searcher.tell(proposal.id, ranked_alike(proposal, score))
+    flying += iter(searcher.ask, None)
+
+
+def test_a_walk_goes_on_when_its_own_trials_are_in() -> None:
+    searcher = population(evolve=False)
+    start, flying = searcher.anchors, list(iter(searcher.ask, None))
+    for iteration in (2, 3):
+        go_on(searcher, 1, flying, 0.5)
+        assert [(p.walk, p.iteration) for p in flying[-2:]] == [(1, iteration)] * 2
+    assert searcher.iteration == 1
+    assert searcher.anchors == start
+    for walk in (0, 2):
+        go_on(searcher, walk, flying, 0.5)
+    assert searcher.iteration == 2
+    assert sorted((p.walk, p.iteration) for p in flying if p.ranks) == [(0, 2), (1, 3), (2, 2)]
+
+
+def test_what_is_behind_goes_first() -> None:
+    searcher = population(evolve=False)
+    flying = list(iter(searcher.ask, None))
+    go_on(searcher, 0, flying, 0.5)
+    for proposal in [each for each in flying if each.walk != 1]:
+        searcher.tell(proposal.id, ranked_alike(proposal, 0.5))
+    asked = list(iter(searcher.ask, None))
+    assert [(p.walk, p.iteration) for p in asked] == [(2, 2)] * 2 + [(0, 3)] * 2
+
+
+def test_the_worst_walk_restarts_when_its_turn_comes() -> None:
+    """When all have done iteration 1 the worst one is in its third: it restarts after that."""
+    searcher, scores = population(), {0: 0.9, 1: 0.2, 2: 0.5}
+    start, flying = np.array(searcher.anchors), list(iter(searcher.ask, None))
+    for walk in (1, 1, 0, 2):
+        go_on(searcher, walk, flying, scores[walk])
+    running = [p for p in flying if p.walk == 1]
+    assert {p.iteration for p in running} == {3}
+    own = [p for p in running if p.kind == "evaluation"]
+    assert [list(row[0]) for row in own[0].points] == start[1].tolist()
+    for proposal in running:  # these ranks would move it
+        ranks = planted(np.full((2, 3), 0.5))(proposal) if proposal.ranks else Outcome(score=0.2)
+        searcher.tell(proposal.id, ranks)
+    flying = [p for p in flying if p not in running] + list(iter(searcher.ask, None))
+    moved = [p for p in flying if p.walk == 1 and p.kind == "evaluation"]
+    assert [list(row[0]) for row in moved[0].points] == start[0].tolist(), "near the best one"
+    for walk in (0, 2, 0, 2):
+        go_on(searcher, walk, flying, scores[walk])
+    assert searcher.iteration == 4
+    expected = start.copy()
+    expected[1] = start[0]
+    assert searcher.anchors == expected.tolist(), "those that iteration 4 began with"

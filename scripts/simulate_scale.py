@@ -1,0 +1,276 @@
+"""How well does a search keep many GPUs busy, and what does it cost its driver? The real searcher,
+Tune adapter, session, journal and TensorBoard files against trials that only take simulated time.
+
+    python scripts/simulate_scale.py [--out docs/results/scale] [--only walks/64 random/2000]
+
+Each population is simulated as it is, and in lockstep (`--lockstep`, in which every batch waits for
+its slowest trial) with batches as large as the GPUs are many. A trial lasts exp(N(0, sigma)) units
+of time, whatever it trains. Neither Ray nor Tune takes part: what they cost a trial comes on top.
+Writes scale.svg, scale.png and scale.json.
+"""
+
+import heapq
+import json
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+from matplotlib.figure import Figure
+from rich.console import Console
+from rich.table import Table
+
+from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.report import style
+from fade_ray.run.folder import command_line, environment, write_json
+from fade_ray.run.tensorboard import ROWS, TensorBoard
+from fade_ray.run.text_table import text_table
+from fade_ray.search.search_history import History
+from fade_ray.search.search_session import SearchSession
+from searchers import (
+    AnchorWalk,
+    BayesPoints,
+    Evolution,
+    Outcome,
+    Proposal,
+    RandomPoints,
+    Searcher,
+    TrialLengths,
+)
+from searchers.tune import TuneSearcher
+from spaces import GraphSpace
+
+DEPTH = 4  # rows, as in FaDE
+LOCKSTEP_BATCHES = 5  # of other searches than walks: each waits for as long
+METRICS = {"loss": 0.5, "accuracy": 0.5, "seconds": 1.0, "images": 1000, "learning_rate": 1e-3}
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """Command line."""
+
+    out: Path = Path("docs/results/scale")
+    only: tuple[str, ...] = ()
+    """Cases such as walks/64; all of them without any."""
+    rounds: int = 20
+    """Trials per GPU, about; walks do `walk_iterations` iterations each."""
+    walk_iterations: int = 6
+    epochs: int = 2
+    """Of every trial."""
+    sigma: float = 0.3
+    failing: float = 0.0
+    """Share of the trials whose process dies; each is tried again, at most twice."""
+    seed: int = 0
+
+
+def random(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    return RandomPoints(**points(gpus, sim, lockstep))
+
+
+def bayes(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    return BayesPoints(**points(gpus, sim, lockstep))
+
+
+def points(gpus: int, sim: Simulation, lockstep: bool) -> dict[str, int]:
+    """One point of five evaluations per batch, or enough of them for all GPUs."""
+    if lockstep:
+        return {"batch": gpus // 5, "iterations": LOCKSTEP_BATCHES}
+    return {"batch": 1, "iterations": sim.rounds * gpus // 5}
+
+
+def evolution(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    if lockstep:
+        return Evolution(population=gpus, iterations=LOCKSTEP_BATCHES, batch=gpus)
+    return Evolution(iterations=sim.rounds * gpus, batch=1)
+
+
+def fade(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    """The default search: two walks."""
+    return AnchorWalk(iterations=sim.walk_iterations)
+
+
+def walks(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    return AnchorWalk(iterations=sim.walk_iterations, walks=gpus)
+
+
+def twice_the_walks(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
+    return AnchorWalk(iterations=sim.walk_iterations, walks=2 * gpus)
+
+
+POPULATIONS: dict[str, Callable[[int, Simulation, bool], Searcher]] = {
+    "random": random,
+    "evolution": evolution,
+    "bayes": bayes,
+    "walks": walks,
+    "twice the walks": twice_the_walks,
+    "two walks": fade,
+}
+"""The options for a number of GPUs, as they are or for lockstep."""
+GPUS = {
+    "random": (10, 64, 2000),
+    "evolution": (10, 64, 2000),
+    "bayes": (10, 64),
+    "walks": (8, 64, 500),
+    "twice the walks": (8, 64),
+    "two walks": (2, 8),
+}
+"""Numbers of GPUs that each population is simulated on."""
+
+
+def answer(proposal: Proposal, rng: np.random.Generator) -> Outcome:
+    """Made up: a score, or ranks of each row."""
+    if not proposal.ranks:
+        return Outcome(score=float(rng.random()))
+    rows = []
+    for cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
+        logits = rng.normal(size=len(cells))
+        weights = logits - np.logaddexp.reduce(logits)
+        rows.append(tuple(float(weights[place]) for place in places))
+    return Outcome(log_weights=tuple(rows))
+
+
+def told(proposal: Proposal, rng: np.random.Generator) -> Iterator[str]:
+    """What Tune would pass on of a trial, its last event last."""
+    for epoch in range(1, proposal.epochs + 1):
+        yield json.dumps({"epoch": epoch, "metrics": METRICS})
+    yield json.dumps({"outcome": answer(proposal, rng).to_dict(), "metrics": METRICS})
+
+
+class Cluster:
+    """GPUs on a simulated clock; what `adapter` is asked and told takes the driver's time."""
+
+    def __init__(self, adapter: TuneSearcher, gpus: int, sim: Simulation) -> None:
+        self.adapter, self.gpus, self.sim = adapter, gpus, sim
+        self.rng = np.random.default_rng(sim.seed)
+        self.running: list[tuple[float, str, Proposal]] = []  # a heap: (end, id, trial)
+        self.now, self.busy, self.driver, self.trials = 0.0, 0.0, 0.0, 0
+
+    @contextmanager
+    def driving(self) -> Iterator[None]:
+        started = time.process_time()
+        yield
+        self.driver += time.process_time() - started
+
+    def run(self) -> None:
+        self.fill()
+        while self.running:
+            self.end_next()
+            self.fill()
+
+    def fill(self) -> None:
+        while len(self.running) < self.gpus:
+            id = f"{self.trials:06d}"
+            with self.driving():
+                suggestion = self.adapter.suggest(id)
+            if suggestion is None or suggestion == self.adapter.FINISHED:
+                break
+            lasts = float(self.rng.lognormal(0.0, self.sim.sigma))
+            plan = Proposal.from_dict(suggestion["proposal"])
+            heapq.heappush(self.running, (self.now + lasts, id, plan))
+            self.busy, self.trials = self.busy + lasts, self.trials + 1
+
+    def end_next(self) -> None:
+        self.now, id, plan = heapq.heappop(self.running)
+        *events, last = told(plan, self.rng)
+        with self.driving():
+            if self.rng.random() < self.sim.failing:
+                self.adapter.on_trial_complete(trial_id=id, error=True)
+                return
+            for event in events:
+                self.adapter.on_trial_result(id, {"event": event})
+            self.adapter.on_trial_complete(trial_id=id, result={"event": last})
+
+
+def simulate(options: Searcher, gpus: int, lockstep: bool, sim: Simulation) -> dict[str, float]:
+    """One search to its end: how busy the GPUs were, and what the driver took (processor time)."""
+    lengths = TrialLengths(sim.epochs, sim.epochs, lockstep=lockstep)
+    searcher: Any = options.build(GraphSpace.create(), DEPTH, lengths, sim.seed)
+    with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "records.jsonl") as journal:
+        journal.append("start", format=FORMAT)
+        board = TensorBoard(Path(name) / "tensorboard", ROWS)
+        session = SearchSession(searcher, journal, History(), (board,))
+        session.iterations = options.iterations
+        session.begin()
+        cluster = Cluster(TuneSearcher(session, session.observe), gpus, sim)
+        cluster.run()
+        records = journal.path.read_bytes().count(b"\n")
+    return {
+        "utilisation": round(cluster.busy / (gpus * cluster.now), 4),
+        "trials": cluster.trials,
+        "driver_ms_per_trial": round(1e3 * cluster.driver / cluster.trials, 3),
+        "records_per_driver_second": round(records / cluster.driver),
+    }
+
+
+Found = dict[str, dict[str, dict[str, float]]]  # by case, such as walks/64, and by mode
+MODES = {"asynchronous": False, "lockstep": True}
+
+
+def compute(sim: Simulation) -> Found:
+    found: Found = {}
+    for case in sim.only or [f"{name}/{gpus}" for name, each in GPUS.items() for gpus in each]:
+        name, gpus = case.split("/")
+        for mode, lockstep in MODES.items():
+            options = POPULATIONS[name](int(gpus), sim, lockstep)
+            found.setdefault(case, {})[mode] = simulate(options, int(gpus), lockstep, sim)
+        print(f"{case} done", flush=True)
+    return found
+
+
+def table(found: Found) -> Table:
+    rows = []
+    for case, modes in found.items():
+        now = modes["asynchronous"]
+        shares = [
+            f"{100 * modes[mode]['utilisation']:.0f} %" for mode in ("lockstep", "asynchronous")
+        ]
+        cost = now["driver_ms_per_trial"]
+        least = f"{cost / 1e3 * int(case.split('/')[1]):.2g} s"
+        rows.append(
+            (case, *shares, f"{cost:.1f}", f"{now['records_per_driver_second']:.0f}", least)
+        )
+    heads = ("case", "lockstep", "asynchronous", "driver ms/trial", "records/s", "shortest trials")
+    return text_table(heads, rows, left=("case",))
+
+
+def figure(found: Found) -> Figure:
+    drawn = style.new_figure(4.4)
+    axis = drawn.subplots()
+    for i, name in enumerate(POPULATIONS):
+        by_gpus = {
+            int(case.split("/")[1]): modes
+            for case, modes in found.items()
+            if case.split("/")[0] == name
+        }
+        for mode, line in {"asynchronous": "-", "lockstep": ":"}.items():
+            shares = [100 * modes[mode]["utilisation"] for modes in by_gpus.values()]
+            label = {"label": name} if mode == "asynchronous" else {}
+            axis.plot(list(by_gpus), shares, **style.look(i, ls=line, **label))
+    axis.set(xscale="log", ylim=(0, 102), xlabel="GPUs", ylabel="of their time busy, %")
+    axis.xaxis.set_major_formatter("{x:g}")
+    style.legend_above(drawn, axis)
+    return drawn
+
+
+ALT = "Share of time that GPUs are busy, by their number, for six searches; dotted in lockstep."
+
+
+def main(sim: Simulation) -> None:
+    found = compute(sim)
+    sim.out.mkdir(parents=True, exist_ok=True)
+    settings = {key: value for key, value in asdict(sim).items() if key not in ("out", "only")}
+    record = {**environment(command_line()), "settings": settings, "cases": found}
+    write_json(sim.out / "scale.json", record)
+    with style.house_style():
+        picture = style.Picture("scale", "GPUs kept busy", figure(found), ALT, "")
+        style.save(picture, sim.out)
+    Console().print(table(found))
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Simulation, description=__doc__))
