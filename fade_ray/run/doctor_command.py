@@ -38,7 +38,7 @@ def doctor(options: DoctorOptions, console: Console) -> bool:
     folder = None if options.out is None else _existing(Path(options.out).expanduser().resolve())
     with ray_cluster(RayOptions(address=options.address)) as ray:
         question = Question(folder, data_paths(data), gpus=options.device != "cpu")
-        nodes = list(Survey(ray, question).complete().examined.values())
+        nodes = Survey(ray, question).complete().nodes
         lines = coming(autoscaler(ray))
     console.print(shown(nodes), soft_wrap=True)
     for line in lines:

@@ -62,8 +62,12 @@ class Survey:
         self._unmark()
 
     @property
+    def nodes(self) -> list[Examined]:
+        return sorted(self.examined.values(), key=lambda node: node.name)
+
+    @property
     def good(self) -> list[Examined]:
-        return [node for node in self.examined.values() if not node.faults]
+        return [node for node in self.nodes if not node.faults]
 
     def complete(self) -> "Survey":
         """Ask whoever was not asked, and wait for the answers."""
@@ -142,19 +146,24 @@ def survey(
     GPUs if they use them: the others would be used without a word.
     """
 
-    def tell(nodes: Sequence[Examined]) -> None:
+    def note(nodes: Sequence[Examined]) -> None:
         note_nodes(folder, {node.name: node.description() for node in nodes})
+
+    def tell(nodes: Sequence[Examined]) -> None:
+        note(nodes)
         for complaint in complaints(nodes):
             warn(f"without {complaint}")
 
-    found = Survey(ray, Question(folder, tuple(data), gpus), tell).complete()
+    found = Survey(ray, Question(folder, tuple(data), gpus), note).complete()
     for resource in ("CPU", "GPU") if gpus else ("CPU",):
-        having = [node for node in found.examined.values() if node.amount(resource)]
+        having = [node for node in found.nodes if node.amount(resource)]
         if having and all(node.faults for node in having):
             raise InvalidInput(
                 f"Trials need a node with {resource}s on which they can run, but this cluster has "
-                f"none (`fade-ray doctor` asks again):\n{as_text(list(found.examined.values()))}"
+                f"none (`fade-ray doctor` asks again):\n{as_text(found.nodes)}"
             )
+    tell(found.nodes)
+    found.tell = tell
     return found
 
 
