@@ -238,7 +238,7 @@ def coming(status: Any) -> list[str]:
     starting = Counter(node.ray_node_type_name for node in status.pending_nodes)
     for launch in status.pending_launches:
         starting[launch.ray_node_type_name] += launch.count
-    failed = Counter(node.ray_node_type_name for node in status.failed_nodes)
+    failed = Counter[str]()
     for launch in status.failed_launches:
         failed[launch.ray_node_type_name] += launch.count
     return [

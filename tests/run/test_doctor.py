@@ -184,8 +184,12 @@ def test_what_the_autoscaler_is_about_is_said_in_words() -> None:
     state = LaunchRequest.Status
     launches = [LaunchRequest("g5.xlarge", "gpu", 2, state.PENDING, 0)]
     failed = [LaunchRequest("p5", "big", 1, state.FAILED, 0)]
+    gone = NodeInfo("g5.xlarge", "gpu", "i-0", "10.0.0.8")
     status = ClusterStatus(
-        pending_nodes=[pending], pending_launches=launches, failed_launches=failed
+        pending_nodes=[pending],
+        pending_launches=launches,
+        failed_launches=failed,
+        failed_nodes=[gone],
     )
     said = ["waiting for 3 node(s) of type gpu", "1 node(s) of type big could not be started"]
     assert coming(status) == said
