@@ -7,10 +7,16 @@ import ray
 from ray import tune
 from ray.util.placement_group import placement_group
 
+from fade_ray.run.doctor import node_name
 from fade_ray.run.ray_nodes import Survey, avoiding
 
 LOOK = 5.0
 """Seconds between looks for nodes that have joined."""
+
+
+def this_node() -> str:
+    """The name of the node that this process runs on, as the records call it."""
+    return node_name(ray.util.get_node_ip_address(), ray.get_runtime_context().get_node_id())
 
 
 class OnGoodNodes(tune.PlacementGroupFactory):  # type: ignore[misc]

@@ -6,13 +6,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import cloudpickle, tune
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
-from fade_ray.run.doctor import node_name
 from fade_ray.run.node_answer import digest, source
+from fade_ray.run.ray_placing import this_node
 from fade_ray.trials.job import Event, Job, events
 
 
@@ -37,8 +36,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)
-        here = ray.get_runtime_context().get_node_id()
-        self._node = node_name(ray.util.get_node_ip_address(), here)
+        self._node = this_node()
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:

@@ -98,10 +98,12 @@ def work(loop: dict[str, Any]) -> None:
     """What each worker runs."""
     import ray.train.torch
 
+    from fade_ray.run.ray_placing import this_node
+
     load_additions(Addition(path, text) for path, text in loop["additions"])
     folder = Path(loop["folder"])
     leads = ray.train.get_context().get_world_rank() == 0
-    keep = _keeper(folder) if leads else None
+    keep = _keeper(folder, this_node()) if leads else None
     try:
         for event in loop["task"](loop["settings"], folder, str(ray.train.torch.get_device())):
             if keep is not None:
@@ -112,8 +114,10 @@ def work(loop: dict[str, Any]) -> None:
         raise
 
 
-def _keeper(folder: Path) -> Callable[[Event], None]:
-    """Puts epochs, each once, into the record, the last event's metrics into a file."""
+def _keeper(folder: Path, node: str) -> Callable[[Event], None]:
+    """Puts epochs, each once, into the record, the last event's metrics into a file. `node`: the
+    name of the one that it keeps them on.
+    """
     path = folder / "records.jsonl"
     known = {event["epoch"] for event in _epochs(path)}
     journal = Journal(path)
@@ -122,7 +126,8 @@ def _keeper(folder: Path) -> Callable[[Event], None]:
         if "outcome" in event:
             write_output(folder / RESULT, json.dumps(event["metrics"]).encode())
         elif event["epoch"] not in known:
-            journal.append("epoch", **event)
+            metrics = {**event["metrics"], "node": node}
+            journal.append("epoch", epoch=event["epoch"], metrics=metrics)
 
     return tell
 

@@ -18,7 +18,7 @@ from fade_ray.training import SGD, TrainConfig
 from spaces.cell import Macro
 from spaces.darts import DARTS_OPS, darts_cell
 
-TIMES = {"seconds", "images_per_second", "peak_memory_mib", "step_memory_mib"}
+TIMES = {"seconds", "images_per_second", "peak_memory_mib", "step_memory_mib", "node"}
 
 
 @pytest.fixture(scope="session")
