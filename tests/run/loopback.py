@@ -28,16 +28,22 @@ class Loopback:
     `folder` should have a short name: sockets lie in it.
     """
 
-    def __init__(self, folder: Path, cpus: int = 1) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        cpus: int = 1,
+        environment: Mapping[str, str] = {},
+        flags: Sequence[str] = ("--include-dashboard=false",),
+    ) -> None:
         self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
         self._hosts = 2
         self.address = f"127.0.0.2:{free_port()}"
         self._log = (folder / "nodes.log").open("ab")
         host, port = self.address.split(":")
         self._start(
-            ["--head", "--include-dashboard=false", f"--node-ip-address={host}", f"--port={port}"],
+            ["--head", *flags, f"--node-ip-address={host}", f"--port={port}"],
             cpus,
-            {},
+            environment,
             [],
         )
 

@@ -7,30 +7,38 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+
+
+def commands() -> dict[int, str]:
+    """Process id -> command line of all processes of this machine."""
+    return {pid: command for pid, (command, _) in _table().items()}
 
 
 def children_of(root: int) -> dict[int, str]:
     """Process id -> command line of all descendants of `root`."""
-    parents, commands = {}, {}
+    table = _table()
+    found: dict[int, str] = {}
+    for pid, (command, _) in table.items():
+        walk = pid
+        while walk in table and walk != root:
+            walk = table[walk][1]
+        if walk == root and pid != root:
+            found[pid] = command
+    return found
+
+
+def _table() -> dict[int, tuple[str, int]]:
+    """Process id -> command line, parent."""
+    table = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
-            try:
+            with suppress(OSError, ValueError):  # ended meanwhile
                 stat = (entry / "stat").read_text()
-                commands[int(entry.name)] = (
-                    (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
-                )
-                parents[int(entry.name)] = int(stat.rpartition(")")[2].split()[1])
-            except (OSError, ValueError):
-                continue
-    found: dict[int, str] = {}
-    for pid in parents:
-        walk = pid
-        while walk in parents and walk != root:
-            walk = parents[walk]
-        if walk == root and pid != root:
-            found[pid] = commands[pid]
-    return found
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+                table[int(entry.name)] = (command, int(stat.rpartition(")")[2].split()[1]))
+    return table
 
 
 def wait_for(
