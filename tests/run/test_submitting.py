@@ -5,6 +5,7 @@ import json
 import os
 import secrets
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -16,10 +17,10 @@ from typing import Any
 import pytest
 import yaml
 from loopback import RAY, Loopback, free_port
-from processes import commands, end_by_id
+from processes import children_of, commands, end_by_id
 from scoped_ray import of_cluster, stop
 
-from fade_ray.run.find_cluster import find_cluster
+from fade_ray.run.find_cluster import check_keeps, find_cluster
 from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput
 
@@ -111,6 +112,14 @@ def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, toke
     with Loopback(folder, cpus=2, environment=passed, flags=flags) as cluster:
         wait_until(lambda: nodes(cluster.address) == 1)
         runs = folder / "runs"
+        older = "import ray; ray.__version__ = '2.1.0'; from fade_ray.cli import main; main()"
+        call = [sys.executable, "-c", older, "search", "--out", str(runs / "older")]
+        refused = subprocess.run(
+            [*call, "--address", cluster.address], capture_output=True, text=True, timeout=60
+        )
+        assert refused.returncode == 2, refused.stderr
+        assert "Ray and Python must be those of the cluster" in refused.stderr
+        assert "2.1.0" in refused.stderr
         named = ["--name", "two words", "--out", str(runs / "search")]
         search = job("search", *TINY, *named, "search")
         assert search.returncode == 0, search.stdout + search.stderr
@@ -132,6 +141,59 @@ def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, toke
         )
         assert f"fade-ray search --out {runs / 'long'}" in logs.stdout
         assert not (runs / "long" / "result.json").exists()
+
+
+def write(path: Path, text: str, mode: int = 0o644) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
+STAND_INS = {
+    "srun": 'while [ "${1#--}" != "$1" ]; do shift; done\nexec "$@"',
+    "scontrol": "echo here",
+    "hostname": "echo 127.0.0.2",
+    "ray": f'exec {sys.executable} -c "{RAY[-1]}" "$@"',
+    "fade-ray": f'exec {sys.executable} -m fade_ray.cli "$@"',
+}
+"""What the script for Slurm calls: all machines are this one."""
+
+
+def test_the_script_for_slurm_runs_on_its_nodes_and_stops_as_slurm_says(
+    folder: Path, token: str
+) -> None:
+    for name, text in STAND_INS.items():
+        write(folder / "bin" / name, f"#!/bin/sh\n{text}\n", 0o755)
+    write(folder / ".ray" / "auth_token", token, 0o600)
+    number, run = os.getpid(), folder / "long"
+    environment = {
+        **{name: value for name, value in os.environ.items() if not name.startswith("RAY_")},
+        **{"PATH": f"{folder}/bin:{os.environ['PATH']}", "HOME": str(folder)},
+        **{"PYTHONPATH": str(ROOT), "OBJECT_STORE": "100000000", "SLURM_JOB_ID": str(number)},
+        **{"SLURM_JOB_NODELIST": "n[1-2]", "SLURM_JOB_NUM_NODES": "2", "SLURM_CPUS_PER_TASK": "1"},
+    }
+    script = [str(ROOT / "examples" / "clusters" / "slurm.sh"), *LONG, str(run)]
+    log = (folder / "log").open("wb")
+    process = subprocess.Popen(script, env=environment, cwd=folder, stdout=log, stderr=log)
+    try:
+        wait_until(lambda: epochs(run) >= 2 or process.poll() is not None, 240)
+        address = f"127.0.0.2:{20000 + number % 10000}"
+        assert nodes(address) == 2, (folder / "log").read_text()
+        with pytest.raises(InvalidInput, match="has one in one of the 2 nodes"):
+            check_keeps(RayOptions(address=address))
+        drivers = [
+            pid for pid, words in children_of(process.pid).items() if "fade_ray.cli" in words
+        ]
+        for pid in drivers:
+            os.kill(pid, signal.SIGTERM)
+        assert process.wait(120) == 128 + signal.SIGTERM
+        assert f"fade-ray search --out {run}" in (folder / "log").read_text()
+    finally:
+        end_by_id([process.pid])
+        process.wait()
+        stop(f"/tmp/ray-{number}")
+        log.close()
+        shutil.rmtree(f"/tmp/ray-{number}", ignore_errors=True)
 
 
 SSHD_CONFIG = """
@@ -159,12 +221,6 @@ BASHRC = """
 export PATH={folder}/remote:{folder}/bin:{python}:$PATH HOME={folder}/home PYTHONPATH={root}
 export RAY_USAGE_STATS_ENABLED=0 RAY_TMPDIR={folder}
 """
-
-
-def write(path: Path, text: str, mode: int = 0o644) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    path.chmod(mode)
 
 
 def prepare(folder: Path, token: str) -> dict[str, str]:
