@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FILES = [ROOT / "cluster.yaml", *sorted((ROOT / "examples" / "clusters").glob("*.yaml"))]
 LAUNCHED = [path for path in FILES if not path.name.startswith("kuberay")]
 """Those that `ray up` takes."""
-PAGES = [ROOT / "docs" / "cluster.md", ROOT / "scripts" / "run_fade.py", *FILES]
+PAGES = [ROOT / "docs" / "cluster.md", ROOT / "README.md", ROOT / "scripts" / "run_fade.py", *FILES]
 DASHBOARD = "--dashboard-host=127.0.0.1"
 
 

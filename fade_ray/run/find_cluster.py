@@ -122,8 +122,8 @@ def check_keeps(run: RayOptions | None) -> None:
         place = "the copy that a Ray job works in"
     elif Path("~/ray_bootstrap_config.yaml").expanduser().exists():  # as `ray up` leaves it
         place = "the home of a cluster's head"
-    elif run is not None and (cluster := find_cluster(run)[0]) and len(cluster.nodes) > 1:
-        place = f"one of the {len(cluster.nodes)} nodes of the Ray cluster at {cluster.address}"
+    elif run is not None and (nodes := _nodes(run)) > 1:
+        place = f"one of the {nodes} nodes of a Ray cluster"
     else:
         return
     raise InvalidInput(
@@ -131,6 +131,15 @@ def check_keeps(run: RayOptions | None) -> None:
         f"--out it has one in {place}. Name one on storage that they share: --out "
         "/shared/runs/mine."
     )
+
+
+def _nodes(run: RayOptions) -> int:
+    """How many the cluster of a run has, one that this process is connected to already if any."""
+    ray = imported_ray(run.verbose)
+    if ray.is_initialized():
+        return sum(node["Alive"] for node in ray.nodes())
+    cluster, _ = find_cluster(run)
+    return len(cluster.nodes) if cluster else 1
 
 
 REMEDY = "Start one with `ray start --head`, or use `--address local`."

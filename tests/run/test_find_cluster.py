@@ -105,6 +105,18 @@ def test_without_a_directory_nothing_runs_where_it_would_be_lost(
         check_keeps(None)
 
 
+@pytest.mark.slow
+def test_a_connection_that_is_there_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
+    try:
+        monkeypatch.setenv("RAY_ADDRESS", "ray://nowhere:10001")
+        check_keeps(RayOptions())
+    finally:
+        ray.shutdown()
+
+
 @pytest.mark.parametrize("command", [*KINDS, "status runs/a", "--help", "-h", "--version"])
 def test_every_command_is_sent_as_it_is(command: str) -> None:
     given = [*command.split(), "--name", "two words"]
