@@ -1,6 +1,6 @@
 """What a person sees while cells are searched: lines on stderr, and TensorBoard."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fade_ray.cells.cell_trials import proxy_name
@@ -8,6 +8,7 @@ from fade_ray.report.words import si
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
+from spaces.darts import SPACES
 
 
 class CellProgress(GridProgress):
@@ -43,14 +44,22 @@ TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
 """By the sort of a plan."""
 
 
-def edge_tags(metrics: Mapping[str, Any]) -> Tags:
+def edge_tags(plan: Any, metrics: Mapping[str, Any]) -> Tags:
     """What TensorBoard shows of an epoch, the architecture weights of every edge among it."""
-    tags = scalars(metrics) | {"architecture/entropy": metrics.get("entropy")}
+    tags = scalars(plan, metrics) | {"architecture/entropy": metrics.get("entropy")}
     for kind, rows in metrics.get("weights", {}).items():
         for edge, weights in enumerate(rows):
-            for op, weight in enumerate(weights):
-                tags[f"weights_{kind}/edge{edge:02d}_op{op}"] = weight
+            for op, weight in zip(_ops(plan, kind, rows), weights, strict=True):
+                tags[f"weights_{kind}/edge{edge:02d}_{op}"] = weight
     return tags
+
+
+def _ops(plan: Any, kind: str, rows: Sequence[Sequence[float]]) -> Sequence[str]:
+    """The operations that weights are of, by name where they are those of the whole space."""
+    cell = SPACES[plan.space].macro.cells.get(kind) if plan.space in SPACES else None
+    if cell is not None and cell.mask.shape == (len(rows), len(rows[0])):
+        return cell.ops
+    return [f"op{number}" for number in range(len(rows[0]))]
 
 
 def end_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:

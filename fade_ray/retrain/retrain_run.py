@@ -38,6 +38,7 @@ from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.run_config import RayOptions
+from fade_ray.run.tensorboard import EpochBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
 from searchers import Outcome
@@ -187,6 +188,8 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
     def work(self, prepared: Prepared, start: Began) -> Mapping[str, Any]:
         carry_out = _here if start.config.workers.workers == 1 else _on_workers
+        board = EpochBoard(start.folder / "tensorboard")
+        start = replace(start, watchers=(*start.watchers, board))
         try:
             return carry_out(prepared, start)
         except TrainingFailed as error:

@@ -158,7 +158,7 @@ class RunKind(ABC, Generic[C, H]):
         """What `fade-ray watch` shows beside the trials, from the record by now."""
         return ()
 
-    def settings(self, run: Run[C, H], plan: Any) -> Mapping[str, str | float]:
+    def settings(self, config: C, plan: Any) -> Mapping[str, str | float]:
         """What a trial tries, by name: its plan's numbers and words."""
         values = ((name, value) for name, value in plan.to_dict().items() if name not in APART)
         return {name: value for name, value in values if isinstance(value, str | int | float)}

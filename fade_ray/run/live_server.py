@@ -64,7 +64,7 @@ class Watched:
         kind, title = self.kind, f"fade-ray {self.kind.name}"
         try:
             run = kind.read(self.folder)
-            settings, reached = partial(kind.settings, run), kind.standing(run).reached
+            settings, reached = partial(kind.settings, run.config), kind.standing(run).reached
             page = live_page(run, kind.name, reached, settings, kind.watched(run))
         except InvalidInput as error:
             page = Page(title, self.folder.name, State("not readable", str(error)), ())

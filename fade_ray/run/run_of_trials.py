@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
@@ -14,7 +15,7 @@ from fade_ray.run.local import run_local
 from fade_ray.run.run_config import RayOptions, RunConfig
 from fade_ray.run.session import Session
 from fade_ray.run.standing import best_trial, trial_lines
-from fade_ray.run.tensorboard import PLAIN, Board, TensorBoard
+from fade_ray.run.tensorboard import PLAIN, Board, RunBoard, TensorBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import place
 from fade_ray.trials.job import Job
@@ -61,8 +62,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """Run the session's trials to the last one and record the end; the share of the trials'
         wall time that was spent training, None where no trial has run.
         """
-        board = TensorBoard(start.folder / "tensorboard", self.board)
-        session = self.session(prepared, start, (*start.watchers, board))
+        session = self.session(prepared, start, (*start.watchers, *self._boards(start)))
         run = start.config.run
         session.begin()
         asked = session, prepared.job, prepared.data, run, start.folder, start.additions
@@ -73,6 +73,16 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
             share = start.history.training_share
         start.journal.append("end", training_share=share)
         return {"training_share": share}
+
+    def _boards(self, start: Start[C, H]) -> tuple[Watcher, Watcher]:
+        """What TensorBoard reads: of every trial, and of the run as a whole."""
+        folder, settings = start.folder / "tensorboard", partial(self.settings, start.config)
+        features = self.features(start.config)
+        return TensorBoard(folder, self.board, settings), RunBoard(folder, start.history, features)
+
+    def features(self, config: C) -> Sequence[str]:
+        """The names of the coordinates of anchors, where the run has any."""
+        return ()
 
     def close(self, session: Any, start: Start[C, H]) -> None:
         """What is recorded behind the last trial."""

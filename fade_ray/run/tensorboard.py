@@ -1,69 +1,128 @@
-"""TensorBoard files: one folder per trial."""
+"""TensorBoard files: one folder per trial, and one for the run as a whole."""
 
 import math
 import socket
 import struct
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fade_ray.records.history import TrialHistory
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 
 Tags = dict[str, float | None]
+Settings = Callable[[Any], Mapping[str, str | float]]
+"""What a plan tries, by name."""
+RUN = "run"
+"""The folder of the run as a whole."""
 
 
 class Board(NamedTuple):
-    """What is shown of the metrics of an epoch, and of a trial's end."""
+    """What is shown of the metrics of an epoch of a plan, and of a trial's end."""
 
-    epoch: Callable[[Mapping[str, Any]], Tags]
+    epoch: Callable[[Any, Mapping[str, Any]], Tags]
     end: Callable[[Outcome, Mapping[str, Any]], Tags]
 
 
-class TensorBoard(Watcher):
-    """A `Watcher` that writes what `board` shows: the events of each trial into a file of its own,
-    which is open only while one is appended. (tensorboardX's writers keep three descriptors and two
-    threads each: too many for thousands of trials at once.)
+class EventFile:
+    """A file of events in a folder of its own, which is open only while one is appended.
+    (tensorboardX's writers keep three descriptors and two threads each: too many for thousands of
+    trials at once.)
     """
 
-    def __init__(self, folder: Path, board: Board) -> None:
-        # their package imports torch: seconds, where that is not there yet
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
+        self.append(file_version="brain.Event:2")
+
+    def scalars(self, tags: Tags, step: int) -> dict[str, float]:
+        """Append those that are numbers, and return them."""
+        values = {tag: float(x) for tag, x in tags.items() if x is not None and math.isfinite(x)}
+        if values:
+            shown = [{"tag": tag, "simple_value": x} for tag, x in values.items()]
+            self.append(step=step, summary={"value": shown})
+        return values
+
+    def append(self, **fields: Any) -> None:
+        """One event, as a TFRecord: length, its checksum, data, their checksum."""
+        # their package imports torch: seconds for the first event of all, that of the whole run
         from tensorboardX.proto.event_pb2 import Event
         from tensorboardX.record_writer import masked_crc32c
 
-        self._folder, self._board = folder, board
-        self._event, self._checksum = Event, masked_crc32c
-        self._files: dict[str, Path] = {}  # of the running trials
+        data = Event(wall_time=time.time(), **fields).SerializeToString()
+        length = struct.pack("<Q", len(data))
+        sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
+        with self._path.open("ab") as file:
+            file.write(length + sums[0] + data + sums[1])
+
+
+class TensorBoard(Watcher):
+    """A `Watcher` that writes what `board` shows of each trial, and at its end what it tried, for
+    the page of hyper-parameters.
+    """
+
+    def __init__(self, folder: Path, board: Board, settings: Settings = lambda plan: {}) -> None:
+        self._folder, self._board, self._settings = folder, board, settings
+        self._files: dict[str, EventFile] = {}  # of the running trials
 
     def proposed(self, proposal: Any) -> None:
         kind = getattr(proposal, "kind", None)  # not every plan has one
         name = proposal.id if kind is None else f"{proposal.id}-{kind}"
-        (self._folder / name).mkdir(parents=True, exist_ok=True)
-        file = f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self._files[proposal.id] = self._folder / name / file
-        self._append(proposal.id, file_version="brain.Event:2")
+        self._files[proposal.id] = EventFile(self._folder / name)
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self._write(proposal.id, self._board.epoch(metrics), epoch)
+        self._files[proposal.id].scalars(self._board.epoch(proposal, metrics), epoch)
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self._write(proposal.id, self._board.end(outcome, metrics), proposal.epochs)
-        del self._files[proposal.id]
+        file = self._files.pop(proposal.id)
+        ended = file.scalars(self._board.end(outcome, metrics), proposal.epochs)
+        settings = self._settings(proposal)
+        if ended and settings:
+            from tensorboardX.summary import hparams
 
-    def _write(self, id: str, tags: Tags, epoch: int) -> None:
-        values = {tag: x for tag, x in tags.items() if x is not None and math.isfinite(x)}
-        if values:
-            shown = [{"tag": tag, "simple_value": float(x)} for tag, x in values.items()]
-            self._append(id, step=epoch, summary={"value": shown})
+            for summary in hparams(settings, ended):
+                file.append(summary=summary)
 
-    def _append(self, id: str, **fields: Any) -> None:
-        """One event, as a TFRecord: length, its checksum, data, their checksum."""
-        data = self._event(wall_time=time.time(), **fields).SerializeToString()
-        length = struct.pack("<Q", len(data))
-        sums = [struct.pack("<I", self._checksum(part)) for part in (length, data)]
-        with self._files[id].open("ab") as file:
-            file.write(length + sums[0] + data + sums[1])
+
+class RunBoard(Watcher):
+    """The run as a whole: the best score and how trials ended, by the number of those that have;
+    anchors, by `features`, over the iterations. Goes on where `history` ends.
+    """
+
+    def __init__(
+        self, folder: Path, history: TrialHistory[Any], features: Sequence[str] = ()
+    ) -> None:
+        self._file, self._features = EventFile(folder / RUN), features
+        scores = (outcome.score for outcome in history.outcomes.values())
+        self._best = max((score for score in scores if score is not None), default=-math.inf)
+        self._ended = {name: history.trials[name] for name in ("done", "failed")}
+
+    def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
+        self._ended["done" if outcome.failure is None else "failed"] += 1
+        self._best = max(self._best, -math.inf if outcome.score is None else outcome.score)
+        counts = {f"trials/{name}": float(count) for name, count in self._ended.items()}
+        self._file.scalars({"best/score": self._best, **counts}, sum(self._ended.values()))
+
+    def iteration(self, number: int, anchors: Sequence[Any]) -> None:
+        tags: Tags = {
+            f"anchors_{name}/walk_{walk}_row_{row}": value
+            for walk, rows in enumerate(anchors, start=1)
+            for row, point in enumerate(rows, start=1)
+            for name, value in zip(self._features, point, strict=False)
+        }
+        self._file.scalars(tags, number)
+
+
+class EpochBoard(Watcher):
+    """The epochs of a run of one training."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = EventFile(folder / RUN)
+
+    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self._file.scalars(scalars(proposal, metrics), epoch)
 
 
 SCALARS = {
@@ -72,6 +131,9 @@ SCALARS = {
     "accuracy": "accuracy/weights",
     "architecture_accuracy": "accuracy/architecture",
     "true_accuracy": "accuracy/true",
+    "test_loss": "loss/test",
+    "test_accuracy": "accuracy/test",
+    "average_test_accuracy": "accuracy/test_of_average",
     "learning_rate": "training/learning_rate",
     "skip_share": "genotype/skip_share",
     "parameter_free_share": "genotype/parameter_free_share",
@@ -82,17 +144,21 @@ SCALARS = {
 }
 
 
-def scalars(metrics: Mapping[str, Any]) -> Tags:
+def scalars(plan: Any, metrics: Mapping[str, Any]) -> Tags:
     """What epochs of all kinds have in common, each where it is known."""
     return {tag: metrics.get(key) for key, tag in SCALARS.items()}
 
 
-def row_tags(metrics: Mapping[str, Any]) -> Tags:
-    """Of a hyper-architecture or an architecture: its weights and entropies by row too."""
-    tags = scalars(metrics)
-    for row, weights in enumerate(metrics.get("weights") or [], start=1):
-        tags |= {f"weights_row_{row}/{index}": weight for index, weight in enumerate(weights)}
-        tags[f"entropy/row_{row}"] = metrics["entropy"][row - 1]
+def row_tags(plan: Any, metrics: Mapping[str, Any]) -> Tags:
+    """Of a hyper-architecture or an architecture: the weights of its candidates, by the codes of
+    their graphs, and entropies by row too.
+    """
+    tags, rows = scalars(plan, metrics), plan.hyper.distinct()
+    told = zip(rows, metrics.get("weights") or [], metrics.get("entropy") or [], strict=False)
+    for row, (cells, weights, entropy) in enumerate(told, start=1):
+        codes = (cell.code for cell in cells)
+        tags |= {f"weights_row_{row}/{code}": w for code, w in zip(codes, weights, strict=True)}
+        tags[f"entropy/row_{row}"] = entropy
     return tags
 
 

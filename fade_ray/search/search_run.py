@@ -96,9 +96,12 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
     def watched(self, run: Ran) -> Iterator[Section]:
         yield from search_sections(run)
 
-    def settings(self, run: Ran, plan: Proposal) -> dict[str, float]:
+    def features(self, config: Config) -> tuple[str, ...]:
+        return config.space.features
+
+    def settings(self, config: Config, plan: Proposal) -> dict[str, float]:
         """The features of the graph in each row, which is what is searched."""
-        rows, names = plan.hyper.graphs(), run.config.space.features
+        rows, names = plan.hyper.distinct(), config.space.features
         return {
             f"{name.replace('_', ' ')} {row}": FEATURES[name].raw(cells[0])
             for row, cells in enumerate(rows, start=1)

@@ -98,7 +98,7 @@ def test_a_run_directory_holds_everything(whole: Path) -> None:
     assert all(row["retrained_accuracy"] is None for row in rows)
     assert {path.stem for path in (whole / "genotypes").iterdir()} == {row["id"] for row in rows}
     assert (whole / "report.html").exists()
-    assert len(list((whole / "tensorboard").iterdir())) == 6
+    assert len(list((whole / "tensorboard").iterdir())) == 6 + 1  # the run
     assert not list((whole / "checkpoints").iterdir())
     assert not list(whole.rglob("*.pkl"))
     best = best_row(rows)

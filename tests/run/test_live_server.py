@@ -141,4 +141,4 @@ def test_where_there_is_no_run_nothing_is_served(
 
 def test_toys_try_their_numbers() -> None:
     (plan, *_) = ToyConfig().plans
-    assert TOY.settings(None, plan) == {"seed": 0}
+    assert TOY.settings(ToyConfig(), plan) == {"seed": 0}

@@ -58,7 +58,7 @@ def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
         "ranks",
         "anchors",
     }
-    assert len(list((undisturbed / "tensorboard").iterdir())) == trials["done"]
+    assert len(list((undisturbed / "tensorboard").iterdir())) == trials["done"] + 1  # the run
     assert not list(undisturbed.rglob("*.pkl"))
     assert not list((undisturbed / "checkpoints").iterdir())
 

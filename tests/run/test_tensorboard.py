@@ -10,7 +10,8 @@ from tensorboardX import SummaryWriter
 from tensorboardX.proto.event_pb2 import Event
 from tensorboardX.record_writer import masked_crc32c
 
-from fade_ray.run.tensorboard import PLAIN, TensorBoard
+from fade_ray.records.history import TrialHistory
+from fade_ray.run.tensorboard import PLAIN, ROWS, EpochBoard, RunBoard, TensorBoard
 from searchers import Outcome, Proposal
 from spaces.dag import Dag
 from spaces.hyper import HyperArchitecture
@@ -71,3 +72,61 @@ def test_a_thousand_running_trials_hold_no_file_and_no_thread(tmp_path: Path) ->
     for number in range(1, 1000):
         board.proposed(trial(number))
     assert held() == before
+
+
+def test_candidates_are_named_by_their_graphs(tmp_path: Path) -> None:
+    chain, single = Dag(2, ((0, 1),)), Dag(1, ())
+    hyper = HyperArchitecture(((chain, single, chain),))
+    board, plan = TensorBoard(tmp_path, ROWS), Proposal("1", "ranks", hyper, 0, epochs=1)
+    board.proposed(plan)
+    board.epoch(plan, 1, {"weights": [[0.25, 0.75]], "entropy": [0.5]})
+    ((_, _, shown),) = records(tmp_path / "1-ranks")[1:]
+    weights = {f"weights_row_1/{chain.code}": 0.25, f"weights_row_1/{single.code}": 0.75}
+    assert shown == weights | {"entropy/row_1": 0.5}
+
+
+def test_what_was_tried_stands_beside_what_it_came_to(tmp_path: Path) -> None:
+    """As tensorboardX itself writes it."""
+    tried = {"vertices 1": 3, "kind": "evaluation"}
+    board = TensorBoard(tmp_path / "ours", PLAIN, lambda plan: tried)
+    board.proposed(trial(0))
+    board.finished(trial(0), Outcome(score=0.75), {})
+    with SummaryWriter(str(tmp_path / "theirs")) as writer:
+        writer.add_hparams(tried, {"accuracy/valid": 0.75}, name="one")
+
+    def plugins(folder: Path) -> list[bytes]:
+        (path,) = folder.iterdir()
+        data, found = path.read_bytes(), []
+        while data:
+            (length,) = struct.unpack("<Q", data[:8])
+            event, data = Event.FromString(data[12 : 12 + length]), data[16 + length :]
+            found += [
+                v.metadata.plugin_data.content
+                for v in event.summary.value
+                if v.metadata.plugin_data.content
+            ]
+        return found
+
+    ours = plugins(tmp_path / "ours" / "00000-evaluation")
+    assert len(ours) == 3
+    assert ours == plugins(tmp_path / "theirs" / "one")
+
+
+def test_the_run_as_a_whole_goes_on_where_the_record_ends(tmp_path: Path) -> None:
+    history = TrialHistory[Any]()
+    history.outcomes = {"00000": Outcome(score=0.5), "00001": Outcome.failed("crashed", "no")}
+    board = RunBoard(tmp_path, history, ("size",))
+    board.iteration(1, [[[0.25], [0.5]]])
+    board.finished(trial(2), Outcome(score=0.25), {})
+    board.finished(trial(3), Outcome(score=0.75), {})
+    told = {"trials/done": 2.0, "trials/failed": 1.0}
+    assert records(tmp_path / "run")[1:] == [
+        ("", 1, {"anchors_size/walk_1_row_1": 0.25, "anchors_size/walk_1_row_2": 0.5}),
+        ("", 3, {"best/score": 0.5, **told}),
+        ("", 4, {"best/score": 0.75, **told, "trials/done": 3.0}),
+    ]
+
+
+def test_a_run_of_one_training_has_its_epochs(tmp_path: Path) -> None:
+    EpochBoard(tmp_path).epoch(None, 2, {"loss": 0.5, "test_accuracy": 0.25, "images": 9})
+    assert records(tmp_path / "run")[1:] == [("", 2, {"loss/weights": 0.5, "accuracy/test": 0.25})]
