@@ -89,7 +89,7 @@ class TrialStanding:
             planned,
             f"{now.get('stage', 0) + 1} of {stages}" if stages > 1 else None,
             metrics.get("node", now.get("node")),
-            now.get("images_per_second") or _speed(now),
+            images_per_second(now),
             now.get("loss"),
             accuracy(now),
             None if outcome is None else outcome.score,
@@ -125,6 +125,7 @@ def kind_of(plan: Plan) -> str:
     return str(getattr(plan, "kind", "trial"))
 
 
-def _speed(metrics: Mapping[str, Any]) -> float | None:
-    images, seconds = metrics.get("images"), metrics.get("seconds")
-    return images / seconds if images and seconds else None
+def images_per_second(metrics: Mapping[str, Any]) -> float | None:
+    """The speed of an epoch; None of one that does not tell it."""
+    told, images, seconds = (metrics.get(n) for n in ("images_per_second", "images", "seconds"))
+    return told or (images / seconds if images and seconds else None)

@@ -35,6 +35,7 @@ def run_ray(
     with ray_cluster(run) as ray:
         from ray import tune
 
+        from fade_ray.run.ray_metrics import RayMetrics
         from fade_ray.run.ray_placing import AskNewcomers, OnGoodNodes
         from fade_ray.run.ray_trial import FadeTrial, KeepActors
         from searchers.tune import TuneSearcher
@@ -43,6 +44,7 @@ def run_ray(
         nodes = [node.resources for node in asked.good]
         gpus = gpus_per_trial(run, nodes)
         slots = concurrency(run, gpus, nodes)
+        session.watchers = (*session.watchers, RayMetrics(folder.name, session.history))
         trial = tune.with_parameters(
             FadeTrial,
             additions=tuple(additions),
