@@ -233,6 +233,7 @@ FIXED = {
     "COSTS": "columns of one table",
     "ANSWERS": "of one server",
     "HEADERS": "of one server",
+    "GAUGES": "of one board",
     "CLOSED_FORMS": "of a toy",
 }
 """Tables that are not meant to be added to, and why."""
