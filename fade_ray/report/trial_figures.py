@@ -18,6 +18,8 @@ BEHIND = 40
 AXES = 16
 """Settings beside each other."""
 
+WORDS = 12
+"""Names that have room on an axis; of more, some are shown."""
 LEVEL = 5
 """Names of settings that have room beside each other."""
 
@@ -180,7 +182,7 @@ class _Scale(NamedTuple):
         axis.plot([x, x], [0, 1], color=MUTED, lw=0.8, zorder=0)
         text: dict[str, Any] = {"fontsize": 8, "color": INK, "ha": "center"}
         if self.words:
-            for word in self.words:
+            for word in self.words[:: -(-len(self.words) // WORDS)]:
                 axis.text(x, self.place(word) + 0.015, short(word), va="bottom", **text)
         else:
             axis.text(x, 1.02, f"{self.high:.3g}", va="bottom", **text)

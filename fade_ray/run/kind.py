@@ -242,8 +242,11 @@ class RunKind(ABC, Generic[C, H]):
         return self.history.read(folder / self.record)
 
 
-APART = ("id", "index", "attempt", "parent", "of", "genotype", "hyper", "epochs")
-"""Fields of plans that say which trial it is, not what it tries."""
+APART = {
+    *("id", "index", "attempt", "parent", "of", "genotype", "hyper", "epochs"),
+    *("seed", "repeat", "study_seed"),
+}
+"""Fields of plans that say which trial it is, and which of several alike, not what it tries."""
 FIRST_KIND = "search"
 """The kind of a config.json that names none: the first versions had no other."""
 EARLIER_FILES = {"study.json": "analyse gradients"}

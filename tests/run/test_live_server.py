@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ToyConfig
 from test_standing import TOY, begun
 
+from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cli import main
+from fade_ray.kinds import kind_of_run
 from fade_ray.run.live_server import live_server
 from spaces.errors import InvalidInput
 
@@ -139,6 +140,7 @@ def test_where_there_is_no_run_nothing_is_served(
     assert "The directory of a run is needed" in capsys.readouterr().err
 
 
-def test_toys_try_their_numbers() -> None:
-    (plan, *_) = ToyConfig().plans
-    assert TOY.settings(ToyConfig(), plan) == {"seed": 0}
+def test_a_trial_tries_what_its_plan_says_but_which_one_it_is() -> None:
+    plan = CellPlan("003", 3, 0, "gdas", "s5", seed=1, epochs=50, cells=8)
+    tried = {"recipe": "gdas", "space": "s5", "cells": 8}
+    assert kind_of_run("cells").settings(None, plan) == tried
