@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 
 from fade_ray.records.standings import Epochs, TrialStanding, accuracy
 from fade_ray.report.page import Drawing, figured
-from fade_ray.report.style import INK, MUTED, SERIES, count_axis, legend_above, look, new_figure
+from fade_ray.report.style import (
+    INK,
+    MUTED,
+    PAPER,
+    SERIES,
+    count_axis,
+    legend_above,
+    look,
+    new_figure,
+)
 from fade_ray.report.words import Measure, count, number, short
 
 NAMED = 8
@@ -149,6 +158,7 @@ def parallel_coordinates(tried: Sequence[Tried], score: Measure) -> Drawing | No
     return figure, caption, caption
 
 
+_BOX: dict[str, Any] = {"facecolor": PAPER, "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
 _GREY: dict[str, Any] = {"color": MUTED, "alpha": 0.35, "lw": 0.9}
 _TOP: dict[str, Any] = {"color": SERIES[0], "alpha": 0.8, "lw": 1.4}
 _BEST: dict[str, Any] = {"color": SERIES[1], "lw": 2.4, "marker": "o", "ms": 4}
@@ -183,7 +193,7 @@ class _Scale(NamedTuple):
         text: dict[str, Any] = {"fontsize": 8, "color": INK, "ha": "center"}
         if self.words:
             for word in self.words[:: -(-len(self.words) // WORDS)]:
-                axis.text(x, self.place(word) + 0.015, short(word), va="bottom", **text)
+                axis.text(x, self.place(word), short(word), va="center", bbox=_BOX, **text)
         else:
             axis.text(x, 1.02, f"{self.high:.3g}", va="bottom", **text)
             axis.text(x, -0.02, f"{self.low:.3g}", va="top", **text)
