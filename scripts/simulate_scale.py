@@ -28,7 +28,7 @@ from rich.table import Table
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.report import style
 from fade_ray.run.folder import command_line, environment, write_json
-from fade_ray.run.tensorboard import ROWS, TensorBoard
+from fade_ray.run.tensorboard import ROWS, RunBoard, TensorBoard
 from fade_ray.run.text_table import text_table
 from fade_ray.search.search_history import History
 from fade_ray.search.search_session import SearchSession
@@ -192,8 +192,9 @@ def simulate(options: Searcher, gpus: int, lockstep: bool, sim: Simulation) -> d
     searcher: Any = options.build(GraphSpace.create(), DEPTH, lengths, sim.seed)
     with tempfile.TemporaryDirectory() as name, Journal(Path(name) / "records.jsonl") as journal:
         journal.append("start", format=FORMAT)
-        board = TensorBoard(Path(name) / "tensorboard", ROWS)
-        session = SearchSession(searcher, journal, History(), (board,))
+        boards, history = Path(name) / "tensorboard", History()
+        watchers = TensorBoard(boards, ROWS), RunBoard(boards, history)
+        session = SearchSession(searcher, journal, history, watchers)
         session.iterations = options.iterations
         session.begin()
         cluster = Cluster(TuneSearcher(session, session.observe), gpus, sim)
