@@ -1,7 +1,7 @@
 """How well does a search keep many GPUs busy, and what does it cost its driver? The real searcher,
 Tune adapter, session, journal and TensorBoard files against trials that only take simulated time.
 
-    python scripts/simulate_scale.py [--out docs/results/scale] [--only walks/64 random/2000]
+    python scripts/simulate_scale.py [--out docs/results/bench] [--only walks/64 random/2000]
 
 Each population is simulated as it is, and in lockstep (`--lockstep`, in which every batch waits for
 its slowest trial) with batches as large as the GPUs are many. A trial lasts exp(N(0, sigma)) units
@@ -54,7 +54,7 @@ METRICS = {"loss": 0.5, "accuracy": 0.5, "seconds": 1.0, "images": 1000, "learni
 class Simulation:
     """Command line."""
 
-    out: Path = Path("docs/results/scale")
+    out: Path = Path("docs/results/bench")
     only: tuple[str, ...] = ()
     """Cases such as walks/64; all of them without any."""
     rounds: int = 20
@@ -224,6 +224,9 @@ def compute(sim: Simulation) -> Found:
 
 
 def table(found: Found) -> Table:
+    """How busy the GPUs were; the driver's time per trial and records by its second, without
+    lockstep; how long trials must last for one driver to keep up, as far as this code goes.
+    """
     rows = []
     for case, modes in found.items():
         now = modes["asynchronous"]
@@ -235,7 +238,7 @@ def table(found: Found) -> Table:
         rows.append(
             (case, *shares, f"{cost:.1f}", f"{now['records_per_driver_second']:.0f}", least)
         )
-    heads = ("case", "lockstep", "asynchronous", "driver ms/trial", "records/s", "shortest trials")
+    heads = ("case", "lockstep", "async", "ms/trial", "records/s", "shortest trial")
     return text_table(heads, rows, left=("case",))
 
 
@@ -254,6 +257,7 @@ def figure(found: Found) -> Figure:
             axis.plot(list(by_gpus), shares, **style.look(i, ls=line, **label))
     axis.set(xscale="log", ylim=(0, 102), xlabel="GPUs", ylabel="of their time busy, %")
     axis.xaxis.set_major_formatter("{x:g}")
+    axis.minorticks_off()
     style.legend_above(drawn, axis)
     return drawn
 
