@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 
-FailureKind = Literal["bad input", "diverged", "out of memory", "crashed", "node lost"]
-"""What a user mends, a learning rate, a batch size, the code, and nothing but another start."""
+FailureKind = Literal[
+    "bad input", "diverged", "out of memory", "crashed", "worker lost", "node lost"
+]
+"""What a user mends, a learning rate, a batch size, the code that raised, a process that died under
+it, and nothing but another start.
+"""
 
 
 @dataclass(frozen=True)

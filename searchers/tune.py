@@ -7,9 +7,12 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from searchers.outcome import Outcome
+from searchers.outcome import Failure, Outcome
 from searchers.plan import Asks, Plan
 from searchers.remembered import Remembered
+from searchers.restarts import Restarts
+
+UNKNOWN = Failure("worker lost", "its process ended without a word")
 
 
 class TuneSearcher(Searcher):  # type: ignore[misc]
@@ -17,20 +20,30 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
 
     A trial's config is {"proposal": Plan.to_dict()}. It reports {"event": JSON text} (Tune would
     flatten a dict); the last event holds an "outcome", that is `Outcome.to_dict()`. Every event is
-    also given to `observe(plan id, event)`. A trial that dies without an outcome is told as a
-    failure, so that the batch always shrinks. Always run it with `max_concurrent_trials` set:
-    without it Tune asks for one trial at a time. The state is JSON; `observe` is not part of it.
+    also given to `observe(plan id, event)`.
+
+    A trial that dies without an outcome is suggested again, the same plan, as often as `Restarts`
+    has it, and `observe` is given {"restarted": the failure}; then it is told as a failure, so that
+    the batch always shrinks. What it died of is said by `died` before Tune completes it.
+
+    `slots` says how many may run at present; None: as many as Tune asks for, which without
+    TUNE_MAX_PENDING_TRIALS_PG is one at a time. The state is JSON; `observe` and `slots` are not
+    part of it.
     """
 
     def __init__(
         self,
         searcher: Asks[Plan],
         observe: Callable[[str, Mapping[str, Any]], None] = lambda id, event: None,
+        slots: Callable[[], int] | None = None,
     ) -> None:
         super().__init__()
         # not named `searcher`: Tune takes what has that attribute for a wrapper of its own
-        self.source, self.observe = Remembered(searcher), observe
+        self.source, self.observe, self.slots = Remembered(searcher), observe, slots
         self.running: dict[str, str] = {}  # Tune's trial id -> the plan's
+        self.plans: dict[str, dict[str, Any]] = {}  # of the trials that have not ended
+        self.restarts, self.waiting = Restarts(), list[str]()  # ids to be suggested again
+        self._deaths: dict[str, Failure] = {}
 
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: Any, **spec: Any
@@ -39,34 +52,53 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         return True
 
     def suggest(self, trial_id: str) -> Any:
+        if self.slots is not None and len(self.running) >= self.slots():
+            return None
+        if self.waiting:
+            return self._started(trial_id, self.waiting.pop(0))
         proposal = self.source.ask()
         if proposal is not None:
-            self.running[trial_id] = proposal.id
-            return {"proposal": proposal.to_dict()}
+            self.plans[proposal.id] = proposal.to_dict()
+            return self._started(trial_id, proposal.id)
         if self.source.done:
             return Searcher.FINISHED
         if not self.running:  # None for ever would hang Tune for ever
             raise RuntimeError("the searcher waits for a batch of which no trial is running")
         return None
 
+    def _started(self, trial_id: str, id: str) -> dict[str, Any]:
+        self.running[trial_id] = id
+        return {"proposal": self.plans[id]}
+
     def on_trial_result(self, trial_id: str, result: Mapping[str, Any]) -> None:
-        self.observe(self.running[trial_id], json.loads(result["event"]))
+        id, event = self.running[trial_id], json.loads(result["event"])
+        if "epoch" in event:
+            self.restarts.reached(id, event["epoch"])
+        self.observe(id, event)
+
+    def died(self, trial_id: str, failure: Failure) -> None:
+        """What a trial died of, before `on_trial_complete` is called with an error."""
+        self._deaths[trial_id] = failure
 
     def on_trial_complete(
         self, trial_id: str, result: Mapping[str, Any] | None = None, error: bool = False
     ) -> None:
-        id = self.running.pop(trial_id)
+        id, death = self.running.pop(trial_id), self._deaths.pop(trial_id, UNKNOWN)
         event = json.loads((result or {}).get("event", "{}"))
         if not error:
             # Tune does not show the last result of a trial to `on_trial_result`
             self.observe(id, event)
-        if error or "outcome" not in event:
-            reason = (
-                "its process died, and again when it was restarted: out of memory, or a lost node?"
-            )
-            self.source.tell(id, Outcome.failed("crashed", reason))
+        if "outcome" in event and not error:
+            outcome = Outcome.from_dict(event["outcome"])
+        elif self.restarts.again(id, death):
+            self.waiting.append(id)
+            self.observe(id, {"restarted": vars(death)})
+            return
         else:
-            self.source.tell(id, Outcome.from_dict(event["outcome"]))
+            outcome = Outcome(failure=death)
+        self.restarts.ended(id)
+        del self.plans[id]
+        self.source.tell(id, outcome)
 
     def __getstate__(self) -> dict[str, Any]:
         # Tune pickles its arguments into its folder. A live searcher has no business in there: a
@@ -74,10 +106,16 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         return {"source": None, "running": self.running}
 
     def save(self, checkpoint_path: str) -> None:
-        state = {"searcher": self.source.state_dict(), "running": self.running}
+        state = {
+            "searcher": self.source.state_dict(),
+            "running": self.running,
+            "plans": self.plans,
+            "waiting": self.waiting,
+        }
         Path(checkpoint_path).write_text(json.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
         state = json.loads(Path(checkpoint_path).read_text())
         self.source.load_state_dict(state["searcher"])
-        self.running = state["running"]
+        self.running, self.plans = state["running"], state["plans"]
+        self.waiting = state["waiting"]

@@ -1,6 +1,7 @@
 """What the events of a run say together."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from functools import reduce
 from pathlib import Path
@@ -84,6 +85,8 @@ class TrialHistory(RunHistory, Generic[P]):
         epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
         times: (event, id) -> the time of the "proposed", last "epoch" or "finished" event, ISO 8601
             in UTC.
+        restarts: kind of loss ("node lost", "worker lost") -> how often a trial was started again
+            for one, from its checkpoint and with its seed.
         training_share: of the trials' wall time, the share spent training; None before the end.
     """
 
@@ -97,6 +100,7 @@ class TrialHistory(RunHistory, Generic[P]):
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self.times: dict[tuple[str, str], str] = {}
         self.training_share: float | None = None
+        self.restarts = Counter[str]()
         super().__init__(events)
         self.proposals = dict(sorted(self.proposals.items()))
 
@@ -112,6 +116,8 @@ class TrialHistory(RunHistory, Generic[P]):
             self.times["epoch", event["id"]] = event["time"]
         elif name == "finished":
             self._finish(event)
+        elif name == "restarted":
+            self.restarts[event["failure"]["kind"]] += 1
         elif name == "end":
             self.training_share = event.get("training_share")
 

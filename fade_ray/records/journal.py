@@ -1,10 +1,10 @@
 """The run's own record, `records.jsonl`: one JSON object a line, only ever appended to, and the
 truth about a run.
 
-Events, each with "event" and "time" (ISO 8601, UTC): start, proposed, epoch, finished, iteration,
-warning, end; of a comparison also over, at the end of each search. `Journal` writes them,
-`read_events` reads them back, a `TrialHistory` is what they say together: `History` that of an
-outer search.
+Events, each with "event" and "time" (ISO 8601, UTC): start, proposed, epoch, restarted, finished,
+iteration, warning, end; of a comparison also over, at the end of each search. `Journal` writes
+them, `read_events` reads them back, a `TrialHistory` is what they say together: `History` that of
+an outer search.
 """
 
 import json

@@ -29,6 +29,7 @@ ALWAYS = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
     "TUNE_GLOBAL_CHECKPOINT_S": "600",  # Tune's own snapshots are not what a run is resumed from
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # the searcher says how many there are at once
 }
 
 
@@ -100,7 +101,7 @@ def noted_cluster(folders: Iterable[Path], anywhere: bool) -> tuple[Cluster | No
         reason = f"{usual} names {address}, where none answers"
     notes = {folder / usual.name for folder in folders} - {usual}
     written = {note.read_text().strip(): note for note in sorted(notes) if note.exists()}
-    others = {address: note for address, note in written.items() if _listens(address)}
+    others = {address: note for address, note in written.items() if listens(address)}
     if not others:
         require(not anywhere, "--address auto finds a cluster that runs here", REMEDY, here=reason)
         return None, reason
@@ -221,7 +222,7 @@ def _ask(address: str, ours: bool) -> Cluster | None:
     """
     from ray._private.authentication import authentication_token_setup as tokens
 
-    if not _listens(address):
+    if not listens(address):
         return None
     if ours:
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
@@ -241,7 +242,7 @@ def _ask(address: str, ours: bool) -> Cluster | None:
     return Cluster(address, [Node(*node) for node in json.loads(answer.stdout)])
 
 
-def _listens(address: str) -> bool:
+def listens(address: str) -> bool:
     """Whether something takes connections at HOST:PORT."""
     host, _, port = address.rpartition(":")
     try:

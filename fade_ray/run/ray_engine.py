@@ -1,21 +1,20 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
+from fade_ray.run.head_watch import head_watched
 from fade_ray.run.node_answer import digest, source
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import survey
+from fade_ray.run.room import Room, autoscaled, trial_resources
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
 from fade_ray.trials.job import Job
-from spaces.errors import InvalidInput
 
 D = TypeVar("D")
-# of a trial whose process died, each from its last epoch; then it counts as failed
-WORKER_RESTARTS = 2
 
 
 def run_ray(
@@ -29,21 +28,23 @@ def run_ray(
     """Carry the session out on Ray Tune.
 
     Each call is a Tune experiment of its own in `folder/tune`; a resumed run starts another one
-    with the plans that are not finished. Raises InvalidInput when the cluster has not what a trial
-    asks for.
+    with the plans that are not finished. Trials whose worker or node is lost go on from their
+    checkpoints, see `searchers.restarts`; nodes that join are used. Raises InvalidInput when the
+    cluster has not what a trial asks for, and when its head is gone.
     """
-    with ray_cluster(run) as ray:
+    with ray_cluster(run) as ray, head_watched(ray, folder):
         from ray import tune
 
         from fade_ray.run.ray_metrics import RayMetrics
-        from fade_ray.run.ray_placing import AskNewcomers, OnGoodNodes
-        from fade_ray.run.ray_trial import FadeTrial, KeepActors
+        from fade_ray.run.ray_placing import OnGoodNodes
+        from fade_ray.run.ray_trial import FadeTrial, Scheduler, Waiting
         from searchers.tune import TuneSearcher
 
         asked = survey(ray, folder, session.warn, gpus=run.may_use_gpus)
-        nodes = [node.resources for node in asked.good]
-        gpus = gpus_per_trial(run, nodes)
-        slots = concurrency(run, gpus, nodes)
+        growth = autoscaled()
+        resources = trial_resources(run, [*(node.resources for node in asked.good), *growth])
+        room = Room(asked, resources, run.concurrency, growth)
+        searcher = TuneSearcher(session, session.observe, room)
         session.watchers = (*session.watchers, RayMetrics(folder.name, session.history))
         trial = tune.with_parameters(
             FadeTrial,
@@ -53,7 +54,7 @@ def run_ray(
             folder=str(folder),
             source=digest(source()),
         )
-        request = OnGoodNodes([{"CPU": run.cpus_per_trial, "GPU": gpus}])
+        request = OnGoodNodes([{"CPU": resources.cpus, "GPU": resources.gpus}])
         trial = tune.with_resources(trial, request)
         # what Ray's dashboard and `ps` show
         trial.__name__ = trial.__qualname__ = FadeTrial.__name__
@@ -62,11 +63,10 @@ def run_ray(
         tuner = tune.Tuner(
             trial,
             tune_config=tune.TuneConfig(
-                search_alg=TuneSearcher(session, session.observe),
+                search_alg=searcher,
                 num_samples=-1,
-                max_concurrent_trials=slots,
                 reuse_actors=True,
-                scheduler=KeepActors(slots),
+                scheduler=Scheduler(room, searcher.died),
                 trial_name_creator=_name,
                 trial_dirname_creator=_name,
             ),
@@ -74,11 +74,11 @@ def run_ray(
                 name=f"{len(list(experiments.iterdir())):03d}",
                 storage_path=str(experiments.resolve()),
                 verbose=2 if run.verbose else 0,
-                failure_config=tune.FailureConfig(max_failures=WORKER_RESTARTS),
+                failure_config=tune.FailureConfig(max_failures=0),  # the searcher restarts
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False
                 ),
-                callbacks=[AskNewcomers(asked)],
+                callbacks=[Waiting(room, session.warn)],
             ),
         )
         try:
@@ -93,46 +93,6 @@ def run_ray(
 
 def _name(trial: Any) -> str:
     return str(trial.config["proposal"]["id"])
-
-
-Nodes = Sequence[Mapping[str, float]]  # the resources of each node
-
-
-def gpus_per_trial(run: RunConfig, nodes: Nodes) -> float:
-    """What a trial is given: as asked for, else one GPU if the cluster has one and the device
-    allows it.
-
-    Raises InvalidInput when more is asked for than any node has.
-    """
-    available = max((node.get("GPU", 0) for node in nodes), default=0)
-    asked = run.gpus_per_trial
-    if asked is None:
-        wants = run.device == "auto" or run.device.startswith("cuda")
-        asked = 1.0 if wants and (available or run.device != "auto") else 0.0
-    if asked > available:
-        raise InvalidInput(
-            f"Each trial asks for {asked:g} GPU(s), but no node of the Ray cluster has more than "
-            f"{available:g}. Use `--gpus-per-trial 0 --device cpu`, a smaller share, or a cluster "
-            "with GPUs."
-        )
-    return asked
-
-
-def concurrency(run: RunConfig, gpus: float, nodes: Nodes) -> int:
-    """How many trials run at once: as asked, and as fit. InvalidInput when not even one fits."""
-    fitting = sum(_fitting(run, gpus, node) for node in nodes)
-    if fitting < 1:
-        largest = max((node.get("CPU", 0) for node in nodes), default=0)
-        raise InvalidInput(
-            f"Each trial asks for {run.cpus_per_trial} CPU(s) and {gpus:g} GPU(s), but no node has "
-            f"both (the largest has {largest:g} CPUs). Lower --cpus-per-trial or --gpus-per-trial."
-        )
-    return min(fitting, run.concurrency or fitting)
-
-
-def _fitting(run: RunConfig, gpus: float, node: Mapping[str, float]) -> int:
-    by_cpu = int(node.get("CPU", 0) // run.cpus_per_trial)
-    return min(by_cpu, int(node.get("GPU", 0) / gpus + 1e-9)) if gpus else by_cpu
 
 
 def remove_pickles(folder: Path) -> None:

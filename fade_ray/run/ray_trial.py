@@ -1,18 +1,31 @@
 """A trial as a Ray actor that is used again for the next one."""
 
 import json
+import os
 import platform
-from collections.abc import Iterator, Sequence
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import cloudpickle, tune
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
+from fade_ray.run.losses import loss
 from fade_ray.run.node_answer import digest, source
+from fade_ray.run.ray_nodes import autoscaler, coming
 from fade_ray.run.ray_placing import this_node
+from fade_ray.run.room import Room
 from fade_ray.trials.job import Event, Job, events
+from searchers.outcome import Failure
+
+WAITING = 30.0  # seconds without a running trial until something is said
+HIDDEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
 class FadeTrial(tune.Trainable):  # type: ignore[misc]
@@ -33,6 +46,9 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         source: str,
     ) -> None:
         check_source(source)
+        if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
+            # Ray leaves them visible where its own variable was not set when the node started
+            os.environ.update(dict.fromkeys(HIDDEN, ""))
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)
@@ -52,7 +68,8 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         return f"{self._folder.name} trial {self._id}"
 
     def step(self) -> dict[str, Any]:
-        event = next(self._events)
+        with finishing():
+            event = next(self._events)
         if "metrics" in event:
             event["metrics"] = {**event["metrics"], "node": self._node}
         return {"event": json.dumps(event), "done": "epoch" not in event}
@@ -79,8 +96,24 @@ def check_source(expected: str) -> None:
         raise OtherSource(f"{platform.node()} has fade_ray {here} in place of {expected}")
 
 
-class KeepActors(FIFOScheduler):  # type: ignore[misc]
-    """First come, first served, with `slots` actors kept for the next trials.
+@contextmanager
+def finishing() -> Iterator[None]:
+    """A SIGTERM inside takes effect behind: a node that is taken away asks its processes to leave,
+    and an epoch that ends in the time it gives is on disk.
+    """
+    came = list[int]()
+    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if came:
+            signal.raise_signal(signal.SIGTERM)
+
+
+class Scheduler(FIFOScheduler):  # type: ignore[misc]
+    """First come, first served. As many actors as there is `room` for are kept for the next trials,
+    and what a trial died of is told to `died(Tune's id, failure)`.
 
     By itself Tune keeps one idle actor. Where several trials end a batch together, the others would
     be ended and started again for the next one, which costs the import of torch (seconds) each
@@ -88,15 +121,47 @@ class KeepActors(FIFOScheduler):  # type: ignore[misc]
     are started again, and nothing else changes.
     """
 
-    def __init__(self, slots: int) -> None:
+    def __init__(self, room: Callable[[], int], died: Callable[[str, Failure], None]) -> None:
         super().__init__()
-        self._left = slots
+        self._room, self._died, self._kept = room, died, 0
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         keep_one_more = getattr(
             getattr(tune_controller, "_actor_cache", None), "increase_max", None
         )
-        if keep_one_more is not None and self._left > 0:
+        if keep_one_more is not None and self._kept < self._room():
             keep_one_more(trial.placement_group_factory)
-            self._left -= 1
+            self._kept += 1
         super().on_trial_add(tune_controller, trial)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        path = trial.pickled_error_file
+        error = cloudpickle.loads(Path(path).read_bytes()) if path else None
+        self._died(trial.trial_id, loss(error))
+        super().on_trial_error(tune_controller, trial)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # as of `Waiting`
+
+
+class Waiting(tune.Callback):  # type: ignore[misc]
+    """Has newcomers asked while trials run, and says what they wait for while none runs."""
+
+    def __init__(self, room: Room, warn: Callable[[str], None]) -> None:
+        self._room, self._warn = room, warn
+        self._since = time.monotonic()
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        self._room()
+        if time.monotonic() - self._since < WAITING:
+            return
+        self._since = time.monotonic()
+        states = {trial.status for trial in trials}
+        if Trial.PENDING in states and Trial.RUNNING not in states:
+            self._warn(
+                f"no trial runs: they wait for {self._room.resources}, which no node has free"
+                + "".join(f"; {words}" for words in coming(autoscaler(ray)))
+            )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it into its folder, from where nothing is read

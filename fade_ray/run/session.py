@@ -90,11 +90,19 @@ class Session(Generic[P]):
         return deque(plan for id, plan in asked.items() if id not in self.history.outcomes)
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
-        """Take one event of a running trial, as `fade_ray.trials.job.events` yields them."""
+        """Take one event of a running trial, as `fade_ray.trials.job.events` yields them; or
+        {"restarted": a failure as a dict}, for a trial that lost its worker and begins again where
+        it was.
+        """
         plan, _ = self._running[id]
         if "abort" in event:
             self.broken = InvalidInput(event["abort"])
             raise self.broken
+        if "restarted" in event:
+            reason = event["restarted"]["reason"]
+            self._record("restarted", id=id, failure=event["restarted"])
+            self.warn(f"trial {id} is started again from its checkpoint: {reason}", id)
+            return
         if "epoch" not in event:
             self._last[id] = dict(event)
             return

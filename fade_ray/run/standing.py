@@ -114,12 +114,14 @@ def _open(trials: Sequence[TrialStanding]) -> list[str]:
 def trial_lines(history: TrialHistory[Any], best: str) -> list[tuple[str, str]]:
     """What every run of trials says: their numbers, the best, their cost."""
     trials, cost = history.trials, history.cost
+    restarts = ", ".join(f"{count} {kind}" for kind, count in history.restarts.items())
     return [
         (
             "trials",
             f"{trials['done']} done, {trials['failed']} failed, {trials['retried']} retried, "
             f"{len(history.in_flight)} open",
         ),
+        *([("restarts", restarts)] if restarts else []),
         ("best", best),
         (
             "cost",

@@ -10,16 +10,21 @@ from typing import Any
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.records.run_files import read_object
+from fade_ray.run.head_watch import head_watched
+from fade_ray.run.losses import loss
 from fade_ray.run.ray_cluster import ray_cluster
-from fade_ray.run.ray_engine import WORKER_RESTARTS
 from fade_ray.run.ray_nodes import avoiding, survey
+from fade_ray.run.resources import Resources
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
+from searchers.outcome import Failure
+from searchers.restarts import Restarts
 from spaces.errors import InvalidInput
 
 Task = Callable[[Any, Path, str], Iterator[Event]]
 """What one worker does with settings (JSON), the run directory and its device; its events."""
+GROUP = "workers"  # what is restarted
 RESULT, FAILURE = "trained.json", "failed.json"
 POLL = 1.0  # seconds between looks at the records, for the display alone
 EXPECTED = {"InvalidInput": InvalidInput, "TrainingFailed": TrainingFailed}
@@ -42,7 +47,8 @@ def train_on_workers(
     that loses a worker starts again, to go on from its last epoch. Raises InvalidInput and
     TrainingFailed as the task, and InvalidInput when the cluster has not what is asked for.
     """
-    with ray_cluster(options) as ray, following(folder / "records.jsonl", tell):
+    record = folder / "records.jsonl"
+    with ray_cluster(options) as ray, head_watched(ray, folder), following(record, tell):
         asked = survey(ray, folder, warn, gpus=options.device != "cpu", data=data)
         nodes = [node.resources for node in asked.good]
         use_gpu = _use_gpu(options.device, nodes)
@@ -55,14 +61,19 @@ def train_on_workers(
             "folder": str(folder),
             "additions": [(addition.path, addition.text) for addition in additions],
         }
-        for left in range(WORKER_RESTARTS, -1, -1):
+        restarts = Restarts()
+        while True:
             try:
                 _fit(loop, options, folder, use_gpu, avoiding(ray))
                 break
             except Exception as error:
                 _raise_expected(folder, error)
-                if not left or not _lost_a_worker(error):
+                lost = _lost(error)
+                told = [event["epoch"] for event in _epochs(record)]
+                restarts.reached(GROUP, max(told, default=0))
+                if lost is None or not restarts.again(GROUP, lost):
                     raise
+                warn(f"the workers are started again from their checkpoint: {lost}")
                 asked.complete()
     result = read_object(folder / RESULT)
     (folder / RESULT).unlink()
@@ -140,10 +151,14 @@ def _raise_expected(folder: Path, error: Exception) -> None:
         raise EXPECTED[failure["kind"]](failure["message"]) from error
 
 
-def _lost_a_worker(error: Exception) -> bool:
-    """Whether a worker's process died: Ray has no public class for that."""
+def _lost(error: Exception) -> Failure | None:
+    """How a worker was lost, None where none was: Ray has no public class for that."""
     failures = getattr(error, "worker_failures", {}).values()
-    return any(type(failure).__name__.startswith("WorkerHealthCheck") for failure in failures)
+    died = [getattr(each, "health_check_failure", None) for each in failures]
+    losses = [loss(each) for each in died if each is not None]
+    if type(error).__name__.startswith("WorkerGroupStartup"):  # a node died under a group's start
+        losses.append(Failure("node lost", "a worker did not start"))
+    return min(losses, key=lambda each: each.kind != "node lost", default=None)
 
 
 def _use_gpu(device: str, nodes: Sequence[Mapping[str, float]]) -> bool:
@@ -166,18 +181,11 @@ def _check_room(
     options: WorkersConfig, nodes: Sequence[Mapping[str, float]], use_gpu: bool
 ) -> None:
     """Ray would wait for ever for workers that fit nowhere."""
-    cpus = options.cpus_per_worker or 1
-    room = sum(
-        min(
-            int(node.get("CPU", 0) // cpus), int(node.get("GPU", 0)) if use_gpu else options.workers
-        )
-        for node in nodes
-    )
+    each = Resources(options.cpus_per_worker or 1, float(use_gpu))
+    room = each.fitting(nodes)
     if room < options.workers:
         raise InvalidInput(
-            f"{options.workers} workers of {cpus} CPU(s)"
-            + (" and 1 GPU" if use_gpu else "")
-            + f" must fit into the Ray cluster, but {room} do. "
+            f"{options.workers} workers of {each} must fit into the Ray cluster, but {room} do. "
             "Lower --workers or --cpus-per-worker, or add nodes."
         )
 

@@ -13,7 +13,6 @@ from runs import parse
 from fade_ray.cli import main
 from fade_ray.records.journal import read_events
 from fade_ray.results import search
-from fade_ray.run.ray_engine import concurrency, gpus_per_trial
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import RECIPES, Config
 from fade_ray.training import SGD, Adam
@@ -192,24 +191,6 @@ def test_the_script_that_ray_submit_sends_takes_the_same_arguments(tmp_path: Pat
     assert answer.returncode == 2
     assert "nowhere" in answer.stderr
     assert "Traceback" not in answer.stderr
-
-
-def test_what_a_trial_is_given_on_a_cluster() -> None:
-    run = RECIPES["default"].run
-    with_gpus, small_nodes = [{"CPU": 16.0, "GPU": 2.0}], [{"CPU": 2.0}, {"CPU": 2.0}]
-    assert gpus_per_trial(run, small_nodes) == 0
-    assert concurrency(run, 0, small_nodes) == 4
-    assert gpus_per_trial(run, with_gpus) == 1
-    quarter = parse("search", ["--gpus-per-trial", "0.25"]).run
-    assert concurrency(quarter, gpus_per_trial(quarter, with_gpus), with_gpus) == 8
-    assert concurrency(parse("search", ["--concurrency", "3"]).run, 0, with_gpus) == 3
-    assert gpus_per_trial(parse("search", ["--device", "cpu"]).run, with_gpus) == 0
-    for flags in (["--gpus-per-trial", "1"], ["--device", "cuda"]):
-        with pytest.raises(InvalidInput, match="GPU"):
-            gpus_per_trial(parse("search", flags).run, small_nodes)
-    with pytest.raises(InvalidInput, match="CPU"):
-        # four in all, but on two nodes
-        concurrency(parse("search", ["--cpus-per-trial", "4"]).run, 0, small_nodes)
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_is_done(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from ray.tune.search import Searcher
 from searches import anchor_search, random_search
 
 from searchers import AskTell, Outcome, Proposal, WithRetraining
+from searchers.outcome import Failure
 from searchers.tune import TuneSearcher
 from spaces import GraphSpace
 
@@ -61,6 +62,9 @@ def test_tune_and_the_loop_ask_for_the_same_trials(name: str, at_once: int) -> N
     assert suggested == asked
 
 
+LOST, CRASHED = Failure("node lost", "gone"), Failure("worker lost", "killed")
+
+
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_a_dead_trial_is_a_failure_and_the_search_ends(name: str) -> None:
     adapter, count = TuneSearcher(SEARCHERS[name]()), 0
@@ -68,8 +72,50 @@ def test_a_dead_trial_is_a_failure_and_the_search_ends(name: str) -> None:
         assert suggestion is not None
         adapter.on_trial_complete(trial_id=f"tune-{count}", result=None, error=True)
         count += 1
-        assert count < 200
+        assert count < 600
     assert adapter.source.searcher.failures  # type: ignore[attr-defined]
+
+
+def test_a_lost_node_costs_no_attempt_and_a_crash_is_bounded_without_progress() -> None:
+    seen: list[Any] = []
+    adapter = TuneSearcher(SEARCHERS["random"](), lambda id, event: seen.append((id, event)))
+    plan, count = adapter.suggest("0"), 0
+
+    def dies(failure: Failure) -> Any:
+        nonlocal count
+        adapter.died(str(count), failure)
+        adapter.on_trial_complete(str(count), None, error=True)
+        count += 1
+        return adapter.suggest(str(count))
+
+    def told(epoch: int) -> None:
+        adapter.on_trial_result(str(count), {"event": json.dumps({"epoch": epoch, "metrics": {}})})
+
+    for _ in range(20):
+        assert dies(LOST) == plan  # the same id and seed
+    assert [dies(CRASHED), dies(CRASHED)] == [plan, plan]
+    told(1)
+    assert [dies(CRASHED), dies(LOST), dies(CRASHED)] == [plan] * 3
+    told(1)  # told again is no progress
+    retried = dies(CRASHED)["proposal"]
+    first = plan["proposal"]
+    while retried["index"] != first["index"]:  # others of the batch stand before it
+        retried = adapter.suggest(f"more-{retried['id']}")["proposal"]
+    assert retried["attempt"] == 1
+    assert retried["seed"] != first["seed"]
+    restarted = [event["restarted"] for _, event in seen if "restarted" in event]
+    assert restarted.count(vars(LOST)) == 21
+    assert restarted.count(vars(CRASHED)) == 4
+
+
+def test_no_more_run_than_there_are_slots_and_new_ones_are_used() -> None:
+    slots = 1
+    adapter = TuneSearcher(SEARCHERS["random"](), slots=lambda: slots)
+    assert adapter.suggest("a") is not None
+    assert adapter.suggest("b") is None
+    slots = 2
+    assert adapter.suggest("b") is not None
+    assert adapter.suggest("c") is None
 
 
 def test_events_reach_the_observer_under_the_proposals_id() -> None:

@@ -1,0 +1,29 @@
+"""What a trial or a worker takes of a node, and how many of them fit."""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+Node = Mapping[str, float]
+"""The resources of a node, as Ray names them."""
+
+
+@dataclass(frozen=True)
+class Resources:
+    """`cpus` processors and `gpus` GPUs, of one and the same node; a GPU may be shared."""
+
+    cpus: float
+    gpus: float = 0.0
+
+    def fitting(self, nodes: Iterable[Node]) -> int:
+        """How many fit on some nodes when these are empty."""
+        return sum(self._on(node) for node in nodes)
+
+    def _on(self, node: Node) -> int:
+        by_cpu = int(node.get("CPU", 0) // self.cpus)
+        if not self.gpus:
+            return by_cpu
+        return min(by_cpu, math.floor(node.get("GPU", 0) / self.gpus + 1e-9))
+
+    def __str__(self) -> str:
+        return f"{self.cpus:g} CPU(s)" + (f" and {self.gpus:g} GPU(s)" if self.gpus else "")

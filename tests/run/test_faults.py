@@ -1,0 +1,125 @@
+"""Nodes and workers that are lost, and nodes that come, on several loopback nodes: each time the
+record says what an undisturbed run's says.
+"""
+
+import json
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from processes import children_of
+
+from fade_ray.records.journal import read_events
+from fade_ray.run.run_config import RunConfig
+from fade_ray.run.watcher import Watcher
+
+pytestmark = pytest.mark.slow
+Toy, ToyConfigs = Callable[..., Path], Callable[..., Any]
+Story = Callable[[Path], dict[str, Any]]
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A head without processors, and this process connected to it; its nodes end with the test."""
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    import ray
+    from ray.cluster_utils import Cluster
+
+    nodes = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}
+    )
+    try:
+        nodes.add_node(num_cpus=1)
+        ray.init(address=nodes.address, log_to_driver=False, logging_level=logging.CRITICAL)
+        yield nodes
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+
+class At(Watcher):
+    """Does something at the n-th epoch that is shown."""
+
+    def __init__(self, **deeds: Callable[[], Any]) -> None:
+        self.deeds = {int(name.removeprefix("epoch_")): deed for name, deed in deeds.items()}
+        self.seen = 0
+
+    def epoch(self, plan: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
+        self.seen += 1
+        if self.seen in self.deeds:
+            self.deeds[self.seen]()
+
+
+def signal_workers(number: int) -> list[int]:
+    """Send the workers of this process's clusters a signal."""
+    pids = [pid for pid, line in children_of(os.getpid()).items() if "ray::FadeTrial" in line]
+    for pid in pids:
+        os.kill(pid, number)
+    return pids
+
+
+def events(folder: Path, name: str) -> list[dict[str, Any]]:
+    return [event for event in read_events(folder / "records.jsonl") if event["event"] == name]
+
+
+def restarts(folder: Path) -> list[tuple[str, str]]:
+    """(kind, reason) of each."""
+    return [tuple(event["failure"].values()) for event in events(folder, "restarted")]
+
+
+def undisturbed(story: dict[str, Any]) -> dict[str, Any]:
+    """A story without the names of the nodes."""
+    return json.loads(
+        json.dumps({k: {str(i): v for i, v in part.items()} for k, part in story.items()}),
+        object_hook=lambda each: {k: v for k, v in each.items() if k != "node"},
+    )
+
+
+def test_nodes_are_lost_without_end_and_others_join(
+    cluster: Any, tmp_path: Path, toy: Toy, toy_config: ToyConfigs, story: Story
+) -> None:
+    """Four times the only node goes, hard, and another one comes; at last two are there."""
+    plain = toy(toy_config(tmp_path / "plain", trials=6, breaking=()))
+
+    def exchange() -> None:
+        workers = list(cluster.worker_nodes)
+        cluster.add_node(num_cpus=1)
+        for node in workers:
+            cluster.remove_node(node, allow_graceful=False)
+
+    watcher = At(
+        epoch_1=exchange,
+        epoch_2=exchange,
+        epoch_3=exchange,
+        epoch_4=exchange,
+        epoch_5=lambda: cluster.add_node(num_cpus=1),
+    )
+    config = toy_config(tmp_path / "run", trials=6, breaking=(), run=RunConfig())
+    folder = toy(config, watchers=[watcher])
+    assert undisturbed(story(folder)) == undisturbed(story(plain))
+    lost = restarts(folder)
+    assert lost
+    assert all(kind == "node lost" for kind, _ in lost), lost
+    epochs = [(event["id"], event["epoch"]) for event in events(folder, "epoch")]
+    assert len(epochs) == len(set(epochs))
+
+
+def test_a_worker_that_is_killed_and_one_that_is_told_to_leave(
+    cluster: Any, tmp_path: Path, toy: Toy, toy_config: ToyConfigs, story: Story
+) -> None:
+    plain = toy(toy_config(tmp_path / "plain"))
+    watcher = At(
+        epoch_1=lambda: signal_workers(signal.SIGKILL),
+        epoch_3=lambda: signal_workers(signal.SIGTERM),
+    )
+    folder = toy(toy_config(tmp_path / "run", run=RunConfig()), watchers=[watcher])
+    assert undisturbed(story(folder)) == undisturbed(story(plain))
+    (killed, why), (left, _) = restarts(folder)
+    assert killed == "worker lost"
+    assert "killed or crashed" in why
+    # between two epochs, which take no time here, Ray does not say what its worker was told
+    assert left in ("node lost", "worker lost")
