@@ -1,6 +1,8 @@
 """A driver whose cluster's head is gone ends, in words of its own."""
 
 import _thread
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +17,7 @@ PERIOD, MISSES = 3.0, 5
 """Seconds between looks, and how many in a row must be in vain. By itself Ray ends the process
 after a minute, by an abort.
 """
+GRACE = 10.0  # seconds that the driver has to end by itself
 
 
 @contextmanager
@@ -23,6 +26,10 @@ def head_watched(ray: Any, folder: Path) -> Iterator[None]:
     answer any more.
     """
     address = ray.get_runtime_context().gcs_address
+    words = (
+        f"The head of the Ray cluster at {address} is gone. Everything done so far is kept: with a "
+        f"cluster that is up, continue with\n  fade-ray {stored_kind(folder)} --out {folder}"
+    )
     ended, gone = threading.Event(), threading.Event()
 
     def watch() -> None:
@@ -32,6 +39,9 @@ def head_watched(ray: Any, folder: Path) -> Iterator[None]:
             if misses == MISSES:
                 gone.set()
                 _thread.interrupt_main()
+                if not ended.wait(GRACE):  # it waits in Ray for the head, deaf to signals
+                    print(f"\nfade-ray: {words}", file=sys.stderr, flush=True)
+                    os._exit(2)
                 return
 
     thread = threading.Thread(target=watch, daemon=True)
@@ -41,10 +51,6 @@ def head_watched(ray: Any, folder: Path) -> Iterator[None]:
     except (Exception, KeyboardInterrupt) as error:
         if not gone.is_set() and (isinstance(error, KeyboardInterrupt) or listens(address)):
             raise
-        raise InvalidInput(
-            f"The head of the Ray cluster at {address} is gone. Everything done so far is kept: "
-            "with a cluster that is up, continue with\n"
-            f"  fade-ray {stored_kind(folder)} --out {folder}"
-        ) from error
+        raise InvalidInput(words) from error
     finally:
         ended.set()
