@@ -6,13 +6,29 @@ Called as `python scoped_ray.py TEMP_DIR ARGUMENTS...`.
 
 import sys
 import time
+from pathlib import Path
 
 from processes import children_of, commands, end_by_id
 
 
+def environment(pid: int) -> list[str]:
+    """That a process was started with, NAME=VALUE."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_text(errors="replace").split("\0")
+    except OSError:  # it has ended
+        return []
+
+
 def of_cluster(temp: str) -> list[int]:
-    """The processes of the cluster in that folder, and what they started."""
-    named = [pid for pid, command in commands().items() if f"{temp}/session_" in command]
+    """The processes of the cluster in that folder, and what they started. Ray Client's server,
+    which outlives them, names no folder and is known by its environment.
+    """
+    named = [
+        pid
+        for pid, command in commands().items()
+        if f"{temp}/session_" in command
+        or (" -m ray." in command and f"RAY_TMPDIR={Path(temp).parent}" in environment(pid))
+    ]
     return [*named, *(child for pid in named for child in children_of(pid))]
 
 
