@@ -61,7 +61,10 @@ class Session(Generic[P]):
         """
         if self._unfinished is None:
             self._unfinished = self._replay()
-        plan = self._unfinished.popleft() if self._unfinished else self.searcher.ask()
+        plan = self._next()
+        while plan is not None and plan.id in self.history.outcomes:
+            self._tell(plan.id, self.history.outcomes[plan.id])
+            plan = self._next()
         if plan is None:
             return None
         if plan.id not in self.history.proposals:
@@ -71,23 +74,35 @@ class Session(Generic[P]):
         self._show("proposed", plan)
         return plan
 
+    def _next(self) -> P | None:
+        return self._unfinished.popleft() if self._unfinished else self.searcher.ask()
+
     def _replay(self) -> deque[P]:
-        asked: dict[str, P] = {}
+        """Ask and tell what is recorded, in its order; what was asked and is not told yet. Ends
+        where a run that has grown has something new to do first: its searcher, a grid, does not
+        depend on the order.
+        """
+        asked: set[str] = set()
+        untold: dict[str, P] = {}
         for event, id in self.history.times:
             while id not in asked:
                 plan = self.searcher.ask()
-                recorded = self.history.proposals.get(id if plan is None else plan.id)
-                if plan is None or (recorded is not None and plan.to_dict() != recorded.to_dict()):
+                if plan is None:
+                    return deque(untold.values())
+                recorded = self.history.proposals.get(plan.id)
+                if recorded is not None and plan.to_dict() != recorded.to_dict():
                     self.broken = InvalidInput(
                         "Asked and told again what is recorded, a searcher must propose the same, "
                         f"but in place of trial {recorded} came {plan}. Continue the run with the "
                         "version that it was begun with."
                     )
                     raise self.broken
-                asked[plan.id] = plan
+                asked.add(plan.id)
+                untold[plan.id] = plan
             if event == "finished":
+                del untold[id]
                 self._tell(id, self.history.outcomes[id])
-        return deque(plan for id, plan in asked.items() if id not in self.history.outcomes)
+        return deque(untold.values())
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
         """Take one event of a running trial, as `fade_ray.trials.job.events` yields them; or
