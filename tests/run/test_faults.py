@@ -23,9 +23,8 @@ Story = Callable[[Path], dict[str, Any]]
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def cluster() -> Iterator[Any]:
     """A head without processors, and this process connected to it; its nodes end with the test."""
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
     import ray
     from ray.cluster_utils import Cluster
 

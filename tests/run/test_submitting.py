@@ -100,13 +100,21 @@ def source(folder: Path) -> Path:
 def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, token: str) -> None:
     port, tree = free_port(), source(folder)
     flags = ["--include-dashboard=true", "--dashboard-host=127.0.0.1", f"--dashboard-port={port}"]
+    flags.append(f"--dashboard-agent-listen-port={free_port()}")
     address = ["--address", f"http://127.0.0.1:{port}"]
 
     def job(*arguments: str, wait: bool = True) -> subprocess.CompletedProcess[str]:
         sent = ["submit", *address, "--working-dir", str(tree), "--submission-id", arguments[-1]]
         waits = [] if wait else ["--no-wait"]
         call = [*RAY, "job", *sent, *waits, "--", sys.executable, SCRIPT, *arguments[:-1]]
-        return subprocess.run(call, capture_output=True, text=True, timeout=240)
+        tries: list[subprocess.CompletedProcess[str]] = []
+
+        def taken() -> bool:
+            tries.append(subprocess.run(call, capture_output=True, text=True, timeout=240))
+            return "No available agent" not in tries[-1].stderr  # its node is not ready yet
+
+        wait_until(taken)
+        return tries[-1]
 
     passed = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder)}
     with Loopback(folder, cpus=2, environment=passed, flags=flags) as cluster:
