@@ -173,6 +173,24 @@ class TrialHistory(RunHistory, Generic[P]):
         return TrialStanding.of(id, kind_of(plan), self.epochs.get(id, {}), plan.epochs, *ended)
 
 
+class Tally:
+    """The best score so far, and how many trials are "done" and "failed"; goes on where `history`
+    ends.
+    """
+
+    def __init__(self, history: TrialHistory[Any]) -> None:
+        self.best: float | None = None
+        self.ended = {"done": 0, "failed": 0}
+        for outcome in history.outcomes.values():
+            self.take(outcome)
+
+    def take(self, outcome: Outcome) -> None:
+        """One more trial has ended."""
+        self.ended["done" if outcome.failure is None else "failed"] += 1
+        if outcome.score is not None and (self.best is None or outcome.score > self.best):
+            self.best = outcome.score
+
+
 def _outcome(data: Mapping[str, Any]) -> Outcome:
     """An outcome from its record, where null is the log of a weight that reached zero."""
     rows = data.get("log_weights")

@@ -38,18 +38,17 @@ def doctor(options: DoctorOptions, console: Console) -> bool:
     folder = None if options.out is None else _existing(Path(options.out).expanduser().resolve())
     with ray_cluster(RayOptions(address=options.address)) as ray:
         question = Question(folder, data_paths(data), gpus=options.device != "cpu")
-        nodes = Survey(ray, question).complete().nodes
+        asked = Survey(ray, question).complete()
         lines = coming(autoscaler(ray))
-    console.print(shown(nodes), soft_wrap=True)
+    console.print(shown(asked.nodes), soft_wrap=True)
     for line in lines:
         console.print(Text(line), soft_wrap=True)
-    good = [node for node in nodes if not node.faults]
-    if options.device.startswith("cuda") and not any(node.amount("GPU") for node in good):
+    if options.device.startswith("cuda") and not any(node.amount("GPU") for node in asked.good):
         raise InvalidInput(
             "`--device cuda` needs a node with a GPU on which trials can run, but this cluster has "
             "none. Use `--device cpu`, or start nodes with GPUs."
         )
-    return len(good) == len(nodes)
+    return len(asked.good) == len(asked.nodes)
 
 
 def _existing(folder: Path) -> Path:

@@ -16,6 +16,7 @@ from typing import Any
 
 PACKAGES = ("fade_ray", "searchers", "spaces")
 SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
+"""What says which GPUs a process sees."""
 
 
 def answer(

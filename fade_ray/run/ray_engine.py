@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
 from fade_ray.run.head_watch import head_watched
-from fade_ray.run.node_answer import digest, source
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import survey
 from fade_ray.run.room import Room, autoscaled, trial_resources
@@ -52,7 +51,7 @@ def run_ray(
             job=ray.cloudpickle.dumps(job),
             data=data,
             folder=str(folder),
-            source=digest(source()),
+            source=asked.source,
         )
         request = OnGoodNodes([{"CPU": resources.cpus, "GPU": resources.gpus}])
         trial = tune.with_resources(trial, request)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from fade_ray.records.history import TrialHistory
+from fade_ray.records.history import Tally, TrialHistory
 from fade_ray.records.standings import images_per_second
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
@@ -30,9 +30,7 @@ class RayMetrics(Watcher):
         }
         for gauge in self._gauges.values():
             gauge.set_default_tags({"run": run})
-        scores = (outcome.score for outcome in history.outcomes.values())
-        self._best = max((score for score in scores if score is not None), default=None)
-        self._ended = {name: history.trials[name] for name in ("done", "failed")}
+        self._tally = Tally(history)
         self._speeds: dict[str, float | None] = {}  # of open trials, by their last epochs
 
     def proposed(self, proposal: Any) -> None:
@@ -45,9 +43,7 @@ class RayMetrics(Watcher):
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         self._speeds.pop(proposal.id, None)
-        self._ended["done" if outcome.failure is None else "failed"] += 1
-        if outcome.score is not None:
-            self._best = max(outcome.score, outcome.score if self._best is None else self._best)
+        self._tally.take(outcome)
         self._tell()
 
     @property
@@ -55,8 +51,9 @@ class RayMetrics(Watcher):
         """(gauge, labels, value) as they are now."""
         running = [speed for speed in self._speeds.values() if speed is not None]
         waiting = len(self._speeds) - len(running)
-        states = {"waiting": waiting, "running": len(running), **self._ended}
-        best = [] if self._best is None else [("fade_best_score", dict[str, str](), self._best)]
+        states = {"waiting": waiting, "running": len(running), **self._tally.ended}
+        score = self._tally.best
+        best = [] if score is None else [("fade_best_score", dict[str, str](), score)]
         trials = [("fade_trials", {"state": name}, float(n)) for name, n in states.items()]
         return [*best, *trials, ("fade_images_per_second", {}, sum(running))]
 

@@ -69,6 +69,11 @@ class Survey:
     def good(self) -> list[Examined]:
         return [node for node in self.nodes if not node.faults]
 
+    @property
+    def source(self) -> str:
+        """The digest of the driver's own."""
+        return node_answer.digest(self._ours["source"])
+
     def complete(self) -> "Survey":
         """Ask whoever was not asked, and wait for the answers."""
         self.look()

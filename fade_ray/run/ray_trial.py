@@ -17,7 +17,7 @@ from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.run.losses import loss
-from fade_ray.run.node_answer import digest, source
+from fade_ray.run.node_answer import SEEN, digest, source
 from fade_ray.run.ray_nodes import autoscaler, coming
 from fade_ray.run.ray_placing import this_node
 from fade_ray.run.room import Room
@@ -25,7 +25,6 @@ from fade_ray.trials.job import Event, Job, events
 from searchers.outcome import Failure
 
 WAITING = 30.0  # seconds without a running trial until something is said
-HIDDEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
 
 
 class FadeTrial(tune.Trainable):  # type: ignore[misc]
@@ -48,7 +47,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         check_source(source)
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             # Ray leaves them visible where its own variable was not set when the node started
-            os.environ.update(dict.fromkeys(HIDDEN, ""))
+            os.environ.update(dict.fromkeys(SEEN, ""))
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
         self._data, self._folder = data, Path(folder)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fade_ray.records.history import TrialHistory
+from fade_ray.records.history import Tally, TrialHistory
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 
@@ -95,15 +95,13 @@ class RunBoard(Watcher):
         self, folder: Path, history: TrialHistory[Any], features: Sequence[str] = ()
     ) -> None:
         self._file, self._features = EventFile(folder / RUN), features
-        scores = (outcome.score for outcome in history.outcomes.values())
-        self._best = max((score for score in scores if score is not None), default=-math.inf)
-        self._ended = {name: history.trials[name] for name in ("done", "failed")}
+        self._tally = Tally(history)
 
     def finished(self, proposal: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self._ended["done" if outcome.failure is None else "failed"] += 1
-        self._best = max(self._best, -math.inf if outcome.score is None else outcome.score)
-        counts = {f"trials/{name}": float(count) for name, count in self._ended.items()}
-        self._file.scalars({"best/score": self._best, **counts}, sum(self._ended.values()))
+        self._tally.take(outcome)
+        ended = self._tally.ended
+        counts = {f"trials/{name}": float(count) for name, count in ended.items()}
+        self._file.scalars({"best/score": self._tally.best, **counts}, sum(ended.values()))
 
     def iteration(self, number: int, anchors: Sequence[Any]) -> None:
         tags: Tags = {
