@@ -122,16 +122,19 @@ GPUS = {
 """Numbers of GPUs that each population is simulated on."""
 
 
-def answer(proposal: Proposal, rng: np.random.Generator) -> Outcome:
-    """Made up: a score, or ranks of each row."""
-    if not proposal.ranks:
-        return Outcome(score=float(rng.random()))
+def made_up_ranks(proposal: Proposal, rng: np.random.Generator) -> Outcome:
+    """Of each row; equal cells have equal weights."""
     rows = []
     for cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
         logits = rng.normal(size=len(cells))
         weights = logits - np.logaddexp.reduce(logits)
         rows.append(tuple(float(weights[place]) for place in places))
     return Outcome(log_weights=tuple(rows))
+
+
+def answer(proposal: Proposal, rng: np.random.Generator) -> Outcome:
+    """Made up: a score, or ranks."""
+    return made_up_ranks(proposal, rng) if proposal.ranks else Outcome(score=float(rng.random()))
 
 
 def told(proposal: Proposal, rng: np.random.Generator) -> Iterator[str]:

@@ -42,13 +42,15 @@ def _table() -> dict[int, tuple[str, int]]:
 
 
 def wait_for(
-    condition: Callable[[], bool], seconds: float, process: subprocess.Popen[bytes] | None = None
+    condition: Callable[[], object],
+    seconds: float = 90,
+    process: subprocess.Popen[bytes] | None = None,
 ) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process is None or process.poll() is None, "the driver ended by itself"
         assert time.monotonic() < end, "bounded wait"
-        time.sleep(0.05)  # polling a file that another process writes
+        time.sleep(0.05)  # polling what other processes do
 
 
 def end_by_id(pids: list[int]) -> None:

@@ -8,8 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 import yaml
 from loopback import RAY, Loopback, free_port
-from processes import children_of, commands, end_by_id
+from processes import children_of, commands, end_by_id, wait_for
 from scoped_ray import of_cluster, stop
 
 from fade_ray.run.find_cluster import check_keeps, find_cluster
@@ -35,13 +34,6 @@ LONG = ["search", "--limit", "1000", "--final-channels", "16", "--retrain-epochs
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-
-
-def wait_until(condition: Callable[[], object], seconds: float = 90) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "bounded wait"
-        time.sleep(0.2)  # polling other processes
 
 
 def epochs(run: Path) -> int:
@@ -70,7 +62,7 @@ def folder() -> Iterator[Path]:
     before = set(Path("/tmp").glob("ray_ssh_*/*"))  # where Ray has its SSH connections wait
     with TemporaryDirectory(prefix="fs", dir="/tmp", ignore_cleanup_errors=True) as name:
         yield Path(name)
-        wait_until(lambda: not mention(Path(name)), 30)
+        wait_for(lambda: not mention(Path(name)), 30)
     for connections in set(Path("/tmp").glob("ray_ssh_*/*")) - before:
         shutil.rmtree(connections)
 
@@ -113,12 +105,12 @@ def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, toke
             tries.append(subprocess.run(call, capture_output=True, text=True, timeout=240))
             return "No available agent" not in tries[-1].stderr  # its node is not ready yet
 
-        wait_until(taken)
+        wait_for(taken)
         return tries[-1]
 
     passed = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "HOME": str(folder)}
     with Loopback(folder, cpus=2, environment=passed, flags=flags) as cluster:
-        wait_until(lambda: nodes(cluster.address) == 1)
+        wait_for(lambda: nodes(cluster.address) == 1)
         runs = folder / "runs"
         older = "import ray; ray.__version__ = '2.1.0'; from fade_ray.cli import main; main()"
         call = [sys.executable, "-c", older, "search", "--out", str(runs / "older")]
@@ -142,7 +134,7 @@ def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, toke
         assert lost.returncode != 0
         assert "without --out it has one in the copy that a Ray job works in" in lost.stdout
         assert job(*LONG, str(runs / "long"), "long", wait=False).returncode == 0
-        wait_until(lambda: epochs(runs / "long") >= 2, 120)
+        wait_for(lambda: epochs(runs / "long") >= 2, 120)
         subprocess.run([*RAY, "job", "stop", *address, "long"], check=True, timeout=60)
         logs = subprocess.run(
             [*RAY, "job", "logs", *address, "long"], capture_output=True, text=True, timeout=60
@@ -184,7 +176,7 @@ def test_the_script_for_slurm_runs_on_its_nodes_and_stops_as_slurm_says(
     log = (folder / "log").open("wb")
     process = subprocess.Popen(script, env=environment, cwd=folder, stdout=log, stderr=log)
     try:
-        wait_until(lambda: epochs(run) >= 2 or process.poll() is not None, 240)
+        wait_for(lambda: epochs(run) >= 2 or process.poll() is not None, 240)
         address = f"127.0.0.2:{20000 + number % 10000}"
         assert nodes(address) == 2, (folder / "log").read_text()
         with pytest.raises(InvalidInput, match="has one in one of the 2 nodes"):
@@ -316,11 +308,11 @@ def test_a_cluster_goes_up_takes_runs_and_goes_down_by_ssh(folder: Path, token: 
     try:
         login = [f"{folder}/bin/ssh", "-o", "StrictHostKeyChecking=no", "-o"]
         login += ["UserKnownHostsFile=/dev/null", "root@127.0.0.2", "bash -lic 'which ray'"]
-        wait_until(lambda: call(login).returncode == 0, 30)
+        wait_for(lambda: call(login).returncode == 0, 30)
         assert f"{folder}/remote/ray" in call(login).stdout  # else `ray down` would end others'
         up = call(ray("up", flags="--yes --no-config-cache"))
         assert up.returncode == 0, up.stdout
-        wait_until(lambda: nodes(address) == 2, 150)
+        wait_for(lambda: nodes(address) == 2, 150)
         run = folder / "runs" / "search"
         flags = [*TINY, "--name", "'two words'", "--out", str(run)]
         whole = call(ray("submit", str(ROOT / SCRIPT), "--", " ".join(["search", *flags])))
@@ -342,7 +334,7 @@ def test_a_cluster_goes_up_takes_runs_and_goes_down_by_ssh(folder: Path, token: 
             stdout=subprocess.DEVNULL,
             start_new_session=True,
         )
-        wait_until(lambda: epochs(folder / "runs" / "long") >= 2, 120)
+        wait_for(lambda: epochs(folder / "runs" / "long") >= 2, 120)
         connections = [
             pid
             for pid, words in commands().items()
@@ -350,7 +342,7 @@ def test_a_cluster_goes_up_takes_runs_and_goes_down_by_ssh(folder: Path, token: 
         ]
         end_by_id(connections)
         assert dropped.wait(60) != 0
-        wait_until(lambda: not any("runs/long" in words for words in mention(folder)), 60)
+        wait_for(lambda: not any("runs/long" in words for words in mention(folder)), 60)
         assert not (folder / "runs" / "long" / "result.json").exists()
         down = call(ray("down", flags="--yes"))
         assert down.returncode == 0, down.stdout

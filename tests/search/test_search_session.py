@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulate_scale import answer
 
 from fade_ray.records.journal import FORMAT, Journal, read_events
 from fade_ray.search.search_history import History
@@ -49,14 +50,7 @@ def outcome(proposal: Proposal) -> Outcome:
     rng = np.random.default_rng(proposal.seed)
     if rng.random() < 0.2:
         return Outcome.failed("crashed", "unlucky")
-    if proposal.kind != "ranks":
-        return Outcome(score=float(rng.random()))
-    rows = []
-    for cells, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
-        logits = rng.normal(size=len(cells))
-        weights = logits - np.logaddexp.reduce(logits)
-        rows.append(tuple(float(weights[place]) for place in places))
-    return Outcome(log_weights=tuple(rows))
+    return answer(proposal, rng)
 
 
 def go(

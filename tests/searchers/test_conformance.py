@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from searches import anchor_search, bayes_search, evolution_search, random_search, size_search
+from simulate_scale import made_up_ranks
 
 import searchers.bayes
 from searchers import (
@@ -184,12 +185,7 @@ def found(proposal: Proposal, key: int | None = None) -> Outcome:
     rng = np.random.default_rng(proposal.seed if key is None else key)
     if proposal.kind != "ranks":
         return Outcome(score=float(100 * rng.normal()))  # a score need not be an accuracy
-    rows = []
-    for distinct, places in zip(proposal.hyper.distinct(), proposal.hyper.places(), strict=True):
-        logits = rng.normal(size=len(distinct))
-        weights = logits - np.logaddexp.reduce(logits)
-        rows.append(tuple(float(weights[place]) for place in places))
-    return Outcome(log_weights=tuple(rows))
+    return made_up_ranks(proposal, rng)
 
 
 @dataclass
