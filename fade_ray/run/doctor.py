@@ -8,6 +8,7 @@ from rich.console import Console, Group
 from rich.text import Text
 
 from fade_ray.run.node_answer import PACKAGES, digest
+from fade_ray.run.resources import Amounts
 from fade_ray.run.text_table import text_table
 
 Answer = Mapping[str, Any]
@@ -33,7 +34,7 @@ class Examined:
 
     id: str
     address: str
-    resources: Mapping[str, float]
+    resources: Amounts
     answer: Answer | None
     faults: tuple[Fault, ...]
 

@@ -7,12 +7,14 @@ import re
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fade_ray.run.resources import Amounts
 from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput, require
 
@@ -46,11 +48,11 @@ def imported_ray(verbose: bool) -> Any:
     return ray
 
 
-class Node(NamedTuple):
-    """A live machine of a cluster: its address, and what Ray counts of it."""
+class Machine(NamedTuple):
+    """A live one of a cluster: its address, and what Ray counts of it."""
 
     host: str
-    resources: Mapping[str, float]
+    resources: Amounts
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Cluster:
     """A running one: where its head answers, and its nodes."""
 
     address: str
-    nodes: Sequence[Node]
+    nodes: Sequence[Machine]
 
     def __str__(self) -> str:
         cpus, gpus = (self._sum(kind) for kind in ("CPU", "GPU"))
@@ -68,14 +70,37 @@ class Cluster:
         return sum(node.resources.get(kind, 0) for node in self.nodes)
 
 
-def find_cluster(run: RayOptions) -> tuple[Cluster | None, str]:
-    """The running cluster that a run is for, and how it was found; None where it is to start one of
-    its own, and why. Raises InvalidInput, within 20 seconds, where the one that is asked for does
-    not answer or refuses our token.
+Found = tuple[Cluster | None, str]
+"""The running cluster that a run is for, and how it was found; None where it is to start one of its
+own, and why.
+"""
+_ANSWERS: ContextVar[dict[RayOptions, Found]] = ContextVar("_ANSWERS")
+
+
+@contextmanager
+def asking_once() -> Iterator[None]:
+    """Inside, `find_cluster` keeps its answers: what a run learns before it starts, it joins."""
+    token = _ANSWERS.set({})
+    try:
+        yield
+    finally:
+        _ANSWERS.reset(token)
+
+
+def find_cluster(run: RayOptions) -> Found:
+    """As `Found` says. Raises InvalidInput, within 20 seconds, where the cluster that is asked for
+    does not answer or refuses our token.
 
     Not Ray's "auto": that also finds the private cluster of another run on this machine, and would
     end with it.
     """
+    answers = _ANSWERS.get({})
+    if run not in answers:
+        answers[run] = _looked_for(run)
+    return answers[run]
+
+
+def _looked_for(run: RayOptions) -> Found:
     imported_ray(run.verbose)
     source = "--address" if run.address else "RAY_ADDRESS"
     named = run.address or os.environ.get("RAY_ADDRESS", "auto")
@@ -86,7 +111,7 @@ def find_cluster(run: RayOptions) -> tuple[Cluster | None, str]:
     return noted_cluster(_node_folders(), anywhere=source == "--address")
 
 
-def noted_cluster(folders: Iterable[Path], anywhere: bool) -> tuple[Cluster | None, str]:
+def noted_cluster(folders: Iterable[Path], anywhere: bool) -> Found:
     """The cluster that `ray start` (or `ray up`) left running on this machine, and how it was
     found; `folders`: of nodes that run here, where they may have left a note too. A cluster that
     was started with another --temp-dir is somebody's for a purpose: it is joined where `anywhere`
@@ -239,7 +264,7 @@ def _ask(address: str, ours: bool) -> Cluster | None:
         )
     if answer.returncode:
         return None
-    return Cluster(address, [Node(*node) for node in json.loads(answer.stdout)])
+    return Cluster(address, [Machine(*node) for node in json.loads(answer.stdout)])
 
 
 def listens(address: str) -> bool:

@@ -10,7 +10,7 @@ from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.run_files import Run, read_object
-from fade_ray.run.find_cluster import check_keeps
+from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
     Configuration,
     command_line,
@@ -35,6 +35,7 @@ class Interrupted(KeyboardInterrupt):
         self.folder, self.command = folder, command
 
 
+@asking_once()
 def run(
     kind: RunKind[C, H],
     config: C,

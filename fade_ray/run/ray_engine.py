@@ -36,7 +36,7 @@ def run_ray(
 
         from fade_ray.run.ray_metrics import RayMetrics
         from fade_ray.run.ray_placing import OnGoodNodes
-        from fade_ray.run.ray_trial import FadeTrial, Scheduler, Waiting
+        from fade_ray.run.ray_trial import FadeTrial, Scheduler, Waiting, trial_name
         from searchers.tune import TuneSearcher
 
         asked = survey(ray, folder, session.warn, gpus=run.may_use_gpus)
@@ -66,8 +66,8 @@ def run_ray(
                 num_samples=-1,
                 reuse_actors=True,
                 scheduler=Scheduler(room, searcher.died),
-                trial_name_creator=_name,
-                trial_dirname_creator=_name,
+                trial_name_creator=trial_name,
+                trial_dirname_creator=trial_name,
             ),
             run_config=tune.RunConfig(
                 name=f"{len(list(experiments.iterdir())):03d}",
@@ -88,10 +88,6 @@ def run_ray(
             raise
         finally:
             remove_pickles(folder)
-
-
-def _name(trial: Any) -> str:
-    return str(trial.config["proposal"]["id"])
 
 
 def remove_pickles(folder: Path) -> None:

@@ -29,11 +29,11 @@ class Question:
     gpus: bool = True
 
 
-Node = Mapping[str, Any]
+RayNode = Mapping[str, Any]
 """Ray's account of a node."""
 
 
-def alive(ray: Any) -> list[Node]:
+def alive(ray: Any) -> list[RayNode]:
     """The nodes that are up."""
     return [node for node in ray.nodes() if node["Alive"]]
 
@@ -114,14 +114,14 @@ class Survey:
             self._unmark()
         self._take(heard)
 
-    def _take(self, heard: Sequence[tuple[Node, Answer | Fault]]) -> None:
+    def _take(self, heard: Sequence[tuple[RayNode, Answer | Fault]]) -> None:
         new = [self._judged(node, answer) for node, answer in heard]
         self.examined |= {node.id: node for node in new}
         _GOOD.update(node.id for node in new if not node.faults)
         if new:
             self.tell(new)
 
-    def _judged(self, node: Node, answer: Answer | Fault) -> Examined:
+    def _judged(self, node: RayNode, answer: Answer | Fault) -> Examined:
         resources = node["Resources"]
         about = node["NodeID"], node["NodeManagerAddress"], resources
         if isinstance(answer, Fault):
@@ -186,7 +186,7 @@ def avoiding(ray: Any) -> dict[str, str]:
 
 
 class _Asked(NamedTuple):
-    node: Node
+    node: RayNode
     until: float  # by the monotonic clock
 
 

@@ -5,7 +5,7 @@ import os
 import platform
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,18 +44,19 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         folder: str,
         source: str,
     ) -> None:
+        # what Ray shows of an actor whose start fails, too
+        self._folder, self._id = Path(folder), plan_id(config)
         check_source(source)
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             # Ray leaves them visible where its own variable was not set when the node started
             os.environ.update(dict.fromkeys(SEEN, ""))
         load_additions(additions)
         self._job: Job[Any] = cloudpickle.loads(job)
-        self._data, self._folder = data, Path(folder)
-        self._node = this_node()
+        self._data, self._node = data, this_node()
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
-        self._id = str(config["proposal"]["id"])
+        self._id = plan_id(config)
         self._events: Iterator[Event] = events(
             self._job, config["proposal"], self._data, self._folder
         )
@@ -82,6 +83,16 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def load_checkpoint(self, checkpoint: Any) -> None:
         """Nothing, see `save_checkpoint`."""
+
+
+def plan_id(config: Mapping[str, Any]) -> str:
+    """Of the plan in a Tune trial's config."""
+    return str(config["proposal"]["id"])
+
+
+def trial_name(trial: Any) -> str:
+    """What Tune calls a trial."""
+    return plan_id(trial.config)
 
 
 class OtherSource(RuntimeError):

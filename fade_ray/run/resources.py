@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-Node = Mapping[str, float]
-"""The resources of a node, as Ray names them."""
+Amounts = Mapping[str, float]
+"""How much a node has of each resource, as Ray names them."""
 
 
 @dataclass(frozen=True)
@@ -15,11 +15,11 @@ class Resources:
     cpus: float
     gpus: float = 0.0
 
-    def fitting(self, nodes: Iterable[Node]) -> int:
+    def fitting(self, nodes: Iterable[Amounts]) -> int:
         """How many fit on some nodes when these are empty."""
         return sum(self._on(node) for node in nodes)
 
-    def _on(self, node: Node) -> int:
+    def _on(self, node: Amounts) -> int:
         by_cpu = int(node.get("CPU", 0) // self.cpus)
         if not self.gpus:
             return by_cpu

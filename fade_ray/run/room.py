@@ -8,7 +8,7 @@ from typing import Any
 
 from fade_ray.records.run_files import read_object
 from fade_ray.run.ray_nodes import Survey, alive
-from fade_ray.run.resources import Node, Resources
+from fade_ray.run.resources import Amounts, Resources
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
 
@@ -17,7 +17,7 @@ GROWING = Path("~/ray_bootstrap_config.yaml")
 LOOK = 1.0  # seconds between looks at the nodes: Tune asks many times a second
 
 
-def trial_resources(run: RunConfig, nodes: Sequence[Node]) -> Resources:
+def trial_resources(run: RunConfig, nodes: Sequence[Amounts]) -> Resources:
     """What a trial is given: as asked for, else one GPU if a node has one and the device allows it.
 
     Raises InvalidInput when more is asked for than any of the nodes has.
@@ -43,7 +43,7 @@ def trial_resources(run: RunConfig, nodes: Sequence[Node]) -> Resources:
     return resources
 
 
-def nodes_to_come(config: Mapping[str, Any]) -> list[Node]:
+def nodes_to_come(config: Mapping[str, Any]) -> list[Amounts]:
     """The nodes, beside the head, that an autoscaler may start by its configuration (that of `ray
     up`), those with most GPUs first.
     """
@@ -56,7 +56,7 @@ def nodes_to_come(config: Mapping[str, Any]) -> list[Node]:
     return workers[: config.get("max_workers", 2)]
 
 
-def autoscaled() -> list[Node]:
+def autoscaled() -> list[Amounts]:
     """`nodes_to_come` of this machine's cluster, where it is the head of one that grows."""
     return nodes_to_come(read_object(GROWING.expanduser()))
 
@@ -74,7 +74,7 @@ class Room:
     asked: Survey
     resources: Resources
     most: int | None = None
-    growth: Sequence[Node] = ()
+    growth: Sequence[Amounts] = ()
     _seen: tuple[float, int] = field(default=(-LOOK, 1), init=False)
 
     def __call__(self) -> int:

@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from fade_ray.run.head_watch import head_watched
 from fade_ray.run.losses import loss
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import avoiding, survey
-from fade_ray.run.resources import Resources
+from fade_ray.run.resources import Amounts, Resources
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
@@ -161,7 +161,7 @@ def _lost(error: Exception) -> Failure | None:
     return min(losses, key=lambda each: each.kind != "node lost", default=None)
 
 
-def _use_gpu(device: str, nodes: Sequence[Mapping[str, float]]) -> bool:
+def _use_gpu(device: str, nodes: Sequence[Amounts]) -> bool:
     """Whether each worker gets a GPU. InvalidInput for a device that it cannot have."""
     if device not in ("auto", "cpu") and not device.startswith("cuda"):
         raise InvalidInput(
@@ -177,9 +177,7 @@ def _use_gpu(device: str, nodes: Sequence[Mapping[str, float]]) -> bool:
     return available and device != "cpu"
 
 
-def _check_room(
-    options: WorkersConfig, nodes: Sequence[Mapping[str, float]], use_gpu: bool
-) -> None:
+def _check_room(options: WorkersConfig, nodes: Sequence[Amounts], use_gpu: bool) -> None:
     """Ray would wait for ever for workers that fit nowhere."""
     each = Resources(options.cpus_per_worker or 1, float(use_gpu))
     room = each.fitting(nodes)

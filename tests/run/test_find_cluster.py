@@ -3,13 +3,17 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import ToyConfig, ToyHistory, ToyRun
 from run_fade import words
 
 from fade_ray.kinds import KINDS
 from fade_ray.run.find_cluster import check_keeps, find_cluster, noted_cluster
-from fade_ray.run.run_config import RayOptions
+from fade_ray.run.kind import Start
+from fade_ray.run.lifecycle import run
+from fade_ray.run.run_config import RayOptions, RunConfig
 from spaces.errors import InvalidInput
 
 
@@ -103,6 +107,27 @@ def test_without_a_directory_nothing_runs_where_it_would_be_lost(
     monkeypatch.setenv("RAY_JOB_CONFIG_JSON_ENV_VAR", "{}")
     with pytest.raises(InvalidInput, match="without --out it has one in the copy that a Ray job"):
         check_keeps(None)
+
+
+def test_a_run_without_a_directory_joins_what_it_was_told_of_before(
+    dead: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asking(ToyRun):
+        """Asks for its cluster, like one on Ray, when the answer would be another one."""
+
+        def work(self, prepared: Any, start: Start[ToyConfig, ToyHistory]) -> dict[str, Any]:
+            monkeypatch.setenv("RAY_ADDRESS", dead)
+            return {"reason": find_cluster(start.config.run)[1]}
+
+        def deliver(self, prepared: Any, run: Any) -> dict[str, Any]:
+            return run.result  # type: ignore[no-any-return]
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    config = ToyConfig(run=RunConfig(engine="ray"))
+    assert run(Asking(), config, watchers=()).result["reason"] == "RAY_ADDRESS asks for it"
+    with pytest.raises(InvalidInput, match=f"answers at {dead}"):
+        find_cluster(config.run)
 
 
 @pytest.mark.slow

@@ -7,7 +7,7 @@ import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
 from fade_ray.run.losses import loss
-from fade_ray.run.ray_trial import finishing
+from fade_ray.run.ray_trial import FadeTrial, OtherSource, finishing
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tip: 10.0.0.3\n"
 EXIT = DIED + "Its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
@@ -42,6 +42,14 @@ def test_a_loss_has_its_kind_and_its_reason(
     told = loss(error)
     assert told.kind == kind
     assert reason in told.reason
+
+
+def test_a_worker_whose_start_fails_has_its_name_and_so_its_own_reason() -> None:
+    """Ray asks for the name when it passes the error on, and hides the error behind another."""
+    trial = FadeTrial.__new__(FadeTrial)
+    with pytest.raises(OtherSource):
+        trial.setup({"proposal": {"id": "00003"}}, (), b"", None, "/runs/mine", "other source")
+    assert repr(trial) == "mine trial 00003"
 
 
 def test_a_sigterm_waits_for_the_end_of_an_epoch() -> None:
