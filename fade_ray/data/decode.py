@@ -1,4 +1,4 @@
-"""From encoded pictures to one uint8 array, in threads; every bad picture is named."""
+"""From encoded pictures to pixels, the same for all loaders; every bad picture is named."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import io
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import ExifTags, Image, ImageOps
 
 from fade_ray.data.images import MIN_SIDE, ByteArray, IntArray
 from spaces.errors import InvalidInput
@@ -23,6 +23,7 @@ T = TypeVar("T")
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 _GRAYSCALE = ("1", "L", "LA")
 _COLOUR = ("P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+_LYING = (5, 6, 7, 8)  # EXIF orientations that exchange width and height
 _CHUNK = 64  # pictures per task of a thread
 
 
@@ -86,8 +87,8 @@ def survey(*groups: Pictures) -> Survey:
 
 
 def decode(pictures: Pictures, shape: Shape) -> ByteArray:
-    """uint8 [N, C, side, side]. Pictures of another size are scaled (shorter side, bilinear) and
-    cut at the centre.
+    """uint8 [N, C, side, side], decoded in threads. Pictures of another size are scaled (shorter
+    side, bilinear) and cut at the centre.
 
     Transparency is dropped, of an animation the first frame is taken. Raises `InvalidInput` for a
     corrupt picture.
@@ -112,39 +113,68 @@ def array_pictures(pixels: ByteArray, name: str) -> Callable[[IntArray], Picture
     return pictures
 
 
+def picture(pictures: Pictures, i: int, mode: str) -> Image.Image:
+    """The one decoder of all loaders: picture `i` in `mode`, "L" or "RGB", the way up that its
+    camera noted (EXIF), as every viewer shows it. Errors as in `survey` and `decode`.
+    """
+    with _opened(pictures, i) as image:
+        image.load()
+        with suppress(Exception):  # a note that cannot be read turns nothing
+            ImageOps.exif_transpose(image, in_place=True)
+        if image.mode == "P" and "transparency" in image.info:
+            # a palette with transparency cannot become RGB in one step
+            return image.convert("RGBA").convert(mode)
+        return image.convert(mode)
+
+
 def _headers(pictures: Pictures, numbers: range) -> tuple[set[str], dict[tuple[int, int], str]]:
     """The modes that occur, and the first picture of each size."""
     modes: set[str] = set()
     sizes: dict[tuple[int, int], str] = {}
     for i in numbers:
-        with _named(pictures, i), _opened(pictures.items[i]) as image:
-            if image.mode not in _GRAYSCALE + _COLOUR:
-                raise InvalidInput(
-                    f"Images must have 8 bits per channel, but {pictures.name(i)} has mode "
-                    f"{image.mode!r}. Convert it first."
-                )
+        with _opened(pictures, i) as image:
             modes.add(image.mode)
-            sizes.setdefault(image.size, pictures.name(i))
+            sizes.setdefault(_upright_size(image), pictures.name(i))
     return modes, sizes
+
+
+def _upright_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) once it is upright. A square one is not asked: PNG decodes for the answer."""
+    width, height = image.size
+    turned = False
+    if width != height and image.format != "TIFF":  # whose size is the upright one already
+        with suppress(Exception):
+            turned = image.getexif().get(ExifTags.Base.Orientation) in _LYING
+    return (height, width) if turned else (width, height)
 
 
 def _pixels(pictures: Pictures, i: int, shape: Shape) -> ByteArray:
     """uint8 [C, side, side]."""
-    with _named(pictures, i), _opened(pictures.items[i]) as image:
-        if image.mode == "P" and "transparency" in image.info:
-            # a palette with transparency cannot become RGB in one step
-            image = image.convert("RGBA")
-        image = image.convert("L" if shape.channels == 1 else "RGB")
-        if image.size != (shape.side, shape.side):
-            image = ImageOps.fit(image, (shape.side, shape.side), Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, np.uint8)
-        return pixels[None] if shape.channels == 1 else pixels.transpose(2, 0, 1)
+    image = picture(pictures, i, "L" if shape.channels == 1 else "RGB")
+    if image.size != (shape.side, shape.side):
+        image = ImageOps.fit(image, (shape.side, shape.side), Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8)
+    return pixels[None] if shape.channels == 1 else pixels.transpose(2, 0, 1)
 
 
-def _opened(item: Item) -> Image.Image:
-    if isinstance(item, np.ndarray):
-        return Image.fromarray(item)
-    return Image.open(io.BytesIO(item) if isinstance(item, bytes) else item, formats=FORMATS)
+@contextmanager
+def _opened(pictures: Pictures, i: int) -> Iterator[Image.Image]:
+    """Not decoded yet; errors, in what is done with it too, are named."""
+    item = pictures.items[i]
+    with _named(pictures, i):
+        if isinstance(item, np.ndarray):
+            image = Image.fromarray(item)
+        else:
+            file = io.BytesIO(item) if isinstance(item, bytes) else item
+            image = Image.open(file, formats=FORMATS)
+        with image:
+            if image.mode not in _GRAYSCALE + _COLOUR:
+                raise InvalidInput(
+                    f"Images must have 8 bits per channel, but {pictures.name(i)} has mode "
+                    f"{image.mode!r}. Convert it first: which of its values are black and white "
+                    "the file does not say."
+                )
+            yield image
 
 
 @contextmanager

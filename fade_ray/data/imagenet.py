@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from fade_ray.data.batches import Batch, ImageBatches
+from fade_ray.data.decode import Pictures, picture, survey
 from fade_ray.data.images import IntArray
 from fade_ray.data.splits import stratified_limit
 from spaces.errors import InvalidInput
 
 PARTS = ("train", "val")
+LOOKED_AT = 1024
+"""Pictures of each part whose headers are read before work starts, evenly spread: at most."""
 
 Transform = Callable[[Any], Tensor]  # a PIL picture -> uint8 [3, side, side]
 
@@ -69,7 +71,8 @@ class ImageFolders:
     """The two parts of a data set on disk: class names, and path and class number of every picture,
     at most `limit` of each part.
 
-    Both parts must have the same class folders. Raises InvalidInput for a folder of another form.
+    Both parts must have the same class folders. Raises InvalidInput for a folder of another form,
+    and for a picture of another depth than 8 bits among those that are `LOOKED_AT`.
     """
 
     classes: tuple[str, ...]
@@ -98,6 +101,8 @@ class ImageFolders:
             part: _limited(found[part], size, np.random.default_rng([seed, number]))
             for number, (part, size) in enumerate(zip(PARTS, (limit, test_limit), strict=True))
         }
+        for samples in kept.values():
+            survey(_named([path for path, _ in samples[:: len(samples) // LOOKED_AT + 1]]))
         return ImageFolders(train, kept["train"], kept["val"])
 
 
@@ -135,20 +140,17 @@ class _Pictures(Dataset[Any]):
         number, seed = key
         path, label = os.fsdecode(self.paths[number]), int(self.labels[number])
         try:
-            image = _opened(path)
-        # Pillow's for what is no picture, or broken
-        except (OSError, SyntaxError, ValueError) as error:
-            rule = "Every file in a class folder must be a readable picture"
-            return f"{rule}, but {path} is not: {error}. Remove it."
+            image = picture(_named([path]), 0, "RGB")
+        except InvalidInput as error:
+            return str(error)
         # the process that decodes may be the one that trains
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return self.transform(image), label
 
 
-def _opened(path: str) -> Any:
-    with Image.open(path) as image:
-        return image.convert("RGB")
+def _named(paths: Sequence[str]) -> Pictures:
+    return Pictures([Path(path) for path in paths], lambda i: paths[i])
 
 
 def _joined(items: list[tuple[Tensor, int] | str]) -> tuple[Tensor, Tensor] | str:

@@ -239,6 +239,63 @@ def test_every_mode_of_eight_bits_is_decoded(tmp_path: Path, mode: str) -> None:
     assert all(image.tobytes() == chw(expected) for image in splits.weights.images)
 
 
+# EXIF orientation -> what was done to the upright pixels [H, W] before they were stored
+STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
+    1: lambda upright: upright,
+    2: lambda upright: upright[:, ::-1],
+    3: lambda upright: upright[::-1, ::-1],
+    4: lambda upright: upright[::-1],
+    5: lambda upright: upright.swapaxes(0, 1),
+    6: lambda upright: upright.swapaxes(0, 1)[::-1],
+    7: lambda upright: upright.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda upright: upright.swapaxes(0, 1)[:, ::-1],
+}
+
+
+def turned(upright: np.ndarray, orientation: int, kind: str) -> bytes:
+    """A picture stored as a camera held that way does, with the note that says so."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    stored = np.ascontiguousarray(STORED[orientation](upright))
+    options = {"lossless": True} if kind == "WEBP" else {}
+    Image.fromarray(stored).save(buffer, kind, exif=exif, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP"])
+def test_pictures_are_the_way_up_that_their_camera_noted(tmp_path: Path, kind: str) -> None:
+    images = [pixels(1, seed=i)[0] for i in range(12)]
+    blobs: list[bytes | None] = [turned(image, 1 + i % 8, kind) for i, image in enumerate(images)]
+    splits = load(write_parquet(tmp_path / "p.parquet", blobs, [0, 1] * 6))
+    assert everything(splits) == {chw(image): i % 2 for i, image in enumerate(images)}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "JPEG"])
+def test_their_sizes_are_those_of_the_upright_pictures(tmp_path: Path, kind: str) -> None:
+    """12 wide, 20 high: one lies on its side, in bytes and not in what is seen."""
+    shape = (20, 12, 3)
+    upright = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    blobs: list[bytes | None] = [turned(upright, 1, kind)] * 11 + [turned(upright, 6, kind)]
+    path = write_parquet(tmp_path / "p.parquet", blobs, [0, 1] * 6)
+    with pytest.raises(InvalidInput, match=r"must be square, but row \d+ .* has 12x20 pixels"):
+        load(path)
+    halves = {
+        image.tobytes()
+        for part in PARTS
+        for image in getattr(load(path, image_side=12), part).images
+    }
+    assert kind == "JPEG" or halves == {chw(upright[4:16])}
+
+
+def test_a_note_that_cannot_be_read_turns_nothing(tmp_path: Path) -> None:
+    image = Image.fromarray(pixels(1)[0])
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", exif=b"Exif\0\0no note at all")
+    splits = load(write_parquet(tmp_path / "p.parquet", [buffer.getvalue()] * 12, [0, 1] * 6))
+    assert splits.weights.images[0].tobytes() == chw(np.asarray(image))
+
+
 def test_an_image_side_scales_the_shorter_side_and_cuts_the_centre(tmp_path: Path) -> None:
     noise = np.random.default_rng(0)
     wide, tall = (

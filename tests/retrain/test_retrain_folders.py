@@ -2,6 +2,7 @@
 workers.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import torch
 from PIL import Image
 from retrainings import run_retraining
 
+from fade_ray.data import load
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.retrain.retrain_run import check_accuracy
 from fade_ray.retraining import RetrainConfig, Retraining
@@ -118,13 +120,43 @@ def test_limits_keep_the_proportions(root: Path) -> None:
 
 @pytest.mark.parametrize("loader_workers", [0, 1])
 def test_a_broken_picture_is_named(loader_workers: int, root: Path, tmp_path: Path) -> None:
-    import shutil
-
     shutil.copytree(root, tmp_path / "copy")
     path = tmp_path / "copy" / "train" / "dog" / "3.png"
     path.write_bytes(path.read_bytes()[:60])
-    with pytest.raises(InvalidInput, match=r"readable picture, but .*3\.png"):
+    with pytest.raises(InvalidInput, match=r"must be readable.*but .*3\.png is not"):
         epochs(batches(tmp_path / "copy", loader_workers=loader_workers), 0, 1)
+
+
+def test_pictures_of_sixteen_bits_are_refused_before_work_starts(
+    root: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(root, tmp_path / "copy")
+    deep = Image.fromarray(np.full((30, 30), 40_000, np.uint16))
+    deep.save(tmp_path / "copy" / "val" / "cat" / "deep.png")
+    with pytest.raises(InvalidInput, match=r"8 bits per channel, but .*deep\.png has mode 'I;16'"):
+        ImageFolders.read(tmp_path / "copy")
+
+
+def test_pictures_are_decoded_as_in_memory(tmp_path: Path) -> None:
+    """Photographs that lie on their side, a palette with transparency, CMYK and grey ones."""
+    rng = np.random.default_rng(1)
+    made = {"palette.png": "P", "print.tiff": "CMYK", "grey.png": "LA", "clear.png": "RGBA"}
+    for name in ("a", "b"):
+        (tmp_path / "val" / name).mkdir(parents=True)
+        noise = rng.integers(0, 256, (18, 18, 3), dtype=np.uint8)
+        for file, mode in made.items():
+            Image.fromarray(noise).convert(mode).save(tmp_path / "val" / name / file)
+        for orientation in range(1, 9):
+            exif = Image.Exif()
+            exif[0x0112] = orientation
+            path = tmp_path / "val" / name / f"photo{orientation}.jpg"
+            Image.fromarray(noise).save(path, exif=exif)
+    shutil.copytree(tmp_path / "val", tmp_path / "train")
+    ((images, _),) = batches(tmp_path, training=False, batch_size=64).ordered()
+    whole = load(str(tmp_path / "train"), test_data=str(tmp_path / "val")).test.images
+    # the centre of the whole, which is scaled to 18 pixels, its own side
+    expected = (torch.from_numpy(whole[:, :, 1:-1, 1:-1].copy()) / 255 - 0.5) / 0.2
+    torch.testing.assert_close(images, expected)
 
 
 def test_folders_of_another_form(root: Path, tmp_path: Path) -> None:
