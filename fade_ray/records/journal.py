@@ -63,14 +63,15 @@ class Journal:
 
     Each event is one write of one whole line, so that a killed process leaves at most its last line
     torn. A torn last line is cut off when the file is opened again. All events but "epoch" are on
-    the disk before `append` returns.
+    the disk before `append` returns. Before each one `check` may raise InvalidInput, where this
+    process may not write any more.
 
     Raises:
         InvalidInput: if the file cannot be opened or written (read-only directory, full disk).
     """
 
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+    def __init__(self, path: Path | str, check: Callable[[], None] = lambda: None) -> None:
+        self.path, self._check = Path(path), check
         try:
             self._file = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
@@ -88,6 +89,7 @@ class Journal:
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": stamp, **plain(fields)}, allow_nan=False) + "\n"
         try:
+            self._check()
             before = os.fstat(self._file).st_size
             try:
                 _write_all(self._file, line.encode())

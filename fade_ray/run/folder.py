@@ -20,6 +20,7 @@ from fade_ray.records.atomic import write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.release import VERSION
 from fade_ray.records.run_files import read_object
+from fade_ray.run.lease import Lease, holder, kept
 from spaces.errors import InvalidInput, require, upheld
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
@@ -66,21 +67,25 @@ def _writable() -> AbstractContextManager[None]:
 
 
 @contextmanager
-def opened(folder: Path, folders: Iterable[str]) -> Iterator[None]:
-    """Make the run directory with its `folders`, and keep it for this process alone. Raises
-    InvalidInput when it cannot be written or is in use.
+def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
+    """Make the run directory with its `folders`, and keep it for this process alone: a file lock
+    tells at once on one machine, the lease on all. Raises InvalidInput when it cannot be written or
+    is in use.
     """
-    lock = filelock.FileLock(folder / ".lock", blocking=False)
+    lock, lease = filelock.FileLock(folder / ".lock", blocking=False), Lease(folder)
     with _writable():
         for name in ("", *folders):
             (folder / name).mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire()
         except filelock.Timeout as error:
-            rule = f"One process at a time may run in {folder}"
-            raise InvalidInput(f"{rule}, and one does. Wait for it or end it.") from error
+            rule, who = f"One process at a time may run in {folder}", holder(lease.place.read())
+            raise InvalidInput(f"{rule}, and {who} does. Wait for it or end it.") from error
     try:
-        yield
+        with _writable():
+            lease.take()
+        with kept(lease):
+            yield lease
     finally:
         lock.release()
 

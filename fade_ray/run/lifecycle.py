@@ -61,9 +61,9 @@ def run(
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
         around = environment(command or command_line(), additions)
-        with opened(folder, kind.folders):
+        with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
-            with Journal(folder / kind.record) as journal:
+            with Journal(folder / kind.record, lease.check) as journal:
                 history = kind.read_record(folder)
                 resumed = history.started is not None
                 journal.append("start", format=FORMAT, resumed=resumed, environment=around)
