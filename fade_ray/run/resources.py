@@ -23,7 +23,11 @@ class Resources:
         by_cpu = int(node.get("CPU", 0) // self.cpus)
         if not self.gpus:
             return by_cpu
-        return min(by_cpu, math.floor(node.get("GPU", 0) / self.gpus + 1e-9))
+        gpus = node.get("GPU", 0)
+        if self.gpus > 1:
+            return min(by_cpu, int(gpus // self.gpus))
+        # a share lies on one GPU: what two of them have left makes no third
+        return min(by_cpu, int(gpus) * math.floor(1 / self.gpus + 1e-9))
 
     def __str__(self) -> str:
         return f"{self.cpus:g} CPU(s)" + (f" and {self.gpus:g} GPU(s)" if self.gpus else "")

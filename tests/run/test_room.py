@@ -21,6 +21,8 @@ GPUS, SMALL = [{"CPU": 16.0, "GPU": 2.0}], [{"CPU": 2.0}, {"CPU": 2.0}]
         (4, 0, SMALL, 0),  # four in all, but on two nodes
         (1, 0.25, GPUS, 8),
         (1, 0.3, GPUS, 6),
+        (1, 0.4, GPUS, 4),  # two on each; 0.2 of each are left
+        (1, 0.6, GPUS, 2),
         (4, 0.1, GPUS, 4),
         (1, 2, GPUS, 1),
         (1, 1, [*GPUS, *SMALL], 2),
