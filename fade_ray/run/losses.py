@@ -17,6 +17,10 @@ SIGNS: tuple[tuple[str, FailureKind, str], ...] = (
 """Part of Ray's words, the kind of loss, our words for it."""
 
 
+class Leaving(RuntimeError):
+    """A trial's process was told to leave, and does so between two epochs."""
+
+
 def loss(error: Exception | None) -> Failure:
     """Why a trial's worker is gone, from what Ray raised for it."""
     from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
@@ -24,6 +28,8 @@ def loss(error: Exception | None) -> Failure:
     if isinstance(error, ActorUnavailableError):
         return Failure("node lost", "its node cannot be reached")
     if isinstance(error, RayTaskError):
+        if isinstance(error.cause, Leaving):
+            return Failure("node lost", str(error.cause))
         return Failure("crashed", _last_line(str(error)))
     if isinstance(error, RayActorError) and error.actor_init_failed:
         kind: FailureKind = "node lost" if "OtherSource" in str(error) else "worker lost"

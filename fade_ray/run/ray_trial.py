@@ -6,8 +6,8 @@ import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import ray
@@ -16,7 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
-from fade_ray.run.losses import loss
+from fade_ray.run.losses import Leaving, loss
 from fade_ray.run.node_answer import SEEN, digest, source
 from fade_ray.run.ray_nodes import autoscaler, coming
 from fade_ray.run.ray_placing import this_node
@@ -47,6 +47,8 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         # what Ray shows of an actor whose start fails, too
         self._folder, self._id = Path(folder), plan_id(config)
         check_source(source)
+        self._told_to_leave = False
+        signal.signal(signal.SIGTERM, self._leave)
         if not ray.get_runtime_context().get_accelerator_ids().get("GPU"):
             # Ray leaves them visible where its own variable was not set when the node started
             os.environ.update(dict.fromkeys(SEEN, ""))
@@ -67,9 +69,17 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         """
         return f"{self._folder.name} trial {self._id}"
 
+    def _leave(self, number: int, frame: FrameType | None) -> None:
+        """A node that is taken away tells its processes to leave (SIGTERM). By itself Ray ends them
+        at once, in the middle of an epoch, and often in words that are those of a crash.
+        """
+        self._told_to_leave = True
+
     def step(self) -> dict[str, Any]:
-        with finishing():
-            event = next(self._events)
+        """The next event; an epoch is on disk before. Raises Leaving behind a SIGTERM."""
+        if self._told_to_leave:
+            raise Leaving(f"it was told to leave (SIGTERM) (on {self._node})")
+        event = next(self._events)
         if "metrics" in event:
             event["metrics"] = {**event["metrics"], "node": self._node}
         return {"event": json.dumps(event), "done": "epoch" not in event}
@@ -104,21 +114,6 @@ def check_source(expected: str) -> None:
     here = digest(source())
     if here != expected:
         raise OtherSource(f"{platform.node()} has fade_ray {here} in place of {expected}")
-
-
-@contextmanager
-def finishing() -> Iterator[None]:
-    """A SIGTERM inside takes effect behind: a node that is taken away asks its processes to leave,
-    and an epoch that ends in the time it gives is on disk.
-    """
-    came = list[int]()
-    before = signal.signal(signal.SIGTERM, lambda number, frame: came.append(number))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        if came:
-            signal.raise_signal(signal.SIGTERM)
 
 
 class Scheduler(FIFOScheduler):  # type: ignore[misc]

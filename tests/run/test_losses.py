@@ -1,13 +1,10 @@
 """What Ray raises, by the kind of loss; what it really raises is seen in test_faults.py."""
 
-import signal
-from types import FrameType
-
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
-from fade_ray.run.losses import loss
-from fade_ray.run.ray_trial import FadeTrial, OtherSource, finishing
+from fade_ray.run.losses import Leaving, loss
+from fade_ray.run.ray_trial import FadeTrial, OtherSource
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tip: 10.0.0.3\n"
 EXIT = DIED + "Its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
@@ -33,6 +30,7 @@ EXIT = DIED + "Its worker process has died. Worker exit type: SYSTEM_ERROR Worke
             "OtherSource",
         ),
         (RayTaskError("step", "traceback\nKeyError: 'x'", KeyError()), "crashed", "KeyError: 'x'"),
+        (RayTaskError("step", "traceback", Leaving("told to leave")), "node lost", "told to leave"),
         (None, "worker lost", "gone"),
     ],
 )
@@ -50,19 +48,3 @@ def test_a_worker_whose_start_fails_has_its_name_and_so_its_own_reason() -> None
     with pytest.raises(OtherSource):
         trial.setup({"proposal": {"id": "00003"}}, (), b"", None, "/runs/mine", "other source")
     assert repr(trial) == "mine trial 00003"
-
-
-def test_a_sigterm_waits_for_the_end_of_an_epoch() -> None:
-    came: list[str] = []
-
-    def leave(number: int, frame: FrameType | None) -> None:
-        came.append("left")
-
-    before = signal.signal(signal.SIGTERM, leave)
-    try:
-        with finishing():
-            signal.raise_signal(signal.SIGTERM)
-            came.append("saved")
-        assert came == ["saved", "left"]
-    finally:
-        signal.signal(signal.SIGTERM, before)

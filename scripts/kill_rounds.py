@@ -1,0 +1,542 @@
+"""What do faults cost a run? Rounds of a tiny search on a loopback cluster of two nodes, in which
+nodes, workers, the head and the driver are killed, frozen, replaced and told to leave.
+
+    python scripts/kill_rounds.py --rounds 0 100 [--kinds "driver killed"] [--out FILE.jsonl]
+    python scripts/kill_rounds.py --show
+
+A round's number is its seed: its faults and their moments (counted in recorded epochs, never in
+time) are drawn from it. Behind its last fault the run goes on to its end, and its record is
+compared with that of a run that nothing disturbed. A line per round is appended to the file; rounds
+that are in it already are not played again. Needs Linux (a loopback address per node, /proc) and
+the source tree, whose tests' harness it uses. Ends with exit code 1 where a record differed or a
+process was left.
+"""
+
+import json
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import tyro
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "run")]
+
+from loopback import Loopback  # noqa: E402
+from processes import children_of, commands, end_by_id, wait_for  # noqa: E402
+from scoped_ray import of_cluster, stop  # noqa: E402
+
+from fade_ray.records.journal import read_events  # noqa: E402
+from fade_ray.run.text_table import text_table  # noqa: E402
+
+SEARCH = [
+    *("search", "--limit", "240", "--min-vertices", "2", "--max-vertices", "4", "--depth", "2"),
+    *("--final-channels", "4", "--kernel", "3", "--iterations", "1", "--walks", "2"),
+    *("--rank-epochs", "4", "--evaluations", "1", "--evaluation-epochs", "3"),
+    *("--retrain-epochs", "4", "--cpus-per-trial", "1", "--lockstep"),
+]
+"""In lockstep, in which the record depends on nothing but the seed."""
+PATIENCE = 300.0  # seconds until a step of a round counts as hung
+NODE = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+DETECTION = {
+    "RAY_health_check_initial_delay_ms": "1000",
+    "RAY_health_check_period_ms": "1000",
+    "RAY_health_check_timeout_ms": "2000",
+    "RAY_health_check_failure_threshold": "5",
+}
+"""A node that does not answer is lost after some 15 seconds, in place of Ray's 65."""
+COUNTER = """
+import os
+from fade_ray.training.loop import Training
+
+def counted(run_epoch):
+    def begin(self):
+        place = os.open({place!r}, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+        os.write(place, b".")
+        os.close(place)
+        return run_epoch(self)
+    return begin
+
+Training.run_epoch = counted(Training.run_epoch)
+"""
+"""A file for `--use` that counts the epochs that are begun, in every process."""
+HIDDEN = """
+import sys
+class Hidden:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("fade_ray", "searchers", "spaces"):
+            raise ModuleNotFoundError(f"No module named {name!r}")
+sys.meta_path.insert(0, Hidden())
+"""
+"""A sitecustomize.py that hides the package from a node."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Command line."""
+
+    rounds: tuple[int, int] = (0, 100)
+    """The first one, and the one behind the last."""
+    kinds: tuple[str, ...] = ()
+    """Faults to draw from; all of them without any."""
+    out: Path = ROOT / "docs" / "results" / "bench" / "kills.jsonl"
+    show: bool = False
+    """Play nothing: print the table of what is in the file."""
+
+
+# drivers
+
+
+def call_command(arguments: Sequence[str], log: str) -> None:
+    """`fade-ray ARGUMENTS` in this process."""
+    for number in (signal.SIGINT, signal.SIGHUP):  # a background job may have them switched off
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else 0)
+    written = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
+    os.dup2(written, 1), os.dup2(written, 2)
+    from fade_ray.cli import main as fade_ray
+
+    fade_ray(list(arguments))
+
+
+@dataclass
+class Stage:
+    """A run and what it runs on: the cluster, its node beside the head, the driver."""
+
+    base: Path
+    processes: Any = field(repr=False)
+    """Forks drivers that have imported everything: seconds each."""
+    rng: random.Random = field(default_factory=random.Random)
+    cluster: Loopback | None = None
+    node: subprocess.Popen[bytes] | None = None
+    good: bool = True
+    """Whether trials can run on `node`."""
+    run: Path = Path()
+    driver: BaseProcess | None = None
+    clusters: int = 0
+
+    @property
+    def up(self) -> Loopback:
+        assert self.cluster is not None
+        return self.cluster
+
+    def add(self, good: bool = True, **environment: str) -> None:
+        """A node beside the head."""
+        self.node, self.good = self.up.add(environment={**NODE, **environment}), good
+
+    def lose(self) -> None:
+        """The node beside the head, without a word."""
+        if self.node is not None:
+            self.up.lose(self.node)
+        self.node = None
+
+    def restore(self) -> None:
+        """A head and one good node, whatever was before."""
+        if self.cluster is None:
+            self.clusters += 1
+            folder = self.base / f"{self.clusters}"
+            folder.mkdir()
+            self.cluster = Loopback(folder, environment={**NODE, **DETECTION})
+            self.node = None
+        if self.node is not None and (self.node.poll() is not None or not self.good):
+            self.lose()
+        if self.node is None:
+            self.add()
+        self.up.wait()
+
+    def close(self) -> None:
+        """End the cluster."""
+        if self.cluster is not None:
+            self.cluster.__exit__(None, None, None)
+            stop(str(self.cluster.folder / "ray"))
+        self.cluster = self.node = None
+
+    def command(self, *where: str) -> list[str]:
+        counter = self.run.with_suffix(".py")
+        counter.write_text(COUNTER.format(place=str(self.begun)))
+        return [*SEARCH, "--out", str(self.run), "--use", str(counter), *where]
+
+    @property
+    def begun(self) -> Path:
+        """As many bytes as epochs were begun."""
+        return self.run.with_suffix(".begun")
+
+    @property
+    def log(self) -> Path:
+        return self.run.with_suffix(".log")
+
+    def start(self, *where: str) -> None:
+        """A driver: on the cluster, if nothing is said."""
+        call = self.command(*(where or ("--address", self.up.address, "--concurrency", "2")))
+        self.driver = self.processes.Process(target=call_command, args=(call, str(self.log)))
+        self.driver.start()
+
+    def end(self, seconds: float = PATIENCE) -> int:
+        """Wait for the driver; its exit code."""
+        assert self.driver is not None
+        self.driver.join(seconds)
+        code = self.driver.exitcode
+        if code is None:
+            self.driver.kill()
+            raise AssertionError(f"the driver hangs: {self.log.read_text()[-2000:]}")
+        return code
+
+    @property
+    def running(self) -> bool:
+        return self.driver is not None and self.driver.is_alive()
+
+    def events(self) -> list[dict[str, Any]]:
+        path = self.run / "records.jsonl"
+        return read_events(path) if path.exists() else []
+
+    def epochs(self) -> int:
+        """How many are recorded; -1 before the first trial is."""
+        path = self.run / "records.jsonl"
+        text = path.read_text() if path.exists() else ""
+        return text.count('"event": "epoch"') if '"proposed"' in text else -1
+
+    def trials(self, of: Sequence[subprocess.Popen[bytes]]) -> list[int]:
+        """The processes that carry trials out on some nodes."""
+        below = (children_of(node.pid) for node in of)
+        return sorted(pid for each in below for pid, line in each.items() if "FadeTrial" in line)
+
+    def await_trial(self, *of: subprocess.Popen[bytes] | None) -> list[int]:
+        """The processes of trials, on some nodes or on all, once there are any."""
+        nodes = [node for node in of if node is not None] or self.up.nodes
+        wait_for(lambda: self.trials(nodes) or not self.running, PATIENCE)
+        return self.trials(nodes)
+
+
+# faults: each happens to a stage, and returns what there is to say of it
+
+Fault = Callable[[Stage], Mapping[str, Any] | None]
+
+
+def worker_killed(stage: Stage) -> None:
+    end_by_id(stage.await_trial()[:1])
+
+
+def worker_told_to_leave(stage: Stage) -> None:
+    for pid in stage.await_trial()[:1]:
+        os.kill(pid, signal.SIGTERM)
+
+
+def node_lost(stage: Stage) -> None:
+    stage.await_trial(stage.node)
+    stage.lose()
+    stage.add()
+
+
+def replaced_without_package(stage: Stage) -> None:
+    stage.await_trial(stage.node)
+    stage.lose()
+    stage.add(good=False, PYTHONPATH=str(stage.base / "hiding"))
+
+
+def replaced_with_other_source(stage: Stage) -> None:
+    stage.await_trial(stage.node)
+    stage.lose()
+    stage.add(good=False, PYTHONPATH=str(stage.base / "other"))
+
+
+def node_told_to_leave(stage: Stage) -> None:
+    """All of its processes are, as those of a machine that is taken away."""
+    stage.await_trial(stage.node)
+    assert stage.node is not None
+    below = [stage.node.pid, *children_of(stage.node.pid)]
+    for pid in below:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    with suppress(subprocess.TimeoutExpired):
+        stage.node.wait(30)
+    stage.lose()
+    end_by_id([pid for pid in below if pid in of_cluster(str(stage.up.folder / "ray"))])
+    stage.add()
+
+
+def node_joins(stage: Stage) -> None:
+    """While trials wait for one: `play` took the other away before."""
+    stage.add()
+
+
+def node_frozen(stage: Stage) -> Mapping[str, Any]:
+    """Until the run has got on by as many events as are drawn, be it that Ray gave the node up."""
+    stage.await_trial(stage.node)
+    assert stage.node is not None
+    below = [stage.node.pid, *children_of(stage.node.pid)]
+    events, on = len(stage.events()), stage.rng.randint(1, 8)
+    for pid in below:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_for(lambda: len(stage.events()) >= events + on or not stage.running, PATIENCE)
+    finally:
+        for pid in below:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+    given_up = any(e["event"] == "restarted" for e in stage.events()[events:])
+    return {"given_up": given_up}
+
+
+def head_killed(stage: Stage) -> Mapping[str, Any]:
+    """What makes it the head; the driver must end in words of its own. Goes on on a new cluster."""
+    stage.await_trial()
+    below = children_of(stage.up.nodes[0].pid)
+    end_by_id([pid for pid, line in below.items() if "gcs_server" in line])
+    killed = time.monotonic()
+    code = stage.end()
+    seconds = time.monotonic() - killed
+    said = stage.log.read_text()
+    words = f"continue with\n  fade-ray search --out {stage.run}" in said
+    stage.close()
+    stage.restore()
+    stage.start()
+    return {"ended": seconds, "code": code, "words": words and "Traceback" not in said}
+
+
+def driver_killed(stage: Stage) -> None:
+    assert stage.driver is not None
+    stage.driver.kill()
+    stage.end()
+    stage.start()
+
+
+def driver_told_to_end(stage: Stage) -> Mapping[str, Any]:
+    number = stage.rng.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    assert stage.driver is not None
+    assert stage.driver.pid is not None
+    os.kill(stage.driver.pid, number)
+    told = time.monotonic()
+    code = stage.end()
+    seconds = time.monotonic() - told
+    stage.start()
+    return {"ended": seconds, "code": code, "words": code == 128 + number}
+
+
+FAULTS: dict[str, Fault] = {
+    "node lost": node_lost,
+    "driver killed": driver_killed,
+    "worker killed": worker_killed,
+    "replaced by one without the package": replaced_without_package,
+    "driver told to end": driver_told_to_end,
+    "node joins": node_joins,
+    "node frozen": node_frozen,
+    "replaced by one with other source": replaced_with_other_source,
+    "head killed": head_killed,
+    "node told to leave": node_told_to_leave,
+    "worker told to leave": worker_told_to_leave,
+}
+"""Round by round the first fault is the next one of these."""
+SECOND = ("driver killed", "worker killed", "driver told to end", "worker told to leave")
+"""What may come on top, in one round of three."""
+
+
+def drawn(seed: int, kinds: Sequence[str], epochs: int) -> list[tuple[int, str]]:
+    """The faults of a round, each with the number of recorded epochs at which it strikes."""
+    rng = random.Random(seed)
+    named = [kinds[seed % len(kinds)]]
+    if rng.random() < 1 / 3:
+        named.append(rng.choice(SECOND))
+    return sorted(zip(rng.sample(range(epochs - 4), len(named)), named, strict=True))
+
+
+# rounds
+
+TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node"}
+"""What a record says of when and where."""
+
+
+def recorded(events: Sequence[Mapping[str, Any]]) -> dict[tuple[str, ...], list[Any]]:
+    """What was recorded under each name: once, if nothing was counted twice."""
+    found: dict[tuple[str, ...], list[Any]] = {}
+    for event in events:
+        metrics = {k: v for k, v in event.get("metrics", {}).items() if k not in TIMES}
+        match event["event"]:
+            case "proposed":
+                key, value = ("proposed", event["proposal"]["id"]), event["proposal"]
+            case "epoch":
+                key, value = ("epoch", event["id"], str(event["epoch"])), metrics
+            case "finished":
+                key, value = ("finished", event["id"]), [event["outcome"], metrics]
+            case "iteration":
+                key, value = ("iteration", str(event["iteration"])), event["anchors"]
+            case _:
+                continue
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def compared(
+    plain: Mapping[tuple[str, ...], list[Any]], other: Mapping[tuple[str, ...], list[Any]]
+) -> dict[str, int]:
+    """What is not as in the undisturbed run: trials lost, entries counted twice, entries that
+    differ or should not be there.
+    """
+    ended = [key for key in plain if key[0] == "finished"]
+    return {
+        "lost": sum(key not in other for key in ended),
+        "twice": sum(len(values) - 1 for values in other.values()),
+        "differing": sum(plain.get(key) != [values[0]] for key, values in other.items())
+        + sum(key not in other for key in plain if key[0] != "finished"),
+    }
+
+
+def got_on(events: Sequence[Mapping[str, Any]], struck: float) -> float | None:
+    """Seconds until all trials that were open when a fault struck had told another epoch or had
+    ended; None where none was open.
+    """
+    at = [(datetime.fromisoformat(event["time"]).timestamp(), event) for event in events]
+    named = {e["proposal"]["id"] for t, e in at if e["event"] == "proposed" and t <= struck}
+    waits = named - {e["id"] for t, e in at if e["event"] == "finished" and t <= struck}
+    if not waits:
+        return None
+    for when, event in at:
+        if when > struck and event["event"] in ("epoch", "finished"):
+            waits -= {event["id"]}
+            if not waits:
+                return when - struck
+    return None
+
+
+def play(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) -> dict[str, Any]:
+    """One round."""
+    began = time.monotonic()
+    epochs = sum(event["event"] == "epoch" for event in plain)
+    faults = drawn(seed, kinds, epochs)
+    stage.rng, stage.run = random.Random(seed + 1_000_000), stage.base / f"round{seed}"
+    stage.restore()
+    if any(kind == "node joins" for _, kind in faults):
+        stage.lose()
+    stage.start()
+    struck = []
+    for moment, kind in faults:
+        wait_for(lambda moment=moment: stage.epochs() >= moment or not stage.running, PATIENCE)
+        if stage.running:
+            when = time.time()
+            said = FAULTS[kind](stage) or {}
+            struck.append({"kind": kind, "epoch": moment, "when": when, **said})
+    code = stage.end()
+    assert code == 0, f"round {seed}: exit code {code}: {stage.log.read_text()[-3000:]}"
+    events = stage.events()
+    for fault in struck:
+        seconds = got_on(events, fault.pop("when"))
+        fault["seconds"] = seconds if seconds is None else round(seconds, 1)
+        if "ended" in fault:
+            fault["ended"] = round(fault["ended"], 1)
+    wait_for(lambda: not stage.trials(stage.up.nodes), 60)
+    return {
+        "round": seed,
+        "faults": struck,
+        **compared(recorded(plain), recorded(events)),
+        "epochs": epochs,
+        "repeated": stage.begun.stat().st_size - epochs,
+        "restarts": dict(
+            Counter(e["failure"]["kind"] for e in events if e["event"] == "restarted")
+        ),
+        "checkpoints": len(list((stage.run / "checkpoints").iterdir())),
+        "nodes": sorted({e["metrics"]["node"] for e in events if e["event"] == "epoch"}),
+        "seconds": round(time.monotonic() - began, 1),
+    }
+
+
+def undisturbed(stage: Stage) -> list[dict[str, Any]]:
+    """The record of the same search in the plain loop."""
+    stage.run = stage.base / "plain"
+    stage.start("--engine", "local")
+    code = stage.end()
+    assert code == 0, stage.log.read_text()[-2000:]
+    events = stage.events()
+    assert stage.begun.stat().st_size == sum(event["event"] == "epoch" for event in events)
+    return events
+
+
+def prepare(base: Path) -> None:
+    """What makes a node another one."""
+    (base / "hiding").mkdir()
+    (base / "hiding" / "sitecustomize.py").write_text(HIDDEN)
+    for package in ("fade_ray", "searchers", "spaces"):
+        shutil.copytree(ROOT / package, base / "other" / package)
+    with (base / "other" / "spaces" / "dag.py").open("a") as file:
+        file.write("\n# another commit\n")
+
+
+def table(rounds: Sequence[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """By kind of fault; the counts are those of the rounds that it struck in."""
+    for kind in FAULTS:
+        rows = [row for row in rounds if any(fault["kind"] == kind for fault in row["faults"])]
+        faults = [fault for row in rows for fault in row["faults"] if fault["kind"] == kind]
+        waits = [fault["seconds"] for fault in faults if fault["seconds"] is not None]
+        if rows:
+            sums = [sum(row[name] for row in rows) for name in COUNTS]
+            middle = f"{statistics.median(waits):.0f}" if waits else "-"
+            longest = f"{max(waits):.0f}" if waits else "-"
+            yield [kind, *map(str, (len(faults), len(rows), *sums)), middle, longest]
+    sums = [sum(row[name] for row in rounds) for name in COUNTS]
+    struck = sum(len(row["faults"]) for row in rounds)
+    yield ["together", *map(str, (struck, len(rounds), *sums)), "", ""]
+
+
+COUNTS = ("lost", "twice", "differing", "repeated")
+HEADS = ("fault", "struck", "rounds", *COUNTS, "seconds", "longest")
+
+
+def main(options: Options) -> None:
+    before = options.out.read_text().splitlines() if options.out.exists() else []
+    rounds = [json.loads(line) for line in before]
+    left = 0 if options.show else played(options, rounds)
+    Console(highlight=False).print(text_table(HEADS, table(rounds), left=("fault",)))
+    wrong = [row["round"] for row in rounds if row["lost"] or row["twice"] or row["differing"]]
+    if wrong or left:
+        print(f"other records than an undisturbed run's: rounds {wrong}; processes left: {left}")
+        sys.exit(1)
+
+
+def played(options: Options, rounds: list[dict[str, Any]]) -> int:
+    """Play what is missing, appending to `rounds` and to the file; the processes that are left."""
+    os.environ.update(NODE)
+    kinds = options.kinds or tuple(FAULTS)
+    done = {row["round"] for row in rounds}
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["fade_ray.cli", "ray.tune", "torch"])
+    with TemporaryDirectory(prefix="kr", dir="/tmp") as place:
+        stage = Stage(Path(place), processes)
+        prepare(stage.base)
+        try:
+            plain = undisturbed(stage)
+            for seed in range(*options.rounds):
+                if seed not in done:
+                    rounds.append(play(stage, seed, kinds, plain))
+                    with options.out.open("a") as file:
+                        file.write(json.dumps(rounds[-1]) + "\n")
+                    print(json.dumps(rounds[-1]), flush=True)
+        finally:
+            if stage.running:
+                stage.driver.kill()
+            stage.close()
+        with suppress(AssertionError):
+            wait_for(lambda: not mentions(place), 30)
+        return len(mentions(place))
+
+
+def mentions(place: str) -> list[str]:
+    """The processes that speak of a folder."""
+    return [line for line in commands().values() if place in line]
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Options))
