@@ -12,6 +12,10 @@ from types import TracebackType
 from processes import children_of, end_by_id
 
 ALIVE = 0  # in Ray's account of a node
+AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export")
+"""Whose ports are named: a node that has to learn them from its agents gives up after 15 seconds,
+which a busy machine needs to start them.
+"""
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
 
 
@@ -65,8 +69,9 @@ class Loopback:
     def _start(
         self, flags: Sequence[str], cpus: int, environment: Mapping[str, str], within: Sequence[str]
     ) -> subprocess.Popen[bytes]:
+        ports = [f"--{name}-port={free_port()}" for name in AGENTS]
         call = [
-            *(*within, *RAY, "start", *flags, "--block", "--disable-usage-stats"),
+            *(*within, *RAY, "start", *ports, *flags, "--block", "--disable-usage-stats"),
             f"--num-cpus={cpus}",
             f"--temp-dir={self.folder / 'ray'}",
             "--object-store-memory=100000000",
@@ -86,7 +91,7 @@ class Loopback:
         end_by_id(below)
         self.nodes.remove(node)
 
-    def wait(self, seconds: float = 90) -> None:
+    def wait(self, seconds: float = 300) -> None:
         """Until as many nodes are up as were started."""
         import ray
 
