@@ -24,7 +24,7 @@ import torch
 import tyro
 from _plain_cells import PlainCells
 from _ratio import ratios, write_json
-from bench_hyper import peak_memory
+from bench_hyper import Scale, peak_memory
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -69,38 +69,44 @@ def stage(number: int) -> Macro:
     return space.macro.with_cells(cells).at_depth({1: 14, 2: 20}[number])
 
 
-def network(macro: Macro = MACRO) -> CellNetwork:
+SCALE = Scale(batch=BATCH, channels=16)
+"""`channels` of the first cells."""
+
+
+def network(macro: Macro = MACRO, scale: Scale = SCALE) -> CellNetwork:
     generator = torch.Generator().manual_seed(0)
     return CellNetwork(
         macro,
-        CellNetworkConfig(channels=16).for_search(macro.stack),
+        CellNetworkConfig(channels=scale.channels).for_search(macro.stack),
         side=32,
         classes=10,
         generator=generator,
     )
 
 
-def batch(seed: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    images = torch.randn(BATCH, 3, 32, 32, generator=generator)
-    return images, torch.randint(0, 10, (BATCH,), generator=generator)
+def batch(seed: int, scale: Scale = SCALE) -> tuple[Tensor, Tensor]:
+    generator, device = torch.Generator().manual_seed(seed), scale.place.device
+    images = torch.randn(scale.batch, 3, 32, 32, generator=generator)
+    return images.to(device), torch.randint(0, 10, (scale.batch,), generator=generator).to(device)
 
 
-def logits(macro: Macro = MACRO) -> dict[str, Tensor]:
+def logits(macro: Macro = MACRO, scale: Scale = SCALE) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(2)
     return {
-        kind: 1e-3 * torch.randn(cell.mask.shape, generator=generator)
+        kind: (1e-3 * torch.randn(cell.mask.shape, generator=generator)).to(scale.place.device)
         for kind, cell in macro.cells.items()
     }
 
 
-def adam(leaves: Sequence[Tensor]) -> torch.optim.Adam:
-    return torch.optim.Adam(leaves, 3e-4, (0.5, 0.999), weight_decay=1e-3)
+def adam(leaves: Sequence[Tensor], scale: Scale = SCALE) -> torch.optim.Adam:
+    betas, capturable = (0.5, 0.999), scale.capturable
+    return torch.optim.Adam(leaves, 3e-4, betas, weight_decay=1e-3, capturable=capturable)
 
 
-def plain_step() -> Callable[[], None]:
-    """The original code's form of one first-order step."""
-    model, leaves, train, valid = PlainCells(network()), logits(), batch(0), batch(1)
+def plain_step(macro: Macro = MACRO, scale: Scale = SCALE) -> Callable[[], None]:
+    """The original code's form of one first-order step, in float32."""
+    model = PlainCells(network(macro, scale)).to(scale.place.device)
+    leaves, train, valid = logits(macro, scale), batch(0, scale), batch(1, scale)
     architecture = adam([leaf.requires_grad_() for leaf in leaves.values()])
     weights = torch.optim.SGD(model.parameters(), RATE, MOMENTUM, weight_decay=DECAY)
 
@@ -119,10 +125,14 @@ def plain_step() -> Callable[[], None]:
 class Search:
     """A search network with its logits: the `Problem` of the updates."""
 
-    def __init__(self, relaxation: str, macro: Macro) -> None:
-        self.network, self.leaves = network(macro), logits(macro)
+    def __init__(self, relaxation: str, macro: Macro, scale: Scale) -> None:
+        device, self.precision = scale.place.device, scale.place.precision
+        form = torch.channels_last if device.type == "cuda" else torch.preserve_format
+        self.network = network(macro, scale).to(device, memory_format=form)
+        self.leaves = logits(macro, scale)
         self.relaxation, self.generator = RELAXATIONS[relaxation], torch.Generator().manual_seed(3)
-        self.masks = {kind: torch.tensor(cell.mask) for kind, cell in macro.cells.items()}
+        cells = macro.cells.items()
+        self.masks = {kind: torch.tensor(cell.mask).to(device) for kind, cell in cells}
         self.weights: Sequence[Tensor] = list(self.network.parameters())
         self.logits: Sequence[Tensor] = list(self.leaves.values())
         self.generators = [self.generator]
@@ -132,7 +142,8 @@ class Search:
         for kind, leaf in self.leaves.items():
             operations, used = self.relaxation.weights(leaf, self.masks[kind], 1.0, self.generator)
             mixed[kind] = EdgeWeights(operations, used=used)
-        return F.cross_entropy(self.network(batch[0], Draw(edges=mixed)).main, batch[1])
+        with self.precision():
+            return F.cross_entropy(self.network(batch[0], Draw(edges=mixed)).main, batch[1])
 
 
 def our_step(
@@ -140,15 +151,15 @@ def our_step(
     relaxation: str = "softmax",
     difference: Difference = "central",
     macro: Macro = MACRO,
+    scale: Scale = SCALE,
+    compiled: bool = False,
 ) -> Callable[[], None]:
     """The product's form of one step."""
-    problem, train, valid, config = (
-        Search(relaxation, macro),
-        batch(0),
-        batch(1),
-        UpdateConfig(difference=difference),
-    )
-    architecture = adam(problem.logits)
+    problem, config = Search(relaxation, macro, scale), UpdateConfig(difference=difference)
+    train, valid = batch(0, scale), batch(1, scale)
+    if compiled:
+        problem.network.compile_candidates()
+    architecture = adam(problem.logits, scale)
     weights = torch.optim.SGD(problem.weights, RATE, MOMENTUM, weight_decay=DECAY, fused=True)
     for weight in problem.weights:  # which the fused step cannot make for some of them only
         weights.state[weight]["momentum_buffer"] = torch.zeros_like(weight)

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from fade_ray.nn import ChainNetwork, Draw, NetworkConfig, gumbel_softmax
 from fade_ray.nn.relaxations import draw_path
+from fade_ray.training.device import Placement
 from fade_ray.training.estimators import DRAWS, ESTIMATORS, RowProblem
 from fade_ray.training.objectives import Classification
 from fade_ray.training.row_architecture import ArchitectureConfig
@@ -47,10 +48,27 @@ def hyper(depth: int = 4, window: int = 5) -> HyperArchitecture:
     return HyperArchitecture((tuple(CANDIDATES[:window]),) * depth)
 
 
-def network(architecture: HyperArchitecture, strides: tuple[int, ...] = ()) -> ChainNetwork:
+@dataclass(frozen=True)
+class Scale:
+    """Where a step is taken, and how large it is."""
+
+    place: Placement = Placement(torch.device("cpu"))  # noqa: RUF009, frozen
+    batch: int = 128
+    channels: int = 32
+    """Of the last row."""
+    capturable: bool = False
+    """Optimisers that a CUDA graph can hold."""
+
+
+PAPER = Scale()
+
+
+def network(
+    architecture: HyperArchitecture, strides: tuple[int, ...] = (), scale: Scale = PAPER
+) -> ChainNetwork:
     config = NetworkConfig(
         depth=architecture.depth,
-        final_channels=32,
+        final_channels=scale.channels,
         kernel=5,
         norm="none",
         share=False,
@@ -66,16 +84,17 @@ def network(architecture: HyperArchitecture, strides: tuple[int, ...] = ()) -> C
     )
 
 
-def batch() -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(128, 3, 32, 32, generator=generator), torch.randint(
-        0, 10, (128,), generator=generator
-    )
+def batch(scale: Scale = PAPER) -> tuple[torch.Tensor, torch.Tensor]:
+    generator, device = torch.Generator().manual_seed(1), scale.place.device
+    images = torch.randn(scale.batch, 3, 32, 32, generator=generator)
+    labels = torch.randint(0, 10, (scale.batch,), generator=generator)
+    return images.to(device), labels.to(device)
 
 
-def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
-    """The released code's form of one bilevel step."""
-    model, (images, labels) = DenseChain(network(architecture)), batch()
+def dense_step(architecture: HyperArchitecture, scale: Scale = PAPER) -> Callable[[], None]:
+    """The released code's form of one bilevel step, in float32."""
+    model = DenseChain(network(architecture, scale=scale)).to(scale.place.device)
+    images, labels = batch(scale)
     logits = torch.zeros(architecture.depth, architecture.width, requires_grad=True)
     mask = torch.ones(logits.shape, dtype=torch.bool)
     optimizers = [
@@ -89,7 +108,7 @@ def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
         for optimizer in optimizers:
             for each in optimizers:
                 each.zero_grad()
-            gates = gumbel_softmax(logits, mask, 10.0, generator).hard
+            gates = gumbel_softmax(logits, mask, 10.0, generator).hard.to(images.device)
             F.cross_entropy(model(images, gates), labels).backward()
             torch.nn.utils.clip_grad_value_(model.parameters(), 10.0)
             optimizer.step()
@@ -98,18 +117,19 @@ def dense_step(architecture: HyperArchitecture) -> Callable[[], None]:
 
 
 def our_step(
-    architecture: HyperArchitecture, estimator: str, strides: tuple[int, ...] = ()
+    architecture: HyperArchitecture,
+    estimator: str,
+    strides: tuple[int, ...] = (),
+    scale: Scale = PAPER,
+    compiled: bool = False,
 ) -> Callable[[], None]:
     """The product's form of one bilevel step."""
-    model, (images, labels) = (
-        network(architecture, strides).to(memory_format=torch.channels_last),
-        batch(),
-    )
-    images = images.contiguous(memory_format=torch.channels_last)
+    model, images, labels, optimizer = _ours(architecture, strides, scale)
+    if compiled:
+        model.compile_candidates()
     logits = torch.zeros(architecture.depth, architecture.width)
     mask = torch.ones(logits.shape, dtype=torch.bool)
     logit_optimizer = torch.optim.Adam([logits])
-    optimizer = torch.optim.Adam(model.parameters(), weight_decay=1e-4, fused=True)
     generator = torch.Generator().manual_seed(2)
     problem = RowProblem(
         model,
@@ -122,16 +142,48 @@ def our_step(
     )
 
     def step() -> None:
-        estimate = ESTIMATORS[estimator].estimate(problem, (images, labels))
+        with scale.place.precision():
+            estimate = ESTIMATORS[estimator].estimate(problem, (images, labels))
         logits.grad = estimate.grad
         logit_optimizer.step()
         path = draw_path(DRAWS[SETTING.draw](logits, mask), generator)
-        optimizer.zero_grad(set_to_none=True)
-        F.cross_entropy(model(images, Draw(path)).main, labels).backward()
-        torch.nn.utils.clip_grad_value_([p for p in model.parameters() if p.grad is not None], 10.0)
-        optimizer.step()
+        _weight_step(model, optimizer, Draw(path), images, labels, scale)
 
     return step
+
+
+def path_step(architecture: HyperArchitecture, scale: Scale = PAPER) -> Callable[[], None]:
+    """The weight step along the first path, always the same one."""
+    model, images, labels, optimizer = _ours(architecture, (), scale)
+    return lambda: _weight_step(model, optimizer, Draw(), images, labels, scale)
+
+
+def _ours(
+    architecture: HyperArchitecture, strides: tuple[int, ...], scale: Scale
+) -> tuple[ChainNetwork, torch.Tensor, torch.Tensor, torch.optim.Optimizer]:
+    """Network, images, labels and the optimiser of the weights."""
+    model, (images, labels) = network(architecture, strides, scale), batch(scale)
+    model = model.to(scale.place.device, memory_format=torch.channels_last)
+    optimizer = torch.optim.Adam(
+        model.parameters(), weight_decay=1e-4, fused=True, capturable=scale.capturable
+    )
+    return model, images.contiguous(memory_format=torch.channels_last), labels, optimizer
+
+
+def _weight_step(
+    model: ChainNetwork,
+    optimizer: torch.optim.Optimizer,
+    draw: Draw,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    scale: Scale,
+) -> None:
+    optimizer.zero_grad(set_to_none=True)
+    with scale.place.precision():
+        loss = F.cross_entropy(model(images, draw).main, labels)
+    loss.backward()
+    torch.nn.utils.clip_grad_value_([p for p in model.parameters() if p.grad is not None], 10.0)
+    optimizer.step()
 
 
 FORMS: dict[str, Callable[[HyperArchitecture], Callable[[], None]]] = {

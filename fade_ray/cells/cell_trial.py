@@ -266,7 +266,8 @@ def eigenvalue(search: CellSearch) -> float | None:
         return None
     batch = next(search.feed.plain(search.valid_images).ordered())
     generator = torch.Generator().manual_seed(search.plan.seed)
-    return dominant_eigenvalue(search.training.problem, batch, PRODUCTS, generator).value
+    with search.training.problem.exact():
+        return dominant_eigenvalue(search.training.problem, batch, PRODUCTS, generator).value
 
 
 def measured_groups(search: CellSearch) -> Groups:

@@ -54,7 +54,7 @@ class DropPath:
         seed = int(torch.randint(2**62, (), generator=self.generator))
         shape, own = (start + step * (samples - 1) + 1, outputs), torch.Generator()
         drawn = torch.rand(shape, generator=own.manual_seed(seed), dtype=torch.float64)
-        kept = (drawn[start::step] >= self.rate).to(like) / (1 - self.rate)
+        kept = (drawn[start::step] >= self.rate).to(like, non_blocking=True) / (1 - self.rate)
         return kept.t().reshape(outputs, samples, 1, 1, 1)
 
 
@@ -70,7 +70,7 @@ class SkipDropout:
     def mask(self, like: Tensor) -> Tensor:
         """Factors 0 or 1 / (1 - rate), shaped as `like`."""
         drawn = torch.rand(like.shape, generator=self.generator)
-        return (drawn >= self.rate).to(like) / (1 - self.rate)
+        return (drawn >= self.rate).to(like, non_blocking=True) / (1 - self.rate)
 
 
 @dataclass(frozen=True)

@@ -23,10 +23,10 @@ class _StraightThrough(torch.autograd.Function):
         (grad,) = grads
         shape, dtype, device = ctx.gate
         outputs = ctx.saved_tensors
-        inner = torch.stack([(grad * y).sum(dtype=dtype) for y in outputs])  # <dL/d out, y_j>
-        gate_grad = torch.zeros(shape, dtype=dtype)
-        gate_grad[list(ctx.indices)] = inner.to(gate_grad.device)
-        return (gate_grad.to(device), None, grad, *([None] * (len(outputs) - 1)))
+        entries = [grad.new_zeros((), dtype=dtype)] * shape[0]
+        for j, y in zip(ctx.indices, outputs, strict=True):
+            entries[j] = (grad * y).sum(dtype=dtype)  # <dL/d out, y_j>
+        return (torch.stack(entries).to(device), None, grad, *([None] * (len(outputs) - 1)))
 
 
 class Mixed(nn.Module):

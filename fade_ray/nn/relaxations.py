@@ -47,15 +47,17 @@ def architecture_weights(logits: Tensor, mask: Tensor) -> Tensor:
     return logits.masked_fill(~mask, -torch.inf).softmax(dim=1)
 
 
-def gumbel_noise(shape: torch.Size, generator: torch.Generator, dtype: torch.dtype) -> Tensor:
-    """Standard Gumbel draws -log(-log U); the exponential draw keeps clear of log(0)."""
-    return -torch.empty(shape, dtype=dtype).exponential_(generator=generator).log()
+def gumbel_noise(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard Gumbel draws -log(-log U) for `like`, made in float32 on the host; the exponential
+    draw keeps clear of log(0).
+    """
+    drawn = torch.empty(like.shape, dtype=torch.float32).exponential_(generator=generator)
+    return -drawn.log().to(like, non_blocking=True)
 
 
 def perturbed(logits: Tensor, mask: Tensor, generator: torch.Generator) -> Tensor:
-    """alpha' + g with Gumbel noise g, drawn on the host; -inf where masked."""
-    noise = gumbel_noise(logits.shape, generator, logits.dtype).to(logits.device)
-    return logits.masked_fill(~mask, -torch.inf) + noise
+    """alpha' + g with Gumbel noise g; -inf where masked."""
+    return logits.masked_fill(~mask, -torch.inf) + gumbel_noise(logits, generator)
 
 
 def gumbel_softmax(
@@ -162,7 +164,8 @@ def pair_factors(logits: Tensor, cell: CellSpace) -> Tensor:
     y = sum_pairs p (y_i + y_j) = sum_i q_i y_i, so the q of the edges into one node add up to 2. A
     node with a single edge keeps it whole.
     """
-    pairs = torch.tensor(edge_pairs(cell), dtype=torch.long, device=logits.device).reshape(-1, 2)
+    listed = torch.tensor(edge_pairs(cell), dtype=torch.long).reshape(-1, 2)
+    pairs = listed.to(logits.device, non_blocking=True)
     weights = _grouped_softmax(logits, [cell.edges[first][1] for first, _ in edge_pairs(cell)])
     factors = logits.new_zeros(len(cell.edges))
     for side in (0, 1):
@@ -172,8 +175,8 @@ def pair_factors(logits: Tensor, cell: CellSpace) -> Tensor:
 
 
 def _grouped_softmax(logits: Tensor, groups: Sequence[int]) -> Tensor:
-    group = torch.tensor(groups, device=logits.device)
-    same = group[:, None] == group[None, :]  # [E, E]
+    group = torch.tensor(groups)
+    same = (group[:, None] == group[None, :]).to(logits.device, non_blocking=True)  # [E, E]
     whole = logits.expand(len(groups), -1).masked_fill(~same, -torch.inf).logsumexp(dim=1)
     return (logits - whole).exp()
 
@@ -200,6 +203,7 @@ def edge_weights(
     dead = ~mask.any(dim=1, keepdim=True)
     operations, used = relaxation.weights(logits, mask | dead, temperature, generator)
     if used is not None:
-        used = tuple(() if gone else run for run, (gone,) in zip(used, dead.tolist(), strict=True))
+        rows = zip(used, cell.allowed, strict=True)
+        used = tuple(run if any(allowed) else () for run, allowed in rows)
     factors = edge_relaxation.factors(edge_logits, cell)
     return EdgeWeights(operations.masked_fill(dead, 0.0), factors, used)

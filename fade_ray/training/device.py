@@ -3,7 +3,8 @@
 import re
 import resource
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -63,8 +64,23 @@ def place(device: str = "auto", precision: str = "auto") -> Placement:
             f"{device=} was asked for, but PyTorch sees no MPS GPU here. Use `--device auto`."
         )
     if chosen.type == "cuda":
+        torch.cuda.init()  # type: ignore[no-untyped-call]  # without which there is no peak to reset
         torch.cuda.reset_peak_memory_stats(chosen)
     return Placement(chosen, _autocast(chosen, precision), channels_last=chosen.type != "mps")
+
+
+@contextmanager
+def without_tf32() -> Iterator[None]:
+    """Within, CUDA multiplies and convolves float32 with all its digits."""
+    switches = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [switch.allow_tf32 for switch in switches]
+    try:
+        for switch in switches:
+            switch.allow_tf32 = False
+        yield
+    finally:
+        for switch, allowed in zip(switches, before, strict=True):
+            switch.allow_tf32 = allowed
 
 
 def _best() -> str:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -14,7 +15,13 @@ from fade_ray.nn.relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.architecture import Step
 from fade_ray.training.network_problem import NetworkProblem
 from fade_ray.training.objectives import Batch
-from fade_ray.training.updates import UPDATES, WITHOUT_HELD_OUT, Unroll, UpdateConfig
+from fade_ray.training.updates import (
+    BY_DIFFERENCES,
+    UPDATES,
+    WITHOUT_HELD_OUT,
+    Unroll,
+    UpdateConfig,
+)
 from spaces.cell import Macro
 from spaces.errors import require, require_known
 
@@ -227,9 +234,12 @@ class EdgeArchitecture:
         held_out: Batch | None,
         unroll: Callable[[], Unroll],
     ) -> Step:
-        """By the configuration's update. A step counts once in the mean loss, whatever it saw."""
-        update = UPDATES[self.config.update]
-        made = update(problem, train, held_out, unroll(), self.config.update_config)
+        """By the configuration's update, in float32 where it takes differences. A step counts once
+        in the mean loss, whatever it saw.
+        """
+        config, update = self.config, UPDATES[self.config.update]
+        with problem.exact() if config.update in BY_DIFFERENCES else nullcontext():
+            made = update(problem, train, held_out, unroll(), config.update_config)
         images = problem.objective.count(train if held_out is None else held_out)
         return Step(made.architecture, made.loss, 1, images, weights=made.weights)
 

@@ -79,11 +79,11 @@ def straight_through(problem: RowProblem, batch: Batch, *, others: bool) -> Esti
     leaf = problem.logits.detach().requires_grad_(True)
     sample = gumbel_softmax(leaf, mask, problem.config.temperature, problem.generator)
     with still(network):
-        gates = sample.hard.to(batch[0].device)
+        gates = sample.hard.to(batch[0].device, non_blocking=True)
         scores = network(batch[0], Draw(sample.path, gates, others))
         loss = problem.objective.loss(scores, batch, training=False)
-        extra = problem.penalty(sample.soft)
-        (grad,) = torch.autograd.grad(loss + extra.to(loss.device), leaf, allow_unused=True)
+        roots = [t for t in (loss, problem.penalty(sample.soft)) if t.requires_grad]
+        (grad,) = torch.autograd.grad(roots, leaf)  # eq. 4; the penalty stays on the host
     beside = network.multiply_adds_beside(sample.path) if others else 0
     cost = (2 * network.multiply_adds(sample.path) + beside) * problem.objective.count(batch)
     measures = problem.objective.measured(scores, batch)

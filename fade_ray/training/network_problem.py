@@ -1,6 +1,7 @@
 """The loss of a batch as a function of network weights and logits: the `Problem` of the updates."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 
 from fade_ray.nn import Draw, DropPath, Network, Scores
 from fade_ray.training.architecture import Architecture
-from fade_ray.training.device import Placement
+from fade_ray.training.device import Placement, without_tf32
 from fade_ray.training.estimators import split_batch
 from fade_ray.training.objectives import Batch, Objective
 
@@ -69,6 +70,17 @@ class NetworkProblem:
         """
         self.train, self.held_out = Stream(), Stream()
         self.images = self.multiply_adds = 0
+
+    @contextmanager
+    def exact(self) -> Iterator[None]:
+        """Within, passes run in float32 and without TF32."""
+        placement = self.placement
+        self.placement = replace(placement, autocast=None)
+        try:
+            with without_tf32():
+                yield
+        finally:
+            self.placement = placement
 
     def loss(self, batch: Batch) -> Tensor:
         """Mean loss of a training pass over `batch`, with noise and drop path drawn anew."""

@@ -157,9 +157,14 @@ class ASGD(Optimiser, name="asgd"):
     """Steps before the mean begins."""
 
     def build(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
-        decay, start = self.weight_decay, self.average_from
         return torch.optim.ASGD(
-            weights, lr=self.learning_rate, lambd=0.0, t0=start, weight_decay=decay
+            weights,
+            lr=self.learning_rate,
+            lambd=0.0,
+            t0=self.average_from,
+            weight_decay=self.weight_decay,
+            # else it reads its counters from the device in every step
+            capturable=all(weight.device.type == "cuda" for weight in weights),
         )
 
     def averages(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:

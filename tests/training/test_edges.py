@@ -1,7 +1,9 @@
 """The training of cells: its schedules, its steps against plain torch, its state."""
 
 import io
+import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from fade_ray.training import (
     evaluate,
     place,
 )
+from fade_ray.training.device import without_tf32
 from fade_ray.training.edge_architecture import CellArchitectureConfig, EdgeArchitecture
 from fade_ray.training.optimisers import SCHEDULES
 from fade_ray.training.sums import Workers
@@ -208,3 +211,28 @@ def test_values_out_of_range_are_refused_with_the_remedy() -> None:
         TrainConfig(drop_path=1.0)
     with pytest.raises(InvalidInput, match="0 <= warm_up < 1"):
         CellArchitectureConfig(warm_up=1.0)
+
+
+@pytest.mark.parametrize("update", ["first-order", "second-order", "amended"])
+def test_differences_of_gradients_are_taken_in_float32(update: str) -> None:
+    """In bfloat16 the updates that take them give the float32 logits, bit for bit; others do
+    not.
+    """
+    steps = []
+    for autocast in (None, torch.bfloat16):
+        made = training(SPACE, CellArchitectureConfig(update=update))
+        made.problem.placement = replace(PLACEMENT, autocast=autocast)
+        train, held_out = itertools.islice(made.batches.ordered(), 2)
+        assert made.architecture is not None
+        steps.append(made.architecture.estimate(made.problem, train, held_out, made.unroll))
+        assert made.problem.placement.autocast == autocast
+    same = torch.equal(steps[0].logits[0], steps[1].logits[0])
+    assert same == (update != "first-order")
+
+
+def test_tf32_is_off_within_and_as_before_behind() -> None:
+    before = torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32
+    with without_tf32():
+        assert not torch.backends.cudnn.allow_tf32
+        assert not torch.backends.cuda.matmul.allow_tf32
+    assert (torch.backends.cudnn.allow_tf32, torch.backends.cuda.matmul.allow_tf32) == before
