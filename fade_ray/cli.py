@@ -24,6 +24,8 @@ from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
 
+LOG = logging.getLogger(__name__)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit unless all went well."""
@@ -227,7 +229,10 @@ def _report(arguments: list[str]) -> None:
             f"{folder} holds a run of `fade-ray {kind.name}`, which has no report. "
             "`fade-ray status` says what there is."
         )
-    finished(kind, kind.read(folder))
+    run = kind.read(folder)
+    for change in kind.inputs_of(run.config, folder).changes:
+        LOG.warning("The report is of the run as it was, but %s.", change)
+    finished(kind, run)
     print(folder / "report.html")
 
 

@@ -49,6 +49,7 @@ class AlphaRun(StudyRun[AlphaStudy, CellHistory], name="analyse alpha"):
     needs = "a search and accuracies of its operations"
     remedy = "Lower --learning-rate, or name other --edges."
     config, history = AlphaStudy, CellHistory
+    inputs = CELLS.inputs
 
     def grows(self, before: AlphaStudy, now: AlphaStudy) -> bool:
         return CELLS.grows(before, now)

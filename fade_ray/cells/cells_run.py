@@ -26,6 +26,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
+from fade_ray.run.inputs import IMAGES
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
@@ -54,6 +55,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
     example = "fade-ray cells --recipes darts-1st single-level --spaces s5 --data cifar10"
     summary = "cells.json"
+    inputs = (*IMAGES, "grid.table")
     config, history = CellsConfig, CellHistory
     board = EDGES
 

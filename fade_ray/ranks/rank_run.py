@@ -18,6 +18,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
 from fade_ray.run.grid_progress import GridProgress
+from fade_ray.run.inputs import IMAGES
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
@@ -38,6 +39,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
 
     example = "fade-ray rank-study --settings default marginal --seeds 0 1 2"
     summary = "ranks.json"
+    inputs = (*IMAGES, "study.table")
     config, history = RankStudyConfig, RankHistory
     board = ROWS
 

@@ -84,6 +84,7 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
     example = "fade-ray replay --table nasbench_macro.parquet --searchers fade random by-size"
     config, history = ReplayConfig, ReplayHistory
     record = "replays.jsonl"
+    inputs = ("table", "ranks")
     folders = ("tables",)
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Where the genotype of a retraining comes from: a run of cell searches, a file, or a name."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from fade_ray.records.run_files import read_object
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
 from spaces.genotype import load_cells, named_genotype
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,9 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
     """The genotype that `source` names.
 
     A run directory of `fade-ray cells`: that of `trial`, else of the finished trial with the best
-    proxy accuracy. A file: see `load_cells`. A name in `GENOTYPES`. Raises InvalidInput for a
-    search or trial that is not finished, and for what is none of these.
+    proxy accuracy, with a warning where its data have changed since. A file: see `load_cells`. A
+    name in `GENOTYPES`. Raises InvalidInput for a search or trial that is not finished, and for
+    what is none of these.
     """
     path = Path(source).expanduser()
     if path.is_dir():
@@ -60,6 +64,8 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
             f"Finished: {done or 'no trial yet'}. Name one with --trial, or finish the search with "
             f"`fade-ray cells --out {folder}`."
         )
+    for change in CELLS.inputs_of(config, folder).changes:
+        LOG.warning("The search in %s was on other data: %s.", folder, change)
     return Origin(load_cells(path), str(path), folder, chosen, config.data)
 
 

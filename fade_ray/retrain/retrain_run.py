@@ -34,6 +34,7 @@ from fade_ray.retraining.retraining import (
     weights_path,
 )
 from fade_ray.run.command import parse
+from fade_ray.run.inputs import Inputs
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
@@ -157,7 +158,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             )
         return Origin(before.genotype, str(asked.out))
 
-    def same(self, folder: Path, config: RetrainConfig) -> bool:
+    def same(self, folder: Path, config: RetrainConfig, inputs: Inputs) -> bool:
         """One of which no epoch is done may start with other flags: a batch that fits, say."""
         before = self.stored(folder)
         if before is not None:
@@ -169,7 +170,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
                     f"{folder} holds the retraining of another genotype. Continue that one with "
                     f"`fade-ray retrain --out {folder}`, or choose another directory with --out."
                 )
-        return super().same(folder, config)
+        return super().same(folder, config, inputs)
 
     def ray_options(self, config: RetrainConfig) -> RayOptions | None:
         return config.workers if config.workers.workers > 1 else None
@@ -314,8 +315,8 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
     """Test accuracy of every file of weights in a retraining's directory: name -> (recorded with
     the weights, measured now).
 
-    Raises InvalidInput where there is no finished retraining, or where the two differ by more than
-    rounding explains.
+    Raises InvalidInput where there is no finished retraining, where its data have changed, or where
+    the two differ by more than rounding explains.
     """
     folder = folder.expanduser()
     config = RETRAIN.stored(folder)
@@ -323,6 +324,7 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
         raise InvalidInput(
             f"Only a finished retraining can be checked, but {folder} holds none. Finish it first."
         )
+    RETRAIN.inputs_of(config, folder).check_unchanged()
     placement = place(device, config.train.precision)
     job = Retraining.asked(config)
     return measure(job, open_images(config), folder, placement)

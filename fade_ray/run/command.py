@@ -17,6 +17,7 @@ import tyro
 
 from fade_ray.records.additions import load_additions
 from fade_ray.run.flags import read_flags
+from fade_ray.run.inputs import with_value
 from fade_ray.run.kind import Asked, RunKind
 from spaces.choices import Choice
 from spaces.errors import InvalidInput, require_known
@@ -41,7 +42,7 @@ class ChoiceField:
             return config
         require_known(f"`--{self.name.replace('_', '-')}`", name, self.union.table)
         member, present = self.union.table[name], _at(config, self.path)
-        return config if type(present) is member else _with(config, self.path, member())
+        return config if type(present) is member else with_value(config, self.path, member())
 
 
 def choice_fields(config: type[Any], path: tuple[str, ...] = ()) -> list[ChoiceField]:
@@ -54,11 +55,6 @@ def choice_fields(config: type[Any], path: tuple[str, ...] = ()) -> list[ChoiceF
         elif is_dataclass(hint) and isinstance(hint, type):
             found += choice_fields(hint, here)
     return found
-
-
-def _with(config: Any, path: Sequence[str], value: Any) -> Any:
-    first, *rest = path
-    return replace(config, **{first: _with(getattr(config, first), rest, value) if rest else value})
 
 
 def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
@@ -126,7 +122,7 @@ def _second_reading(
     for choice in choices:
         made = _at(read, choice.path)
         if isinstance(made, _Apart):
-            read = _with(read, choice.path, type(made).__mro__[2](**vars(made)))
+            read = with_value(read, choice.path, type(made).__mro__[2](**vars(made)))
     return read
 
 
@@ -146,7 +142,7 @@ def _flags_apart(config: Any, choices: Sequence[ChoiceField]) -> Any:
             hints = get_type_hints(type(value))
             body = {"__annotations__": {n: Annotated[hints[n], flag] for n, flag in flags.items()}}
             apart: Any = dataclass(frozen=True)(type("Apart", (_Apart, type(value)), body))
-            config = _with(config, choice.path, apart(**vars(value)))
+            config = with_value(config, choice.path, apart(**vars(value)))
     return config
 
 

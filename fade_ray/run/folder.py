@@ -94,16 +94,16 @@ def note_start(
     folder: Path, config: Mapping[str, Any], environment: Mapping[str, Any]
 ) -> Mapping[str, Any]:
     """Write config.json and, at the first start and at one that asks for more, environment.json,
-    whose content is returned. (Every start's is in the record.) Raises InvalidInput when they
-    cannot be written.
+    whose content is returned, with the inputs of this start. (Every start's is in the record.)
+    Raises InvalidInput when they cannot be written.
     """
     asks_more = differences(config, read_object(folder / "config.json"))
-    noted = read_object(folder / "environment.json")
+    noted: Mapping[str, Any] = read_object(folder / "environment.json")
+    noted = environment if asks_more or not noted else {**noted, "inputs": environment["inputs"]}
     with _writable():
         write_json(folder / "config.json", config)
-        if asks_more or not noted:
-            write_json(folder / "environment.json", environment)
-    return environment if asks_more or not noted else noted
+        write_json(folder / "environment.json", noted)
+    return noted
 
 
 def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
@@ -115,8 +115,10 @@ def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
         )
 
 
-def environment(command: str, additions: Iterable[Addition] = ()) -> dict[str, Any]:
-    """Versions, machine and the user's own files, for the record."""
+def environment(
+    command: str, additions: Iterable[Addition] = (), inputs: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Versions, machine, the user's own files and what is read, for the record."""
     import torch
 
     names = ("ray", "torch", "torchvision", "numpy", "networkx")
@@ -129,6 +131,7 @@ def environment(command: str, additions: Iterable[Addition] = ()) -> dict[str, A
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "commit": _commit(),
         "command": command,
+        "inputs": inputs or {},
         "use": {addition.path: addition.sha256 for addition in additions},
         "started": f"{datetime.now():%Y-%m-%d %H:%M:%S}",
     }

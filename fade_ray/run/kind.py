@@ -14,6 +14,7 @@ from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
+from fade_ray.run.inputs import IMAGES, Inputs, placed
 from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput, require_known
@@ -91,6 +92,8 @@ class RunKind(ABC, Generic[C, H]):
     """What may stand before the options, such as "SOURCE"; None: nothing."""
     options: ClassVar[type] = NoOptions
     """What the command line asks beside the configuration: a frozen dataclass with defaults."""
+    inputs: ClassVar[tuple[str, ...]] = IMAGES
+    """Fields of the configuration, such as "data.data", that name files to be read."""
     record: ClassVar[str] = "records.jsonl"
     folders: ClassVar[tuple[str, ...]] = FOLDERS
     reports: ClassVar[bool] = True
@@ -206,8 +209,14 @@ class RunKind(ABC, Generic[C, H]):
                 "--out."
             ) from error
 
-    def same(self, folder: Path, config: C) -> bool:
-        """Whether `folder` holds this run. InvalidInput with the differences if another one."""
+    def inputs_of(self, config: C, folder: Path) -> Inputs:
+        """What a run of `config` in `folder` reads, beside what that was."""
+        return Inputs.of(config, self.inputs, folder)
+
+    def same(self, folder: Path, config: C, inputs: Inputs) -> bool:
+        """Whether `folder` holds this run. InvalidInput with the differences if another one, or one
+        of other data.
+        """
         before = self.stored(folder)
         if before is None:
             if folder.is_dir() and any(p.suffix in (".jsonl", ".html") for p in folder.iterdir()):
@@ -215,6 +224,8 @@ class RunKind(ABC, Generic[C, H]):
                     f"{folder} holds files of something else. Choose another directory with --out."
                 )
             return False
+        inputs.check_unchanged()
+        before = inputs.carried_over(placed(before, self.inputs))
         changed = differences(self.to_json(config), self.to_json(before))
         if changed and self.grows(before, config):
             (folder / "result.json").unlink(missing_ok=True)  # there is more to do

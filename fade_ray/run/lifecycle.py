@@ -20,6 +20,7 @@ from fade_ray.run.folder import (
     run_folder,
     write_json,
 )
+from fade_ray.run.inputs import placed
 from fade_ray.run.kind import RunKind, Start
 from fade_ray.run.watcher import Watcher
 
@@ -53,14 +54,15 @@ def run(
     additions = load_additions(config.use)
     if config.out is None:
         check_keeps(kind.ray_options(config))
-    folder = run_folder(config, kind.name)
-    if kind.same(folder, config) and (folder / "result.json").exists():
+    folder, config = run_folder(config, kind.name), placed(config, kind.inputs)
+    inputs = kind.inputs_of(config, folder)
+    if kind.same(folder, config, inputs) and (folder / "result.json").exists():
         return finished(kind, kind.read(folder))
     if additions:
         check_unchanged(additions, read_object(folder / "environment.json"))
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
-        around = environment(command or command_line(), additions)
+        around = environment(command or command_line(), additions, inputs.now)
         with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
             with Journal(folder / kind.record, lease.check) as journal:

@@ -1,7 +1,8 @@
 """What a machine answers when it is asked whether trials can run on it.
 
-A node is sent this file as it stands: the package may be missing there, or be another one. So
-nothing here needs more than the standard library, and an answer is plain data.
+A node is sent this file as it stands, and that of `contents`: the package may be missing there, or
+be another one. So nothing in them needs more than the standard library, and an answer is plain
+data.
 """
 
 import hashlib
@@ -13,6 +14,8 @@ import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from fade_ray.records.fingerprint import QUICK, contents
 
 PACKAGES = ("fade_ray", "searchers", "spaces")
 SEEN = ("CUDA_VISIBLE_DEVICES", "HIP_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES")
@@ -46,7 +49,7 @@ def answer(
         "failed": failed,
         "source": {} if failed.keys() & set(PACKAGES) else source(),
         "folder": None if folder is None else _trouble(Path(folder), mark, name),
-        "data": {path: contents(Path(path)) for path in data},
+        "data": {path: contents(Path(path), QUICK) for path in data},
         "cuda": cuda,
         "cuda_problem": problem,
     }
@@ -104,20 +107,6 @@ def _trouble(folder: Path, mark: str, name: str) -> str | None:
     except OSError as error:
         return error.strerror or str(error)
     return None
-
-
-def contents(path: Path) -> str:
-    """What lies there, in words that are equal where the same data lie."""
-    try:
-        if path.is_dir():
-            return f"a folder of {sum(1 for _ in path.iterdir())}"
-        with path.open("rb") as file:
-            file.read(1)
-        return f"a file of {path.stat().st_size:,} bytes"
-    except FileNotFoundError:
-        return "nothing"
-    except OSError as error:
-        return f"nothing that can be read ({error.strerror or error})"
 
 
 def _cuda() -> tuple[int, str | None]:

@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fade_ray.records import fingerprint
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults
 from fade_ray.run.folder import note_nodes
 from spaces.errors import InvalidInput, upheld
 
+SENT = (node_answer, fingerprint)
+"""What a node needs to be asked: its own package may be missing or another one."""
 PATIENCE = 120.0
 """Seconds in which a node must have answered: a cold import of torch takes a while."""
 
@@ -203,7 +206,8 @@ def _asked(ray: Any, ids: Sequence[str], words: tuple[Any, ...]) -> list[Any]:
     """The answers to come, one from each node."""
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-    ray.cloudpickle.register_pickle_by_value(node_answer)
+    for module in SENT:
+        ray.cloudpickle.register_pickle_by_value(module)
     try:
         # its process ends with it: what it loaded and saw of the GPUs is not what a trial may
         task = ray.remote(num_cpus=0, max_calls=1, max_retries=0)(
@@ -215,7 +219,8 @@ def _asked(ray: Any, ids: Sequence[str], words: tuple[Any, ...]) -> list[Any]:
             for id, node in zip(ids, there, strict=True)
         ]
     finally:
-        ray.cloudpickle.unregister_pickle_by_value(node_answer)
+        for module in SENT:
+            ray.cloudpickle.unregister_pickle_by_value(module)
 
 
 _LOOK = "See whether it is up and its disks answer; if not, take it out of the cluster."

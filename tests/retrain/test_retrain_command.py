@@ -15,6 +15,7 @@ from retrainings import parse_retraining, run_retraining
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_of_run
+from fade_ray.records.fingerprint import contents
 from fade_ray.retrain import find_genotype
 from fade_ray.retraining import Retraining
 from fade_ray.run.kind import Asked
@@ -53,6 +54,24 @@ def test_a_run_gives_its_best_trial_or_the_one_asked_for(searched: Path) -> None
     assert (best.trial, best.macro) == ("001", GENOTYPES["DARTS_V2"])
     assert best.data == DataConfig(data="digits", limit=99, split_seed=5)
     assert find_genotype(str(searched), "000").macro == GENOTYPES["all-skip"]
+
+
+def test_a_search_on_data_that_have_changed_since_is_told_of(
+    searched: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = tmp_path / "data.parquet"
+    data.write_bytes(b"as it was")
+    config = json.loads((searched / "config.json").read_text())
+    config["data"]["data"] = str(data)
+    (searched / "config.json").write_text(json.dumps(config))
+    inputs = {"data.data": {"path": str(data), "contents": contents(data)}}
+    (searched / "environment.json").write_text(json.dumps({"inputs": inputs}))
+    find_genotype(str(searched))
+    assert not caplog.messages
+    data.write_bytes(b"otherwise")
+    find_genotype(str(searched))
+    (told,) = caplog.messages
+    assert f"The search in {searched} was on other data: {data} was a file of 9 bytes" in told
 
 
 def test_an_unfinished_search_or_trial_is_said_to_be_one(searched: Path) -> None:

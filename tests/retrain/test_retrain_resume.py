@@ -116,3 +116,8 @@ def test_weights_are_checked_against_the_accuracy_recorded_with_them(
     save_file(load_file(path), path, {"test_accuracy": str((recorded_accuracy(path) + 0.5) % 1)})
     with pytest.raises(InvalidInput, match="recorded"):
         check_accuracy(copy, device="cpu")
+    noted = json.loads((copy / "environment.json").read_text())
+    noted["inputs"]["data.data"]["contents"] = "a folder of 61 files (fingerprint 0)"
+    (copy / "environment.json").write_text(json.dumps(noted))
+    with pytest.raises(InvalidInput, match=r"was a folder of 61 .*, and it is a folder of 60"):
+        check_accuracy(copy, device="cpu")

@@ -19,7 +19,7 @@ from fade_ray.data.data_config import DataConfig, absolute, data_paths
 from fade_ray.records.journal import read_events
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Examined, as_text, complaints, faults
-from fade_ray.run.node_answer import answer, contents, digest, source
+from fade_ray.run.node_answer import answer, digest, source
 from fade_ray.run.ray_nodes import coming
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
@@ -46,7 +46,7 @@ def ours(shared: Path) -> dict[str, Any]:
 def test_a_process_that_is_well_finds_nothing_wrong(shared: Path, ours: dict[str, Any]) -> None:
     assert faults(ours, ours) == ()
     assert (ours["folder"], ours["failed"]) == (None, {})
-    assert ours["data"] == {str(shared / "data.parquet"): "a file of 1,234 bytes"}
+    assert ours["data"][str(shared / "data.parquet")].startswith("a file of 1,234 bytes (")
     assert {name.split("/")[0] for name in ours["source"]} == set(node_answer.PACKAGES)
     assert sorted(path.name for path in (shared / "run").iterdir()) == [".probe"]  # tidied up
 
@@ -143,8 +143,6 @@ def test_a_directory_that_cannot_be_written(shared: Path) -> None:
 
 
 def test_a_source_is_its_files(tmp_path: Path) -> None:
-    assert contents(tmp_path) == "a folder of 0"
-    assert contents(tmp_path / "no") == "nothing"
     mine = source()
     assert digest(mine) == digest(dict(reversed(mine.items())))
     assert digest(mine) != digest(mine | {"fade_ray/cli.py": "0" * 16})
