@@ -62,7 +62,7 @@ class CellArchitectureConfig:
     unroll_momentum: bool = True
     """Whether the unrolled step of the second order holds SGD's momentum, as DARTS's code."""
     difference: Literal["central", "forward"] = "central"
-    """Of gradients: central, as in the papers, or forward: fewer passes, less exact."""
+    """Of gradients, in float32: central, as in the papers, or forward: fewer passes, less exact."""
     skip_dropout: float = 0.0
     """Behind skip-connects; it falls as long as the network weights train alone, and again from
     there (P-DARTS).
