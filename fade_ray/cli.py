@@ -1,5 +1,6 @@
 """The command `fade-ray`. A user's mistake is one message and exit code 2, without a traceback."""
 
+import io
 import logging
 import os
 import signal
@@ -7,6 +8,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -18,6 +20,7 @@ from rich.text import Text
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
 from fade_ray.records.release import VERSION
+from fade_ray.records.remote import directory, named
 from fade_ray.run.command import HELP, parse
 from fade_ray.run.ending import Ending
 from fade_ray.run.flags import read_flags
@@ -75,16 +78,29 @@ class _Told(logging.Handler):
         console.print(record.getMessage(), markup=False, soft_wrap=True)
 
 
+class _Named(io.StringIO):
+    """stdout, where what is a copy is told by its address."""
+
+    def write(self, text: str) -> int:
+        return sys.stdout.write(named(text))
+
+    def flush(self) -> None:
+        sys.stdout.flush()
+
+    def isatty(self) -> bool:
+        return sys.stdout.isatty()
+
+
 def _stopped(error: KeyboardInterrupt) -> str:
     folder = getattr(error, "folder", None)
     if folder is None:
         return "stopped"
-    command = f"fade-ray {getattr(error, 'command', '')} --out {folder}"
+    command = f"fade-ray {getattr(error, 'command', '')} --out {named(folder)}"
     return f"stopped; everything done so far is kept. Continue with\n  {command}"
 
 
 def _fail(console: Console, message: str) -> None:
-    console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
+    console.print(f"fade-ray: {named(message)}", style="red", markup=False, soft_wrap=True)
     raise SystemExit(2)
 
 
@@ -148,7 +164,7 @@ def run_command(kind: RunKind[Any, Any], arguments: Sequence[str]) -> None:
     config = parse(kind, arguments)
     if config is None:
         return
-    ended, console = run(kind, config), Console(highlight=False)
+    ended, console = run(kind, config), Console(highlight=False, file=_Named())
     kind.tell(ended, console)
     if (ended.folder / "report.html").exists():
         console.print(f"report         {ended.folder / 'report.html'}", soft_wrap=True)
@@ -158,8 +174,12 @@ def run_command(kind: RunKind[Any, Any], arguments: Sequence[str]) -> None:
 class OfRun:
     """A run."""
 
-    folder: Annotated[Path, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
-    """Its directory."""
+    at: Annotated[str, tyro.conf.Positional, tyro.conf.arg(metavar="DIR")]
+    """Its directory, or the address of one (s3://...)."""
+
+    @cached_property
+    def folder(self) -> Path:
+        return directory(self.at)
 
 
 @dataclass(frozen=True)
@@ -200,14 +220,14 @@ def _status(arguments: list[str]) -> None:
     asked = _asked(Status, "status", arguments)
     kind, tell = kind_in(asked.folder), status_object if asked.json else status
     if not asked.follow:
-        print(tell(kind, asked.folder))
+        print(named(tell(kind, asked.folder)))
     elif asked.json or not sys.stdout.isatty():
         for text in following(kind, asked.folder, tell):
-            print(text, flush=True)
+            print(named(text), flush=True)
     else:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             for text in following(kind, asked.folder, tell, ages=True):
-                live.update(Text(text), refresh=True)
+                live.update(Text(named(text)), refresh=True)
 
 
 def _watch(arguments: list[str]) -> None:
@@ -233,14 +253,14 @@ def _report(arguments: list[str]) -> None:
     for change in kind.inputs_of(run.config, folder).changes:
         LOG.warning("The report is of the run as it was, but %s.", change)
     finished(kind, run)
-    print(folder / "report.html")
+    print(named(folder / "report.html"))
 
 
 def _export(arguments: list[str]) -> None:
     asked = _asked(Export, "export", arguments)
     kind = kind_in(asked.folder)
     for path in kind.export(kind.read(asked.folder), asked.onnx):
-        print(path)
+        print(named(path))
 
 
 def _describe(arguments: list[str]) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fade_ray.kinds import kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
+from fade_ray.records.remote import directory
 from fade_ray.records.run_files import Run
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
@@ -110,7 +111,7 @@ def load_module(path: Path) -> "nn.Module":
 
 def open_run(folder: Path | str) -> Result:
     """The run in a directory, finished or not. Raises InvalidInput where there is none."""
-    place = Path(folder).expanduser()
+    place = directory(folder)
     kind = kind_in(place)
     return Result(kind, kind.read(place))
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 from fade_ray.cells.cells_config import CellsConfig
 from fade_ray.data import Splits
+from fade_ray.records.remote import fetched
 from fade_ray.retraining import Retraining
 from fade_ray.retraining.genotype_trial import GenotypeTrial
 from fade_ray.retraining.retrain_images import images_of
@@ -92,7 +93,7 @@ def begin_retraining(
 ) -> GenotypeTrial:
     """On the images of the searches; the test part is looked at for the first time."""
     path = folder / "genotypes" / f"{plan.of}.json"
-    macro = load_cells(path)
+    macro = load_cells(fetched(path))
     require(
         macro.notation == plan.genotype,
         "a genotype stays as it was found",

@@ -4,6 +4,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from fade_ray.records.remote import store_of
+
 
 def write_atomically(path: Path, content: bytes) -> Path:
     """Put `content` at `path` in one step, flushed to disk, and return `path`; its folder is made
@@ -11,7 +13,7 @@ def write_atomically(path: Path, content: bytes) -> Path:
 
     A reader finds the old file or the new one. The temporary file's name is this process's own: two
     may write the same file, and the later one wins. File and folder are on the disk on return, so
-    that an event which names the file may follow.
+    that an event which names the file may follow; of a directory in a store, in the store.
 
     Raises:
         OSError: if the place cannot be written (read-only, full disk). What was at `path` stays,
@@ -29,6 +31,9 @@ def write_atomically(path: Path, content: bytes) -> Path:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
     _flush_folder(path.parent)
+    store = store_of(path)
+    if store is not None:
+        store.publish(path, content)
     return path
 
 

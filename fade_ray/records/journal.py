@@ -18,10 +18,12 @@ from types import TracebackType
 from typing import Any
 
 from fade_ray.records.old_formats import UPGRADES
+from fade_ray.records.remote import Segments, store_of
 from spaces.errors import InvalidInput, upheld
 
 FORMAT = 2
 """The version of the record; a "start" event carries it."""
+EPOCHS = 5.0  # seconds after which those of a run in a store are put there
 
 Event = dict[str, Any]
 
@@ -79,6 +81,8 @@ class Journal:
             end = _end_of_last_line(self._file)
             if end < os.fstat(self._file).st_size:
                 os.ftruncate(self._file, end)
+            store = store_of(self.path)
+            self._segments = None if store is None else Segments(store, self.path, self._file)
         except OSError as error:
             raise self._unwritable(error) from error
 
@@ -88,13 +92,17 @@ class Journal:
         """
         stamp = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = json.dumps({"event": event, "time": stamp, **plain(fields)}, allow_nan=False) + "\n"
+        lasts = event != "epoch"
         try:
-            self._check()
+            if lasts or self._segments is None:
+                self._check()
             before = os.fstat(self._file).st_size
             try:
                 _write_all(self._file, line.encode())
-                if event != "epoch":
+                if lasts:
                     os.fsync(self._file)
+                if self._segments is not None:
+                    self._segments.follow(self._file, 0.0 if lasts else EPOCHS)
             except OSError:
                 # a half-written line would spoil the next one
                 if os.fstat(self._file).st_size > before:
@@ -105,6 +113,8 @@ class Journal:
 
     def close(self) -> None:
         if self._file >= 0:
+            if self._segments is not None:
+                self._segments.close(self._file)
             os.close(self._file)
             self._file = -1
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from fade_ray.records.history import RunHistory, TrialHistory
 from fade_ray.records.journal import wording
+from fade_ray.records.remote import address
 from fade_ray.records.standings import Cost
 from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
 from fade_ray.report.words import ACCURACY, DASH, Measure, count, duration, moment, percent, si
@@ -49,7 +50,7 @@ def state(
         return State("ended without a result", _joined(f"Ended {last}: {without}.", again))
     if history.ended:
         return State("finished", _joined(done, f"{started}, ended {last}.", again, after))
-    continued = f"fade-ray {command} --out {shlex.quote(str(folder))}"
+    continued = f"fade-ray {command} --out {shlex.quote(address(folder))}"
     if not history.started:
         return State("empty", "Nothing was recorded yet.", continued)
     waiting = len(history.in_flight)

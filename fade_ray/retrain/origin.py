@@ -7,6 +7,7 @@ from pathlib import Path
 from fade_ray.cells.cell_trials import best_row
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.data.data_config import DataConfig
+from fade_ray.records.remote import directory
 from fade_ray.records.run_files import read_object
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
@@ -36,7 +37,7 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
     name in `GENOTYPES`. Raises InvalidInput for a search or trial that is not finished, and for
     what is none of these.
     """
-    path = Path(source).expanduser()
+    path = directory(source)
     if path.is_dir():
         return _from_run(path.resolve(), trial)
     if trial is not None:

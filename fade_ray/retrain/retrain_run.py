@@ -17,6 +17,7 @@ from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json
+from fade_ray.records.remote import directory, is_address, remove, store_of
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.records.standings import Epochs, TrialStanding
 from fade_ray.retrain.deliver import deliver, measure
@@ -44,7 +45,7 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
 from searchers import Outcome
 from spaces.cell import Macro
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 
 
 class RetrainHistory(RunHistory):
@@ -127,21 +128,22 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             return True
         if asked.options.check is None:
             return False
-        for name, (recorded, measured) in check_accuracy(Path(asked.options.check)).items():
+        for name, (recorded, measured) in check_accuracy(directory(asked.options.check)).items():
             console.print(f"{name:8} {recorded:.4f} recorded, {measured:.4f} measured")
         return True
 
     def base(self, asked: Asked) -> RetrainConfig:
         """A recipe, or what is stored in the directory, on the genotype that is asked for."""
         origin = self._origin(asked)
-        usual = None if origin.run is None else origin.run / "retrain" / str(origin.trial)
-        folder = Path(asked.out).expanduser() if asked.out else usual
-        before = None if folder is None or asked.recipe else self.stored(folder)
+        out = asked.out
+        if out is None and origin.run is not None and store_of(origin.run) is None:
+            out = str(origin.run / "retrain" / str(origin.trial))
+        before = None if out is None or asked.recipe else self.stored(directory(out))
         config = before or _on(origin, retrain_recipe(asked.recipe or "quick"))
-        return replace(config, genotype=origin.macro, out=None if folder is None else str(folder))
+        return replace(config, genotype=origin.macro, out=out)
 
     def _origin(self, asked: Asked) -> Origin:
-        before = self.stored(Path(asked.out).expanduser()) if asked.out else None
+        before = self.stored(directory(asked.out)) if asked.out else None
         if asked.source is not None:
             try:
                 return find_genotype(asked.source, asked.options.trial)
@@ -176,6 +178,12 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return config.workers if config.workers.workers > 1 else None
 
     def prepare(self, config: RetrainConfig) -> Prepared:
+        require(
+            config.workers.workers == 1 or not is_address(config.out or ""),
+            "--workers 1 where --out is in an object store",
+            "Several workers share a directory: name one that all nodes see.",
+            workers=config.workers.workers,
+        )
         job = Retraining.asked(config)
         images, alone = open_images(config), config.workers.workers == 1
         build_network(job, images)
@@ -203,7 +211,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return run.result
 
     def finish(self, run: Ran) -> None:
-        (run.folder / CHECKPOINT).unlink(missing_ok=True)
+        remove(run.folder / CHECKPOINT)
 
     def standing(self, run: Ran) -> Standing:
         config, epochs = run.config, run.history.epochs
@@ -238,7 +246,7 @@ RETRAIN = RunKind.table["retrain"]
 
 def _retrain_all(asked: Asked, console: Console) -> None:
     """Continue a run of cell searches with the retrainings of everything that it found."""
-    if asked.source is None or CELLS.stored(Path(asked.source).expanduser()) is None:
+    if asked.source is None or CELLS.stored(directory(asked.source)) is None:
         raise InvalidInput(
             "`--all` is of a run of `fade-ray cells`, but there is none in "
             f"{asked.source or 'no SOURCE'}. Name its directory before the flags."

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fade_ray.data.data_config import DataConfig, absolute, data_paths
+from fade_ray.records.remote import directory
 from fade_ray.run.doctor import shown
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import Question, Survey, autoscaler, coming
@@ -35,7 +36,7 @@ def doctor(options: DoctorOptions, console: Console) -> bool:
     does.
     """
     data = absolute(DataConfig(data=options.data, test_data=options.test_data))
-    folder = None if options.out is None else _existing(Path(options.out).expanduser().resolve())
+    folder = None if options.out is None else _existing(directory(options.out).resolve())
     with ray_cluster(RayOptions(address=options.address)) as ray:
         question = Question(folder, data_paths(data), gpus=options.device != "cpu")
         asked = Survey(ray, question).complete()

@@ -19,6 +19,7 @@ from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.release import VERSION
+from fade_ray.records.remote import directory, refreshed
 from fade_ray.records.run_files import read_object
 from fade_ray.run.lease import Lease, holder, kept
 from spaces.errors import InvalidInput, require, upheld
@@ -48,7 +49,7 @@ def run_folder(config: Configuration, kind: str) -> Path:
     """
     require(config.out != "", "out != ''", "Name a directory, or leave --out out.", out=config.out)
     if config.out is not None:
-        return Path(config.out).expanduser().resolve()
+        return directory(config.out).resolve()
     stem = f"{datetime.now():%Y%m%d-%H%M%S}-{config.name or kind.replace(' ', '-')}"
     path, count = Path("runs") / stem, 1
     while path.exists():
@@ -85,6 +86,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
         with _writable():
             lease.take()
         with kept(lease):
+            refreshed(folder)  # it may have been another's until now
             yield lease
     finally:
         lock.release()

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from fade_ray.records.remote import named
 from fade_ray.run.ends_when import ends_when
 from fade_ray.run.find_cluster import listens
 from fade_ray.run.kind import stored_kind
@@ -24,7 +25,7 @@ def head_watched(ray: Any, folder: Path) -> Iterator[None]:
     address = ray.get_runtime_context().gcs_address
     words = (
         f"The head of the Ray cluster at {address} is gone. Everything done so far is kept: with a "
-        f"cluster that is up, continue with\n  fade-ray {stored_kind(folder)} --out {folder}"
+        f"cluster that is up, continue with\n  fade-ray {stored_kind(folder)} --out {named(folder)}"
     )
     misses = 0
 

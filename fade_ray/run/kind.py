@@ -12,6 +12,7 @@ from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
+from fade_ray.records.remote import directory, remove
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.inputs import IMAGES, Inputs, placed
@@ -113,7 +114,7 @@ class RunKind(ABC, Generic[C, H]):
         if asked.recipe is not None:
             require_known("`--recipe`", asked.recipe, self.recipes)
             return self.recipes[asked.recipe]
-        before = self.stored(Path(asked.out).expanduser()) if asked.out else None
+        before = self.stored(directory(asked.out)) if asked.out else None
         return before or self.default()
 
     def instead(self, asked: Asked) -> bool:
@@ -228,7 +229,7 @@ class RunKind(ABC, Generic[C, H]):
         before = inputs.carried_over(placed(before, self.inputs))
         changed = differences(self.to_json(config), self.to_json(before))
         if changed and self.grows(before, config):
-            (folder / "result.json").unlink(missing_ok=True)  # there is more to do
+            remove(folder / "result.json")  # there is more to do
         elif changed:
             raise InvalidInput(
                 f"{folder} holds a run with another configuration ({'; '.join(changed)}). Continue "

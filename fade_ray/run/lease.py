@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from fade_ray.records.remote import Store, address, store_of
 from fade_ray.run.ends_when import ends_when
 from spaces.errors import InvalidInput
 
@@ -65,6 +66,43 @@ class LeaseFile:
         os.close(self._file)
 
 
+class LeaseObject:
+    """The same in a store, whose objects are written whole or not at all. One says who holds the
+    lease and is written as it is taken; it is renewed in another one, the holder's own.
+    """
+
+    def __init__(self, store: Store, token: str) -> None:
+        self.store, self._token = store, token.encode()
+
+    def read(self) -> bytes | None:
+        token = self.store.get(".lease")
+        return None if token is None else self.store.get(f".lease.{token.decode()}") or token
+
+    def create(self, content: bytes) -> bool:
+        """Of several that create, the last one does: no store tells pyarrow more."""
+        if self.store.get(".lease") is not None:
+            return False
+        self.replace(content)
+        time.sleep(SETTLED)
+        return self.store.get(".lease") == self._token
+
+    def replace(self, content: bytes) -> None:
+        before = self.store.get(".lease")
+        self.renew(content)
+        self.store.put(".lease", self._token)
+        if before is not None:
+            self.store.delete(f".lease.{before.decode()}")
+
+    def renew(self, content: bytes) -> None:
+        self.store.put(f".lease.{self._token.decode()}", content)
+
+    def remove(self) -> None:
+        self.store.delete(".lease")
+
+    def close(self) -> None:
+        self.store.delete(f".lease.{self._token.decode()}")
+
+
 class Lease:
     """Holds `folder` for this process, from `take` to `leave`.
 
@@ -74,8 +112,11 @@ class Lease:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.place = folder, LeaseFile(folder / ".lease")
         self._token, self._count = secrets.token_hex(8), 0
+        self.address, store = address(folder), store_of(folder)
+        self.place: LeaseFile | LeaseObject = LeaseFile(folder / ".lease")
+        if store is not None:
+            self.place = LeaseObject(store, self._token)
 
     @property
     def _content(self) -> bytes:
@@ -108,7 +149,7 @@ class Lease:
     def _expired(self, seen: bytes) -> bool:
         """Whether nobody renews what was seen; False where it is given back."""
         logging.getLogger("fade_ray").info(
-            f"{holder(seen)} may be running in {self.folder}: if its lease there is not renewed "
+            f"{holder(seen)} may be running in {self.address}: if its lease there is not renewed "
             f"within {EXPIRES:g} s, it is taken over"
         )
         since = time.monotonic()
@@ -119,7 +160,7 @@ class Lease:
                 return False
             if now != seen:
                 raise InvalidInput(
-                    f"One process at a time may run in {self.folder}, and {holder(now)} does: it "
+                    f"One process at a time may run in {self.address}, and {holder(now)} does: it "
                     f"renewed its lease there less than {LOOK:g} s ago. Wait for it or end it; a "
                     f"lease that is not renewed for {EXPIRES:g} s is taken over."
                 )
@@ -131,7 +172,7 @@ class Lease:
         now = self.place.read()
         if now is None or self._token.encode() not in now:
             raise InvalidInput(
-                f"One process at a time may run in {self.folder}, and "
+                f"One process at a time may run in {self.address}, and "
                 f"{'its lease was removed' if now is None else f'{holder(now)} does'}: this one "
                 f"had not renewed its lease there for {EXPIRES:g} s. It wrote nothing since, and "
                 "what it did before is kept. `fade-ray status` tells how the run goes on."
@@ -153,7 +194,8 @@ class Lease:
         with suppress(InvalidInput, OSError):
             self.check()
             self.place.remove()
-        self.place.close()
+        with suppress(OSError):
+            self.place.close()
 
 
 @contextmanager

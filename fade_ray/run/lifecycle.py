@@ -9,6 +9,7 @@ from typing import TypeVar
 from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.records.remote import refreshed
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
@@ -76,6 +77,7 @@ def run(
                 finally:
                     for watcher in shown:
                         watcher.close()
+            refreshed(folder)  # what trials wrote elsewhere
             ended = Run(folder, kind.read_record(folder), config, noted, worked)
             ended = replace(ended, result={"kind": kind.name, **kind.deliver(prepared, ended)})
             write_json(folder / "result.json", ended.result)

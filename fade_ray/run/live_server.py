@@ -18,11 +18,12 @@ from pathlib import Path
 from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
+from fade_ray.records.remote import refreshed
 from fade_ray.records.run_files import mark
 from fade_ray.report.live_page import live_page
 from fade_ray.report.page import Page, State, page_text
 from fade_ray.run.kind import RunKind
-from fade_ray.run.standing import status_object
+from fade_ray.run.standing import LATEST, status_object
 from spaces.errors import InvalidInput, require
 
 HOSTS = {"127.0.0.1", "localhost"}
@@ -53,7 +54,7 @@ class Watched:
 
     def page(self) -> Answer:
         with self._lock:
-            now = mark(self.folder, self.kind.record, "result.json")
+            now = mark(refreshed(self.folder, LATEST), self.kind.record, "result.json")
             if now != self._seen and time.monotonic() >= self._due:
                 began = time.monotonic()
                 self._page, self._seen = self._drawn().encode(), now
@@ -71,7 +72,8 @@ class Watched:
         return page_text(page, live=True)
 
     def status(self) -> Answer:
-        return Answer("application/json", f"{status_object(self.kind, self.folder)}\n".encode())
+        told = status_object(self.kind, refreshed(self.folder, LATEST))
+        return Answer("application/json", f"{told}\n".encode())
 
     def script(self) -> Answer:
         text = files("fade_ray.report").joinpath("live.js").read_bytes()

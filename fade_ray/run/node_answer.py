@@ -48,7 +48,7 @@ def answer(
         "versions": {name: _version(name) for name in ("fade-ray", "torch", "ray", "numpy")},
         "failed": failed,
         "source": {} if failed.keys() & set(PACKAGES) else source(),
-        "folder": None if folder is None else _trouble(Path(folder), mark, name),
+        "folder": None if folder is None else _trouble(folder, mark, name),
         "data": {path: contents(Path(path), QUICK) for path in data},
         "cuda": cuda,
         "cuda_problem": problem,
@@ -88,10 +88,13 @@ def digest(hashes: Mapping[str, str]) -> str:
     return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
-def _trouble(folder: Path, mark: str, name: str) -> str | None:
+def _trouble(place: str, mark: str, name: str) -> str | None:
     """What keeps a process from writing, flushing and renaming files in the run directory, None
     for nothing.
     """
+    if "://" in place:
+        return _trouble_with_store(place, mark, name)
+    folder = Path(place)
     written, renamed = folder / f".probe-{name}.part", folder / f".probe-{name}"
     try:
         if (folder / ".probe").read_text() != mark:
@@ -106,6 +109,19 @@ def _trouble(folder: Path, mark: str, name: str) -> str | None:
         return "there is no such directory, or not the same one"
     except OSError as error:
         return error.strerror or str(error)
+    return None
+
+
+def _trouble_with_store(address: str, mark: str, name: str) -> str | None:
+    """The same of one in a store, by the package that is here."""
+    try:
+        objects = importlib.import_module("fade_ray.records.remote").Objects(address)
+        if objects.get(".probe") != mark.encode():
+            return "another directory lies there, or none"
+        objects.put(f".probe-{name}", mark.encode())
+        objects.delete(f".probe-{name}")
+    except (ImportError, ValueError, OSError) as error:
+        return str(error)
     return None
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.records.additions import Addition
+from fade_ray.records.remote import address
 from fade_ray.run.head_watch import head_watched
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import survey
@@ -50,7 +51,7 @@ def run_ray(
             additions=tuple(additions),
             job=ray.cloudpickle.dumps(job),
             data=data,
-            folder=str(folder),
+            folder=address(folder),
             source=asked.source,
         )
         request = OnGoodNodes([{"CPU": resources.cpus, "GPU": resources.gpus}])

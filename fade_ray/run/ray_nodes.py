@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fade_ray.records import fingerprint
+from fade_ray.records.atomic import write_atomically
+from fade_ray.records.remote import address, remove
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults
 from fade_ray.run.folder import note_nodes
@@ -58,7 +60,7 @@ class Survey:
         self.ray, self.question, self.tell = ray, question, tell
         self.examined: dict[str, Examined] = {}  # by Ray's id
         self._asked: dict[Any, _Asked] = {}
-        folder = None if question.folder is None else str(question.folder)
+        folder = None if question.folder is None else address(question.folder)
         self._words = folder, secrets.token_hex(8), question.data
         self._mark()
         self._ours = node_answer.answer(*self._words)
@@ -137,11 +139,11 @@ class Survey:
         if self.question.folder is not None:
             rule, remedy = "The run directory must be writable", "Choose another with --out."
             with upheld(rule, remedy, OSError):
-                (self.question.folder / ".probe").write_text(self._words[1])
+                write_atomically(self.question.folder / ".probe", self._words[1].encode())
 
     def _unmark(self) -> None:
         if self.question.folder is not None:
-            (self.question.folder / ".probe").unlink(missing_ok=True)
+            remove(self.question.folder / ".probe")
 
 
 def survey(

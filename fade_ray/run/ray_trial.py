@@ -16,6 +16,7 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
+from fade_ray.records.remote import attached
 from fade_ray.run.losses import Leaving, loss
 from fade_ray.run.node_answer import SEEN, digest, source
 from fade_ray.run.ray_nodes import autoscaler, coming
@@ -45,7 +46,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         source: str,
     ) -> None:
         # what Ray shows of an actor whose start fails, too
-        self._folder, self._id = Path(folder), plan_id(config)
+        self._folder, self._id = attached(folder, within=Path.cwd()), plan_id(config)
         check_source(source)
         self._told_to_leave = False
         signal.signal(signal.SIGTERM, self._leave)

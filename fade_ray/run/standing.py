@@ -12,6 +12,7 @@ from rich.console import Console
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import wording
+from fade_ray.records.remote import address, refreshed
 from fade_ray.records.run_files import Run, mark
 from fade_ray.records.standings import TrialStanding, speed
 from fade_ray.run.kind import RunKind
@@ -19,6 +20,7 @@ from fade_ray.run.progress import clock
 from fade_ray.run.text_table import number, text_table
 
 POLL = 2.0  # seconds between looks at a run that is followed
+LATEST = 5.0  # and between looks at one in a store, which cost money
 LISTED = 30
 """Trials that are told one by one."""
 
@@ -47,7 +49,7 @@ def status_object(kind: Kind, folder: Path) -> str:
     run = kind.read(folder)
     trials = run.history.standings
     told = {
-        "folder": str(run.folder),
+        "folder": address(run.folder),
         "kind": kind.name,
         "state": _state(run),
         "reached": kind.standing(run).reached,
@@ -68,6 +70,7 @@ def following(
     """
     seen = None
     while True:
+        refreshed(folder, LATEST)
         ended, now = (folder / "result.json").exists(), mark(folder, kind.record, "result.json")
         if ages or now != seen:
             seen = now

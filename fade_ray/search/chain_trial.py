@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 
 from fade_ray.data import Feed, LabelledImages, Splits
 from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, architecture_weights
+from fade_ray.records.remote import fetched
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, Training, evaluate, place
@@ -54,7 +55,7 @@ class ChainTrial(Trainee):
         generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
         self.network = build_network(plan, splits, config, generator)
         if plan.parent is not None:
-            self.network.inherit(load_file(weights_path(folder, plan.parent)))
+            self.network.inherit(load_file(fetched(weights_path(folder, plan.parent))))
         batches = self.feed.augmented(self.kind.part(splits))
         architecture = None
         if plan.ranks:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fade_ray.records.atomic import write_atomically
+from fade_ray.records.remote import remove
 from fade_ray.training.failures import TrainingFailed, out_of_memory
 from searchers.outcome import Failure, Outcome
 from spaces.errors import InvalidInput
@@ -45,9 +46,8 @@ def events(job: Job[D], plan: Mapping[str, Any], data: D, folder: Path) -> Itera
         id = plan["id"]
         path = folder / "errors" / f"{id}.txt"
         with suppress(OSError):  # a full disk must not hide what went wrong
-            checkpoint_path(folder, id).unlink(missing_ok=True)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(traceback.format_exc())
+            remove(checkpoint_path(folder, id))
+            write_atomically(path, traceback.format_exc().encode())
         outcome = Outcome(failure=failure_of(error))
         yield {"outcome": outcome.to_dict(), "metrics": {}, "warnings": []}
 

@@ -12,6 +12,7 @@ import torch
 from safetensors.torch import save
 
 from fade_ray.nn import Network
+from fade_ray.records.remote import fetched, remove
 from fade_ray.training import Placement, Training
 from fade_ray.trials.job import Event, write_output
 from searchers import Outcome
@@ -102,7 +103,7 @@ def _carried_out(
         yield told[-1]
     ending = trainee.ending([event["metrics"] for event in told if event["epoch"]])
     if leads and not keeps:
-        checkpoint.unlink(missing_ok=True)
+        remove(checkpoint)
     device = {"device": device_name(trainee.placement)}
     yield {
         "outcome": ending.outcome.to_dict(),
@@ -125,7 +126,7 @@ def _restored(trainee: Trainee, checkpoint: Path) -> list[Event]:
 def _read(checkpoint: Path, name: str) -> dict[str, Any] | None:
     """A checkpoint of this format and this kind of trainee, None for anything else."""
     try:
-        saved = torch.load(checkpoint, weights_only=True, map_location="cpu")
+        saved = torch.load(fetched(checkpoint), weights_only=True, map_location="cpu")
     except FileNotFoundError:
         return None
     except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):

@@ -16,19 +16,20 @@ import pytest
 from processes import end_by_id, wait_for
 
 from fade_ray.records.journal import read_events
+from fade_ray.records.remote import directory
 from fade_ray.run import lease
 from fade_ray.run.folder import opened
 from spaces.errors import InvalidInput
 
 DRIVER = """
 import logging, sys
-from pathlib import Path
 from fade_ray.records.journal import Journal
+from fade_ray.records.remote import directory
 from fade_ray.run import ends_when, lease
 from fade_ray.run.folder import opened
 from spaces.errors import InvalidInput
 
-folder, name, expires = Path(sys.argv[1]), sys.argv[2], float(sys.argv[3])
+folder, name, expires = directory(sys.argv[1]), sys.argv[2], float(sys.argv[3])
 lease.RENEWED, lease.EXPIRES, lease.LOOK, ends_when.GRACE = 0.2, expires, 0.1, 1.0
 logging.getLogger("fade_ray").addHandler(logging.StreamHandler())
 logging.getLogger("fade_ray").setLevel(logging.INFO)
@@ -50,11 +51,15 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Start]:
-    """`start(name, *words)`: a driver of `tmp_path` that writes an event for each line it gets."""
+    """`start(name, *words)`: a driver of `tmp_path`, or of what is `at` an address, that writes an
+    event for each line it gets.
+    """
     begun = list[subprocess.Popen[str]]()
 
-    def driver(name: str, *words: str, expires: float = 3.0) -> subprocess.Popen[str]:
-        call = [sys.executable, "-c", DRIVER, str(tmp_path), name, str(expires), *words]
+    def driver(
+        name: str, *words: str, expires: float = 3.0, at: object = tmp_path
+    ) -> subprocess.Popen[str]:
+        call = [sys.executable, "-c", DRIVER, str(at), name, str(expires), *words]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         begun.append(subprocess.Popen(call, text=True, **pipes))  # type: ignore[call-overload]
         return begun[-1]
@@ -78,20 +83,21 @@ def write(process: subprocess.Popen[str]) -> None:
     process.stdin.flush()
 
 
-def written(folder: Path) -> list[str]:
-    return [event["message"] for event in read_events(folder / "records.jsonl")]
+def written(place: Path | str) -> list[str]:
+    return [event["message"] for event in read_events(directory(place) / "records.jsonl")]
 
 
-@pytest.mark.parametrize("asked", [True, False], ids=["writes", "waits"])
+@pytest.mark.parametrize(("asked", "scheme"), [(True, ""), (False, ""), (True, "file://")], ids=str)
 def test_a_frozen_driver_finds_its_lease_taken_and_ends(
-    tmp_path: Path, start: Start, asked: bool
+    tmp_path: Path, start: Start, asked: bool, scheme: str
 ) -> None:
-    first = start("first")
+    at = f"{scheme}{tmp_path}"
+    first = start("first", at=at)
     assert says(first) == "holds"
     write(first)
     assert says(first) == "wrote"
     first.send_signal(signal.SIGSTOP)
-    second = start("second", "elsewhere")
+    second = start("second", "elsewhere", at=at)
     assert says(second) == "holds"
     write(second)
     assert says(second) == "wrote"
@@ -104,7 +110,7 @@ def test_a_frozen_driver_finds_its_lease_taken_and_ends(
     assert says(first) == ""
     write(second)
     assert says(second) == "wrote"
-    assert written(tmp_path) == ["first", "second", "second"]
+    assert written(at) == ["first", "second", "second"]
 
 
 def test_a_driver_elsewhere_is_refused_while_the_first_one_lives(
