@@ -326,6 +326,19 @@ def test_a_shared_hyper_cell_larger_than_its_graph(tmp_path: Path) -> None:
         assert_same(scores(network, images), load_module(path).load()(images), 1e-5)
 
 
+def test_preprocess_takes_bytes_and_their_shares_and_refuses_the_rest(tmp_path: Path) -> None:
+    preprocess = load_module(export(trained(architecture(complete_dag(2))), tmp_path)).preprocess
+    images = torch.randint(0, 256, (4, 3, 8, 8), dtype=torch.uint8)
+    normalised = (images / 255 - torch.tensor(MEAN).view(3, 1, 1)) / torch.tensor(STD).view(3, 1, 1)
+    torch.testing.assert_close(preprocess(images), normalised, rtol=0, atol=0)
+    torch.testing.assert_close(preprocess(images / 255), normalised, rtol=0, atol=0)
+    for other in (images.float(), images.long(), images / 255 - 0.1, images / 0.0):
+        with pytest.raises(
+            ValueError, match=r"uint8, or floats in \[0, 1\], but are torch\.\w+ from"
+        ):
+            preprocess(other)
+
+
 def test_what_the_description_says(tmp_path: Path) -> None:
     network = trained(architecture(Dag(3, ((0, 1), (0, 2))), Dag(2)), side=9)
     path = export(
