@@ -11,6 +11,7 @@ from searchers.outcome import Failure, Outcome
 from searchers.plan import Asks, Plan
 from searchers.remembered import Remembered
 from searchers.restarts import Restarts
+from spaces.errors import InvalidInput
 
 UNKNOWN = Failure("worker lost", "its process ended without a word")
 
@@ -27,8 +28,11 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     the batch always shrinks. What it died of is said by `died` before Tune completes it.
 
     `slots` says how many may run at present; None: as many as Tune asks for, which without
-    TUNE_MAX_PENDING_TRIALS_PG is one at a time. The state is JSON; `observe` and `slots` are not
-    part of it.
+    TUNE_MAX_PENDING_TRIALS_PG is one at a time.
+
+    What Tune keeps on disk is JSON, of the trials that run or wait and no more: whoever writes down
+    what is asked and told, as the runs of fade_ray do, builds the searcher again from that. To go
+    on from Tune's own snapshots, which grow with the run, give a `Remembered` searcher.
     """
 
     def __init__(
@@ -39,7 +43,7 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         # not named `searcher`: Tune takes what has that attribute for a wrapper of its own
-        self.source, self.observe, self.slots = Remembered(searcher), observe, slots
+        self.source, self.observe, self.slots = searcher, observe, slots
         self.running: dict[str, str] = {}  # Tune's trial id -> the plan's
         self.plans: dict[str, dict[str, Any]] = {}  # of the trials that have not ended
         self.restarts, self.waiting = Restarts(), list[str]()  # ids to be suggested again
@@ -106,16 +110,23 @@ class TuneSearcher(Searcher):  # type: ignore[misc]
         return {"source": None, "running": self.running}
 
     def save(self, checkpoint_path: str) -> None:
-        state = {
-            "searcher": self.source.state_dict(),
+        state: dict[str, Any] = {
             "running": self.running,
             "plans": self.plans,
             "waiting": self.waiting,
         }
+        if isinstance(self.source, Remembered):
+            state["searcher"] = self.source.state_dict()
         Path(checkpoint_path).write_text(json.dumps(state))
 
     def restore(self, checkpoint_path: str) -> None:
+        """Raises InvalidInput where the searcher is not, or was not, a `Remembered` one."""
         state = json.loads(Path(checkpoint_path).read_text())
+        if not isinstance(self.source, Remembered) or "searcher" not in state:
+            raise InvalidInput(
+                "A snapshot of Tune's is restored with a searcher that is `Remembered`, as it was "
+                "when it was taken. Otherwise build the searcher again from your own record."
+            )
         self.source.load_state_dict(state["searcher"])
         self.running, self.plans = state["running"], state["plans"]
         self.waiting = state["waiting"]

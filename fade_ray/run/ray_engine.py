@@ -37,7 +37,7 @@ def run_ray(
 
         from fade_ray.run.ray_metrics import RayMetrics
         from fade_ray.run.ray_placing import OnGoodNodes
-        from fade_ray.run.ray_trial import FadeTrial, Scheduler, Waiting, trial_name
+        from fade_ray.run.ray_trial import FadeTrial, Scheduler, trial_name
         from searchers.tune import TuneSearcher
 
         asked = survey(ray, folder, session.warn, gpus=run.may_use_gpus)
@@ -66,7 +66,7 @@ def run_ray(
                 search_alg=searcher,
                 num_samples=-1,
                 reuse_actors=True,
-                scheduler=Scheduler(room, searcher.died),
+                scheduler=Scheduler(room, searcher.died, session.warn),
                 trial_name_creator=trial_name,
                 trial_dirname_creator=trial_name,
             ),
@@ -78,7 +78,7 @@ def run_ray(
                 checkpoint_config=tune.CheckpointConfig(
                     checkpoint_frequency=0, checkpoint_at_end=False
                 ),
-                callbacks=[Waiting(room, session.warn)],
+                # no callbacks: Tune would import MLflow and its like, where they are installed
             ),
         )
         try:

@@ -119,7 +119,8 @@ def check_source(expected: str) -> None:
 
 class Scheduler(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. As many actors as there is `room` for are kept for the next trials,
-    and what a trial died of is told to `died(Tune's id, failure)`.
+    and what a trial died of is told to `died(Tune's id, failure)`. Newcomers are asked while trials
+    run; while none does, `warn` is told what they wait for.
 
     By itself Tune keeps one idle actor. Where several trials end a batch together, the others would
     be ended and started again for the next one, which costs the import of torch (seconds) each
@@ -127,9 +128,15 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
     are started again, and nothing else changes.
     """
 
-    def __init__(self, room: Callable[[], int], died: Callable[[str, Failure], None]) -> None:
+    def __init__(
+        self,
+        room: Room,
+        died: Callable[[str, Failure], None],
+        warn: Callable[[str], None] = lambda message: None,
+    ) -> None:
         super().__init__()
-        self._room, self._died, self._kept = room, died, 0
+        self._room, self._died, self._warn, self._kept = room, died, warn, 0
+        self._since = time.monotonic()
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         keep_one_more = getattr(
@@ -146,23 +153,16 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
         self._died(trial.trial_id, loss(error))
         super().on_trial_error(tune_controller, trial)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {}  # as of `Waiting`
-
-
-class Waiting(tune.Callback):  # type: ignore[misc]
-    """Has newcomers asked while trials run, and says what they wait for while none runs."""
-
-    def __init__(self, room: Room, warn: Callable[[str], None]) -> None:
-        self._room, self._warn = room, warn
-        self._since = time.monotonic()
-
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """None before the others: Tune starts all that wait, in their order. (To name the first one
+        is to look through all trials of the run, at every step of Tune's.)
+        """
         self._room()
-        if time.monotonic() - self._since < WAITING:
-            return
-        self._since = time.monotonic()
-        states = {trial.status for trial in trials}
+        if time.monotonic() - self._since >= WAITING:
+            self._since = time.monotonic()
+            self._tell_of_waiting({trial.status for trial in tune_controller.get_trials()})
+
+    def _tell_of_waiting(self, states: set[str]) -> None:
         if Trial.PENDING in states and Trial.RUNNING not in states:
             self._warn(
                 f"no trial runs: they wait for {self._room.resources}, which no node has free"

@@ -11,8 +11,9 @@ from searches import anchor_search, random_search
 
 from searchers import AskTell, Outcome, Proposal, WithRetraining
 from searchers.outcome import Failure
+from searchers.remembered import Remembered
 from searchers.tune import TuneSearcher
-from spaces import GraphSpace
+from spaces import GraphSpace, InvalidInput
 
 SPACE = GraphSpace.create(min_vertices=2, max_vertices=4)
 SEARCHERS: dict[str, Callable[[], AskTell]] = {
@@ -73,7 +74,7 @@ def test_a_dead_trial_is_a_failure_and_the_search_ends(name: str) -> None:
         adapter.on_trial_complete(trial_id=f"tune-{count}", result=None, error=True)
         count += 1
         assert count < 600
-    assert adapter.source.searcher.failures  # type: ignore[attr-defined]
+    assert adapter.source.failures  # type: ignore[attr-defined]
 
 
 def test_a_lost_node_costs_no_attempt_and_a_crash_is_bounded_without_progress() -> None:
@@ -140,13 +141,29 @@ def test_waiting_without_a_running_trial_is_an_error_and_no_hang() -> None:
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_the_saved_state_is_json_and_goes_on(name: str, tmp_path: Path) -> None:
-    first = TuneSearcher(SEARCHERS[name]())
+def test_a_remembered_searcher_goes_on_from_the_saved_state_which_is_json(
+    name: str, tmp_path: Path
+) -> None:
+    first = TuneSearcher(Remembered(SEARCHERS[name]()))
     proposal = Proposal.from_dict(first.suggest("a")["proposal"])
     first.save(str(tmp_path / "state"))
     json.loads((tmp_path / "state").read_text())
-    second = TuneSearcher(SEARCHERS[name]())
+    second = TuneSearcher(Remembered(SEARCHERS[name]()))
     second.restore(str(tmp_path / "state"))
     for adapter in (first, second):
         adapter.on_trial_complete("a", result_of(outcome_of(proposal)))
     assert first.suggest("b") == second.suggest("b")
+
+
+def test_a_snapshot_holds_what_runs_and_not_the_history(tmp_path: Path) -> None:
+    adapter, sizes = TuneSearcher(SEARCHERS["random"]()), list[int]()
+    for number in range(6):
+        proposal = Proposal.from_dict(adapter.suggest(f"tune-{number}")["proposal"])
+        adapter.save(str(tmp_path / "state"))
+        sizes.append((tmp_path / "state").stat().st_size)
+        adapter.on_trial_complete(f"tune-{number}", result_of(outcome_of(proposal)))
+    assert max(sizes) < 1.5 * sizes[0]
+    with pytest.raises(InvalidInput, match="`Remembered`"):
+        TuneSearcher(Remembered(SEARCHERS["random"]())).restore(str(tmp_path / "state"))
+    with pytest.raises(InvalidInput, match="`Remembered`"):
+        adapter.restore(str(tmp_path / "state"))
