@@ -19,7 +19,7 @@ from fade_ray.report.page import Section
 from fade_ray.report.words import DASH, si
 from fade_ray.retrain.origin import find_genotype
 from fade_ray.run.kind import Asked
-from fade_ray.run.run_of_trials import Trials, check_device
+from fade_ray.run.run_of_trials import Trials, check_run
 from fade_ray.run.text_table import text_table
 from searchers import Outcome
 from searchers.grid import GridSearch
@@ -67,7 +67,7 @@ class ConfusionRun(StudyRun[ConfusionStudy, ConfusionHistory], name="analyse con
         return replace(base, genotype=origin.macro, data=origin.data or base.data)
 
     def prepare(self, config: ConfusionStudy) -> Trials[GridSearch[ConfusionPlan]]:
-        check_device(config.run, config.train.precision)
+        check_run(config.run, config.train.precision)
         splits, job = load_images(config.data), job_of(config)
         check_networks(config.plans(), splits, job)
         return Trials(GridSearch(config.plans(), lambda plan: plan, 0), job, splits)

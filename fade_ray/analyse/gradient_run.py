@@ -15,7 +15,7 @@ from fade_ray.records.journal import Event
 from fade_ray.records.json_form import from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.page import Section
-from fade_ray.run.run_of_trials import Trials, check_device
+from fade_ray.run.run_of_trials import Trials, check_run
 from searchers import Outcome
 from searchers.grid import GridSearch
 
@@ -88,7 +88,7 @@ class GradientsRun(StudyRun[GradientStudy, GradientHistory], name="analyse gradi
         return plans(config)
 
     def prepare(self, config: GradientStudy) -> Trials[GridSearch[MeasuredPlan]]:
-        check_device(config.run, "fp32")
+        check_run(config.run, "fp32")
         splits = load_images(config.data)
         check_images(config, splits)
         return Trials(GridSearch(plans(config), lambda plan: plan, 0), GradientJob(config), splits)

@@ -27,7 +27,7 @@ from fade_ray.report.page import Section, write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.inputs import IMAGES
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from searchers.staged import StagedSearch
@@ -149,7 +149,7 @@ CELLS = CellsRun()
 
 def checked_images(config: CellsConfig) -> Splits:
     """The images of a run whose every network can be built on them. Raises InvalidInput."""
-    check_device(config.run, config.train.precision)
+    check_run(config.run, config.train.precision)
     config.check_table()
     splits, generator = load_images(config.data), torch.Generator(device="cpu")
     with torch.device("meta"):  # shapes alone

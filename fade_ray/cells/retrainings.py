@@ -12,7 +12,7 @@ from fade_ray.retraining import Retraining
 from fade_ray.retraining.genotype_trial import GenotypeTrial
 from fade_ray.retraining.retrain_images import images_of
 from fade_ray.retraining.retraining import build_network
-from fade_ray.run.run_of_trials import check_device
+from fade_ray.run.run_of_trials import check_run
 from fade_ray.training import place
 from searchers.outcome import Outcome
 from spaces.cell import Macro
@@ -83,7 +83,7 @@ def check_settings(config: CellsConfig, space: str, splits: Splits) -> None:
     """
     genotype = config.setup(config.grid.recipes[0], space).unlearned[-1]
     for setting in config.settings(space).values():
-        check_device(config.run, setting.train.precision)
+        check_run(config.run, setting.train.precision)
         job = Retraining.of(genotype, setting.of_cells(genotype))
         build_network(job, images_of(splits, setting))
 

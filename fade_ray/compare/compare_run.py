@@ -19,7 +19,7 @@ from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from searchers.contest import Contest
@@ -50,7 +50,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         return upgrade(values)
 
     def prepare(self, config: CompareConfig) -> Prepared:
-        check_device(config.run, config.train.precision)
+        check_run(config.run, config.train.precision)
         config.check_ranks()
         space, configs = GraphSpace.create(**vars(config.space)), dict(config.configs())
         searches = {name: each.search(space) for name, each in configs.items()}

@@ -19,7 +19,7 @@ from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.inputs import IMAGES
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.training.old_configs import upgraded_training
@@ -54,7 +54,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
         return now.study.settings[: len(known)] == known and same == before
 
     def prepare(self, config: RankStudyConfig) -> Trials[Any]:
-        check_device(config.run, config.train.precision)
+        check_run(config.run, config.train.precision)
         config.check_ranks()
         study, network = config.study, config.network
         hyper = study.hyper_architecture(network.depth)

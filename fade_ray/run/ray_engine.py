@@ -12,6 +12,7 @@ from fade_ray.run.ray_nodes import survey
 from fade_ray.run.room import Room, autoscaled, trial_resources
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
+from fade_ray.run.trackers import told_to_the_end
 from fade_ray.trials.job import Job
 
 D = TypeVar("D")
@@ -32,7 +33,11 @@ def run_ray(
     checkpoints, see `searchers.restarts`; nodes that join are used. Raises InvalidInput when the
     cluster has not what a trial asks for, and when its head is gone.
     """
-    with ray_cluster(run) as ray, head_watched(ray, folder):
+    with (
+        ray_cluster(run) as ray,
+        head_watched(ray, folder),
+        told_to_the_end(session.watchers),
+    ):
         from ray import tune
 
         from fade_ray.run.ray_metrics import RayMetrics

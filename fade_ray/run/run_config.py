@@ -41,9 +41,16 @@ class RunConfig(RayOptions):
     """
     concurrency: int | None = None
     """Trials at once; by default as many as fit."""
+    track: tuple[Literal["mlflow", "wandb"], ...] = ()
+    """Tell MLflow, Weights & Biases or both of every trial; where, say their own environment
+    variables (MLFLOW_TRACKING_URI; WANDB_PROJECT, WANDB_MODE).
+    """
 
     def __post_init__(self) -> None:
         gpus = self.gpus_per_trial
+        with_ray = self.engine == "ray" or not self.track
+        remedy = "What is told to trackers goes through Ray Tune: use --engine ray."
+        require(with_ray, "track with the ray engine", remedy, track=self.track)
         at_least(1, cpus_per_trial=self.cpus_per_trial, concurrency=self.concurrency)
         at_least(0, gpus_per_trial=gpus)
         whole = gpus is None or gpus <= 1 or gpus == int(gpus)

@@ -16,6 +16,7 @@ from fade_ray.run.run_config import RayOptions, RunConfig
 from fade_ray.run.session import Session
 from fade_ray.run.standing import best_trial, trial_lines
 from fade_ray.run.tensorboard import PLAIN, Board, RunBoard, TensorBoard
+from fade_ray.run.trackers import check_installed, trackers
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import place
 from fade_ray.trials.job import Job
@@ -64,6 +65,9 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """
         session = self.session(prepared, start, (*start.watchers, *self._boards(start)))
         run = start.config.run
+        settings = partial(self.settings, start.config)
+        tracked = trackers(run, start.folder, session, self.board, settings)
+        session.watchers = (*session.watchers, *tracked)
         session.begin()
         asked = session, prepared.job, prepared.data, run, start.folder, start.additions
         ENGINES[run.engine](*asked)
@@ -113,8 +117,11 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         return str(run.folder / self.summary)
 
 
-def check_device(run: RunConfig, precision: str) -> None:
-    """InvalidInput for a device that trials cannot have, where that can be known here."""
+def check_run(run: RunConfig, precision: str) -> None:
+    """InvalidInput for a tracker that is not installed, and for a device that trials cannot have,
+    where that can be known here.
+    """
+    check_installed(run)
     if run.engine == "local" or run.device not in ("auto", "cuda"):
         place(run.device, precision)
 

@@ -26,6 +26,17 @@ class Board(NamedTuple):
     end: Callable[[Outcome, Mapping[str, Any]], Tags]
 
 
+def numbers(tags: Mapping[str, float | None]) -> dict[str, float]:
+    """Those that are known and finite."""
+    return {tag: float(x) for tag, x in tags.items() if x is not None and math.isfinite(x)}
+
+
+def label(plan: Any) -> str:
+    """What its trial is called where people look for it."""
+    kind = getattr(plan, "kind", None)  # not every plan has one
+    return str(plan.id) if kind is None else f"{plan.id}-{kind}"
+
+
 class EventFile:
     """A file of events in a folder of its own, which is open only while one is appended.
     (tensorboardX's writers keep three descriptors and two threads each: too many for thousands of
@@ -38,8 +49,8 @@ class EventFile:
         self.append(file_version="brain.Event:2")
 
     def scalars(self, tags: Tags, step: int) -> dict[str, float]:
-        """Append those that are numbers, and return them."""
-        values = {tag: float(x) for tag, x in tags.items() if x is not None and math.isfinite(x)}
+        """Append the `numbers` of them, and return these."""
+        values = numbers(tags)
         if values:
             shown = [{"tag": tag, "simple_value": x} for tag, x in values.items()]
             self.append(step=step, summary={"value": shown})
@@ -68,9 +79,7 @@ class TensorBoard(Watcher):
         self._files: dict[str, EventFile] = {}  # of the running trials
 
     def proposed(self, proposal: Any) -> None:
-        kind = getattr(proposal, "kind", None)  # not every plan has one
-        name = proposal.id if kind is None else f"{proposal.id}-{kind}"
-        self._files[proposal.id] = EventFile(self._folder / name)
+        self._files[proposal.id] = EventFile(self._folder / label(proposal))
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         self._files[proposal.id].scalars(self._board.epoch(proposal, metrics), epoch)

@@ -12,7 +12,7 @@ from fade_ray.report.page import Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
 from fade_ray.run.kind import Start
-from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_device
+from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import SearchJob
@@ -46,7 +46,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return upgrade(values)
 
     def prepare(self, config: Config) -> Trials[AskTell]:
-        check_device(config.run, config.train.precision)
+        check_run(config.run, config.train.precision)
         space = GraphSpace.create(**vars(config.space))
         config.check_ranks()
         inner = config.search(space)
