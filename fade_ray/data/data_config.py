@@ -12,7 +12,9 @@ class DataConfig:
     """The images of a run."""
 
     data: str = "digits"
-    """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label`."""
+    """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label`: a
+    file, or a folder of files as hubs keep them.
+    """
     test_data: str | None = None
     """Parquet file or folder of the test images; without one, a sixth of the data is the test part.
     """

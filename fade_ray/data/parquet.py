@@ -1,11 +1,14 @@
-"""One Parquet file in the layout of public dataset hubs: an image column and a `label` column."""
+"""Parquet files in the layout of public dataset hubs: an image column and a `label` column."""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,44 +21,161 @@ from fade_ray.data.source import Source
 from spaces.errors import InvalidInput, upheld
 
 IMAGE_COLUMNS = ("img", "image")
+LABEL_COLUMNS = ("label", "labels", "fine_label")
+LOG = logging.getLogger(__name__)
+_SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5}))?")
 
 
-def read_parquet(path: Path) -> Source:
-    """Column `img` or `image`: encoded pictures as a struct with a field `bytes`, or as binary;
-    column `label`: integer.
+def read_parquet(*paths: Path, name: str | None = None, test: Source | None = None) -> Source:
+    """Files of one table, one behind the other. Column `img` or `image`: encoded pictures as a
+    struct with a field `bytes`, or as binary; the first of `LABEL_COLUMNS` that is there: integers,
+    or text, which names the classes in the order of their names.
 
-    Class names come from the schema's metadata (`huggingface`: `info.features.label.names`) where
-    it has them. Only the labels are read at once; pictures are read from the row groups they are
-    in. Raises `InvalidInput` for a file that is not Parquet or lacks a column.
+    Names of numbered classes come from the schema's metadata (`huggingface`:
+    `info.features.label.names`) where it has them. Only the labels are read at once; pictures are
+    read from the row groups they are in. Raises `InvalidInput` for a file that is not Parquet or
+    lacks a column.
     """
+    heads = [_head(path) for path in paths]
+    _check_alike(paths, heads)
+    rows = np.cumsum([0, *(len(head.labels) for head in heads)])
+    labels, classes = _numbered(heads)
+
+    def pictures(numbers: IntArray) -> Pictures:
+        held = np.searchsorted(rows, numbers, side="right") - 1  # in which file
+        within = numbers - rows[held]
+        blobs = [b""] * len(numbers)
+        for file, (path, head) in enumerate(zip(paths, heads, strict=True)):
+            places = np.flatnonzero(held == file)
+            read = _read_bytes(path, head.image, within[places]) if len(places) else []
+            for place, blob in zip(places, read, strict=True):
+                blobs[place] = blob
+        return Pictures(blobs, lambda i: f"row {within[i]} (from 0) of {str(paths[held[i]])!r}")
+
+    return Source(
+        name=name or "/".join(paths[0].resolve().parts[-2:]),
+        labels=labels,
+        classes=classes,
+        pictures=pictures,
+        flip=True,
+        test=test,
+    )
+
+
+def hub_files(folder: Path) -> list[Path]:
+    """The Parquet files of a data set as hubs keep it: in this folder or in the one below it that
+    has some. [] where there are none; raises `InvalidInput` where several folders have some.
+    """
+    for pattern in ("*.parquet", "[!.]*/*.parquet"):
+        files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
+        places = sorted({str(path.parent) for path in files})
+        if len(places) > 1:
+            raise InvalidInput(
+                f"Parquet files of one data set lie in one folder, but those of {str(folder)!r} in "
+                f"{', '.join(places[:5])}. Name one of these."
+            )
+        if files:
+            return files
+    return []
+
+
+def read_hub(folder: Path, files: Sequence[Path]) -> Source:
+    """`train-00000-of-00002.parquet` and so on: the part `train`, or the only one there is; its
+    test part is `test`, else `validation`. Raises `InvalidInput` for other parts alone, and for
+    files that are not there.
+    """
+    parts: dict[str, list[Path]] = {}
+    for path in files:
+        part, _, count = _SHARD.fullmatch(path.stem).groups()  # type: ignore[union-attr]
+        parts.setdefault(part, []).append(path)
+        stems = (
+            [path.stem]
+            if count is None
+            else [f"{part}-{i:05}-of-{count}" for i in range(int(count))]
+        )
+        missing = [stem for stem in stems if not path.with_stem(stem).exists()]
+        if missing:
+            raise InvalidInput(
+                f"All files of a data set must be there, but beside {str(path)!r} there is no "
+                f"{missing[0]}.parquet. Complete it, or name one file as the data."
+            )
+    training = "train" if "train" in parts else next(iter(parts))
+    if training != "train" and len(parts) > 1:
+        raise InvalidInput(
+            f"A folder of Parquet files needs files named train-..., but {str(folder)!r} has "
+            f"{', '.join(parts)}. Name one file as the data, and one as the test data."
+        )
+    tested = next(
+        (part for part in ("test", "validation") if part in parts and part != training), None
+    )
+    unused = sorted(parts.keys() - {training, tested})
+    LOG.info(
+        "%s: %d Parquet file(s) of the part %s; tested on %s%s",
+        *(folder, len(parts[training]), training),
+        f"the part {tested}" if tested else "some of these",
+        f"; not used: {', '.join(unused)}" if unused else "",
+    )
+    name = folder.resolve().name
+    test = None if tested is None else read_parquet(*parts[tested], name=f"{name} {tested}")
+    return read_parquet(*parts[training], name=name, test=test)
+
+
+class _Head(NamedTuple):
+    """What is read of a file at once. `image`: the column of the pictures."""
+
+    image: str
+    labels: Any
+    classes: tuple[str, ...] | None
+
+
+def _head(path: Path) -> _Head:
     with _readable(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
-        column = _image_column(path, schema)
-        if "label" not in schema.names or not pa.types.is_integer(schema.field("label").type):
+        image = _image_column(path, schema)
+        column = next((name for name in LABEL_COLUMNS if name in schema.names), None)
+        if column is None or not (_is_text(kind := schema.field(column).type) or _is_integer(kind)):
             raise InvalidInput(
-                f"A Parquet file needs a column `label` of integers, but {str(path)!r} has "
+                f"A Parquet file needs a column `label` of integers or text, but {str(path)!r} has "
                 f"{_columns(schema)}. Rename or convert the column."
             )
-        labels = file.read(columns=["label"]).column("label")
+        labels = file.read(columns=[column]).column(column)
     if labels.null_count:
         raise InvalidInput(
             f"Every row needs a label, but {labels.null_count} of {len(labels)} rows of "
             f"{str(path)!r} have none. Leave these rows out."
         )
+    if column != LABEL_COLUMNS[0]:
+        LOG.info("%s: labels are those of the column %s", path, column)
+    as_text = labels.cast(pa.string()) if _is_text(kind) else labels.cast(pa.int64())
+    return _Head(image, as_text, _class_names(schema.metadata, column))
 
-    def pictures(numbers: IntArray) -> Pictures:
-        return Pictures(
-            _read_bytes(path, column, numbers),
-            lambda i: f"row {numbers[i]} (from 0) of {str(path)!r}",
-        )
 
-    return Source(
-        name="/".join(path.resolve().parts[-2:]),
-        labels=np.array(labels.cast(pa.int64()).to_numpy(), np.int64),
-        classes=_class_names(schema.metadata),
-        pictures=pictures,
-        flip=True,
-    )
+def _check_alike(paths: Sequence[Path], heads: Sequence[_Head]) -> None:
+    for path, head in zip(paths, heads, strict=True):
+        if (head.labels.type, head.classes) != (heads[0].labels.type, heads[0].classes):
+            raise InvalidInput(
+                f"The files of one table have the same labels, but those of {str(path)!r} are not "
+                f"like those of {str(paths[0])!r}. Convert one of them."
+            )
+
+
+def _is_integer(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind))
+
+
+def _is_text(kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _numbered(heads: Sequence[_Head]) -> tuple[IntArray, tuple[str, ...] | None]:
+    """The labels of all files as numbers, and the names of the classes where they have some."""
+    values = np.concatenate([head.labels.to_numpy() for head in heads])
+    if not _is_text(heads[0].labels.type):
+        return values.astype(np.int64), heads[0].classes
+    names, numbers = np.unique(values.astype(str), return_inverse=True)
+    LOG.info("labels are text: %d classes, numbered in the order of their names", len(names))
+    return numbers.astype(np.int64), tuple(map(str, names))
 
 
 def _image_column(path: Path, schema: Any) -> str:
@@ -77,10 +197,10 @@ def _columns(schema: Any) -> str:
     return ", ".join(f"`{field.name}` {field.type}" for field in schema) or "no columns"
 
 
-def _class_names(metadata: dict[bytes, bytes] | None) -> tuple[str, ...] | None:
+def _class_names(metadata: dict[bytes, bytes] | None, column: str) -> tuple[str, ...] | None:
     """None where the metadata is absent or written by something else in another form."""
     try:
-        names = json.loads((metadata or {})[b"huggingface"])["info"]["features"]["label"]["names"]
+        names = json.loads((metadata or {})[b"huggingface"])["info"]["features"][column]["names"]
     except (KeyError, TypeError, ValueError):
         return None
     return tuple(str(name) for name in names) if isinstance(names, list) and names else None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from fade_ray.data.decode import Pictures
 from fade_ray.data.images import IntArray
 from spaces.errors import InvalidInput
@@ -43,6 +45,20 @@ class Source:
     def class_names(self) -> tuple[str, ...]:
         """The names, or "0", "1", ... up to the highest label."""
         return self.classes or tuple(str(i) for i in range(int(self.labels.max()) + 1))
+
+
+def check_without_gaps(training: Source) -> None:
+    """Raises `InvalidInput` where numbers without names are not 0, 1, 2, ..."""
+    numbers = np.unique(training.labels)
+    if training.classes is None and int(numbers[-1]) >= len(numbers):
+        listed = ", ".join(map(str, numbers[:5])) + (", ..." if len(numbers) > 5 else "")
+        start = int(numbers[0])
+        fault = f"start at {start}" if int(numbers[-1]) - start < len(numbers) else "have gaps"
+        raise InvalidInput(
+            "Labels without names must be 0, 1, 2, ... without gaps, but those of "
+            f"{training.name} {fault} ({listed}). Renumber them, or give the names of the classes "
+            "as text."
+        )
 
 
 def check_same_classes(training: Source, test: Source) -> None:

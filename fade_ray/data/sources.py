@@ -19,8 +19,8 @@ from fade_ray.data.images import (
     Splits,
     channel_statistics,
 )
-from fade_ray.data.parquet import read_parquet
-from fade_ray.data.source import Source, check_same_classes
+from fade_ray.data.parquet import hub_files, read_hub, read_parquet
+from fade_ray.data.source import Source, check_same_classes, check_without_gaps
 from fade_ray.data.splits import stratified_limit, stratified_parts
 from spaces.errors import InvalidInput, at_least, upheld
 
@@ -71,11 +71,11 @@ def load(
 ) -> Splits:
     """Read, choose, decode and split one data set (FaDE's 1:1:4 split: algorithms A.5).
 
-    `data`: a name in `SOURCES`, a folder of class folders, or a Parquet file. `test_data`: a folder
-    or Parquet file that replaces the set's own test part. Without any test set the images are split
-    1:1:4 into test : architecture : weights; with one, all of it is the test part and the rest is
-    split 1:4 into architecture : weights. Both are stratified and depend on labels and `split_seed`
-    alone.
+    `data`: a name in `SOURCES`, a folder of class folders or of Parquet files, or a Parquet file.
+    `test_data`: a folder or Parquet file that replaces the set's own test part. Without any test
+    set the images are split 1:1:4 into test : architecture : weights; with one, all of it is the
+    test part and the rest is split 1:4 into architecture : weights. Both are stratified and depend
+    on labels and `split_seed` alone.
 
     `root`: where named data sets are kept (and downloaded to). `image_side`: pixels, at least 8;
     images of another size are scaled (shorter side) and cut at the centre. `limit`, `test_limit`:
@@ -89,6 +89,7 @@ def load(
     at_least(1, limit=limit, test_limit=test_limit)
     at_least(0, split_seed=split_seed)
     training = _open(data, "data", root, download)
+    check_without_gaps(training)
     test = training.test if test_data is None else _open(test_data, "test data", root, download)
     if test is None and test_limit is not None:
         raise InvalidInput(
@@ -167,7 +168,11 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
             return SOURCES[data](Path(root).expanduser(), download)
         path = Path(data).expanduser()
         if data and path.is_dir():
-            return read_folder(path)
+            files = hub_files(path)
+            if not files:
+                return read_folder(path)
+            source = read_hub(path, files)
+            return (role == "test data" and source.test) or source
         if data and path.is_file():
             return read_parquet(path)
     names = f"one of {', '.join(SOURCES)}, " if role == "data" else ""

@@ -514,8 +514,8 @@ def test_a_file_that_is_not_parquet_is_refused(tmp_path: Path) -> None:
             "`img` or `image`.*`picture` binary",
         ),
         ({"img": pa.array(["text"]), "label": pa.array([0])}, "`img` string"),
-        ({"img": pa.array([b""])}, "column `label` of integers, but .* has `img` binary"),
-        ({"img": pa.array([b""]), "label": pa.array(["cat"])}, "`label` string"),
+        ({"img": pa.array([b""])}, "column `label` of integers or text, but .* has `img` binary"),
+        ({"img": pa.array([b""]), "label": pa.array([0.5])}, "`label` double"),
         ({"img": pa.array([b""] * 2), "label": pa.array([0, None])}, "1 of 2 rows .* have none"),
         ({"img": pa.array([b""] * 2), "label": pa.array([0, -1])}, "lie in -1..0"),
         (
@@ -590,6 +590,107 @@ def test_test_rows_with_more_or_reordered_classes_are_refused(tmp_path: Path) ->
     reordered = write_parquet(tmp_path / "reordered.parquet", blobs, [0, 1] * 6, names=["y", "x"])
     with pytest.raises(InvalidInput, match="the orders differ"):
         load(named, test_data=reordered)
+
+
+def shards(folder: Path, parts: dict[str, list[int]]) -> dict[str, list[np.ndarray]]:
+    """Parquet files of these parts as hubs name them, with so many rows each; their pictures."""
+    folder.mkdir(parents=True)
+    made: dict[str, list[np.ndarray]] = {}
+    for part, sizes in parts.items():
+        for number, size in enumerate(sizes):
+            images = pixels(size, seed=1000 * len(part) + number)
+            made.setdefault(part, []).extend(images)
+            labels = [(len(made[part]) - size + i) % 2 for i in range(size)]
+            path = folder / f"{part}-{number:05}-of-{len(sizes):05}.parquet"
+            write_parquet(path, [encoded(image) for image in images], labels, column="image")
+    return made
+
+
+@pytest.mark.parametrize("below", ["data", "plain_text", "."])
+def test_the_files_of_a_hub_are_one_data_set(
+    tmp_path: Path, below: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    parts = {"train": [9, 4, 12], "test": [5], "validation": [7]}
+    made = shards(tmp_path / "hub" / below, parts)
+    (tmp_path / "hub" / "README.md").write_text("Pictures.")
+    splits = load(str(tmp_path / "hub"))
+    assert everything(splits) == {
+        chw(image): i % 2 for part in ("train", "test") for i, image in enumerate(made[part])
+    }
+    assert len(splits.test) == 5
+    assert "the part train; tested on the part test; not used: validation" in caplog.text
+    if below != ".":
+        validation = shards(tmp_path / "other", {"validation": [6]})["validation"]
+        splits = load(str(tmp_path / "hub" / below), test_data=str(tmp_path / "other"))
+        assert {image.tobytes() for image in splits.test.images} == set(map(chw, validation))
+
+
+def test_a_row_of_a_later_file_is_named(tmp_path: Path) -> None:
+    shards(tmp_path / "hub", {"train": [8, 8]})
+    blobs: list[bytes | None] = [encoded(image) for image in pixels(8)]
+    blobs[3] = b"broken"
+    write_parquet(
+        tmp_path / "hub" / "train-00001-of-00002.parquet", blobs, [0, 1] * 4, column="image"
+    )
+    with pytest.raises(InvalidInput, match=r"row 3 \(from 0\) of .*train-00001-of-00002\.parquet"):
+        load(str(tmp_path / "hub"))
+
+
+def test_hubs_of_another_form_are_refused(tmp_path: Path) -> None:
+    shards(tmp_path / "a", {"train": [8, 8]})
+    (tmp_path / "a" / "train-00000-of-00002.parquet").unlink()
+    with pytest.raises(InvalidInput, match=r"there is no train-00000-of-00002\.parquet"):
+        load(str(tmp_path / "a"))
+    shards(tmp_path / "b", {"left": [8], "right": [8]})
+    with pytest.raises(InvalidInput, match=r"named train-\.\.\., but .* has left, right"):
+        load(str(tmp_path / "b"))
+    for name in ("en", "de"):
+        shards(tmp_path / "c" / name, {"train": [8]})
+    with pytest.raises(InvalidInput, match=r"lie in one folder, but .*c/de, .*c/en"):
+        load(str(tmp_path / "c"))
+    shards(tmp_path / "d", {"train": [12, 12]})
+    path = tmp_path / "d" / "train-00001-of-00002.parquet"
+    blobs = [encoded(image) for image in pixels(12)]
+    write_parquet(path, blobs, [0, 1] * 6, column="image", names=["x", "y"])
+    with pytest.raises(InvalidInput, match=r"not like those of .*train-00000"):
+        load(str(tmp_path / "d"))
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())]
+)
+def test_labels_may_be_text(
+    tmp_path: Path, kind: pa.DataType, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    images = pixels(12)
+    names = pa.array(["zebra", "ape"] * 6, pa.string()).cast(kind)
+    blobs = pa.array([encoded(image) for image in images], pa.binary())
+    pq.write_table(pa.table({"image": blobs, "labels": names}), tmp_path / "t.parquet")
+    splits = load(str(tmp_path / "t.parquet"))
+    assert splits.classes == ("ape", "zebra")
+    assert everything(splits) == {chw(image): (i + 1) % 2 for i, image in enumerate(images)}
+    assert "2 classes, numbered in the order of their names" in caplog.text
+    assert "those of the column labels" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, 2] * 6, r"start at 1 \(1, 2\)"),
+        ([0, 7] * 6, r"have gaps \(0, 7\)"),
+        ([2, 3, 5, 6, 8, 9] * 6, r"have gaps \(2, 3, 5, 6, 8, \.\.\.\)"),
+    ],
+)
+def test_numbers_that_are_no_classes_are_called_so(
+    tmp_path: Path, labels: list[int | None], message: str
+) -> None:
+    blobs = [encoded(image) for image in pixels(len(labels))]
+    path = write_parquet(tmp_path / "p.parquet", blobs, labels)
+    with pytest.raises(InvalidInput, match=rf"{message}\. Renumber them") as refused:
+        load(path)
+    assert "leave" not in str(refused.value)
 
 
 def test_the_training_data_cannot_be_the_test_data(tmp_path: Path) -> None:
