@@ -168,11 +168,13 @@ def test_an_architecture_of_the_outer_search(tmp_path: Path) -> None:
     assert found["multiply_adds"]["conv+fc+2bn+relu"] - found["multiply_adds"]["conv+fc"] == extra
 
 
-def test_the_command_prints_and_draws(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    describe_command(
-        ["DARTS_V1", "--cells", "3", "--channels", "4", "--draw", str(tmp_path / "cells.svg")]
-    )
+def test_the_command_prints_and_draws(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    describe_command(["DARTS_V1", "--cells", "3", "--channels", "4", "--draw=~/cells.svg"])
     text = capsys.readouterr().out
+    assert str(tmp_path / "cells.svg") in text
     assert "├─ sep_conv_3x3  c_{k-2}" in text
     assert "multiply-adds, conv+fc+2bn+relu" in text
     assert "with auxiliary head" in text

@@ -28,8 +28,8 @@ def describe_command(arguments: list[str]) -> None:
     subject = find(options)
     description = describe(subject, options)
     if options.draw is not None:
-        draw(subject, Path(options.draw))
-        description["drawing"] = options.draw
+        description["drawing"] = os.path.expanduser(options.draw)
+        draw(subject, Path(description["drawing"]))
     print(json.dumps(description, indent=2) if options.json else as_text(description))
 
 
