@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from _gpu_agreement import drawn, gap, genotype_network
-from _gpu_sections import FAILED, NOT_RUN, OK, Check, Machine, judged
+from _gpu_sections import FAILED, NOT_RUN, OK, Check, Machine, judged, reason
 from _gpu_steps import CLASSES, SIDE, Size
 from safetensors.torch import load_file
 
@@ -72,8 +72,12 @@ def packing(machine: Machine) -> Iterator[Check]:
     if shutil.which(DAEMON) is None:
         yield Check("with MPS", verdict=NOT_RUN, note=f"{DAEMON} is not installed")
         return
-    with multi_process_service(machine.folder) as variables:
-        shared = _window(machine, "mps", 4, variables)
+    try:
+        with multi_process_service(machine.folder) as variables:
+            shared = _window(machine, "mps", 4, variables)
+    except (OSError, subprocess.SubprocessError, RuntimeError, ValueError) as error:
+        yield Check("with MPS", verdict=NOT_RUN, note=reason(error))  # many machines forbid it
+        return
     yield Check("four at once with MPS, times faster", alone / shared)
 
 
@@ -83,7 +87,7 @@ def _window(
     """Seconds from the start of the first trial's training to the end of the last trial."""
     folder = machine.folder / name
     share = f"--gpus-per-trial {1 / at_once}" if machine.on_card else "--gpus-per-trial 0"
-    size = "--evaluation-epochs 20 --final-channels 64" if machine.on_card else LITTLE
+    size = "--evaluation-epochs 40 --final-channels 64" if machine.on_card else LITTLE
     options = f"--device {machine.device} {share} --concurrency {at_once} --retrain-epochs 1"
     run(f"{PACKED} {size} {options} --out {folder}", machine, variables)
     return window(events(folder))

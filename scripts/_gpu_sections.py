@@ -1,7 +1,10 @@
 """The sections of `check_gpu.py` that run in its own process: what each looks at, as checks."""
 
 import platform
+import shutil
+import subprocess
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +24,7 @@ from fade_ray.nn import Draw
 from fade_ray.nn.draw import EdgeWeights
 from fade_ray.records.release import VERSION
 from fade_ray.training.device import Placement, place, without_tf32
+from fade_ray.training.loop import Training
 
 OK, FAILED, NOT_RUN, FIGURE = "ok", "FAILED", "not run", "figure"
 
@@ -94,6 +98,16 @@ def environment(machine: Machine) -> Iterator[Check]:
     yield Check("compute capability", f"{card.major}.{card.minor}")
     yield Check("CUDA, cuDNN", f"{torch.version.cuda}, {torch.backends.cudnn.version()}")
     yield Check("cards", torch.cuda.device_count())
+    yield Check("driver", driver())
+
+
+def driver() -> str:
+    """The version of NVIDIA's, as its own program says it."""
+    if shutil.which("nvidia-smi") is None:
+        return "unknown: there is no nvidia-smi"
+    call = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    said = subprocess.run(call, capture_output=True, text=True, timeout=10)
+    return said.stdout.strip() or said.stderr.strip()
 
 
 def kernels(machine: Machine) -> Iterator[Check]:
@@ -170,7 +184,7 @@ def precision(machine: Machine) -> Iterator[Check]:
 
 
 def waits(machine: Machine) -> Iterator[Check]:
-    """How often a step waits for the device: on one that stands for any, and on the card."""
+    """How often a step waits: for the card, or without one for a device that stands for any."""
     for name, kind in STEPS.items():
         try:
             yield from _waits(name, kind, machine)
@@ -179,30 +193,55 @@ def waits(machine: Machine) -> Iterator[Check]:
 
 
 def _waits(name: str, kind: StepKind, machine: Machine) -> Iterator[Check]:
-    if kind.simulated:
-        few, more = (_crossings(kind, count) for count in (1, 2))
+    if machine.on_card:
+        yield from _waits_of_the_card(name, kind, machine)
+    elif kind.simulated:
+        few, more = (_crossings(kind, META, Size(), count) for count in (1, 2))
         for word, allowed in (("reads", kind.reads), ("sends", 0)):
             extra = getattr(more, word) - getattr(few, word)
-            note = ", ".join(f"{n}x {line}" for line, n in extra.most_common(3)) or kind.what_for
-            what = f"{name}: {word} of a step that block"
-            yield judged(what, extra.total(), allowed, note, shown=extra.total() > allowed)
-    if machine.on_card:
-        for what, count in (("warned of", _warned), ("seen by the profiler", _profiled)):
-            few_waits, more_waits = (count(kind, machine, batches) for batches in (2, 4))
-            per_step = (more_waits - few_waits) / 2
-            yield judged(f"{name}: synchronisations {what}", per_step, kind.reads, kind.what_for)
+            what, over = f"{name}: {word} of a step that block", extra.total() > allowed
+            yield judged(what, extra.total(), allowed, _lines(extra) or kind.what_for, over)
 
 
-def _crossings(kind: StepKind, count: int) -> Crossings:
-    training = kind.training(Placement(torch.device("meta")), Size(), count)
+META = Placement(torch.device("meta"))
+"""Stands for any device: computes nothing, and what it answers is made up."""
+
+
+def _crossings(kind: StepKind, where: Placement, size: Size, count: int) -> Crossings:
+    training = kind.training(where, size, count)
+    training.epoch = 1  # the last: drop path rises from 0
     with Crossings() as crossings:
         training.run_epoch()
     return crossings
 
 
-def _warned(kind: StepKind, machine: Machine, count: int) -> int:
+def _lines(counted: Counter[str]) -> str:
+    return ", ".join(f"{count}x {line}" for line, count in counted.most_common(3))
+
+
+def _waits_of_the_card(name: str, kind: StepKind, machine: Machine) -> Iterator[Check]:
+    for what, counted in (("warned of", _warned), ("seen by the profiler", _profiled)):
+        few, more = (counted(kind, machine, batches) for batches in (1, 3))
+        if few is None or more is None:
+            note = "the profiler sees nothing of the card here"
+            yield Check(f"{name}: synchronisations {what}", verdict=NOT_RUN, note=note)
+            continue
+        per_step, note = (more - few) / 2, kind.what_for
+        if per_step > kind.reads:
+            crossings = _crossings(kind, machine.low, machine.size, 1)
+            note = _lines(crossings.reads + crossings.sends)
+        yield judged(f"{name}: synchronisations {what}", per_step, kind.reads, note)
+
+
+def _warmed_up(kind: StepKind, machine: Machine, count: int) -> Training:
+    """In its last epoch."""
     training = kind.training(machine.low, machine.size, count)
     training.run_epoch()
+    return training
+
+
+def _warned(kind: StepKind, machine: Machine, count: int) -> int | None:
+    training = _warmed_up(kind, machine, count)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
@@ -213,13 +252,15 @@ def _warned(kind: StepKind, machine: Machine, count: int) -> int:
     return sum("synchroniz" in str(each.message) for each in caught)
 
 
-def _profiled(kind: StepKind, machine: Machine, count: int) -> int:
-    training = kind.training(machine.low, machine.size, count)
-    training.run_epoch()
+def _profiled(kind: StepKind, machine: Machine, count: int) -> int | None:
+    training = _warmed_up(kind, machine, count)
     with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA]) as seen:
         training.run_epoch()
+    counts = {event.key: event.count for event in seen.key_averages()}
+    if not any("LaunchKernel" in name for name in counts):
+        return None
     waiting = ("cudaStreamSynchronize", "cudaEventSynchronize", "cudaMemcpy")
-    return sum(event.count for event in seen.key_averages() if event.key in waiting)
+    return sum(counts.get(name, 0) for name in waiting)
 
 
 Build = Callable[[bench_hyper.Scale, bool], Callable[[], None]]
@@ -279,7 +320,7 @@ def steps(machine: Machine) -> Iterator[Check]:
         baseline = finished(timed.plain(scale, False), machine)
         for form, where in (("channels-last float32", scale), ("channels-last bfloat16", fast)):
             what = f"{name}: plain float32 contiguous to {form}"
-            yield _ratio(what, baseline, finished(timed.ours(where, False), machine))
+            yield _ratio(what, machine, baseline, finished(timed.ours(where, False), machine))
         if not machine.on_card:
             for form in ("CUDA graph", "torch.compile"):
                 yield Check(f"{name}: {form}", verdict=NOT_RUN, note="asked for the CPU")
@@ -287,13 +328,13 @@ def steps(machine: Machine) -> Iterator[Check]:
         held = replace(fast, capturable=True)
         eager = finished(timed.captured(held, False), machine)
         what = f"{name}: bfloat16 step without to with CUDA graph"
-        yield _ratio(what, eager, finished(captured(timed.captured(held, False)), machine))
+        yield _ratio(what, machine, eager, finished(captured(timed.captured(held, False)), machine))
     for name, timed in _timed().items():  # last: minutes where the cache is empty
         if machine.on_card:
             scale = bench_hyper.Scale(low, *sizes[name])
             eager = finished(timed.compiled(scale, False), machine)
             what = f"{name}, shorter: bfloat16 without to with torch.compile"
-            yield _ratio(what, eager, finished(timed.compiled(scale, True), machine))
+            yield _ratio(what, machine, eager, finished(timed.compiled(scale, True), machine))
 
 
 def finished(step: Callable[[], None], machine: Machine) -> Callable[[], None]:
@@ -323,7 +364,9 @@ def captured(step: Callable[[], None]) -> Callable[[], None]:
     return lambda: held[0].replay()
 
 
-def _ratio(what: str, baseline: Callable[[], None], contender: Callable[[], None]) -> Check:
-    found = ratios(baseline, contender, repeats=5)
+def _ratio(
+    what: str, machine: Machine, baseline: Callable[[], None], contender: Callable[[], None]
+) -> Check:
+    found = ratios(baseline, contender, repeats=5 if machine.on_card else 1)
     note = f"lowest {found.low:.2f}, highest {found.high:.2f}, {found.n} pairs"
     return Check(what, found.median, None, FIGURE, note)
