@@ -208,6 +208,7 @@ def test_the_walks_are_those_of_a_run(tmp_path: Path) -> None:
 
 FIXED = {
     "TOOLS": "commands that are no run",
+    "TRACKERS": "those that Ray Tune has callbacks for",
     "KINDS": "of runs: a list for help, they register themselves; of trials: the search's own",
     "CONVENTIONS": "how multiply-adds are counted",
     "STEMS": "belong to the stackings",

@@ -217,9 +217,9 @@ def trackers(
             callback = make(folder, key)
             callback.setup()
         except Exception as error:
-            words = str(error).strip().partition("\n")[0]
+            words = str(error).strip().partition("\n")[0].rstrip(".")
             raise InvalidInput(
-                f"`--track {package}` must reach {name}, but: {words} {remedy}."
+                f"`--track {package}` must reach {name}, but: {words}. {remedy}."
             ) from error
         yield Tracker(name, callback, trial, board, session.warn)
 
