@@ -5,7 +5,8 @@ Tune adapter, session, journal and TensorBoard files against trials that only ta
 
 Each population is simulated as it is, and in lockstep (`--lockstep`, in which every batch waits for
 its slowest trial) with batches as large as the GPUs are many. A trial lasts exp(N(0, sigma)) units
-of time, whatever it trains. Neither Ray nor Tune takes part: what they cost a trial comes on top.
+of time, whatever it trains; with `--study compare-cifar10` one of the times that the trials of that
+study took, in their mean. Neither Ray nor Tune takes part: what they cost a trial comes on top.
 Writes scale.svg, scale.png and scale.json.
 """
 
@@ -20,12 +21,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import results
 import tyro
 from matplotlib.figure import Figure
 from rich.console import Console
 from rich.table import Table
 
-from fade_ray.records.journal import FORMAT, Journal
+from fade_ray.records.journal import FORMAT, Journal, read_events
 from fade_ray.report import style
 from fade_ray.run.folder import command_line, environment, write_json
 from fade_ray.run.tensorboard import ROWS, RunBoard, TensorBoard
@@ -63,9 +65,27 @@ class Simulation:
     epochs: int = 2
     """Of every trial."""
     sigma: float = 0.3
+    study: str | None = None
+    """Of docs/results: the one whose trials' times are drawn from, in place of sigma's."""
     failing: float = 0.0
-    """Share of the trials whose process dies; each is tried again, at most twice."""
+    """Share of the trials whose process dies, at their end: each is tried again from its beginning,
+    as if it had kept nothing, at most twice."""
     seed: int = 0
+
+
+Lasts = Callable[[np.random.Generator], float]
+"""Draws how long a trial lasts."""
+
+
+def durations(sim: Simulation) -> Lasts:
+    if sim.study is None:
+        return lambda rng: float(rng.lognormal(0.0, sim.sigma))
+    with tempfile.TemporaryDirectory() as name:
+        results.unpack(results.RESULTS / sim.study, Path(name))
+        events = read_events(Path(name) / "records.jsonl")
+    finished = [event["metrics"] for event in events if event["event"] == "finished"]
+    times = np.array([metrics["trial_seconds"] for metrics in finished])
+    return lambda rng: float(rng.choice(times) / times.mean())
 
 
 def random(gpus: int, sim: Simulation, lockstep: bool) -> Searcher:
@@ -148,7 +168,7 @@ class Cluster:
     """GPUs on a simulated clock; what `adapter` is asked and told takes the driver's time."""
 
     def __init__(self, adapter: TuneSearcher, gpus: int, sim: Simulation) -> None:
-        self.adapter, self.gpus, self.sim = adapter, gpus, sim
+        self.adapter, self.gpus, self.sim, self.lasts = adapter, gpus, sim, durations(sim)
         self.rng = np.random.default_rng(sim.seed)
         self.running: list[tuple[float, str, Proposal]] = []  # a heap: (end, id, trial)
         self.now, self.busy, self.driver, self.trials = 0.0, 0.0, 0.0, 0
@@ -172,7 +192,7 @@ class Cluster:
                 suggestion = self.adapter.suggest(id)
             if suggestion is None or suggestion == self.adapter.FINISHED:
                 break
-            lasts = float(self.rng.lognormal(0.0, self.sim.sigma))
+            lasts = self.lasts(self.rng)
             plan = Proposal.from_dict(suggestion["proposal"])
             heapq.heappush(self.running, (self.now + lasts, id, plan))
             self.busy, self.trials = self.busy + lasts, self.trials + 1

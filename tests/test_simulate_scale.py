@@ -3,8 +3,9 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
-from simulate_scale import POPULATIONS, Simulation, main, simulate
+from simulate_scale import POPULATIONS, Simulation, durations, main, simulate
 
 SMALL = Simulation(rounds=4, walk_iterations=3, epochs=1)
 
@@ -37,3 +38,10 @@ def test_figure_and_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert record["command"]
     assert (tmp_path / "scale.svg").stat().st_size > 1000
     assert "walks/4" in capsys.readouterr().out
+
+
+def test_times_are_those_of_the_trials_of_a_study() -> None:
+    lasts, rng = durations(Simulation(study="digits-default")), np.random.default_rng(0)
+    drawn = {round(lasts(rng), 6) for _ in range(2000)}
+    assert len(drawn) == 23  # its trials
+    assert sum(drawn) / 23 == pytest.approx(1)
