@@ -1,6 +1,7 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,7 +72,7 @@ def run_ray(
                 search_alg=searcher,
                 num_samples=-1,
                 reuse_actors=True,
-                scheduler=Scheduler(room, searcher.died, session.warn),
+                scheduler=Scheduler(room, searcher.died, partial(session.warn, again=True)),
                 trial_name_creator=trial_name,
                 trial_dirname_creator=trial_name,
             ),

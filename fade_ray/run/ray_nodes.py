@@ -1,5 +1,6 @@
 """Every node of a Ray cluster is asked whether trials can run on it, before they do."""
 
+import logging
 import secrets
 import time
 from collections import Counter
@@ -13,7 +14,7 @@ from fade_ray.records import fingerprint
 from fade_ray.records.atomic import write_atomically
 from fade_ray.records.remote import address, remove
 from fade_ray.run import node_answer
-from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults
+from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults, node_name
 from fade_ray.run.folder import note_nodes
 from spaces.errors import InvalidInput, upheld
 
@@ -21,6 +22,9 @@ SENT = (node_answer, fingerprint)
 """What a node needs to be asked: its own package may be missing or another one."""
 PATIENCE = 120.0
 """Seconds in which a node must have answered: a cold import of torch takes a while."""
+SOON = 15.0
+"""Seconds behind which those that have not answered are named."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,12 @@ class Survey:
     def complete(self) -> "Survey":
         """Ask whoever was not asked, and wait for the answers."""
         self.look()
-        self.hear(PATIENCE)
+        self.hear(SOON)
+        if self._asked:
+            silent = (asked.node for asked in self._asked.values())
+            names = sorted(node_name(node["NodeManagerAddress"], node["NodeID"]) for node in silent)
+            LOG.info("Ray: waiting for the answer of %s", ", ".join(names))
+            self.hear(PATIENCE - SOON)
         return self
 
     def look(self) -> None:

@@ -16,12 +16,12 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler
 
 from fade_ray.records.additions import Addition, load_additions
+from fade_ray.records.journal import wording
 from fade_ray.records.remote import attached
 from fade_ray.run.losses import Leaving, loss
 from fade_ray.run.node_answer import SEEN, digest, source
-from fade_ray.run.ray_nodes import autoscaler, coming
 from fade_ray.run.ray_placing import this_node
-from fade_ray.run.room import Room
+from fade_ray.run.room import Room, wait_words
 from fade_ray.trials.job import Event, Job, events
 from searchers.outcome import Failure
 
@@ -120,7 +120,7 @@ def check_source(expected: str) -> None:
 class Scheduler(FIFOScheduler):  # type: ignore[misc]
     """First come, first served. As many actors as there is `room` for are kept for the next trials,
     and what a trial died of is told to `died(Tune's id, failure)`. Newcomers are asked while trials
-    run; while none does, `warn` is told what they wait for.
+    run; `warn` is told what those wait for that wait.
 
     By itself Tune keeps one idle actor. Where several trials end a batch together, the others would
     be ended and started again for the next one, which costs the import of torch (seconds) each
@@ -136,7 +136,7 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
     ) -> None:
         super().__init__()
         self._room, self._died, self._warn, self._kept = room, died, warn, 0
-        self._since = time.monotonic()
+        self._looked, self._pending, self._said = time.monotonic(), set[str](), ""
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
         keep_one_more = getattr(
@@ -158,16 +158,22 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
         is to look through all trials of the run, at every step of Tune's.)
         """
         self._room()
-        if time.monotonic() - self._since >= WAITING:
-            self._since = time.monotonic()
-            self._tell_of_waiting({trial.status for trial in tune_controller.get_trials()})
+        if time.monotonic() - self._looked >= WAITING:
+            self._looked = time.monotonic()
+            self._tell_of_waiting(tune_controller.get_trials())
 
-    def _tell_of_waiting(self, states: set[str]) -> None:
-        if Trial.PENDING in states and Trial.RUNNING not in states:
-            self._warn(
-                f"no trial runs: they wait for {self._room.resources}, which no node has free"
-                + "".join(f"; {words}" for words in coming(autoscaler(ray)))
-            )
+    def _tell_of_waiting(self, trials: Sequence[Any]) -> None:
+        """Of those that waited at the last look too; once, as long as they wait for the same."""
+        before = self._pending
+        self._pending = {trial.trial_id for trial in trials if trial.status == Trial.PENDING}
+        waiting, words = len(self._pending & before), ""
+        if waiting:
+            running = sum(trial.status == Trial.RUNNING for trial in trials)
+            who = f"{running} trial(s) run and {waiting} wait"
+            words = wait_words(ray, who, self._room.resources)
+        if words and wording(words) != wording(self._said):
+            self._warn(words)
+        self._said = words
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it into its folder, from where nothing is read

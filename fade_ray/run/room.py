@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.records.run_files import read_object
-from fade_ray.run.ray_nodes import Survey, alive
+from fade_ray.run.ray_nodes import Survey, alive, autoscaler, coming
 from fade_ray.run.resources import Amounts, Resources
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
@@ -59,6 +59,14 @@ def nodes_to_come(config: Mapping[str, Any]) -> list[Amounts]:
 def autoscaled() -> list[Amounts]:
     """`nodes_to_come` of this machine's cluster, where it is the head of one that grows."""
     return nodes_to_come(read_object(GROWING.expanduser()))
+
+
+def wait_words(ray: Any, who: str, each: Resources) -> str:
+    """What `who`, such as "3 trial(s) wait", wait for, what is free and what is coming."""
+    amounts = ray.available_resources()
+    free = f"{amounts.get('CPU', 0):g} CPU(s) and {amounts.get('GPU', 0):g} GPU(s)"
+    told = [f"{who} for {each} each", f"all nodes together have {free} free"]
+    return "; ".join([*told, *coming(autoscaler(ray))])
 
 
 @dataclass

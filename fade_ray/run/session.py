@@ -166,10 +166,10 @@ class Session(Generic[P]):
             self.broken = error  # Tune buries what a searcher raises
             raise
 
-    def warn(self, message: str, id: str | None = None) -> None:
-        """Record a warning; those who watch see each wording once."""
+    def warn(self, message: str, id: str | None = None, again: bool = False) -> None:
+        """Record a warning; those who watch see each wording once, or `again`."""
         self._record("warning", id=id, message=message)
-        if wording(message) not in self._warned:
+        if again or wording(message) not in self._warned:
             self._warned.add(wording(message))
             self._show("warned", message)
 
