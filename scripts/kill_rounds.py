@@ -24,7 +24,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.process import BaseProcess
@@ -43,6 +43,7 @@ from processes import children_of, commands, end_by_id, wait_for  # noqa: E402
 from scoped_ray import of_cluster, stop  # noqa: E402
 
 from fade_ray.records.journal import read_events  # noqa: E402
+from fade_ray.run.ending import Ending  # noqa: E402
 from fade_ray.run.text_table import text_table  # noqa: E402
 
 SEARCH = [
@@ -57,9 +58,11 @@ NODE = {
     "PYTHONPATH": str(ROOT),
     "RAY_AUTH_MODE": "disabled",
     "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_raylet_start_wait_time_s": "300",  # of a busy machine
+    "RAY_raylet_start_wait_time_s": "90",  # of a busy machine
 }
 LEAN = ("--include-dashboard=false", "--no-monitor", "--include-log-monitor=false")
+STARTS = 5
+"""Tries to start a node: one whose agents need more than 15 seconds gives up."""
 DETECTION = {"RAY_health_check_period_ms": "1000", "RAY_health_check_timeout_ms": "5000"}
 """A node that does not answer is given up after half a minute, in place of a whole one."""
 COUNTER = """
@@ -77,15 +80,25 @@ def counted(run_epoch):
 Training.run_epoch = counted(Training.run_epoch)
 """
 """A file for `--use` that counts the epochs that are begun, in every process."""
+PATHS = {
+    "good": ("lean",),
+    "without the package": ("hiding",),
+    "with other source": ("lean", "other"),
+}
+"""What comes before the source tree on a node's PYTHONPATH."""
 HIDDEN = """
 import sys
 class Hidden:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("fade_ray", "searchers", "spaces"):
-            raise ModuleNotFoundError(f"No module named {name!r}")
+        if name in {names!r} or name.partition(".")[0] in {names!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}")
 sys.meta_path.insert(0, Hidden())
 """
-"""A sitecustomize.py that hides the package from a node."""
+"""A sitecustomize.py that hides modules from a node."""
+HIDING = {
+    "lean": ("ray.dashboard.optional_deps",),  # agents without a server
+    "hiding": ("ray.dashboard.optional_deps", "fade_ray", "searchers", "spaces"),
+}
 
 
 @dataclass(frozen=True)
@@ -104,15 +117,34 @@ class Options:
 # drivers
 
 
-def call_command(arguments: Sequence[str], log: str) -> None:
-    """`fade-ray ARGUMENTS` in this process."""
+def call_command(arguments: Sequence[str], address: str | None, log: str) -> None:
+    """`fade-ray ARGUMENTS` in this process, connected to the cluster at an address before: its own
+    look at who answers there asks for an answer within seconds, which a busy machine has not.
+    """
     for number in (signal.SIGINT, signal.SIGHUP):  # a background job may have them switched off
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else 0)
     written = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     os.dup2(written, 1), os.dup2(written, 2)
     from fade_ray.cli import main as fade_ray
+    from fade_ray.run.find_cluster import imported_ray
 
+    if address is not None:
+        imported_ray(verbose=False).init(address=address, log_to_driver=False)
     fade_ray(list(arguments))
+
+
+def came_up(cluster: Loopback) -> bool:
+    try:
+        cluster.wait()
+    except AssertionError:
+        return False
+    return True
+
+
+def environment(base: Path, kind: str) -> dict[str, str]:
+    """That a node of a kind is started in."""
+    paths = [str(base / name) for name in PATHS[kind]]
+    return {**NODE, "PYTHONPATH": ":".join([*paths, str(ROOT)])}
 
 
 @dataclass
@@ -136,11 +168,16 @@ class Stage:
         assert self.cluster is not None
         return self.cluster
 
-    def add(self, good: bool = True, **environment: str) -> None:
-        """A node beside the head."""
-        around = {**NODE, **environment}
-        self.node = self.up.add(environment=around, flags=["--include-log-monitor=false"])
-        self.good = good
+    def add(self, kind: str = "good") -> None:
+        """A node beside the head, with one of the PATHS."""
+        flags = ["--include-log-monitor=false"]
+        for _ in range(STARTS):
+            self.node = self.up.add(environment=environment(self.base, kind), flags=flags)
+            self.good = kind == "good"
+            if came_up(self.up):
+                return
+            self.lose()
+        raise AssertionError("no node comes up")
 
     def lose(self) -> None:
         """The node beside the head, without a word."""
@@ -150,17 +187,19 @@ class Stage:
 
     def restore(self) -> None:
         """A head and one good node, whatever was before."""
-        if self.cluster is None:
-            self.clusters += 1
+        for _ in range(STARTS):
+            if self.cluster is not None and came_up(self.cluster):
+                break
+            self.close()
             folder = self.base / f"{self.clusters}"
             folder.mkdir()
-            self.cluster = Loopback(folder, environment={**NODE, **DETECTION}, flags=LEAN)
-            self.node = None
+            self.clusters += 1
+            around = {**environment(self.base, "good"), **DETECTION}
+            self.cluster = Loopback(folder, environment=around, flags=LEAN)
         if self.node is not None and (self.node.poll() is not None or not self.good):
             self.lose()
         if self.node is None:
             self.add()
-        self.up.wait()
 
     def close(self) -> None:
         """End the cluster."""
@@ -168,11 +207,6 @@ class Stage:
             self.cluster.__exit__(None, None, None)
             stop(str(self.cluster.folder / "ray"))
         self.cluster = self.node = None
-
-    def command(self, *where: str) -> list[str]:
-        counter = self.run.with_suffix(".py")
-        counter.write_text(COUNTER.format(place=str(self.begun)))
-        return [*SEARCH, "--out", str(self.run), "--use", str(counter), *where]
 
     @property
     def begun(self) -> Path:
@@ -183,10 +217,14 @@ class Stage:
     def log(self) -> Path:
         return self.run.with_suffix(".log")
 
-    def start(self, *where: str) -> None:
-        """A driver: on the cluster, if nothing is said."""
-        call = self.command(*(where or ("--address", self.up.address, "--concurrency", "2")))
-        self.driver = self.processes.Process(target=call_command, args=(call, str(self.log)))
+    def start(self, engine: str = "ray") -> None:
+        """A driver: on the cluster, or of the plain loop."""
+        counter = self.run.with_suffix(".py")
+        counter.write_text(COUNTER.format(place=str(self.begun)))
+        call = [*SEARCH, "--out", str(self.run), "--use", str(counter), "--engine", engine]
+        address = self.up.address if engine == "ray" else None
+        asked = call, address, str(self.log)
+        self.driver = self.processes.Process(target=call_command, args=asked)
         self.driver.start()
 
     def end(self, seconds: float = PATIENCE) -> int:
@@ -207,11 +245,19 @@ class Stage:
         path = self.run / "records.jsonl"
         return read_events(path) if path.exists() else []
 
+    def record(self) -> str:
+        path = self.run / "records.jsonl"
+        return path.read_text() if path.exists() else ""
+
     def epochs(self) -> int:
         """How many are recorded; -1 before the first trial is."""
-        path = self.run / "records.jsonl"
-        text = path.read_text() if path.exists() else ""
+        text = self.record()
         return text.count('"event": "epoch"') if '"proposed"' in text else -1
+
+    def used(self) -> list[str]:
+        """The nodes that epochs were carried out on."""
+        events = (event for event in self.events() if event["event"] == "epoch")
+        return sorted({event["metrics"]["node"] for event in events})
 
     def trials(self, of: Sequence[subprocess.Popen[bytes]]) -> list[int]:
         """The processes that carry trials out on some nodes."""
@@ -235,8 +281,7 @@ def worker_killed(stage: Stage) -> None:
 
 
 def worker_told_to_leave(stage: Stage) -> None:
-    for pid in stage.await_trial()[:1]:
-        os.kill(pid, signal.SIGTERM)
+    send(stage.await_trial()[:1], signal.SIGTERM)
 
 
 def node_lost(stage: Stage) -> None:
@@ -245,16 +290,20 @@ def node_lost(stage: Stage) -> None:
     stage.add()
 
 
-def replaced_without_package(stage: Stage) -> None:
-    stage.await_trial(stage.node)
-    stage.lose()
-    stage.add(good=False, PYTHONPATH=str(stage.base / "hiding"))
+def replaced(kind: str, words: str) -> Fault:
+    """The node is lost, and another one of a kind comes; the head's trial is held until the record
+    says in these words that it was asked.
+    """
 
+    def fault(stage: Stage) -> Mapping[str, Any]:
+        stage.await_trial(stage.node)
+        stage.lose()
+        with held(stage):
+            stage.add(kind)
+            wait_for(lambda: words in stage.record() or not stage.running, PATIENCE)
+        return {"asked": words in stage.record()}
 
-def replaced_with_other_source(stage: Stage) -> None:
-    stage.await_trial(stage.node)
-    stage.lose()
-    stage.add(good=False, PYTHONPATH=str(stage.base / "other"))
+    return fault
 
 
 def node_told_to_leave(stage: Stage) -> None:
@@ -262,9 +311,7 @@ def node_told_to_leave(stage: Stage) -> None:
     stage.await_trial(stage.node)
     assert stage.node is not None
     below = [stage.node.pid, *children_of(stage.node.pid)]
-    for pid in below:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGTERM)
+    send(below, signal.SIGTERM)
     with suppress(subprocess.TimeoutExpired):
         stage.node.wait(30)
     stage.lose()
@@ -272,28 +319,58 @@ def node_told_to_leave(stage: Stage) -> None:
     stage.add()
 
 
-def node_joins(stage: Stage) -> None:
-    """While trials wait for one: `play` took the other away before."""
-    stage.add()
+def node_joins(stage: Stage) -> Mapping[str, Any]:
+    """While trials wait for one (`play` took the other one away before): the one that runs is held
+    until one of the others has run there.
+    """
+    stage.await_trial()
+    with held(stage):
+        stage.add()
+        wait_for(lambda: len(stage.used()) > 1 or not stage.running, PATIENCE)
+        return {"used": len(stage.used()) > 1}
+
+
+@contextmanager
+def held(stage: Stage) -> Iterator[None]:
+    """The trial on the head stands still."""
+    pids = stage.trials(stage.up.nodes[:1])
+    send(pids, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        send(pids, signal.SIGCONT)
+
+
+def send(pids: Sequence[int], number: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def node_frozen(stage: Stage) -> Mapping[str, Any]:
-    """Until the run has got on by as many events as are drawn, be it that Ray gave the node up."""
+    """Until the run has got on by as many events as are drawn, or, every other time, until Ray has
+    given the node up: what thaws then is no more part of the run.
+    """
     stage.await_trial(stage.node)
     assert stage.node is not None
     below = [stage.node.pid, *children_of(stage.node.pid)]
     events, on = len(stage.events()), stage.rng.randint(1, 8)
-    for pid in below:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
+    for_good = stage.rng.random() < 1 / 2
+
+    def given_up() -> bool:
+        return any(event["event"] == "restarted" for event in stage.events()[events:])
+
+    def enough() -> bool:
+        return given_up() if for_good else len(stage.events()) >= events + on
+
+    send(below, signal.SIGSTOP)
     try:
-        wait_for(lambda: len(stage.events()) >= events + on or not stage.running, PATIENCE)
+        with held(stage) if for_good else nullcontext():
+            wait_for(lambda: enough() or not stage.running, PATIENCE)
     finally:
-        for pid in below:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-    given_up = any(e["event"] == "restarted" for e in stage.events()[events:])
-    return {"given_up": given_up}
+        send(below, signal.SIGCONT)
+    stage.good = False  # one that was given up ends by itself
+    return {"given_up": given_up()}
 
 
 def head_killed(stage: Stage) -> Mapping[str, Any]:
@@ -304,8 +381,8 @@ def head_killed(stage: Stage) -> Mapping[str, Any]:
     killed = time.monotonic()
     code = stage.end()
     seconds = time.monotonic() - killed
-    said = stage.log.read_text()
-    words = f"continue with\n  fade-ray search --out {stage.run}" in said
+    said = " ".join(stage.log.read_text().split())  # however its lines are broken
+    words = f"continue with fade-ray search --out {stage.run}" in said
     stage.close()
     stage.restore()
     stage.start()
@@ -335,11 +412,11 @@ FAULTS: dict[str, Fault] = {
     "node lost": node_lost,
     "driver killed": driver_killed,
     "worker killed": worker_killed,
-    "replaced by one without the package": replaced_without_package,
+    "replaced by one without the package": replaced("without the package", "cannot import"),
     "driver told to end": driver_told_to_end,
     "node joins": node_joins,
     "node frozen": node_frozen,
-    "replaced by one with other source": replaced_with_other_source,
+    "replaced by one with other source": replaced("with other source", "other source"),
     "head killed": head_killed,
     "node told to leave": node_told_to_leave,
     "worker told to leave": worker_told_to_leave,
@@ -355,7 +432,10 @@ def drawn(seed: int, kinds: Sequence[str], epochs: int) -> list[tuple[int, str]]
     named = [kinds[seed % len(kinds)]]
     if rng.random() < 1 / 3:
         named.append(rng.choice(SECOND))
-    return sorted(zip(rng.sample(range(epochs - 4), len(named)), named, strict=True))
+    moments = rng.sample(range(epochs - 4), len(named))
+    if named[0] == "node joins":
+        moments[0] %= 3  # while the second of two trials waits for a place
+    return sorted(zip(moments, named, strict=True))
 
 
 # rounds
@@ -424,7 +504,7 @@ def play(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) ->
     stage.rng, stage.run = random.Random(seed + 1_000_000), stage.base / f"round{seed}"
     stage.restore()
     if any(kind == "node joins" for _, kind in faults):
-        stage.lose()
+        stage.lose()  # until then
     stage.start()
     struck = []
     for moment, kind in faults:
@@ -441,7 +521,7 @@ def play(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) ->
         fault["seconds"] = seconds if seconds is None else round(seconds, 1)
         if "ended" in fault:
             fault["ended"] = round(fault["ended"], 1)
-    wait_for(lambda: not stage.trials(stage.up.nodes), 60)
+    wait_for(lambda: not stage.trials(stage.up.nodes), PATIENCE)
     return {
         "round": seed,
         "faults": struck,
@@ -452,7 +532,7 @@ def play(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) ->
             Counter(e["failure"]["kind"] for e in events if e["event"] == "restarted")
         ),
         "checkpoints": len(list((stage.run / "checkpoints").iterdir())),
-        "nodes": sorted({e["metrics"]["node"] for e in events if e["event"] == "epoch"}),
+        "nodes": stage.used(),
         "seconds": round(time.monotonic() - began, 1),
     }
 
@@ -469,7 +549,7 @@ def tried(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) -
 def undisturbed(stage: Stage) -> list[dict[str, Any]]:
     """The record of the same search in the plain loop."""
     stage.run = stage.base / "plain"
-    stage.start("--engine", "local")
+    stage.start("local")
     code = stage.end()
     assert code == 0, stage.log.read_text()[-2000:]
     events = stage.events()
@@ -479,8 +559,9 @@ def undisturbed(stage: Stage) -> list[dict[str, Any]]:
 
 def prepare(base: Path) -> None:
     """What makes a node another one."""
-    (base / "hiding").mkdir()
-    (base / "hiding" / "sitecustomize.py").write_text(HIDDEN)
+    for name, modules in HIDING.items():
+        (base / name).mkdir()
+        (base / name / "sitecustomize.py").write_text(HIDDEN.format(names=modules))
     for package in ("fade_ray", "searchers", "spaces"):
         shutil.copytree(ROOT / package, base / "other" / package)
     with (base / "other" / "spaces" / "dag.py").open("a") as file:
@@ -511,7 +592,7 @@ def main(options: Options) -> None:
     before = options.out.read_text().splitlines() if options.out.exists() else []
     rounds = [json.loads(line) for line in before]
     left = 0 if options.show else played(options, rounds)
-    Console(highlight=False).print(text_table(HEADS, table(rounds), left=("fault",)))
+    Console(highlight=False, width=110).print(text_table(HEADS, table(rounds), left=("fault",)))
     signs = ("problem", "lost", "twice", "differing", "checkpoints")
     wrong = [row["round"] for row in rounds if any(row.get(sign) for sign in signs)]
     if wrong or left:
@@ -522,6 +603,7 @@ def main(options: Options) -> None:
 def played(options: Options, rounds: list[dict[str, Any]]) -> int:
     """Play what is missing, appending to `rounds` and to the file; the processes that are left."""
     os.environ.update(NODE)
+    Ending()  # whatever ends this ends its clusters
     kinds = options.kinds or tuple(FAULTS)
     done = {row["round"] for row in rounds}
     processes = multiprocessing.get_context("forkserver")
