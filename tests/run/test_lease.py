@@ -50,18 +50,19 @@ Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """`start(name, *words)`: a driver of `tmp_path`, or of what is `at` an address, that writes an
     event for each line it gets.
     """
     begun = list[subprocess.Popen[str]]()
+    around = os.environ | {"TMPDIR": str(tmp_path_factory.mktemp("copies"))}
 
     def driver(
         name: str, *words: str, expires: float = 3.0, at: object = tmp_path
     ) -> subprocess.Popen[str]:
         call = [sys.executable, "-c", DRIVER, str(at), name, str(expires), *words]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        begun.append(subprocess.Popen(call, text=True, **pipes))  # type: ignore[call-overload]
+        begun.append(subprocess.Popen(call, text=True, env=around, **pipes))  # type: ignore[call-overload]
         return begun[-1]
 
     yield driver
