@@ -46,7 +46,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         source: str,
     ) -> None:
         # what Ray shows of an actor whose start fails, too
-        self._folder, self._id = attached(folder, within=Path.cwd()), plan_id(config)
+        self._folder, self._id = attached(folder, within=Path(self.logdir)), plan_id(config)
         check_source(source)
         self._told_to_leave = False
         signal.signal(signal.SIGTERM, self._leave)
