@@ -25,7 +25,7 @@ from spaces import HyperArchitecture, enumerate_dags
 
 SEARCH = "search --engine local --limit 240 --depth 2 --final-channels 8 --batch-size 30"
 SHORT = " --iterations 1 --walks 1 --rank-epochs 1 --evaluation-epochs 1 --retrain-epochs 1"
-PACKED = "search --searcher random --walks 4 --iterations 1 --address local"
+PACKED = "search --searcher random --iterations 1 --walks 1 --evaluations 4 --address local"
 DAEMON = "nvidia-cuda-mps-control"
 
 
