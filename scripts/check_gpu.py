@@ -82,21 +82,23 @@ def tell(section: Section, machine: Machine) -> Told:
     writer.close()
     checks: list[Check] = []
     ending, note = CUT, f"after {machine.seconds:.0f} s"
-    while (left := start + machine.seconds - time.monotonic()) > 0:
-        if not reader.poll(left):
+    try:
+        while (left := start + machine.seconds - time.monotonic()) > 0:
+            if not reader.poll(left):
+                break
+            try:
+                said = reader.recv()
+            except EOFError:
+                process.join()
+                ending, note = RAISED, f"the process ended with {process.exitcode}"
+                break
+            if isinstance(said, Check):
+                checks.append(said)
+                continue
+            ending, note = said
             break
-        try:
-            said = reader.recv()
-        except EOFError:
-            process.join()
-            ending, note = RAISED, f"the process ended with {process.exitcode}"
-            break
-        if isinstance(said, Check):
-            checks.append(said)
-            continue
-        ending, note = said
-        break
-    _end(process)
+    finally:  # also where this process is asked to leave
+        _end(process)
     return Told(ending, time.monotonic() - start, note, tuple(checks))
 
 
@@ -208,4 +210,5 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())
