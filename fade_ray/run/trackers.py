@@ -13,6 +13,7 @@ from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 
+from fade_ray.records.remote import address
 from fade_ray.run.find_cluster import imported_ray
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
@@ -204,7 +205,7 @@ def trackers(
         return
     imported_ray(run.verbose)
     first = json.loads(session.journal.path.open().readline())
-    key = hashlib.sha256(f"{folder} {first['time']}".encode()).hexdigest()[:12]
+    key = hashlib.sha256(f"{address(folder)} {first['time']}".encode()).hexdigest()[:12]
 
     def trial(plan: Any) -> TrackedTrial:
         begun = plan.id in session.history.proposals
