@@ -19,6 +19,7 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from glob import escape
 from importlib import import_module
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -276,8 +277,9 @@ def fetched(path: Path) -> Path:
 
 
 def remove(path: Path) -> None:
-    """Here and in the store."""
-    path.unlink(missing_ok=True)
+    """Here and in the store; also what a process left here that was killed while it wrote it."""
+    for left in (path, *path.parent.glob(f".{escape(path.name)}.*")):
+        left.unlink(missing_ok=True)
     store = store_of(path)
     if store is not None:
         store.delete(store.name(path))
