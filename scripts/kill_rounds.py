@@ -123,6 +123,7 @@ def call_command(arguments: Sequence[str], address: str | None, log: str) -> Non
     """
     for number in (signal.SIGINT, signal.SIGHUP):  # a background job may have them switched off
         signal.signal(number, signal.default_int_handler if number == signal.SIGINT else 0)
+    os.chdir(Path(log).parent)  # where Ray's workers look first; in ROOT, all had its source
     written = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
     os.dup2(written, 1), os.dup2(written, 2)
     from fade_ray.cli import main as fade_ray

@@ -68,7 +68,8 @@ def read_object(path: Path) -> dict[str, Any]:
     """The JSON object in a file; {} if there is no such file."""
     rule = f"{path} must be readable JSON, an object"
     remedy = "Restore it from a copy of the run, or move it away to go on without it."
-    with upheld(rule, remedy, OSError, ValueError), suppress(FileNotFoundError):
+    nothing = suppress(FileNotFoundError, NotADirectoryError)
+    with upheld(rule, remedy, OSError, ValueError), nothing:
         data = json.loads(path.read_bytes())
         require(isinstance(data, dict), rule, remedy, path=str(path))
         return dict(data)

@@ -45,6 +45,7 @@ def test_a_loss_has_its_kind_and_its_reason(
 def test_a_worker_whose_start_fails_has_its_name_and_so_its_own_reason() -> None:
     """Ray asks for the name when it passes the error on, and hides the error behind another."""
     trial = FadeTrial.__new__(FadeTrial)
+    trial._logdir = "/nowhere"
     with pytest.raises(OtherSource):
         trial.setup({"proposal": {"id": "00003"}}, (), b"", None, "/runs/mine", "other source")
     assert repr(trial) == "mine trial 00003"

@@ -71,7 +71,7 @@ def test_a_thousand_running_trials_hold_no_file_and_no_thread(tmp_path: Path) ->
     before = held()
     for number in range(1, 1000):
         board.proposed(trial(number))
-    assert held() == before
+    assert all(now <= then for now, then in zip(held(), before, strict=True))
 
 
 def test_candidates_are_named_by_their_graphs(tmp_path: Path) -> None:
