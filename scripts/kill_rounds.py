@@ -43,6 +43,7 @@ from processes import children_of, commands, end_by_id, wait_for  # noqa: E402
 from scoped_ray import of_cluster, stop  # noqa: E402
 
 from fade_ray.records.journal import read_events  # noqa: E402
+from fade_ray.records.run_files import read_object  # noqa: E402
 from fade_ray.run.ending import Ending  # noqa: E402
 from fade_ray.run.text_table import text_table  # noqa: E402
 
@@ -534,6 +535,7 @@ def play(stage: Stage, seed: int, kinds: Sequence[str], plain: Sequence[Any]) ->
         ),
         "checkpoints": len(list((stage.run / "checkpoints").iterdir())),
         "nodes": stage.used(),
+        "commit": read_object(stage.run / "environment.json")["commit"],
         "seconds": round(time.monotonic() - began, 1),
     }
 
