@@ -21,6 +21,12 @@ class Leaving(RuntimeError):
     """A trial's process was told to leave, and does so between two epochs."""
 
 
+class OtherSource(RuntimeError):
+    """A node that joined while a trial waited for one has other source, and was not asked yet; or
+    that of the driver was changed under its run.
+    """
+
+
 def loss(error: Exception | None) -> Failure:
     """Why a trial's worker is gone, from what Ray raised for it."""
     from ray.exceptions import ActorUnavailableError, RayActorError, RayTaskError
@@ -32,7 +38,7 @@ def loss(error: Exception | None) -> Failure:
             return Failure("node lost", str(error.cause))
         return Failure("crashed", _last_line(str(error)))
     if isinstance(error, RayActorError) and error.actor_init_failed:
-        kind: FailureKind = "node lost" if "OtherSource" in str(error) else "worker lost"
+        kind: FailureKind = "node lost" if OtherSource.__name__ in str(error) else "worker lost"
         return Failure(kind, f"its worker did not start: {_last_line(str(error))}")
     text = str(error)
     where = re.search(r"\n\tip: (\S+)", text)

@@ -1,6 +1,6 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from fade_ray.records.additions import Addition
 from fade_ray.records.remote import address
 from fade_ray.run.head_watch import head_watched
+from fade_ray.run.losses import OtherSource
+from fade_ray.run.node_answer import digest, source
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import survey
 from fade_ray.run.room import Room, autoscaled, trial_resources
@@ -50,7 +52,7 @@ def run_ray(
         growth = autoscaled()
         resources = trial_resources(run, [*(node.resources for node in asked.good), *growth])
         room = Room(asked, resources, run.concurrency, growth)
-        searcher = TuneSearcher(session, session.observe, room)
+        searcher = TuneSearcher(session, while_unchanged(session.observe, asked.source), room)
         session.watchers = (*session.watchers, RayMetrics(folder.name, session.history))
         trial = tune.with_parameters(
             FadeTrial,
@@ -95,6 +97,26 @@ def run_ray(
             raise
         finally:
             remove_pickles(folder)
+
+
+def while_unchanged(
+    observe: Callable[[str, Mapping[str, Any]], None], before: str
+) -> Callable[[str, Mapping[str, Any]], None]:
+    """`observe`, which is told to abort where new workers refuse this machine's source because it
+    is not any more what it was, by its digest, when the run began: they would do so without end.
+    """
+
+    def observed(id: str, event: Mapping[str, Any]) -> None:
+        reason = event.get("restarted", {}).get("reason", "")
+        if OtherSource.__name__ in reason and digest(source()) != before:
+            event = {
+                "abort": "All processes of a run must have the same source of fade_ray, but it was "
+                "changed here since the run began, and new workers refuse it. Restore it and "
+                "continue the run, or start it anew with another --out."
+            }
+        observe(id, event)
+
+    return observed
 
 
 def remove_pickles(folder: Path) -> None:

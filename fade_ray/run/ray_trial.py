@@ -18,7 +18,7 @@ from ray.tune.schedulers import FIFOScheduler
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import wording
 from fade_ray.records.remote import attached
-from fade_ray.run.losses import Leaving, loss
+from fade_ray.run.losses import Leaving, OtherSource, loss
 from fade_ray.run.node_answer import SEEN, digest, source
 from fade_ray.run.ray_placing import this_node
 from fade_ray.run.room import Room, wait_words
@@ -104,10 +104,6 @@ def plan_id(config: Mapping[str, Any]) -> str:
 def trial_name(trial: Any) -> str:
     """What Tune calls a trial."""
     return plan_id(trial.config)
-
-
-class OtherSource(RuntimeError):
-    """A node that joined while a trial waited for one has other source, and was not asked yet."""
 
 
 def check_source(expected: str) -> None:

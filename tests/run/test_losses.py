@@ -1,10 +1,14 @@
 """What Ray raises, by the kind of loss; what it really raises is seen in test_faults.py."""
 
+from typing import Any
+
 import pytest
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayActorError, RayTaskError
 
-from fade_ray.run.losses import Leaving, loss
-from fade_ray.run.ray_trial import FadeTrial, OtherSource
+from fade_ray.run.losses import Leaving, OtherSource, loss
+from fade_ray.run.node_answer import digest, source
+from fade_ray.run.ray_engine import while_unchanged
+from fade_ray.run.ray_trial import FadeTrial
 
 DIED = "The actor died unexpectedly before finishing this task.\n\tip: 10.0.0.3\n"
 EXIT = DIED + "Its worker process has died. Worker exit type: SYSTEM_ERROR Worker exit detail: "
@@ -49,3 +53,24 @@ def test_a_worker_whose_start_fails_has_its_name_and_so_its_own_reason() -> None
     with pytest.raises(OtherSource):
         trial.setup({"proposal": {"id": "00003"}}, (), b"", None, "/runs/mine", "other source")
     assert repr(trial) == "mine trial 00003"
+
+
+@pytest.mark.parametrize(
+    ("reason", "changed", "ends"),
+    [
+        ("OtherSource: b has c", True, True),
+        ("OtherSource: b has c", False, False),
+        ("-", True, False),
+    ],
+)
+def test_a_run_ends_where_its_source_was_changed_and_new_workers_refuse_it(
+    reason: str, changed: bool, ends: bool
+) -> None:
+    event, told = {"restarted": {"kind": "node lost", "reason": reason}}, list[Any]()
+    observe = while_unchanged(
+        lambda *event: told.append(event), "before" if changed else digest(source())
+    )
+    observe("00003", event)
+    ((id, passed),) = told
+    assert id == "00003"
+    assert ("changed here since the run began" in passed["abort"]) if ends else passed == event
