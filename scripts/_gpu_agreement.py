@@ -26,7 +26,7 @@ from fade_ray.training.objectives import Classification
 from fade_ray.training.optimisers import ASGD, SGD, Adam, Optimiser
 from fade_ray.training.penalties import PENALTIES, scaled
 from fade_ray.training.row_architecture import ArchitectureConfig
-from fade_ray.training.updates import BY_DIFFERENCES, UPDATES, Unroll
+from fade_ray.training.updates import UPDATES, Unroll
 from spaces import GENOTYPES, HyperArchitecture
 from spaces.nasbench_macro import BLOCKS, DEPTH
 
@@ -289,8 +289,11 @@ def _estimators(size: Size) -> dict[str, Case]:
 def _updates(size: Size) -> dict[str, Case]:
     plain = CellArchitectureConfig(logit_std=0.1)
     configs = {name: replace(plain, update=name) for name in UPDATES}
-    for name in sorted(BY_DIFFERENCES):
-        configs[f"{name}, forward"] = replace(plain, update=name, difference="forward")
+    configs |= {
+        f"{name}, forward": replace(plain, update=name, difference="forward")
+        for name, update_kind in UPDATES.items()
+        if update_kind.by_differences
+    }
     for name in RELAXATIONS:
         configs[f"first-order, {name}"] = replace(plain, relaxation=name)
     for name in EDGE_RELAXATIONS:

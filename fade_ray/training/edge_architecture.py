@@ -16,9 +16,7 @@ from fade_ray.training.architecture import Step
 from fade_ray.training.network_problem import NetworkProblem
 from fade_ray.training.objectives import Batch
 from fade_ray.training.updates import (
-    BY_DIFFERENCES,
     UPDATES,
-    WITHOUT_HELD_OUT,
     Unroll,
     UpdateConfig,
 )
@@ -93,7 +91,7 @@ class CellArchitectureConfig:
     @property
     def other_batches(self) -> bool:
         """Whether the logits learn from other batches than the weights."""
-        return self.update not in WITHOUT_HELD_OUT
+        return UPDATES[self.update].held_out
 
     def still_epochs(self, epochs: int) -> int:
         """Epochs in which the network weights train alone."""
@@ -238,7 +236,7 @@ class EdgeArchitecture:
         in the mean loss, whatever it saw.
         """
         config, update = self.config, UPDATES[self.config.update]
-        with problem.exact() if config.update in BY_DIFFERENCES else nullcontext():
+        with problem.exact() if update.by_differences else nullcontext():
             made = update(problem, train, held_out, unroll(), config.update_config)
         images = problem.objective.count(train if held_out is None else held_out)
         return Step(made.architecture, made.loss, 1, images, weights=made.weights)

@@ -124,8 +124,29 @@ class Gradients:
     """Detached: of the batch of the (direct) gradient; second order: at the unrolled weights."""
 
 
-Update = Callable[[Problem, Any, Any, Unroll, UpdateConfig], Gradients]
+Estimate = Callable[[Problem, Any, Any, Unroll, UpdateConfig], Gradients]
 """(problem, train batch, valid batch, unroll, config) -> gradients."""
+
+
+@dataclass(frozen=True)
+class Update:
+    """An estimate, called as it is, and what the loop must know of it."""
+
+    estimate: Estimate
+    held_out: bool = True
+    """Whether it uses the valid batch; else it learns from the batches of the weights, and gets
+    None for the other one.
+    """
+    by_differences: bool = False
+    """Whether it divides differences of gradients by a small step, and so takes its passes in
+    float32: those of bfloat16 or TF32 are their rounding, in DARTS's cells off by 1.1 to 1.3 times
+    their size.
+    """
+
+    def __call__(
+        self, problem: Problem, train: Any, valid: Any, unroll: Unroll, config: UpdateConfig
+    ) -> Gradients:
+        return self.estimate(problem, train, valid, unroll, config)
 
 
 def joint(
@@ -206,19 +227,11 @@ def amended(
 
 
 UPDATES: dict[str, Update] = {
-    "joint": joint,
-    "first-order": first_order,
-    "second-order": second_order,
-    "amended": amended,
+    "joint": Update(joint, held_out=False),
+    "first-order": Update(first_order),
+    "second-order": Update(second_order, by_differences=True),
+    "amended": Update(amended, by_differences=True),
 }
-
-BY_DIFFERENCES = {"second-order", "amended"}
-"""The updates that divide differences of gradients by a small step. Those of bfloat16 or TF32
-passes are their rounding: bfloat16's were off by 1.1 to 1.3 times their size in DARTS's cells.
-"""
-
-WITHOUT_HELD_OUT = {"joint"}
-"""The updates that learn from the batches of the weights, and get None for the other one."""
 
 
 def gradients(

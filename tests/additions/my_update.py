@@ -4,7 +4,7 @@ import torch
 
 from fade_ray.cells.cell_recipes import RECIPES, Recipe, Stage
 from fade_ray.training.edge_architecture import CellArchitectureConfig
-from fade_ray.training.updates import UPDATES, Gradients, first_order
+from fade_ray.training.updates import UPDATES, Gradients, Update, first_order
 
 
 def unit(problem, train, held_out, unroll, config):
@@ -13,7 +13,7 @@ def unit(problem, train, held_out, unroll, config):
     return Gradients(tuple(part / length for part in made.architecture), made.weights, made.loss)
 
 
-UPDATES["unit-first-order"] = unit
+UPDATES["unit-first-order"] = Update(unit)
 RECIPES["unit-darts"] = Recipe(
     "DARTS, first order, with steps of length one",
     CellArchitectureConfig(update="unit-first-order", optimizer="sgd", weight_decay=0.0),
