@@ -9,6 +9,7 @@ from rich.console import Console
 from fade_ray.compare.compare_config import CompareConfig, upgrade
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
+from fade_ray.compare.comparison_verdict import foreseen
 from fade_ray.compare.contest_session import ContestProgress, ContestSession
 from fade_ray.compare.entered_history import EnteredHistory, random_pick, unspent
 from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation, training_images
@@ -41,7 +42,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     --retrain-epochs say nothing here. `--out DIR` continues the unfinished run in DIR.
     """
 
-    example = "fade-ray compare --searchers fade random evolution --seeds 0 1 2 3 4"
+    example = "fade-ray compare --searchers fade random evolution"
     summary = "comparison.json"
     config, history = CompareConfig, EnteredHistory
     board = ROWS
@@ -77,7 +78,11 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     ) -> ContestSession:
         budget = {"budget": trials.searcher.budget, "unit": start.config.contest.unit}
         write_json(start.folder / "budget.json", budget)
-        return ContestSession(trials.searcher, start.journal, start.history, watchers)
+        session = ContestSession(trials.searcher, start.journal, start.history, watchers)
+        contest = start.config.contest
+        for message in foreseen(contest.searchers, contest.seeds, contest.baseline):
+            session.warn(message)
+        return session
 
     def close(self, session: ContestSession, start: Began) -> None:
         for name, reason in session.searcher.failures.items():

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from fade_ray.analysis.paired_tests import LEVEL, PairedTest
+from fade_ray.analysis.paired_tests import LEVEL, PairedTest, paired_tests
 from fade_ray.report.words import Measure, count, listed
 
 MEASURE_TEXT = {"final": "the final report", "area": "the area under the curve (secondary)"}
@@ -90,8 +90,14 @@ def differing(test: PairedTest, pair: str = "seed") -> str:
     return f"{few} of {count(len(test.seeds), pair)} {verb}"
 
 
+def foreseen(names: Sequence[str], seeds: Sequence[int], baseline: str) -> tuple[str, ...]:
+    """What `powerless` will say of a comparison, before anything is trained."""
+    untrained = {name: dict.fromkeys(seeds, 0.0) for name in names}
+    return powerless(paired_tests(untrained, (baseline,), "final"), "seed")
+
+
 def powerless(tests: Sequence[PairedTest], pair: str) -> tuple[str, ...]:
-    """Where even agreement of all pairs would not have been enough."""
+    """Where even agreement of all pairs would not be enough."""
     weak = [test for test in tests if not test.can_show]
     if not weak:
         return ()
@@ -105,7 +111,7 @@ def powerless(tests: Sequence[PairedTest], pair: str) -> tuple[str, ...]:
     corrected = _p(min(test.smallest_corrected for test in weak))
     return (
         f"With {count(n, pair)} no p can be below {least}, and none below {corrected} after Holm "
-        f"over {count(family, 'test')}: whatever was found, no difference could have been shown. "
+        f"over {count(family, 'test')}: whatever is found, no difference can be shown. "
         f"It takes at least {needed} {pair}s.",
     )
 

@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fade_ray.analysis.resampling import t_interval
+from fade_ray.compare.compare_config import ContestConfig
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import COLUMNS, comparison_tables
+from fade_ray.compare.comparison_verdict import foreseen
 from fade_ray.compare.trace import Trace, anytime, area, final, incumbents, top_reports
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
@@ -285,3 +287,18 @@ def test_the_order_of_the_traces_does_not_matter(order: list[int]) -> None:
     usual = {test.measure: test for test in Comparison.of(traces).tests}
     for test in Comparison.of([traces[i] for i in order]).tests:
         assert test == usual[test.measure]
+
+
+@pytest.mark.parametrize(("searchers", "fewest"), [(2, 6), (3, 7), (4, 7), (5, 8)])
+def test_what_seeds_cannot_show_is_foreseen_exactly(searchers: int, fewest: int) -> None:
+    """Two-sided, n pairs reach 2^(1-n), and Holm multiplies that by the number of tests."""
+    names = ["random", *"abcd"][:searchers]
+    assert foreseen(names, range(fewest), "random") == ()
+    (sentence,) = foreseen(names, range(fewest - 1), "random")
+    assert f"at least {fewest} seeds" in sentence
+
+
+def test_seeds_by_default_can_show_a_difference() -> None:
+    contest = ContestConfig()
+    assert foreseen(contest.searchers, contest.seeds, contest.baseline) == ()
+    assert foreseen(contest.searchers, contest.seeds[1:], contest.baseline)

@@ -97,6 +97,14 @@ def test_the_folder_of_a_comparison(whole: Path) -> None:
     assert "finished, 99% of the budgets of 8 searches on digits, 8 at their end" in status(whole)
 
 
+def test_seeds_that_cannot_show_anything_are_said_to_before_the_first_trial(whole: Path) -> None:
+    events = [json.loads(line) for line in (whole / "records.jsonl").read_text().splitlines()]
+    names = [event["event"] for event in events]
+    told = events[names.index("warning")]["message"]
+    assert "With 2 seeds no p can be below 0.500" in told
+    assert names.index("warning") < names.index("proposed")
+
+
 def test_no_searcher_sees_a_test_accuracy(whole: Path) -> None:
     for line in (whole / "records.jsonl").read_text().splitlines():
         event = json.loads(line)
