@@ -1,11 +1,11 @@
 """The command `fade-ray`. A user's mistake is one message and exit code 2, without a traceback."""
 
-import io
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -32,9 +32,11 @@ LOG = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit unless all went well."""
+    said: tuple[Any, Any] = _Named(sys.stdout), _Named(sys.stderr)
     try:
         try:
-            _main(arguments)
+            with redirect_stdout(said[0]), redirect_stderr(said[1]):
+                _main(arguments)
         finally:
             sys.stdout.flush()
     except BrokenPipeError:
@@ -78,29 +80,30 @@ class _Told(logging.Handler):
         console.print(record.getMessage(), markup=False, soft_wrap=True)
 
 
-class _Named(io.StringIO):
-    """stdout, where what is a copy is told by its address."""
+class _Named:
+    """A stream, where what is a copy is told by its address."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
 
     def write(self, text: str) -> int:
-        return sys.stdout.write(named(text))
+        written: int = self.stream.write(named(text))
+        return written
 
-    def flush(self) -> None:
-        sys.stdout.flush()
-
-    def isatty(self) -> bool:
-        return sys.stdout.isatty()
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 def _stopped(error: KeyboardInterrupt) -> str:
     folder = getattr(error, "folder", None)
     if folder is None:
         return "stopped"
-    command = f"fade-ray {getattr(error, 'command', '')} --out {named(folder)}"
+    command = f"fade-ray {getattr(error, 'command', '')} --out {folder}"
     return f"stopped; everything done so far is kept. Continue with\n  {command}"
 
 
 def _fail(console: Console, message: str) -> None:
-    console.print(f"fade-ray: {named(message)}", style="red", markup=False, soft_wrap=True)
+    console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
     raise SystemExit(2)
 
 
@@ -120,7 +123,8 @@ def usage() -> str:
         [
             *lines,
             "",
-            "`fade-ray COMMAND --help` lists the options; `--use FILE.py` loads a file of yours.",
+            "`fade-ray COMMAND --help` lists the options, --help-all those of few, too; "
+            "`--use FILE.py` loads a file of yours.",
             "An unfinished run given with --out DIR is continued.",
         ]
     )
@@ -164,7 +168,7 @@ def run_command(kind: RunKind[Any, Any], arguments: Sequence[str]) -> None:
     config = parse(kind, arguments)
     if config is None:
         return
-    ended, console = run(kind, config), Console(highlight=False, file=_Named())
+    ended, console = run(kind, config), Console(highlight=False)
     kind.tell(ended, console)
     if (ended.folder / "report.html").exists():
         console.print(f"report         {ended.folder / 'report.html'}", soft_wrap=True)
@@ -220,14 +224,14 @@ def _status(arguments: list[str]) -> None:
     asked = _asked(Status, "status", arguments)
     kind, tell = kind_in(asked.folder), status_object if asked.json else status
     if not asked.follow:
-        print(named(tell(kind, asked.folder)))
+        print(tell(kind, asked.folder))
     elif asked.json or not sys.stdout.isatty():
         for text in following(kind, asked.folder, tell):
-            print(named(text), flush=True)
+            print(text, flush=True)
     else:
         with Live(auto_refresh=False, vertical_overflow="visible") as live:
             for text in following(kind, asked.folder, tell, ages=True):
-                live.update(Text(named(text)), refresh=True)
+                live.update(Text(text), refresh=True)
 
 
 def _watch(arguments: list[str]) -> None:
@@ -253,14 +257,14 @@ def _report(arguments: list[str]) -> None:
     for change in kind.inputs_of(run.config, folder).changes:
         LOG.warning("The report is of the run as it was, but %s.", change)
     finished(kind, run)
-    print(named(folder / "report.html"))
+    print(folder / "report.html")
 
 
 def _export(arguments: list[str]) -> None:
     asked = _asked(Export, "export", arguments)
     kind = kind_in(asked.folder)
     for path in kind.export(kind.read(asked.folder), asked.onnx):
-        print(named(path))
+        print(path)
 
 
 def _describe(arguments: list[str]) -> None:

@@ -27,6 +27,10 @@ MARGIN, ROW, SPACE, LINE = 1.06, 0.135, 0.14, 0.3
 COMPACT_ROW = 0.075
 
 
+MOST = 3
+"""Doublings or halvings of the uniform weight that colours tell apart."""
+
+
 class Course(NamedTuple):
     """`weights` [T, E, O] of a kind of cell over `epochs` [T]; new stages begin before `stages`."""
 
@@ -35,6 +39,16 @@ class Course(NamedTuple):
     weights: Array
     chosen: npt.NDArray[np.bool_]
     stages: list[int]
+
+    @property
+    def relative(self) -> Array:
+        """[T, E, O]: log2 of each weight over the mean of its edge, what it is where all weigh
+        alike; from -MOST to MOST, 0 where nothing is allowed.
+        """
+        mask = self.cell.mask
+        mean = self.weights.sum(axis=-1, where=mask) / np.maximum(mask.sum(axis=-1), 1)
+        share = self.weights / np.where(mean > 0, mean, 1.0)[..., None]
+        return np.where(mask, np.log2(np.clip(share, 2.0**-MOST, 2.0**MOST)), 0.0)
 
 
 def courses(trial: Trial) -> dict[str, Course]:
@@ -61,7 +75,8 @@ def _course(trial: Trial, kind: str, weights: Mapping[int, Mapping[str, Any]]) -
 def weight_maps(trial: Trial) -> list[Picture]:
     """Heat maps of the weights: a panel per edge of each kind of cell, or one per kind of many."""
     by_kind = courses(trial)
-    high = max((float(course.weights.max()) for course in by_kind.values()), default=0) or 1.0
+    reach = max((float(np.abs(course.relative).max()) for course in by_kind.values()), default=0)
+    high = max(reach, 0.1)
     if len(by_kind) > 2:
         return [_kinds_map(trial, by_kind, high)]
     return [_edges_map(trial, kind, course, high) for kind, course in by_kind.items()]
@@ -91,7 +106,8 @@ def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
     alt = f"Weights of the {kind} cell over {records}. {_heaviest(course)}"
     caption = (
         f"{trial.name}, {kind} cell: weight of each operation on each edge over the epochs, from "
-        f"left to right{_from_zero(course)}; the rows of panels are the nodes.{_marks(course)}"
+        f"left to right{_from_zero(course)}, beside the mean of its edge: blue above, orange "
+        f"below. The rows of panels are the nodes.{_marks(course)}"
     )
     name, title = f"weights-{trial.plan.id}-{kind}", f"Architecture weights, {kind}"
     return Picture(name, title, figure, alt, caption)
@@ -118,8 +134,9 @@ def _kinds_map(trial: Trial, by_kind: Mapping[str, Course], high: float) -> Pict
             _epoch_labels(axis, left, top - tall, wide, course.epochs)
     _colour_bar(axis, WIDTH - 2.35, height - 0.12, high)
     caption = (
-        f"{trial.name}: weights over the epochs, from left to right{_from_zero(first)}; on each "
-        f"edge, from above: {', '.join(first.cell.ops)}.{_marks(first)}"
+        f"{trial.name}: weights over the epochs, from left to right{_from_zero(first)}, beside "
+        "the mean of their edge: blue above, orange below; on each edge, from above: "
+        f"{', '.join(first.cell.ops)}.{_marks(first)}"
     )
     kinds, records = count(len(by_kind), "kind"), count(len(first.epochs), "record")
     alt = f"Weights of {kinds} of cell over {records}."
@@ -141,10 +158,11 @@ def _beside(axis: Axes, x: float, y: float, text: str, size: float) -> None:
 
 
 def _image(axis: Axes, box: Box, values: Array) -> None:
-    """Opacities [rows, columns]: the darker, the heavier, on any paper."""
+    """Signed opacities [rows, columns]: blue above uniform, orange below, on any paper."""
     left, bottom, wide, tall = box
     picture = np.empty((*values.shape, 4))
-    picture[..., :3], picture[..., 3] = to_rgb(SERIES[0]), values
+    picture[..., :3] = np.where(values[..., None] < 0, to_rgb(SERIES[1]), to_rgb(SERIES[0]))
+    picture[..., 3] = np.abs(values)
     extent = (left, left + wide, bottom, bottom + tall)
     axis.imshow(picture, extent=extent, aspect="auto", interpolation="none", zorder=2)
     axis.set(xlim=(0, WIDTH), autoscale_on=False)
@@ -154,8 +172,8 @@ def _image(axis: Axes, box: Box, values: Array) -> None:
 def _panel(axis: Axes, box: Box, course: Course, edges: list[int], high: float) -> None:
     """An image of the weights of `edges`."""
     left, bottom, wide, tall = box
-    values = course.weights[:, edges].reshape(len(course.epochs), -1).T  # [edges * ops, T]
-    _image(axis, box, np.clip(values / high, 0, 1))
+    values = course.relative[:, edges].reshape(len(course.epochs), -1).T  # [edges * ops, T]
+    _image(axis, box, values / high)
     for line in range(len(course.cell.ops), len(values), len(course.cell.ops)):
         height = bottom + tall * (1 - line / len(values))
         axis.plot([left, left + wide], [height, height], color=style.GRID, lw=0.5, zorder=2)
@@ -177,9 +195,10 @@ def _epoch_labels(axis: Axes, left: float, bottom: float, wide: float, epochs: l
 
 
 def _colour_bar(axis: Axes, left: float, top: float, high: float) -> None:
-    _image(axis, (left + 0.45, top - 0.1, 1.3, 0.16), np.linspace(0, 1, 64)[None])
-    _beside(axis, left + 0.4, top - 0.02, "weight 0", 7.5)
-    axis.text(left + 1.8, top - 0.02, f"{high:.2f}", fontsize=7.5, ha="left", va="center")
+    """From 2^-high to 2^high times the uniform weight."""
+    _image(axis, (left + 0.45, top - 0.1, 1.3, 0.16), np.linspace(-1, 1, 65)[None])
+    _beside(axis, left + 0.4, top - 0.02, f"uniform x {2**-high:.2g}", 7.5)
+    axis.text(left + 1.8, top - 0.02, f"x {2**high:.2g}", fontsize=7.5, ha="left", va="center")
 
 
 def _from_zero(course: Course) -> str:
@@ -291,7 +310,8 @@ def methods_over_seeds(trials: Sequence[Trial]) -> Picture | None:
     figure.legend(list(handles.values()), list(handles), loc="outside upper left", ncols=5)
     caption = (
         "Of the genotype that the weights of each epoch would give: lines are means over the "
-        "seeds, bands reach from the lowest to the highest of them, dotted is the mean of "
+        "seeds, bands reach from the lowest to the highest of three and more, thin lines are two "
+        "seeds, dotted is the mean of "
         f"genotypes drawn at random from the space. {_seed_words(groups)}"
     )
     alt = f"Share of skip-connects at the end, mean over seeds: {listed(ends)}."

@@ -160,4 +160,4 @@ def genotype_table(trials: Sequence[Trial]) -> Table:
         Column("trial", lambda trial: trial.plan.id),
         Column("genotype", lambda trial: str(trial.metrics["genotype"])),
     )
-    return Table.of("Genotypes", columns, known, label="genotypes", look="codes")
+    return Table.of("Genotypes", columns, known, label="genotypes", look="codes", folded=True)

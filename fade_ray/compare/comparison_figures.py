@@ -51,11 +51,15 @@ def anytime_curves(
     for index, band in enumerate(comparison.bands):
         if np.isfinite(band.mean).any():
             _band(axis, band, index, len(names), score)
-            heights += filter(math.isfinite, band.mean)
-            ends += filter(math.isfinite, (*band.low, *band.high))
+            late = slice(len(band.grid) // 4, None)  # what is found first would squeeze the rest
+            heights += filter(math.isfinite, band.mean[late])
+            if band.seeds > 2:
+                ends += filter(math.isfinite, (*band.low[late], *band.high[late]))
     for trace in traces:
         if not trace.complete and trace.costs:
-            heights += _partial(axis, trace, names.index(trace.searcher), score)
+            values = _partial(axis, trace, names.index(trace.searcher), score)
+            later = [v for v, c in zip(values, trace.costs, strict=True) if 4 * c > trace.budget]
+            heights += later or values[-1:]
     if not heights:
         return None
     scale, unit = budget_axis(comparison)
@@ -78,7 +82,9 @@ def _band(axis: Axes, band: Band, index: int, searchers: int, score: Measure) ->
     grid = np.append(band.grid, BEYOND * band.grid[-1])
     curves = (np.append(curve, curve[-1]) for curve in (band.mean, band.low, band.high))
     mean, low, high = (score.scale * np.clip(curve, score.low, score.high) for curve in curves)
-    style.shade(axis, grid, low, high, series(index), step="post", alpha=0.7 / max(5, searchers))
+    if band.seeds > 2:
+        alpha = 0.7 / max(5, searchers)
+        style.shade(axis, grid, low, high, series(index), step="post", alpha=alpha)
     # markers of different searchers stand at different budgets
     looks = look(index, ms=5, markevery=(20 * index // searchers, 20), lw=1.9, zorder=_above(index))
     label = f"{short(band.searcher)} ({count(band.seeds, 'seed')})"
@@ -104,7 +110,8 @@ def _anytime_caption(comparison: Comparison, score: Measure) -> str:
     sizes = [summary.seeds for summary in comparison.summaries]
     several = (
         "Lines: mean over the complete searches of each searcher; "
-        "bands: 95 % interval of the mean (Student's t)."
+        "bands: 95 % interval of the mean (Student's t), of three seeds or more. The axis shows "
+        "all of the last three quarters of the budget."
     )
     if max(sizes) == 0:
         several = "No search has come to the end of its budget."

@@ -4,7 +4,9 @@ that add them up, output.
 Layers of nodes and of operations take turns. Each operation stands right before the node it feeds.
 """
 
+from dataclasses import replace
 from functools import lru_cache
+from itertools import combinations
 from typing import Any, NamedTuple
 
 from matplotlib.axes import Axes
@@ -87,7 +89,7 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
     heights = [max(drawings[kind].height for kind in line) + 0.55 for line in lines]
     figure = new_figure(sum(heights))
     figure.set_layout_engine("none")
-    top = 1.0
+    top, parts = 1.0, []
     for line, height in zip(lines, heights, strict=True):
         share, left = height / sum(heights), 0.0
         shrink = min(1.0, WIDTH / sum(drawings[kind].width for kind in line))
@@ -95,6 +97,7 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
             width = max(drawings[kind].width, WIDTH / len(line) * (len(line) > 1))
             width = min(width, WIDTH - left, drawings[kind].width + 1.0)
             axis = figure.add_axes((left / WIDTH, top - share, width / WIDTH, share))
+            parts.append((left / WIDTH, 1 - top, width / WIDTH, share))
             limits = {"xlim": (0, width / shrink), "ylim": (0.5 - height / shrink, 0.5)}
             axis.set(aspect="equal", anchor="NW", **limits)
             axis.axis("off")
@@ -105,7 +108,7 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
             left += width
         top -= share
     words = " ".join(f"{kind}: {describe_genotype(cell)}." for kind, cell in macro.cells.items())
-    return Picture(name, title, figure, f"The cells as graphs. {words}", caption)
+    return Picture(name, title, figure, f"The cells as graphs. {words}", caption, tuple(parts))
 
 
 class Drawing(NamedTuple):
@@ -133,7 +136,13 @@ def arrange(cell: CellSpace) -> Drawing:
         layer_of[OUTPUT] = 2 * max(depth.values()) + 1
         edges += [(Node(node), OUTPUT) for node in cell.outputs]
     nodes = sorted((node for node in layer_of if isinstance(node, Node)), key=layer_of.__getitem__)
-    return _placed(layered(layer_of, edges, nodes, lambda _, layer: GAPS[layer % 2]))
+    layout = layered(layer_of, edges, nodes, lambda _, layer: GAPS[layer % 2])
+    beside = [(a, b) for a, b in combinations(sorted(nodes), 2) if layer_of[a] == layer_of[b]]
+    descending = [layout.across[a] - layout.across[b] for a, b in beside]
+    if sum(step > 0 for step in descending) < sum(step < 0 for step in descending):
+        mirrored = {item: -across for item, across in layout.across.items()}
+        layout = replace(layout, across=mirrored)  # the first nodes stand above
+    return _placed(layout)
 
 
 def _placed(layout: Layout) -> Drawing:

@@ -48,18 +48,19 @@ def draw_cells(cells: Sequence[Dag], title: str, caption: str = "") -> Picture:
     tall = [deep + ABOVE + BELOW for deep in deepest]
     figure = new_figure(sum(tall) * scale)
     figure.set_layout_engine("none")
-    top = 1.0
+    top, parts = 1.0, []
     for start, height in zip(starts, tall, strict=True):
         share = height / sum(tall)
         for column, row in enumerate(range(start, min(start + columns, len(cells)))):
             axis = figure.add_axes((column / columns, top - share, 1 / columns, share))
+            parts.append((column / columns, 1 - top, 1 / columns, share))
             axis.set(xlim=(-wide / 2, wide / 2), ylim=(ABOVE - height, ABOVE), aspect="equal")
             axis.axis("off")
             _draw(axis, cells[row], drawings[row], row)
         top -= share
     described = "; ".join(f"row {row} {describe(cell)}" for row, cell in enumerate(cells, start=1))
     alt = f"The cells as graphs from INPUT to OUTPUT: {described}."
-    return Picture("cells", title, figure, alt, caption)
+    return Picture("cells", title, figure, alt, caption, tuple(parts))
 
 
 def describe(cell: Dag) -> str:

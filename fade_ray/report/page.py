@@ -23,8 +23,11 @@ from spaces.errors import InvalidInput
 Row = tuple[str, ...]
 T = TypeVar("T")
 P = ParamSpec("P")
-Drawing = tuple[matplotlib.figure.Figure, str, str]
-"""A figure, its alternative text and its caption."""
+Parts = tuple[tuple[float, float, float, float], ...]
+Drawing = (
+    tuple[matplotlib.figure.Figure, str, str] | tuple[matplotlib.figure.Figure, str, str, Parts]
+)
+"""A figure, its alternative text and its caption; its parts, where it has any."""
 
 
 @dataclass(frozen=True)
@@ -247,6 +250,6 @@ def _drawn(block: Block, svg_of: Callable[[Picture], str]) -> Markup | None:
     picture = block.draw() if isinstance(block, Figure) else None
     if picture is None:
         return None
-    svg = inline(svg_of(picture), picture.name, picture.alt)
+    svg = inline(svg_of(picture), picture)
     caption = html.escape(picture.caption)
     return Markup(f'<div class="drawing">{svg}</div><figcaption>{caption}</figcaption>')

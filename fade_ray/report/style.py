@@ -102,6 +102,10 @@ class Picture:
     figure: Figure
     alt: str
     caption: str
+    parts: tuple[tuple[float, float, float, float], ...] = ()
+    """Panels that a narrow page shows one below the other: left, top, width and height, as shares
+    of the figure.
+    """
 
 
 @contextmanager
@@ -174,8 +178,12 @@ def shade(axis: Axes, x: Any, low: Any, high: Any, colour: str, **more: Any) -> 
 
 
 def mean_and_range(axis: Axes, x: Any, values: Any, index: int, **more: Any) -> None:
-    """The mean of the lines `values` [S, T] and, where S > 1, a band that holds all of them."""
-    if len(values) > 1:
+    """The mean of the lines `values` [S, T] and, where S > 2, a band that holds all of them; two
+    stand as thin lines.
+    """
+    if len(values) == 2:
+        axis.plot(x, values.T, color=series(index), lw=0.7, alpha=0.6)
+    elif len(values) > 2:
         shade(axis, x, values.min(axis=0), values.max(axis=0), series(index))
     line = {"ms": 4, "markevery": max(1, len(x) // 10), **more}
     axis.plot(x, values.mean(axis=0), **look(index, **line))
@@ -260,16 +268,23 @@ def save(picture: Picture, folder: Path) -> str:
     return svg
 
 
-def inline(svg: str, name: str, alt: str) -> str:
-    """An SVG file as an element of a page: scaled, in its colours, with its own ids and `alt`.
+def inline(svg: str, picture: Picture) -> str:
+    """An SVG file of a picture as an element of a page: scaled, in its colours, with its own ids
+    and `alt`; its parts behind it.
 
     Needs the custom properties of `dark_colours` only where the page is dark.
     """
-    svg = svg[svg.index("<svg") :]
+    name, alt, svg = picture.name, picture.alt, svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<title>.*?</title>", "", svg, flags=re.DOTALL)
     head, body = svg.split(">", 1)
-    box = re.search(r'viewBox="[^"]*"', head)
+    box = re.search(r'viewBox="0 0 (\S+) (\S+)"', head)
     assert box is not None, "matplotlib writes a view box"
+    size = (float(box[1]), float(box[2])) * 2
+    boxes = [" ".join(f"{s * u:.1f}" for s, u in zip(p, size, strict=True)) for p in picture.parts]
+    parts = "".join(
+        f'<svg class="part" viewBox="{b}" aria-hidden="true"><use href="#{name}-figure_1"/></svg>'
+        for b in boxes
+    )
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
     body = body.replace("url(#", f"url(#{name}-")
@@ -277,7 +292,7 @@ def inline(svg: str, name: str, alt: str) -> str:
     themed = {colour: f"var(--f{colour[1:]}, {colour})" for colour in DARK}
     body = re.sub(r"#[0-9a-f]{6}\b", lambda match: themed.get(match[0], match[0]), body)
     body = re.sub(r"font: ([0-9. a-z]*px) [^;\"]*", r"font: \1 var(--figure-font)", body)
-    return f'<svg {box[0]} role="img" aria-label="{html.escape(alt)}">{body}'
+    return f'<svg {box[0]} role="img" aria-label="{html.escape(alt)}">{body}{parts}'
 
 
 def dark_colours() -> str:

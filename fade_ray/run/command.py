@@ -6,8 +6,9 @@ configuration that those give.
 """
 
 import inspect
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass, make_dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -22,7 +23,8 @@ from fade_ray.run.kind import Asked, RunKind
 from spaces.choices import Choice
 from spaces.errors import InvalidInput, require_known
 
-HELP = {"-h", "--help"}
+ALL = "--help-all"
+HELP = {"-h", "--help", ALL}
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,17 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         base = replace(base, use=use or base.use)
         for choice in choices:
             base = choice.chosen(base, getattr(first, choice.name))
-    config = _second_reading(kind, shared, base, rest)
+    whole, words = base, ["-h" if word == ALL else word for word in rest]
+    if HELP & set(rest) and ALL not in rest and base is not None:
+        common = kind.common | {field.name for field in fields(base)}
+        chosen = {choice.path for choice in choices if getattr(first, choice.name) is not None}
+        base = _brief(base, common, chosen)
+    try:
+        config = _second_reading(kind, shared, base, words)
+    except SystemExit:
+        if base is not whole:
+            print(_further(kind.name, whole, common))
+        raise
     return replace(config, use=use or config.use)
 
 
@@ -139,11 +151,40 @@ def _flags_apart(config: Any, choices: Sequence[ChoiceField]) -> Any:
         twice = [field.name for field in fields(value) if names[field.name] > 1]
         if twice:
             flags = {n: tyro.conf.arg(name=f"{choice.name}-{n.replace('_', '-')}") for n in twice}
-            hints = get_type_hints(type(value))
-            body = {"__annotations__": {n: Annotated[hints[n], flag] for n, flag in flags.items()}}
-            apart: Any = dataclass(frozen=True)(type("Apart", (_Apart, type(value)), body))
-            config = with_value(config, choice.path, apart(**vars(value)))
+            config = with_value(config, choice.path, _marked(value, flags, _Apart))
     return config
+
+
+def _brief(config: Any, common: frozenset[str], chosen: Collection[tuple[str, ...]]) -> Any:
+    """`config`, whose options that are not `common` are not listed, but for those of members that
+    were `chosen` by their paths.
+    """
+    values = {field.name: getattr(config, field.name) for field in fields(config)}
+    parts = {name: value for name, value in values.items() if is_dataclass(value)}
+    hidden = dict.fromkeys(values.keys() - parts.keys() - common, tyro.conf.Suppress)
+    brief = _marked(config, hidden)
+    for name, value in parts.items():
+        if (name,) not in chosen:
+            within = [path[1:] for path in chosen if path[0] == name]
+            brief = with_value(brief, (name,), _brief(value, common, within))
+    return brief
+
+
+def _further(kind: str, config: Any, common: frozenset[str]) -> str:
+    """The flags that are left out of the help, by name."""
+    names = dict.fromkeys(name for name in _option_names(config) if name not in common)
+    flags = " ".join(f"--{name.replace('_', '-')}" for name in names)
+    text = f"Further options, of which `fade-ray {kind} {ALL}` tells: {flags}"
+    return textwrap.fill(text, 80, break_on_hyphens=False) if names else ""
+
+
+def _marked(value: Any, marks: Mapping[str, Any], *mixins: type[Any]) -> Any:
+    """`value` as one of a class of its own, whose fields bear these `marks` for tyro."""
+    given, hints = type(value), get_type_hints(type(value))
+    annotations = {name: Annotated[hints[name], mark] for name, mark in marks.items()}
+    body = {"__annotations__": annotations, "__doc__": given.__doc__}
+    made: Any = dataclass(frozen=True)(type(given.__name__, (*mixins, given), body))
+    return made(**vars(value))
 
 
 def _option_names(config: Any) -> Iterator[str]:

@@ -69,6 +69,19 @@ class Standing(NamedTuple):
     lines: Sequence[tuple[str, str]] = ()
 
 
+COMMON = frozenset(
+    (
+        *("seeds", "data", "test_data", "image_side", "limit", "crop", "flip", "recipes"),
+        *("spaces", "setting", "settings", "searchers", "baseline"),
+        *("budget", "unit", "table", "epochs", "cells", "channels", "batch_size", "iterations"),
+        *("walks", "depth", "final_channels", "max_vertices", "learning_rate", "rank_epochs"),
+        *("evaluation_epochs", "alone_epochs", "retrain", "retrain_epochs", "loader", "workers"),
+        *("engine", "address", "device", "cpus_per_trial", "gpus_per_trial", "concurrency"),
+    )
+)
+"""Options that most people set."""
+
+
 class RunKind(ABC, Generic[C, H]):
     """All that a kind of run is. A subclass with a name is known by it, to the command line too:
 
@@ -95,6 +108,10 @@ class RunKind(ABC, Generic[C, H]):
     """What the command line asks beside the configuration: a frozen dataclass with defaults."""
     inputs: ClassVar[tuple[str, ...]] = IMAGES
     """Fields of the configuration, such as "data.data", that name files to be read."""
+    common: ClassVar[frozenset[str]] = COMMON
+    """Of the options in parts of the configuration those that `--help` lists; others are left to
+    `--help-all`.
+    """
     record: ClassVar[str] = "records.jsonl"
     folders: ClassVar[tuple[str, ...]] = FOLDERS
     reports: ClassVar[bool] = True

@@ -60,7 +60,7 @@ def found_cells(run: SearchRun) -> Drawing | None:
         "its size and the code of its graph."
     )
     picture = draw_cells(cells, "", caption)
-    return picture.figure, picture.alt, caption
+    return picture.figure, picture.alt, caption, picture.parts
 
 
 @figured(

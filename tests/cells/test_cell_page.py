@@ -13,6 +13,8 @@ from parsed_page import read_run
 from synthetic_cells import SyntheticCells, whole
 
 from fade_ray.cells.cell_figures import (
+    MOST,
+    Course,
     courses,
     indicators_over_epochs,
     methods_over_seeds,
@@ -129,7 +131,7 @@ def test_unshared_cells_are_one_picture_of_all_kinds(tmp_path: Path) -> None:
     assert "20 kinds" in picture.alt
 
 
-def test_the_image_of_an_edge_is_its_weights(tmp_path: Path) -> None:
+def test_the_image_of_an_edge_is_its_weights_beside_their_mean(tmp_path: Path) -> None:
     run = SyntheticCells(tmp_path)
     run.train(run.propose("gdas", "nasbench201", 0), 5)
     (trial,) = trials_in(tmp_path)
@@ -140,8 +142,20 @@ def test_the_image_of_an_edge_is_its_weights(tmp_path: Path) -> None:
     images = picture.figure.axes[0].images
     assert len(images) == 6 + 1, "one per edge, and the colour bar"
     for edge, image in enumerate(images[:-1]):
-        opacity = np.asarray(image.get_array())[..., 3]
-        assert opacity == pytest.approx(course.weights[:, edge].T / course.weights.max())
+        colours, beside = np.asarray(image.get_array()), course.relative[:, edge].T
+        assert colours[..., 3] == pytest.approx(np.abs(beside) / np.abs(course.relative).max())
+        assert ((colours[..., 2] > colours[..., 0]) == (beside >= 0)).all(), "blue from the mean on"
+
+
+def test_weights_are_told_in_doublings_of_their_edges_mean() -> None:
+    cell = published("nasbench201").macro.cells["cell"]
+    weights = np.full((3, *cell.mask.shape), 1 / 5)
+    weights[1, :, 0], weights[1, :, 1] = 0.4, 0.0
+    weights[2] = 0.5 * weights[1]  # those of sigmoids add up to anything
+    course = Course(cell, [0, 1, 2], weights, cell.mask, [])
+    assert course.relative[0] == pytest.approx(0)
+    assert course.relative[1, 0].tolist() == pytest.approx([1, -MOST, 0, 0, 0])
+    assert course.relative[2] == pytest.approx(course.relative[1])
 
 
 def test_the_triangles_mark_the_genotype(tmp_path: Path) -> None:
@@ -183,8 +197,10 @@ def test_methods_are_means_and_ranges_over_seeds(tmp_path: Path) -> None:
     _, free = picture.figure.axes[:2]
     line = next(line for line in free.lines if line.get_label() == "darts-1st")
     assert np.asarray(line.get_ydata()) == pytest.approx(0.25), "seeds 0 and 1 have 0.2 and 0.3"
-    band = free.collections[0].get_paths()[0].vertices[:, 1]
-    assert (band.min(), band.max()) == (pytest.approx(0.2), pytest.approx(0.3))
+    assert not free.collections, "two seeds are no band"
+    same = [each for each in free.lines if each.get_color() == line.get_color()]
+    heights = sorted(float(np.asarray(each.get_ydata())[0]) for each in same)
+    assert heights == pytest.approx([0.2, 0.25, 0.3])
     assert "1 to 2 seeds each" in picture.caption
 
 

@@ -40,7 +40,9 @@ const scrolls = element => element.closest(".scroll, .drawing") !== null;
 const crossing = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left) > 2 &&
   Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 3;
 const figures = [...document.querySelectorAll("figure")].map(figure => {
-  const drawing = figure.querySelector("svg"), size = drawing ? box(drawing) : null;
+  const seen = [...figure.querySelectorAll("svg")].filter(svg => box(svg).width > 0);
+  const drawing = seen[0], size = drawing ? box(drawing) : null;
+  const reach = Math.max(0, ...seen.map(svg => box(svg).right));
   const written = text => text.textContent.trim();
   const texts = drawing ? [...drawing.querySelectorAll("text")].filter(written) : [];
   const boxes = texts.map(box), clashes = [];
@@ -53,7 +55,7 @@ const figures = [...document.querySelectorAll("figure")].map(figure => {
         clashes.push(texts[j].textContent + " / " + texts[i].textContent);
   const words = figure.innerText.length;
   const {width, height} = size || {width: 0, height: 0};
-  return {name: figure.id, width, height, words, clashes};
+  return {name: figure.id, width, height, words, clashes, reach};
 });
 const found = {
   inner: window.innerWidth,
@@ -83,8 +85,8 @@ class Found:
 
     `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that
     reach beyond the frame, other than those in boxes that scroll; `figures`: name, width, height,
-    length of the words, pairs of texts that overlap and texts beyond the edge; `troubles`: errors
-    and warnings.
+    length of the words, pairs of texts that overlap and texts beyond the edge, and where on the
+    page it ends on the right; `troubles`: errors and warnings.
     """
 
     inner: int

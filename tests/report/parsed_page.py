@@ -49,7 +49,7 @@ class Page(HTMLParser):
             if tag == "figure":
                 name = attributes["id"] or ""
                 found[name] = ""
-            if tag == "svg":
+            if tag == "svg" and "aria-hidden" not in attributes:
                 assert attributes["role"] == "img"
                 found[name] = attributes["aria-label"] or ""
         return found
