@@ -41,7 +41,13 @@ if TYPE_CHECKING:
     from fade_ray.run.lifecycle import Interrupted
     from fade_ray.run.run_config import RunConfig
     from fade_ray.run.watcher import Watcher
-    from fade_ray.search.search_config import RECIPES, Config, OuterConfig, SpaceConfig
+    from fade_ray.search.search_config import (
+        RECIPES,
+        Config,
+        FinishConfig,
+        OuterConfig,
+        SpaceConfig,
+    )
     from fade_ray.training.objectives import Objective
     from fade_ray.training.optimisers import Optimiser
     from fade_ray.training.row_architecture import ArchitectureConfig
@@ -55,7 +61,9 @@ _MODULES = {
         *("search", "cells", "compare", "rank_study", "replay", "retrain"),
         *("open_run", "use", "Result"),
     ),
-    "fade_ray.search.search_config": ("RECIPES", "Config", "OuterConfig", "SpaceConfig"),
+    "fade_ray.search.search_config": (
+        *("RECIPES", "Config", "FinishConfig", "OuterConfig", "SpaceConfig"),
+    ),
     "fade_ray.cells.cells_config": (
         *("ArchitectureOptions", "CellsConfig", "GridConfig", "RetrainingOptions"),
     ),
@@ -92,6 +100,7 @@ __all__ = [
     "ContestConfig",
     "DataConfig",
     "Evolution",
+    "FinishConfig",
     "GridConfig",
     "Interrupted",
     "InvalidInput",

@@ -33,6 +33,11 @@ def _one(command: str, now: str | None = None) -> Case:
     return Case((command,), None if now is None else (now,))
 
 
+def _search(command: str) -> Case:
+    """A search that ends as it did before there was anything to choose."""
+    return _one(command, f"{command} --retrain-schedule same --baselines off")
+
+
 ESTIMATORS = (
     "score-function",
     "score-function-split",
@@ -54,55 +59,57 @@ POINTS = f"{SEARCH} --test-evaluations".replace(" --finalists 1", "")  # an opti
 
 SEARCHES: dict[str, Case] = {
     **{
-        f"search-{name}-{draw}": _one(
+        f"search-{name}-{draw}": _search(
             f"{SEARCH} --estimator {name} --draw {draw} --logit-std 0.3{SHARP}"
             # behind the row a norm would cancel the sampled gradient
             + (" --norm none" if name == "straight-through-sampled" else "")
         )
         for name, draw in product(ESTIMATORS, DRAWS)
     },
-    "search-penalty": _one(f"{SEARCH} --penalty max-norm --penalty-scale 0.7 --rank-epochs 3"),
-    "search-penalty-by-cell": _one(f"{SEARCH} --penalty max-norm-by-cell --rank-epochs 3"),
-    "search-penalty-exact": _one(
+    "search-penalty": _search(f"{SEARCH} --penalty max-norm --penalty-scale 0.7 --rank-epochs 3"),
+    "search-penalty-by-cell": _search(f"{SEARCH} --penalty max-norm-by-cell --rank-epochs 3"),
+    "search-penalty-exact": _search(
         f"{SEARCH} --penalty max-norm-by-cell --estimator straight-through-exact"
         " --draw weighted --rank-epochs 3"
     ),
-    "search-cold": _one(f"{SEARCH} --no-carry-weights"),
-    "search-separate": _one(f"{SEARCH} --no-carry-weights --no-share"),
-    "search-separate-exact": _one(
+    "search-cold": _search(f"{SEARCH} --no-carry-weights"),
+    "search-separate": _search(f"{SEARCH} --no-carry-weights --no-share"),
+    "search-separate-exact": _search(
         f"{SEARCH} --no-carry-weights --no-share --estimator straight-through-exact --norm none"
     ),
-    "search-norm-operation": _one(f"{SEARCH} --norm operation --activation edge --pool average"),
-    "search-norm-none": _one(f"{SEARCH} --norm none --kernel 5 --strides 1 2 2 --clip 0"),
-    "search-warm-up": _one(
+    "search-norm-operation": _search(f"{SEARCH} --norm operation --activation edge --pool average"),
+    "search-norm-none": _search(f"{SEARCH} --norm none --kernel 5 --strides 1 2 2 --clip 0"),
+    "search-warm-up": _search(
         f"{SEARCH} --warm-up 1 --weight-paths 4 --schedule cosine --rank-epochs 3"
     ),
-    "search-decay": _one(
+    "search-decay": _search(
         f"{SEARCH} --architecture-weight-decay 0.1 --architecture-learning-rate 0.1"
         " --weight-decay 0.01 --beta1 0.7 --seed 3 --split-seed 2"
     ),
-    "search-augmented": _one(f"{SEARCH} --crop 1 --flip True --cutout 2 --image-side 12"),
-    "search-colour": _one(f"{SEARCH} --data {{images}} --limit 150"),
-    "search-walks": _one(
+    "search-augmented": _search(f"{SEARCH} --crop 1 --flip True --cutout 2 --image-side 12"),
+    "search-colour": _search(f"{SEARCH} --data {{images}} --limit 150"),
+    "search-walks": _search(
         f"{SEARCH} --walks 3 --iterations 3 --evaluate-every 1 --elites 1 --repeats 3"
         " --evaluations 2 --evolve --mutation 0.3 --rank-epochs 1 --test-evaluations"
     ),
-    "search-wide": _one(f"{SEARCH} --walks 3 --wide --iterations 3 --evaluate-every 1"),
-    "search-steps": _one(
+    "search-wide": _search(f"{SEARCH} --walks 3 --wide --iterations 3 --evaluate-every 1"),
+    "search-steps": _search(
         f"{SEARCH} --gradient least-squares --gamma-rule distinct --step-rule normalised"
         " --momentum 0.3 --step-size 1.7 --iterations 3"
     ),
-    "search-space": _one(
+    "search-space": _search(
         f"{SEARCH} --features operations edges depth density --bins 4 --min-vertices 2"
         " --max-vertices 4"
     ),
-    "search-random": _one(f"{POINTS} --searcher random --evaluations 3"),
-    "search-bayes": _one(f"{POINTS} --searcher bayes --evaluations 2 --iterations 4"),
-    "search-bayes-joint": _one(f"{POINTS} --searcher bayes --joint --evaluations 1 --iterations 4"),
-    "search-evolution": _one(
+    "search-random": _search(f"{POINTS} --searcher random --evaluations 3"),
+    "search-bayes": _search(f"{POINTS} --searcher bayes --evaluations 2 --iterations 4"),
+    "search-bayes-joint": _search(
+        f"{POINTS} --searcher bayes --joint --evaluations 1 --iterations 4"
+    ),
+    "search-evolution": _search(
         f"{POINTS} --searcher evolution --population 3 --tournament 2 --iterations 4 --walks 2"
     ),
-    "search-paper": _one(
+    "search-paper": _search(
         f"search --recipe paper {LOCAL} --limit 240 --final-channels 8 --batch-size 30 --depth 3"
         " --iterations 4 --rank-epochs 2 --evaluation-epochs 1 --evaluations 2 --retrain-epochs 1"
         " --out run"
@@ -287,7 +294,7 @@ STUDIES: dict[str, Case] = {
 
 # On Ray, one trial at a time, and two workers that share every batch
 RAY: dict[str, Case] = {
-    "ray-search": _one(
+    "ray-search": _search(
         SEARCH.replace("--engine local", "--engine ray --address local --concurrency 1")
     ),
     "ray-retrain": _one(f"retrain DARTS_V2 {RETRAIN} --epochs 2 --workers 2 --address local"),

@@ -12,7 +12,7 @@ from searchers.plan import Asks, State
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
-Kind = Literal["ranks", "evaluation", "retraining"]
+Kind = Literal["ranks", "evaluation", "retraining", "baseline"]
 Points = tuple[tuple[tuple[float, ...], ...], ...]  # [d][w][k]
 
 
@@ -22,7 +22,8 @@ class Trial:
 
     `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the
     architecture `hyper` (width one) and report its score on the architecture split;
-    "retraining": train the found architecture from scratch. `seed` in [0, 2**31), `epochs` >= 1;
+    "retraining": train the found architecture from scratch; "baseline": train the `network` of that
+    name, which `hyper` says the size of, in the same way. `seed` in [0, 2**31), `epochs` >= 1;
     `attempt` counts from 0, and `id` differs between attempts. `parent` is the id of the trial
     whose final network weights initialise this one.
     """
@@ -34,6 +35,7 @@ class Trial:
     epochs: int
     attempt: int = 0
     parent: str | None = None
+    network: str = ""
 
     @property
     def ranks(self) -> bool:
@@ -49,6 +51,13 @@ class Trial:
     def final(self) -> bool:
         """Whether what is measured is the result of the run, fed back to nobody."""
         return self.kind == "retraining"
+
+    @property
+    def follows(self) -> bool:
+        """Whether it is a training from scratch behind the search: of what was found, or of what
+        that is held against.
+        """
+        return self.kind in ("retraining", "baseline")
 
     def to_dict(self) -> State:
         """JSON-able; the hyper-architecture as its code."""
@@ -153,7 +162,7 @@ def _checked_ranks(proposal: Proposal, rows: Sequence[Sequence[float]] | None) -
 
 def _checked_score(proposal: Proposal, score: float | None) -> Outcome:
     if score is None:
-        if proposal.final:
+        if not proposal.scored:
             return Outcome()
         return Outcome.failed("bad input", "an evaluation must give a score, but it gave none")
     if not math.isfinite(score):

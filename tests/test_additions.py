@@ -19,7 +19,7 @@ from spaces.errors import InvalidInput
 FILES = Path(__file__).parent / "additions"
 HYPER = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]
 HYPER += ["--kernel", "3", "--iterations", "1", "--rank-epochs", "1", "--evaluation-epochs", "1"]
-SEARCH = ["search", *HYPER, "--retrain-epochs", "1"]
+SEARCH = ["search", *HYPER, "--retrain-epochs", "1", "--baselines", "off"]
 CELLS = ["cells", "--limit", "120", "--batch-size", "24", "--epochs", "1", "--channels", "4"]
 CELLS += ["--cells", "3", "--no-lower-rate"]
 

@@ -27,7 +27,8 @@ WIDTH = 100
 SMALL = {"--limit": "300", "--engine": "local"}
 SHORT = {"--rank-epochs": "1", "--evaluation-epochs": "1", "--retrain-epochs": "1"}
 TINY: dict[str, dict[str, str]] = {
-    "search": {"--data": "digits", "--iterations": "1", "--gpus-per-trial": "0", **SHORT, **SMALL},
+    "search": {"--data": "digits", "--iterations": "1", "--gpus-per-trial": "0"}
+    | {"--retrain-seeds": "1", **SHORT, **SMALL},
     "cells": {"--data": "digits", "--recipes": "darts-1st random", "--seeds": "0", "--cells": "3"}
     | {"--channels": "4", "--epochs": "1", **SMALL},
     "analyse alpha": {"--data": "digits", "--recipes": "darts-1st", "--seeds": "0"}

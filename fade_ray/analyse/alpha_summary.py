@@ -10,7 +10,7 @@ import numpy as np
 from fade_ray.analyse.alpha_points import Point
 from fade_ray.analysis.agreement import MEASURES, Agreement, Group, agreement
 from fade_ray.analysis.paired_tests import PairedTest, paired_tests
-from fade_ray.compare.comparison_verdict import sentences
+from fade_ray.report.verdict import sentences
 from fade_ray.report.words import Measure, count, interval, listed, number
 from spaces.cell import NONE
 

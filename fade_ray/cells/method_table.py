@@ -18,7 +18,7 @@ from fade_ray.analysis.rank_measures import kendall
 from fade_ray.analysis.resampling import t_interval
 from fade_ray.cells.method_scores import Scored
 from fade_ray.compare.comparison import mean_ranks
-from fade_ray.compare.comparison_verdict import in_one, powerless, sentences
+from fade_ray.report.verdict import in_one, powerless, sentences
 from fade_ray.report.words import Measure, count, listed
 
 RANDOM = "random"

@@ -9,7 +9,6 @@ from rich.console import Console
 from fade_ray.compare.compare_config import CompareConfig, upgrade
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
-from fade_ray.compare.comparison_verdict import foreseen
 from fade_ray.compare.contest_session import ContestProgress, ContestSession
 from fade_ray.compare.entered_history import EnteredHistory, random_pick, unspent
 from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation, training_images
@@ -18,6 +17,7 @@ from fade_ray.data.data_config import load_images
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
+from fade_ray.report.verdict import foreseen
 from fade_ray.run.folder import write_json
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run

@@ -17,8 +17,8 @@ from scipy.stats import rankdata
 
 from fade_ray.analysis.paired_tests import PairedTest, paired_tests
 from fade_ray.analysis.resampling import t_interval
-from fade_ray.compare.comparison_verdict import verdict
 from fade_ray.compare.trace import Trace, anytime, area, check_traces, final, top_reports
+from fade_ray.report.verdict import verdict
 from fade_ray.report.words import ACCURACY, Measure
 from spaces.errors import InvalidInput, require
 

@@ -7,12 +7,12 @@ from typing import Any
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
 from fade_ray.compare.comparison import Comparison, Summary
-from fade_ray.compare.comparison_verdict import conclusion, in_one
 from fade_ray.compare.entered_history import EnteredHistory, unspent
 from fade_ray.compare.trace import Trace
 from fade_ray.records.run_files import Run
 from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
+from fade_ray.report.verdict import conclusion, in_one
 from fade_ray.report.words import DASH, Measure, count, interval, listed, number, percent, si
 from searchers.contest import Entered
 

@@ -20,7 +20,10 @@ from searchers.outcome import Outcome
 
 History = TrialHistory[Any]
 
-KIND_NAMES = {"ranks": "hyper-architecture", "evaluation": "evaluation", "retraining": "retraining"}
+KIND_NAMES = {
+    **{"ranks": "hyper-architecture", "evaluation": "evaluation"},
+    **{"retraining": "retraining", "baseline": "baseline"},
+}
 
 MEASURES = {"classification": ACCURACY}
 """What scores measure, by the name of the objective; of others they are scores and no more."""
@@ -170,6 +173,11 @@ def _attempts(history: History) -> list[Attempt]:
     return [Attempt(plan, history.outcomes.get(id), history.sums(id)) for id, plan in plans]
 
 
+def kind_text(plan: Any) -> str:
+    """ "evaluation", "baseline resnet-18"."""
+    return f"{KIND_NAMES.get(plan.kind, plan.kind)} {getattr(plan, 'network', '')}".rstrip()
+
+
 def trial_table(
     history: History, score: Measure, more: Mapping[int, Column] | None = None, missing: str = ""
 ) -> Table:
@@ -177,7 +185,7 @@ def trial_table(
     attempts = _attempts(history)
     columns = [
         Column("trial", lambda one: one.plan.id),
-        Column("kind", lambda one: KIND_NAMES.get(one.plan.kind, one.plan.kind)),
+        Column("kind", lambda one: kind_text(one.plan)),
         Numbers("epochs", lambda one: str(one.plan.epochs)),
         Column("state", lambda one: one.state),
         Numbers(score.name, lambda one: score.text(one.score, 2)),

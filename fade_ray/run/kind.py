@@ -272,7 +272,7 @@ class RunKind(ABC, Generic[C, H]):
 
 
 APART = {
-    *("id", "index", "attempt", "parent", "of", "genotype", "hyper", "epochs"),
+    *("id", "index", "attempt", "parent", "of", "genotype", "hyper", "network", "epochs"),
     *("seed", "repeat", "study_seed"),
 }
 """Fields of plans that say which trial it is, and which of several alike, not what it tries."""

@@ -1,7 +1,7 @@
 """One plan, trained: what is behind every trial of the outer search, with or without Ray."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,11 +10,12 @@ import torch
 from safetensors.torch import load_file
 
 from fade_ray.data import Feed, LabelledImages, Splits
-from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, architecture_weights
+from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, Network, architecture_weights
 from fade_ray.records.remote import fetched
+from fade_ray.search.baselines import BASELINES, chain_of, multiply_adds, parameters
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
-from fade_ray.training import RowArchitecture, Training, evaluate, place
+from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, weights_bytes
 from searchers import Outcome, Proposal, Trial
@@ -48,22 +49,25 @@ class ChainTrial(Trainee):
     def __init__(self, plan: Trial, splits: Splits, config: Config, folder: Path) -> None:
         self.plan, self.splits, self.config, self.folder = plan, splits, config, folder
         self.kind = KINDS[plan.kind]
+        self.train = self.kind.training(config)
         self.placement = place(config.run.device, config.train.precision)
         augment = config.data.augmentation(splits.augment)
-        self.feed = Feed(splits, self.placement, config.train.batch_size, augment)
+        self.feed = Feed(splits, self.placement, self.train.batch_size, augment)
         seeds = [int(s) for s in np.random.SeedSequence(plan.seed).generate_state(3) >> 1]
         generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
         self.network = build_network(plan, splits, config, generator)
         if plan.parent is not None:
+            assert isinstance(self.network, Chain)
             self.network.inherit(load_file(fetched(weights_path(folder, plan.parent))))
         batches = self.feed.augmented(self.kind.part(splits))
         architecture = None
         if plan.ranks:
+            assert isinstance(self.network, Chain)
             held_out = self.feed.augmented(splits.architecture)
             architecture = RowArchitecture(self.network, held_out, config.architecture, drawn)
         seed = 4 * seeds[2]
         self.training = Training(
-            self.network, batches, config.train, plan.epochs, self.placement, seed, architecture
+            self.network, batches, self.train, plan.epochs, self.placement, seed, architecture
         )
 
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
@@ -84,7 +88,7 @@ class ChainTrial(Trainee):
         return evaluate(
             self.network,
             self.feed.plain(part),
-            self.config.train.objective,
+            self.train.objective,
             self.placement,
             draw,
             batch_statistics=batch_statistics,
@@ -94,7 +98,7 @@ class ChainTrial(Trainee):
 def _ranks(trial: ChainTrial) -> Ending:
     architecture = trial.training.architecture
     assert isinstance(architecture, RowArchitecture)
-    hyper, splits = trial.network.hyper, trial.splits
+    hyper, splits = trial.plan.hyper, trial.splits
     first = architecture_weights(architecture.start, architecture.mask)
     ranks, start = (
         FadeRanks(hyper, tuple(tuple(row) for row in architecture.rows(weights)))
@@ -116,9 +120,10 @@ def _evaluation(trial: ChainTrial) -> Ending:
 
 def _retraining(trial: ChainTrial) -> Ending:
     means = trial.measured(trial.splits.test)
-    score = trial.config.train.objective.score(means)
+    score, network = trial.train.objective.score(means), trial.network
+    sizes = {"parameters": parameters(network), "network_multiply_adds": multiply_adds(network)}
     # the outcome that a searcher sees holds nothing of the test part
-    return Ending(Outcome(), _named("test", means | {"score": score}))
+    return Ending(Outcome(), _named("test", means | {"score": score}) | sizes)
 
 
 def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:
@@ -127,17 +132,30 @@ def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class TrialKind:
-    """What kinds of trials train on, measure at the end, and whether their weights stay."""
+    """What kinds of trials train on, measure at the end, whether their weights stay, and how they
+    train.
+    """
 
     part: Callable[[Splits], LabelledImages]
     ending: Callable[[ChainTrial], Ending]
     keeps_weights: Callable[[Config], bool]
+    training: Callable[[Config], TrainConfig] = lambda c: c.train
+
+
+def _final(keeps_weights: bool) -> TrialKind:
+    return TrialKind(
+        lambda s: s.all_but_test,
+        _retraining,
+        lambda c: keeps_weights,
+        lambda c: c.finish.training(c.train),
+    )
 
 
 KINDS: dict[str, TrialKind] = {
     "ranks": TrialKind(lambda s: s.weights, _ranks, lambda c: c.outer.carry_weights),
     "evaluation": TrialKind(lambda s: s.weights, _evaluation, lambda c: False),
-    "retraining": TrialKind(lambda s: s.all_but_test, _retraining, lambda c: True),
+    "retraining": _final(keeps_weights=True),
+    "baseline": _final(keeps_weights=False),
 }
 
 
@@ -157,11 +175,17 @@ class Shape(NamedTuple):
 Shaped = Splits | Shape
 
 
-def build_network(plan: Trial, shape: Shaped, config: Config, generator: torch.Generator) -> Chain:
-    """The (hyper-)network of a trial.
+def build_network(
+    plan: Trial, shape: Shaped, config: Config, generator: torch.Generator
+) -> Network:
+    """The (hyper-)network of a trial, or its baseline.
 
     Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
     """
+    sizes = {"side": shape.side, "channels": shape.channels, "classes": shape.num_classes}
+    if plan.network:
+        build = BASELINES[plan.network].build
+        return build(plan.hyper, config.network, generator=generator, **sizes)
     kinds = {type(cell) for row in plan.hyper.rows for cell in row}
     if len(kinds) > 1 or not kinds <= set(NETWORKS):
         names = " or ".join(kind.__name__ for kind in NETWORKS)
@@ -169,14 +193,14 @@ def build_network(plan: Trial, shape: Shaped, config: Config, generator: torch.G
             f"A network is made of cells of one kind, {names}, but got {plan.hyper.code()!r}. "
             "Give every row cells of that kind."
         )
-    sizes = {"side": shape.side, "channels": shape.channels, "classes": shape.num_classes}
     return NETWORKS[kinds.pop()](plan, config, generator=generator, **sizes)
 
 
 def _graph_network(plan: Trial, config: Config, **built: Any) -> Chain:
-    # a single architecture has nothing to share
-    network = config.network if plan.ranks else replace(config.network, share=False)
-    return ChainNetwork(plan.hyper, network, share_vertices=config.space.max_vertices, **built)
+    if not plan.ranks:
+        return chain_of(plan.hyper, config.network, **built)
+    largest = config.space.max_vertices
+    return ChainNetwork(plan.hyper, config.network, share_vertices=largest, **built)
 
 
 def _block_network(plan: Trial, config: Config, **built: Any) -> Chain:

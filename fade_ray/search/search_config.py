@@ -1,19 +1,20 @@
 """The configuration of an outer search: frozen dataclasses, checked when built."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.run.run_config import RunConfig, RunOptions
+from fade_ray.search.baselines import BASELINES
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.old_configs import upgraded_training
-from fade_ray.training.optimisers import Adam
+from fade_ray.training.optimisers import SCHEDULES, Adam
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
 from searchers import AnchorWalk, AskTell, Searcher, TrialLengths
-from spaces.errors import require
+from spaces.errors import at_least, each_once, require, require_known
 from spaces.feature_space import FeatureSpace
 
 
@@ -40,6 +41,53 @@ class OuterConfig(TrialLengths):
 
 
 @dataclass(frozen=True)
+class FinishConfig:
+    """What follows a search: its best architecture trained from scratch, beside baselines."""
+
+    retrain_schedule: str = "one-cycle"
+    """Learning rate of these trainings over their epochs, as --schedule; same: that of --schedule.
+    """
+    retrain_seeds: int | None = None
+    """How often the found architecture and each baseline are trained; by default 7, the fewest that
+    can show a difference from three baselines, and 1 without any.
+    """
+    baselines: tuple[str, ...] = tuple(BASELINES)
+    """What the found architecture is held against, trained in the same way: plain-chain (of as many
+    parameters), random (other architectures of the space), resnet-18 (with as many multiply-adds);
+    off: nothing.
+    """
+
+    def __post_init__(self) -> None:
+        if self.retrain_schedule != SAME:
+            require_known("`--retrain-schedule`", self.retrain_schedule, SCHEDULES)
+        wanted = tuple(name for name in self.baselines if name != OFF)
+        object.__setattr__(self, "baselines", wanted)
+        for name in wanted:
+            require_known("A baseline", name, BASELINES)
+        if wanted:
+            each_once(baselines=wanted)
+        at_least(1, retrain_seeds=self.seeds)
+
+    @property
+    def seeds(self) -> int:
+        """`retrain_seeds`, or what stands for it."""
+        usual = SEEDS if self.baselines else 1
+        return usual if self.retrain_seeds is None else self.retrain_seeds
+
+    def training(self, train: TrainConfig) -> TrainConfig:
+        """`train` with the schedule of these trainings."""
+        if self.retrain_schedule == SAME:
+            return train
+        optimiser = replace(train.optimiser, schedule=self.retrain_schedule)
+        return replace(train, optimiser=optimiser)
+
+
+SAME, OFF, SEEDS = "same", "off", 7
+FORMERLY: dict[str, Any] = {"retrain_schedule": SAME, "baselines": ()}
+"""How searches ended before there was anything to choose."""
+
+
+@dataclass(frozen=True)
 class Config(RunOptions):
     """A whole run."""
 
@@ -50,6 +98,7 @@ class Config(RunOptions):
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
     searcher: Searcher = field(default_factory=AnchorWalk)
     outer: OuterConfig = field(default_factory=OuterConfig)
+    finish: FinishConfig = field(default_factory=FinishConfig)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 0
     """Seed of the whole run."""
@@ -89,7 +138,7 @@ def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """
     outer = {"lockstep": True, **values.get("outer", {})}
     training = upgraded_training(values.get("train", {}))
-    values = {**values, "train": training, "outer": outer}
+    values = {"finish": FORMERLY, **values, "train": training, "outer": outer}
     if "searcher" not in outer:
         return values
     name, walks = outer["searcher"], outer.get("walks")
@@ -128,5 +177,6 @@ RECIPES: dict[str, Config] = {
             iterations=100, walks=1, evaluate_every=4, evaluations=5, finalists=0, evolve=False
         ),
         outer=OuterConfig(rank_epochs=5, evaluation_epochs=30, retrain_epochs=30),
+        finish=FinishConfig(retrain_schedule=SAME),
     ),
 }

@@ -36,6 +36,7 @@ KIND_TEXT = {
     "ranks": "hyper-architectures",
     "evaluation": "evaluations",
     "retraining": "retraining",
+    "baseline": "baselines",
 }
 
 

@@ -8,6 +8,7 @@ from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Words
 from fade_ray.report.words import Measure, count, interval, si
 from fade_ray.search import search_figures as figures
+from fade_ray.search.beside import Beside
 from fade_ray.search.search_history import History, SearchRun
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
 from searchers import Proposal
@@ -28,6 +29,7 @@ def _sections(run: SearchRun) -> Iterator[Section]:
     history, score = run.history, trials.measure_of(run.settings)
     nothing = "There is no result: no evaluation has succeeded."
     yield Section("", [trials.warnings(history), Headline(headline(run, score), nothing)])
+    yield Beside.of(history, score).section(score)
     yield from search_sections(run)
     yield Section("Ranks", [rank_densities(history), weights_over_epochs(history)])
     attempts = trials.trial_table(history, score, {2: trials.ITERATION})

@@ -35,7 +35,7 @@ class Progress(LiveWatcher):
             self.iterations_before = proposal.iteration - 1
         if proposal.iteration != self.number:
             self.number, self.batch = proposal.iteration, {}
-        self.stage = "retraining" if proposal.final else "search"
+        self.stage = "retraining" if proposal.follows else "search"
         self.batch[proposal.id] = (0, proposal.epochs)
         self._draw()
 

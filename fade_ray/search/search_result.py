@@ -11,6 +11,7 @@ from fade_ray.nn import ChainNetwork
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
 from fade_ray.run.run_of_trials import Trials
+from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
@@ -75,6 +76,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             "trial_seconds": cost.trial_seconds,
         },
         "trials": history.trials,
+        "beside": Beside.of(history, measure_of(run.settings)).to_dict(),
         **run.result,
         "run": run.name,
     }

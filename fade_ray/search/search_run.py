@@ -1,6 +1,8 @@
 """The outer search as a kind of run."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,8 @@ from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
+from fade_ray.search.baselines import BASELINES
+from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import SearchJob
 from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
@@ -45,14 +49,29 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
 
+    def grows(self, before: Config, now: Config) -> bool:
+        """Whether seeds were added to trainings from scratch, or baselines to the only one."""
+        finish, then = now.finish, before.finish
+        alone = not then.baselines and then.seeds == 1
+        more = finish.seeds >= then.seeds and (alone or finish.baselines == then.baselines)
+        finish = replace(finish, baselines=then.baselines, retrain_seeds=then.retrain_seeds)
+        rest = {name: getattr(before, name) for name in ("run", "out", "name")}
+        return more and replace(now, finish=finish, **rest) == before
+
     def prepare(self, config: Config) -> Trials[AskTell]:
         check_run(config.run, config.train.precision)
         space = GraphSpace.create(**vars(config.space))
         config.check_ranks()
         inner = config.search(space)
         outer = config.outer
+        finish = config.finish
         searcher = WithRetraining(
-            inner, outer.retrain_epochs, seed=config.seed, max_retries=outer.max_retries
+            inner,
+            outer.retrain_epochs,
+            finish.seeds,
+            config.seed,
+            outer.max_retries,
+            {name: partial(BASELINES[name].cells, space) for name in finish.baselines},
         )
         splits = load_images(config.data)
         config.data.augmentation(splits.augment)
@@ -124,6 +143,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         }
         if share is not None:
             lines["training"] = f"{share:.0%} of the trials' wall time"
+        lines |= Beside.of(run.history, measure_of(run.settings)).lines(measure_of(run.settings))
         for label, text in lines.items():
             console.print(f"{label:14} {text}", soft_wrap=True)
 

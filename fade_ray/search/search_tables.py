@@ -15,7 +15,7 @@ Rows = Iterator[dict[str, Any]]
 TIME = pa.timestamp("ms", tz="UTC")
 
 TRIALS = columns(
-    (TEXT, "id kind status failure parent hyper device"),
+    (TEXT, "id kind network status failure parent hyper device"),
     (WHOLE, "index attempt iteration walk repeat seed epochs"),
     (REAL, "accuracy test_accuracy hyper_accuracy"),
     (WHOLE, "images multiply_adds"),

@@ -23,8 +23,9 @@ class Optimiser(Choice):
     final_learning_rate: float = 0.0
     """Where the cosine and linear schedules end."""
     schedule: str = "constant"
-    """Learning rate per epoch: constant, cosine, linear, exponential (0.97 per epoch), or
-    linear-slow-end: linear, with the last five epochs smaller still (P-DARTS).
+    """Learning rate per epoch: constant, cosine, linear, exponential (0.97 per epoch), one-cycle
+    (up to three times itself, then down to 0), or linear-slow-end: linear, with the last five
+    epochs smaller still (P-DARTS).
     """
     warm_up_epochs: int = 0
     """Epochs in which the learning rate rises linearly from a share of itself."""
@@ -194,9 +195,21 @@ def _linear_slow_end(config: Optimiser, epoch: int, epochs: int) -> float:
     return config.learning_rate * (epochs - epoch) / ((epochs - 5) * 5)
 
 
+def _one_cycle(config: Optimiser, epoch: int, epochs: int) -> float:
+    """Smith 2018: up to PEAK learning rates, then down by a cosine; at the middle of each epoch."""
+    done, highest = (epoch + 0.5) / epochs, PEAK * config.learning_rate
+    if done < RISE:
+        return highest * (START + (1 - START) * done / RISE)
+    return highest / 2 * (1 + math.cos(math.pi * (done - RISE) / (1 - RISE)))
+
+
+PEAK, RISE, START = 3.0, 0.3, 0.04
+"""The highest rate of one-cycle in learning rates, where it is in the epochs, where it begins."""
+
 SCHEDULES: dict[str, Callable[[Optimiser, int, int], float]] = {
     "constant": lambda config, epoch, epochs: config.learning_rate,
     "cosine": _cosine,
+    "one-cycle": _one_cycle,
     "linear": _linear,
     "linear-slow-end": _linear_slow_end,
     "exponential": lambda config, epoch, epochs: config.learning_rate * 0.97**epoch,

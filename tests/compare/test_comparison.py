@@ -18,11 +18,11 @@ from fade_ray.analysis.resampling import t_interval
 from fade_ray.compare.compare_config import ContestConfig
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import COLUMNS, comparison_tables
-from fade_ray.compare.comparison_verdict import foreseen
 from fade_ray.compare.trace import Trace, anytime, area, final, incumbents, top_reports
 from fade_ray.records.journal import plain
 from fade_ray.records.json_form import as_json
 from fade_ray.report.tables import write_tables
+from fade_ray.report.verdict import foreseen
 from spaces.errors import InvalidInput
 
 STEPS = Trace(

@@ -38,7 +38,7 @@ main(sys.argv[2:])
 open(sys.argv[1], "w").write(json.dumps(calls))
 """
 SEARCH = "search --engine local --limit 120 --depth 2 --final-channels 4 --kernel 3 --iterations 1"
-SEARCH += " --rank-epochs 2 --evaluation-epochs 1 --retrain-epochs 1"
+SEARCH += " --rank-epochs 2 --evaluation-epochs 1 --retrain-epochs 1 --baselines off"
 
 
 def test_a_checkpoint_is_flushed_before_its_epoch_is_recorded(tmp_path: Path) -> None:

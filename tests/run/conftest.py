@@ -19,7 +19,7 @@ from fade_ray.run.lifecycle import run as carry_out
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.run.run_of_trials import RunOfTrials, Trials
 from fade_ray.run.watcher import Watcher
-from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
+from fade_ray.search.search_config import Config, FinishConfig, OuterConfig, SpaceConfig
 from fade_ray.training import ArchitectureConfig, TrainConfig
 from fade_ray.trials.job import Event, Job
 from searchers import AnchorWalk
@@ -47,6 +47,7 @@ def small() -> Callable[..., Config]:
             outer=OuterConfig(
                 rank_epochs=epochs, evaluation_epochs=1, retrain_epochs=2, lockstep=True
             ),
+            finish=FinishConfig(baselines=()),
             run=RunConfig(**({"engine": "local"} | run)),  # type: ignore[arg-type]
             out=str(out),
         )

@@ -272,6 +272,7 @@ def test_bad_nodes_change_nothing(base: Path, story: Callable[[Path], dict[str, 
     """
     search = [*FADE_RAY, "search", "--limit", "240", "--final-channels", "8", "--kernel", "3"]
     search += ["--rank-epochs", "6", "--evaluation-epochs", "1", "--retrain-epochs", "2"]
+    search += ["--baselines", "off"]
     around = {"cwd": base, "env": os.environ | HERE, "stderr": subprocess.STDOUT}
     log, run = base / "log", base / "run" / "records.jsonl"
     with log.open("wb") as to:

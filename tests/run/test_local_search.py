@@ -15,7 +15,8 @@ from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.results import search
 from fade_ray.run.folder import opened
 from fade_ray.run.lifecycle import Interrupted
-from fade_ray.search.search_config import Config
+from fade_ray.search.baselines import BASELINES
+from fade_ray.search.search_config import Config, FinishConfig
 from fade_ray.training import Adam
 from searchers import RandomPoints
 from spaces.errors import InvalidInput
@@ -93,6 +94,37 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         search(config, watchers=[Stopper(2)])
     search(config, watchers=())
     assert story(tmp_path / "run") == story(undisturbed)
+
+
+def test_baselines_are_trained_once_however_often_the_run_is_stopped(
+    tmp_path: Path, small: Small, story: Story
+) -> None:
+    """And a run that has ended takes more seeds of them: what it has stays as it is."""
+
+    def config(out: str, seeds: int) -> Config:
+        finish = FinishConfig(retrain_seeds=seeds)
+        return replace(small(tmp_path / out, epochs=1, iterations=1), finish=finish)
+
+    search(config("whole", 2), watchers=())
+    told = story(tmp_path / "whole")
+    trained = [p["network"] for p in told["proposed"].values() if p["kind"] == "baseline"]
+    assert trained == [*BASELINES] * 2
+    for stop in (8, 6, 3, 1):
+        with pytest.raises(Interrupted):
+            search(config("run", 2), watchers=[Stopper(stop)])
+    search(config("run", 2), watchers=())
+    assert story(tmp_path / "run") == told
+    result = search(config("whole", 3), watchers=())
+    grown = story(tmp_path / "whole")
+    assert len(grown["proposed"]) == len(told["proposed"]) + 4
+    for name, before in told.items():
+        assert grown[name] | before == grown[name]
+    beside = result.summary["beside"]
+    assert [len(network["scores"]) for network in beside["networks"]] == [3] * 4
+    assert "no difference can be shown. It takes at least 7 seeds" in beside["verdict"]
+    assert beside["verdict"] in (tmp_path / "whole" / "report.html").read_text()
+    with pytest.raises(InvalidInput, match=r"finish\.retrain_seeds"):
+        search(config("whole", 1), watchers=())
 
 
 def test_a_torn_last_line_is_repaired(

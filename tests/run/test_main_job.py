@@ -35,6 +35,8 @@ def test_the_papers_setting_on_cifar10(tmp_path: Path, real_data: Path) -> None:
     data = ["--data", str(real_data / "cifar10" / "train.parquet"), "--limit", "500"]
     test = ["--test-data", str(real_data / "cifar10" / "test.parquet"), "--test-limit", "200"]
     budget = [
+        "--baselines",
+        "off",
         "--iterations",
         "1",
         "--rank-epochs",

@@ -18,7 +18,8 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 
 WILD = {"0.0.0.0", "::"}
-CALL = [sys.executable, "-m", "fade_ray.cli", "search", "--limit", "120", "--out"]
+CALL = [sys.executable, "-m", "fade_ray.cli", "search", "--limit", "120"]
+CALL += ["--baselines", "off", "--out"]
 
 
 def test_the_token_is_readable_for_its_user_alone(

@@ -19,7 +19,18 @@ pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "fade_ray.cli"]
 SMALL = (
     *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3"),
-    *("--searcher", "random", "--iterations", "2", "--batch", "1", "--evaluations", "2"),
+    *(
+        "--baselines",
+        "off",
+        "--searcher",
+        "random",
+        "--iterations",
+        "2",
+        "--batch",
+        "1",
+        "--evaluations",
+        "2",
+    ),
     *("--evaluation-epochs", "3", "--retrain-epochs", "2", "--lockstep"),
 )
 

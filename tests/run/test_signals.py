@@ -14,7 +14,7 @@ from processes import wait_for
 
 from fade_ray.records.journal import read_events
 
-LONG = ["--limit", "240", "--final-channels", "8", "--kernel", "3"]
+LONG = ["--limit", "240", "--final-channels", "8", "--kernel", "3", "--baselines", "off"]
 CALL = [sys.executable, "-m", "fade_ray.cli", "search", *LONG, "--out"]
 
 

@@ -28,7 +28,7 @@ SCRIPT = "scripts/run_fade.py"
 TINY = [
     *("--limit", "120", "--iterations", "1", "--rank-epochs", "1", "--retrain-epochs", "1"),
     *("--evaluation-epochs", "1", "--min-vertices", "2", "--depth", "2", "--final-channels", "4"),
-    *("--concurrency", "1"),
+    *("--concurrency", "1", "--baselines", "off"),
 ]
 LONG = ["search", "--limit", "1000", "--final-channels", "16", "--retrain-epochs", "300", "--out"]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")

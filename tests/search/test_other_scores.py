@@ -35,7 +35,8 @@ def test_a_search_without_accuracies(tmp_path: Path, capsys: pytest.CaptureFixtu
     options = (
         f"search --use {own} --objective surprise --engine local --limit 240 --depth 3 "
         "--final-channels 8 --iterations 1 --walks 1 --rank-epochs 1 --evaluate-every 1 "
-        f"--evaluation-epochs 1 --retrain-epochs 1 --finalists 1 --out {out}"
+        f"--evaluation-epochs 1 --retrain-epochs 1 --finalists 1 --out {out} "
+        "--baselines off"
     )
     main(options.split())
     result = json.loads((out / "result.json").read_text())

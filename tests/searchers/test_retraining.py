@@ -1,9 +1,11 @@
 from functools import cache
+from typing import Any
 
 import pytest
 from searches import random_search
 
 from searchers import Outcome, Proposal, WithRetraining
+from spaces import Dag, HyperArchitecture
 from spaces.errors import InvalidInput
 from spaces.feature_space import GraphSpace
 
@@ -13,9 +15,9 @@ def space() -> GraphSpace:
     return GraphSpace.create()
 
 
-def search(**arguments: int) -> WithRetraining:
+def search(**arguments: Any) -> WithRetraining:
     inner = random_search(space(), depth=2, iterations=2, evaluations=2, seed=1, max_retries=0)
-    return WithRetraining(inner, **({"epochs": 9, "repeats": 2, "seed": 1} | arguments))  # type: ignore[arg-type]
+    return WithRetraining(inner, **({"epochs": 9, "repeats": 2, "seed": 1} | arguments))
 
 
 def until_searched(searcher: WithRetraining, outcome: Outcome) -> list[Proposal]:
@@ -45,6 +47,36 @@ def test_the_best_architecture_is_retrained_after_the_search() -> None:
     searcher.tell(retrainings[0].id, Outcome())  # a test accuracy need not be told
     assert searcher.done
     assert searcher.best == (searched[0].hyper, 0.5), "a retraining is not an evaluation"
+
+
+def test_baselines_are_trained_beside_each_retraining() -> None:
+    """The first training of what was found is the same with them and without."""
+    cells = {
+        "as-found": lambda found, rng: found,
+        "drawn": lambda found, rng: HyperArchitecture(((Dag(int(rng.integers(1, 9))),),) * 2),
+    }
+    alone, beside = search(), search(baselines=cells)
+    outcomes = [until_searched(searcher, Outcome(score=0.5)) for searcher in (alone, beside)]
+    assert outcomes[0] == outcomes[1]
+    (first, _), told = iter(alone.ask, None), list(iter(beside.ask, None))
+    assert told[0] == first
+    assert [(p.kind, p.network, p.repeat) for p in told] == [
+        ("retraining", "", 0),
+        ("baseline", "as-found", 0),
+        ("baseline", "drawn", 0),
+        ("retraining", "", 1),
+        ("baseline", "as-found", 1),
+        ("baseline", "drawn", 1),
+    ]
+    assert len({p.seed for p in told}) == 6
+    assert all(p.follows and not p.scored for p in told)
+    again = search(baselines=cells)
+    until_searched(again, Outcome(score=0.5))
+    assert list(iter(again.ask, None)) == told
+    for proposal in told:
+        assert Proposal.from_dict(proposal.to_dict()) == proposal
+        beside.tell(proposal.id, Outcome())
+    assert beside.done
 
 
 def test_a_failed_retraining_is_tried_again_and_then_given_up() -> None:
