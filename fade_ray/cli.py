@@ -1,16 +1,17 @@
 """The command `fade-ray`. A user's mistake is one message and exit code 2, without a traceback."""
 
+import atexit
 import logging
 import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NoReturn
 
 import tyro
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.text import Text
 
 from fade_ray.kinds import KINDS, kind_in, kind_of_run
 from fade_ray.records.additions import load_additions
+from fade_ray.records.atomic import remedy
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, named
 from fade_ray.run.command import HELP, parse
@@ -39,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 _main(arguments)
         finally:
             sys.stdout.flush()
+    except _Stopped as end:
+        if arguments is None:  # the process is this command's
+            _leave(end.code)
+        raise
     except BrokenPipeError:
         # Whoever read this has seen enough, as `head` has; nor is the rest for the exit to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -54,26 +60,50 @@ def _main(arguments: Sequence[str] | None) -> None:
         print(f"fade-ray {VERSION}")
         return
     console = Console(stderr=True, highlight=False)
-    ending = Ending()
-    log = logging.getLogger("fade_ray")
-    log.setLevel(logging.INFO)
-    log.handlers = [_Told()]
-    try:
-        _carry_out(given)
-    except InvalidInput as error:
-        _fail(console, str(error))
-    except KeyboardInterrupt as error:
-        console.print(_stopped(error), soft_wrap=True)
-        raise SystemExit(128 + ending.number) from None
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        place = f": {error.filename}" if error.filename else ""
-        _fail(console, f"{error.strerror or error}{place}")
+    with Ending() as ending, _Told():
+        try:
+            _carry_out(given)
+        except InvalidInput as error:
+            _fail(console, str(error))
+        except KeyboardInterrupt as error:
+            console.print(_stopped(error), soft_wrap=True)
+            raise _Stopped(128 + ending.number) from None
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            place = f": {error.filename}" if error.filename else ""
+            known = remedy(error, "")
+            _fail(console, f"{error.strerror or error}{place}{f'. {known}.' if known else ''}")
+
+
+class _Stopped(SystemExit):
+    """A command that was ended by a signal, and has said so."""
+
+
+def _leave(code: Any) -> NoReturn:
+    """End this process as the interpreter would, but for its last steps: threads of Ray's that were
+    interrupted may crash it there.
+    """
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 class _Told(logging.Handler):
-    """What the package has to tell stands on stderr, above the line that is live there."""
+    """Within, what the package has to tell stands on stderr, above the line that is live there."""
+
+    def __enter__(self) -> None:
+        log = logging.getLogger("fade_ray")
+        self._before = log.level, log.handlers
+        log.setLevel(logging.INFO)
+        log.handlers = [self]
+
+    def __exit__(self, *left: object) -> None:
+        log = logging.getLogger("fade_ray")
+        level, log.handlers = self._before
+        log.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
         console = Console(stderr=True, highlight=False)
@@ -81,13 +111,16 @@ class _Told(logging.Handler):
 
 
 class _Named:
-    """A stream, where what is a copy is told by its address."""
+    """A stream, where what is a copy is told by its address, and what it has no characters for is
+    replaced.
+    """
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
 
     def write(self, text: str) -> int:
-        written: int = self.stream.write(named(text))
+        encoding = getattr(self.stream, "encoding", None) or "utf-8"
+        written: int = self.stream.write(named(text).encode(encoding, "replace").decode(encoding))
         return written
 
     def __getattr__(self, name: str) -> Any:

@@ -156,7 +156,7 @@ def _exported(name: str, network: Network, machine: Machine) -> Iterator[Check]:
         return
     import onnxruntime
 
-    file = export_onnx(network, machine.folder / f"{name}.onnx")
+    file = export_onnx(network, machine.folder / f"{name}.onnx", **facts)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     scores = torch.from_numpy(session.run(None, {"images": images.numpy()})[0])
     yield judged(f"{name}: ONNX", gap({"scores": scores}, ours), 1e-4, "relative gap")

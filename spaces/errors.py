@@ -44,6 +44,14 @@ def require_known(what: str, name: str, names: Iterable[str]) -> None:
         raise InvalidInput(f"{what} must be one of {', '.join(known)}, but got {name!r}.{near}")
 
 
+def require_text(*names: str) -> None:
+    """InvalidInput for the first of `names` that is no text: its bytes are no UTF-8."""
+    for name in names:
+        remedy = "Rename it; if it is UTF-8 and this process reads ASCII, set PYTHONUTF8=1."
+        holds = not any("\ud800" <= character <= "\udfff" for character in name)
+        require(holds, "names and paths are UTF-8", remedy, name=name)
+
+
 def at_least(low: float, **values: float | None) -> None:
     """InvalidInput for the first of `values` below `low`; None stands for a default."""
     for name, value in values.items():

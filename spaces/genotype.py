@@ -2,8 +2,10 @@
 
 import ast
 import json
+import os
+import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,10 @@ MAX_NODES = 64
 MAX_BYTES = 16 * 2**20
 """Largest file of cells that is read."""
 
+_CALL = "Genotype("
+_LONGEST = 1 << 16  # characters of a call in a log
+_STRING = re.compile(r"\|\s*\w+\s*~\s*\d[\w~|+\s]*\|")
+"""Of NAS-Bench-201, wherever it stands."""
 _CONCAT = "concat=range(2, 6)"
 _PAIRS = "normal=[('sep_conv_3x3', 1), ...]"
 _EXAMPLE = f"Genotype({_PAIRS}, normal_{_CONCAT}, reduce=[...], reduce_{_CONCAT})"
@@ -31,9 +37,10 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
     pairs for each node in turn.
 
     `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...],
-    reduce_concat=range(2, 6))`, also positional, and as the one such assignment in a Python source.
-    The text is parsed, never run. The cells are over the operations of DARTS where these suffice,
-    else over the smallest published set that does, else over those of DARTS and the further ones.
+    reduce_concat=range(2, 6))`, also positional, and as the one such assignment in a Python source
+    or the one such call in lines of a training log. The text is parsed, never run. The cells are
+    over the operations of DARTS where these suffice, else over the smallest published set that
+    does, else over those of DARTS and the further ones.
     InvalidInput for no genotype, several, a gene that breaks a rule, an unknown operation.
     """
     fields = _fields(_the_call(text))
@@ -44,25 +51,36 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
 
 
 def read_cells(text: str) -> Macro:
-    """The genotype on one line, in the field's notation: that of `read_genotype`, or a string of
-    NAS-Bench-201 (15 cells). InvalidInput for what is neither.
+    """The genotype in a text, in the field's notation: that of `read_genotype`, or a string of
+    NAS-Bench-201 (15 cells), also with blanks, in quotes, in a line of a log. InvalidInput for what
+    is neither.
     """
-    if text.startswith("|"):
-        return nasbench201.macro(cell=nasbench201.decode(text))
+    string = None if _CALL in text else _STRING.search(text)
+    if string or text.startswith("|"):
+        return nasbench201.macro(cell=nasbench201.decode(string[0] if string else text))
     return read_genotype(text)
 
 
 def load_cells(path: str | Path) -> Macro:
-    """The cells in a file: JSON of `Macro.to_dict`, or what `read_cells` reads. InvalidInput, with
-    the path, for a file that is neither.
+    """The cells in a file: JSON of `Macro.to_dict`, alone or in that of an exported architecture,
+    or what `read_cells` reads. InvalidInput, with the path, for a file that is neither.
     """
-    text = _text(Path(path)).lstrip("\ufeff").strip()
+    text = _text(Path(path).expanduser()).lstrip("\ufeff").strip()
     try:
-        return Macro.from_dict(json.loads(text)) if text.startswith("{") else read_cells(text)
+        return _from_json(json.loads(text)) if text.startswith("{") else read_cells(text)
     except (json.JSONDecodeError, RecursionError) as error:
         raise InvalidInput(f"{path}: not JSON of cells ({error}). {_FORMS}") from error
     except InvalidInput as error:
         raise InvalidInput(f"{path}: {error}") from error
+
+
+def _from_json(data: dict[str, Any]) -> Macro:
+    if "code" not in data:
+        return Macro.from_dict(data)
+    remedy = "This is a chain of graphs, which has none: its own `fade-ray search` retrains it."
+    cells = data.get("cells")
+    require(isinstance(cells, dict), "an architecture of cells", remedy, code=data["code"])
+    return Macro.from_dict(data["cells"])
 
 
 _JSON = "the JSON that a search writes"
@@ -83,10 +101,10 @@ def _text(path: Path) -> str:
 
 
 def _the_call(text: str) -> ast.Call:
-    """The one call of `Genotype` in the text, by itself or assigned."""
+    """The one call of `Genotype` in the text, by itself, assigned, or in lines of a log."""
     wrong = f"A genotype must be written as {_EXAMPLE}, but got {_shown(text)}"
     with upheld(wrong, _FORMS, SyntaxError, ValueError, RecursionError, MemoryError):
-        body = ast.parse(text.strip()).body
+        body = _statements(text.strip())
     calls: list[tuple[str, ast.Call]] = []
     for statement in body:
         value = getattr(statement, "value", None)
@@ -96,8 +114,31 @@ def _the_call(text: str) -> ast.Call:
     if not calls:
         raise InvalidInput(f"{wrong}. {_FORMS}")
     names, remedy = [name for name, _ in calls], "Copy the one you mean into a file of its own."
-    require(len(calls) == 1, "one genotype in the text", remedy, found=names)
+    rule = "one genotype in the text"
+    require(len(calls) == 1, rule, remedy, genotypes=len(names), found=names[:10])
     return calls[0][1]
+
+
+def _statements(text: str) -> list[ast.stmt]:
+    """Of a Python source; of a text that is none, the different calls in it."""
+    try:
+        return ast.parse(text).body
+    except SyntaxError:
+        calls = dict.fromkeys(_calls(text))
+        if not calls:
+            raise
+        return ast.parse("\n".join(calls)).body
+
+
+def _calls(text: str) -> Iterator[str]:
+    """What stands from each `Genotype(` to where its bracket closes."""
+    for found in re.finditer(re.escape(_CALL), text):
+        depth, part = 0, text[found.start() : found.start() + _LONGEST]
+        for end, character in enumerate(part, 1):
+            depth += (character == "(") - (character == ")")
+            if depth == 0 and character == ")":
+                yield part[:end]
+                break
 
 
 def _called(call: ast.Call) -> str:
@@ -255,12 +296,22 @@ collapsed one.
 """
 
 
-def named_genotype(source: str, what: str = "A genotype (a file or a name)") -> Macro:
-    """The one in a file, see `load_cells`, or a published one by its name. Raises InvalidInput for
-    `what` is neither.
+def genotype_of(source: str) -> Macro | None:
+    """A published one by its name, the one in a file, see `load_cells`, or given in full, see
+    `read_cells`; None for what is none of these. Raises InvalidInput for one that breaks a rule.
     """
-    path = Path(source).expanduser()
-    if path.is_file():
-        return load_cells(path)
+    if source in GENOTYPES:
+        return GENOTYPES[source]
+    # False, where Path.is_file raises: for names that are too long
+    if os.path.isfile(os.path.expanduser(source)):
+        return load_cells(source)
+    return read_cells(source) if _CALL in source or "|" in source else None
+
+
+def named_genotype(source: str, what: str = "A genotype (a file, a name or its text)") -> Macro:
+    """As `genotype_of`. Raises InvalidInput for `what` is none."""
+    found = genotype_of(source)
+    if found is not None:
+        return found
     require_known(what, source, GENOTYPES)
     return GENOTYPES[source]

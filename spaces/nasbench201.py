@@ -83,7 +83,9 @@ def encode(architecture: Architecture) -> str:
 
 
 def decode(text: str) -> CellSpace:
-    """The inverse of `encode`; the terms of a node may come in any order. Errors as `numbers`."""
+    """The inverse of `encode`; the terms of a node may come in any order, with blanks between them
+    and quotes around all. Errors as `numbers`.
+    """
     return from_numbers(_numbers_of_string(text))
 
 
@@ -122,7 +124,7 @@ def _term(op: str, value: str) -> str:
 
 
 def _numbers_of_string(text: str) -> tuple[int, ...]:
-    parts = text.strip().split("+")
+    parts = "".join(text.split()).strip("'\"").split("+")
     terms = [_TERM.findall(part) for part in parts]
     written = ["|" + "".join(f"{op}~{source}|" for op, source in part) for part in terms]
     edges = [(int(source), n) for n, part in enumerate(terms, 1) for _, source in part]

@@ -14,6 +14,7 @@ from fade_ray.describe.subjects import MACROS, Options
 from fade_ray.export import export_module
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from fade_ray.nn.cell_network import CellNetwork, CellNetworkConfig
+from fade_ray.retrain.origin import find_genotype
 from spaces import HyperArchitecture
 from spaces.cell import Macro
 from spaces.errors import InvalidInput
@@ -121,13 +122,15 @@ def test_every_form_of_a_genotype_is_the_same(tmp_path: Path) -> None:
         generator=torch.Generator(),
     )
     export_module(network, tmp_path, "exported", classes=["a", "b"], mean=[0.5] * 3, std=[0.2] * 3)
-    files = [
-        str(tmp_path / name)
-        for name in ("notation.txt", "cells.json", "found.json", "exported.json")
-    ]
+    line = f"07/24 05:06:07 PM | epoch 49 | genotype = {notation}, 97.2 %\n"
+    (tmp_path / "train.log").write_text(f"07/24 05:06:07 PM args = Namespace(lr=0.1)\n{line}{line}")
+    names = ("notation.txt", "cells.json", "found.json", "exported.json", "train.log")
+    files = [str(tmp_path / name) for name in names]
     expected = told("DARTS_V1", cells=8, channels=4)
-    for form in (notation, *files):
+    for form in (notation, line, *files):
         assert told(form, cells=8, channels=4) == expected | {"name": form}
+        trained = find_genotype(form).macro
+        assert trained.at_depth(8) == macro.at_depth(8), "retraining reads what is described"
 
 
 def test_an_architecture_of_the_outer_search(tmp_path: Path) -> None:
@@ -145,6 +148,8 @@ def test_an_architecture_of_the_outer_search(tmp_path: Path) -> None:
         network, tmp_path, "architecture", classes=["a", "b"], mean=[0.5], std=[0.2]
     )
     found = told(str(path.with_suffix(".json")))
+    with pytest.raises(InvalidInput, match="a chain of graphs"):
+        find_genotype(str(path.with_suffix(".json")))
     described = json.loads(path.with_suffix(".json").read_text())
     assert (found["parameters"], found["multiply_adds"]["conv+fc"]) == (
         described["parameters"],

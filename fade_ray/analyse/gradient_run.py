@@ -15,6 +15,7 @@ from fade_ray.records.journal import Event
 from fade_ray.records.json_form import from_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.page import Section
+from fade_ray.run.inputs import placed
 from fade_ray.run.run_of_trials import Trials, check_run
 from searchers import Outcome
 from searchers.grid import GridSearch
@@ -75,7 +76,7 @@ class GradientsRun(StudyRun[GradientStudy, GradientHistory], name="analyse gradi
         old = read_object(folder / "study.json")
         if old and not (folder / "config.json").exists():
             values = {name: value for name, value in old["study"].items() if name != "kind"}
-            return from_json(GradientStudy, upgrade(values))
+            return placed(from_json(GradientStudy, upgrade(values)), self.inputs)
         return super().stored(folder)
 
     def read_record(self, folder: Path) -> GradientHistory:

@@ -1,10 +1,8 @@
 """What a run says about its images."""
 
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import TypeVar
 
-from fade_ray.data import SOURCES, Augment, Splits, load
+from fade_ray.data import Augment, Splits, load
 
 
 @dataclass(frozen=True)
@@ -39,29 +37,6 @@ class DataConfig:
         """That of the data set, with what is given here."""
         given = {name: getattr(self, name) for name in ("crop", "flip", "cutout")}
         return replace(usual, **{name: v for name, v in given.items() if v is not None})
-
-
-D = TypeVar("D", bound=DataConfig)
-
-
-def absolute(data: D) -> D:
-    """The same images from every working directory."""
-
-    def placed(path: str) -> str:
-        return str(Path(path).expanduser().resolve())
-
-    return replace(
-        data,
-        data=data.data if data.data in SOURCES else placed(data.data),
-        test_data=None if data.test_data is None else placed(data.test_data),
-        data_root=placed(data.data_root),
-    )
-
-
-def data_paths(data: DataConfig) -> tuple[str, ...]:
-    """Where the images of an `absolute` configuration lie; those of named sets may be fetched."""
-    named = data.data in SOURCES
-    return tuple(path for path in ("" if named else data.data, data.test_data) if path)
 
 
 def load_images(data: DataConfig) -> Splits:

@@ -11,7 +11,7 @@ from PIL import Image
 from fade_ray.data.decode import FORMATS, Pictures
 from fade_ray.data.images import IntArray
 from fade_ray.data.source import Source
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require_text
 
 
 def read_folder(root: Path) -> Source:
@@ -31,6 +31,7 @@ def read_folder(root: Path) -> Source:
             f"{[path.name for path in folders]}. Put the pictures of each class into a folder of "
             "their own, named after the class."
         )
+    require_text(*(path.name for path in folders))
     files = [_pictures(folder) for folder in folders]
     paths = list(itertools.chain.from_iterable(files))
 

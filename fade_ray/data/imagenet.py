@@ -19,7 +19,7 @@ from fade_ray.data.batches import Batch, ImageBatches
 from fade_ray.data.decode import Pictures, picture, survey
 from fade_ray.data.images import IntArray
 from fade_ray.data.splits import stratified_limit
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require_text, upheld
 
 PARTS = ("train", "val")
 LOOKED_AT = 1024
@@ -97,6 +97,7 @@ class ImageFolders:
                 f"Pictures must be of two classes or more, but {str(root)!r} has {train}. Add "
                 "class folders."
             )
+        require_text(*train)
         kept = {
             part: _limited(found[part], size, np.random.default_rng([seed, number]))
             for number, (part, size) in enumerate(zip(PARTS, (limit, test_limit), strict=True))
@@ -216,8 +217,15 @@ class FolderBatches(ImageBatches):
 
     def _read(self, keys: Tensor, runs: list[slice]) -> Iterator[Batch]:
         self._order.batches = [keys[run] for run in runs]
-        for read in self._loader:
+        for read in self._handed_over() if self._loader.num_workers else self._loader:
             if isinstance(read, str):
                 raise InvalidInput(read)
             images, labels = (tensor.to(self.device, non_blocking=True) for tensor in read)
             yield self._laid_out(self._normalised(images)), labels
+
+    def _handed_over(self) -> Iterator[tuple[Tensor, Tensor] | str]:
+        """What other processes decode. It comes through shared memory and open files."""
+        rule = "Loader processes must be able to hand their images over"
+        remedy = "Enlarge /dev/shm, raise `ulimit -n`, or use --loader-workers 0."
+        with upheld(rule, remedy, RuntimeError, OSError):
+            yield from self._loader

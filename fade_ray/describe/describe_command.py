@@ -3,7 +3,6 @@
 import io
 import json
 import os
-from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from fade_ray.describe.describe_text import as_text
 from fade_ray.describe.subjects import Cells, Chain, Options, SearchNetwork, Space, Subject
 from fade_ray.export.export_module import write_whole
 from fade_ray.run.flags import read_flags
-from spaces import HyperArchitecture, nasbench201
+from spaces import HyperArchitecture
 from spaces.cell import Macro
 from spaces.darts import SPACES, published
 from spaces.errors import InvalidInput, require
-from spaces.genotype import GENOTYPES, load_cells, read_genotype
+from spaces.genotype import GENOTYPES, genotype_of
 
 
 def describe_command(arguments: list[str]) -> None:
@@ -49,22 +48,10 @@ def find(options: Options) -> Subject:
     return SearchNetwork(cells) if options.search else Cells(cells)
 
 
-FORMS: dict[str, Callable[[str], Macro]] = {
-    "Genotype(": read_genotype,
-    "|": lambda text: nasbench201.macro(cell=nasbench201.decode(text)),
-}
-"""How a genotype begins that is given in full."""
-
-
 def _named(what: str) -> Macro | Chain:
-    if what in GENOTYPES:
-        return GENOTYPES[what]
-    for beginning, parse in FORMS.items():
-        if what.startswith(beginning):
-            return parse(what)
-    # False, where Path.is_file raises: for names that are too long
-    if os.path.isfile(path := os.path.expanduser(what)):
-        return _read(Path(path))
+    found = _exported_chain(os.path.expanduser(what)) or genotype_of(what)
+    if found is not None:
+        return found
     try:
         return Chain(HyperArchitecture.from_code(what))
     except InvalidInput as error:
@@ -77,16 +64,14 @@ def _named(what: str) -> Macro | Chain:
         ) from error
 
 
-def _read(path: Path) -> Macro | Chain:
-    """A file of cells, or the `.json` of an exported architecture."""
+def _exported_chain(path: str) -> Chain | None:
+    """That in the `.json` of an exported architecture; None for anything else."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # the notation, or something that `load_cells` says is none
-        return load_cells(path)
-    if not isinstance(data, dict) or "code" not in data:
-        return load_cells(path)
-    cells = data.get("cells")
-    return Macro.from_dict(cells) if isinstance(cells, dict) else Chain.exported(data)
+        data = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    exported = isinstance(data, dict) and "code" in data
+    return Chain.exported(data) if exported and not isinstance(data.get("cells"), dict) else None
 
 
 def describe(subject: Subject, options: Options) -> dict[str, Any]:

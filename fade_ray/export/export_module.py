@@ -18,10 +18,10 @@ from fade_ray.export.chain_text import check_chain, plain_chain
 from fade_ray.export.text import Plain, list_lines, literal, template
 from fade_ray.nn import CellNetwork, ChainNetwork, Network
 from fade_ray.nn.costs import CONVENTIONS
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.records.journal import plain as jsonable
 from fade_ray.records.release import VERSION
-from spaces.errors import InvalidInput, require, upheld
+from spaces.errors import InvalidInput, require
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,10 @@ def export_module(
     plain = exporter(network).plain(network)
     images: dict[str, Any] = {"classes": list(classes)}
     images |= {"mean": [*map(float, mean)], "std": [*map(float, std)]}
-    _check_images(name, network, **images)
+    if not name.isidentifier() or keyword.iskeyword(name):
+        rule = "The name of a module must be a Python identifier"
+        raise InvalidInput(f"{rule}, but got {name!r}. Use 'architecture'.")
+    check_images(network, **images)
     parameters = sum(p.numel() for module in plain.live for p in module.parameters())
     whole = {
         **plain.description,
@@ -129,13 +132,10 @@ def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
     return {name: t.cpu().contiguous() for name, t in zip(theirs, ours, strict=True)}
 
 
-def _check_images(
-    name: str, network: Network, classes: list[str], mean: list[float], std: list[float]
+def check_images(
+    network: Network, classes: Sequence[str], mean: Sequence[float], std: Sequence[float]
 ) -> None:
     """InvalidInput unless what an export says of the images fits the network."""
-    if not name.isidentifier() or keyword.iskeyword(name):
-        rule = "The name of a module must be a Python identifier"
-        raise InvalidInput(f"{rule}, but got {name!r}. Use 'architecture'.")
     rule = "len(classes) == network.classes"
     require(len(classes) == network.classes, rule, "Name each once.", classes=len(classes))
     channels, finite = network.input_shape[0], all(map(math.isfinite, [*mean, *std]))
@@ -163,6 +163,8 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Put `content` at `path` in one step; the directory is made where it is missing. InvalidInput
     for a place that cannot be written (read-only, full disk); what was at `path` stays.
     """
-    remedy = "Free space, set the permissions or choose another folder."
-    with upheld(f"An export must be writable to {path}", remedy, OSError):
+    try:
         return write_atomically(path, content)
+    except OSError as error:
+        rule = f"An export must be writable to {path}, but: {error}"
+        raise InvalidInput(f"{rule}. {remedy(error)}, or choose another folder.") from error

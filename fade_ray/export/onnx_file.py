@@ -1,16 +1,19 @@
 """A trained architecture as ONNX, for other runtimes."""
 
 import copy
+import json
 import tempfile
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from fade_ray.export.export_module import exporter, write_whole
+from fade_ray.export.export_module import check_images, exporter, write_whole
 from fade_ray.nn import Network, Scores
+from fade_ray.records.run_files import read_object
 from spaces.errors import InvalidInput
 
 
@@ -25,15 +28,25 @@ class MainScores(nn.Module):
         return cast(Scores, self.network(x)).main
 
 
-def export_onnx(network: Network, path: Path) -> Path:
+def export_onnx(
+    network: Network,
+    path: Path,
+    *,
+    classes: Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> Path:
     """Write a network without choices to `path` as one ONNX file, in evaluation mode.
 
     Its input "images", float32 [batch, channels, side, side], holds normalised images, as
     `preprocess` of the exported module makes them; its output "scores" is float32 [batch, classes].
-    Any batch size may be run. `network` stays as it is. Returns `path`. InvalidInput for a network
-    with a choice left, a place that cannot be written, and without the package onnx.
+    Any batch size may be run. Its metadata hold `classes`, `mean` and `std` as JSON, as
+    `export_module` takes them. `network` stays as it is. Returns `path`. InvalidInput for a network
+    with a choice left, what does not fit it, a place that cannot be written, and without the
+    package onnx.
     """
     exporter(network)
+    check_images(network, classes, mean, std)
     try:
         import onnx
     except ImportError as error:
@@ -56,4 +69,14 @@ def export_onnx(network: Network, path: Path) -> Path:
             dynamo=False,
         )
         onnx.checker.check_model(file, full_check=True)
-        return write_whole(path, file.read_bytes())
+        described = onnx.load(file)
+        about = {"classes": [*classes], "mean": [*map(float, mean)], "std": [*map(float, std)]}
+        texts = {name: json.dumps(values) for name, values in about.items()}
+        onnx.helper.set_model_props(described, texts)
+        return write_whole(path, described.SerializeToString())
+
+
+def of_images(described: Path) -> dict[str, Any]:
+    """Classes, mean and std as the `.json` of an exported module tells them."""
+    facts = read_object(described)
+    return {name: facts[name] for name in ("classes", "mean", "std")}

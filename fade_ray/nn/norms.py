@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from spaces.errors import InvalidInput
+
 
 class Norm(nn.BatchNorm2d):
     """BatchNorm whose output is multiplied by `scale` (a scalar) at no cost, and whose running
@@ -13,6 +15,7 @@ class Norm(nn.BatchNorm2d):
 
     The weight of an operation goes into its last BatchNorm. Estimating an architecture gradient
     must not change the network: it normalises by batch statistics and leaves the buffers alone.
+    InvalidInput for a batch that has one value of each channel.
     """
 
     updating: bool = True
@@ -22,6 +25,12 @@ class Norm(nn.BatchNorm2d):
         if tracking and self.num_batches_tracked is not None:
             self.num_batches_tracked.add_(1)
         running = tracking or not self.by_batch
+        if self.by_batch and input.numel() == self.num_features:
+            raise InvalidInput(
+                "A batch must have two values of each channel to be normalised by, but one image "
+                "alone came where a map has one pixel. Raise --batch-size (or use another where "
+                "the last batch holds one image), or use larger images."
+            )
         return F.batch_norm(
             input,
             self.running_mean if running else None,

@@ -29,7 +29,7 @@ class Addition:
         place = Path(path).expanduser().resolve()
         rule, remedy = "`--use` must name a Python file that can be read", f"It is {path}."
         with upheld(rule, remedy, OSError, UnicodeDecodeError):
-            return cls(str(place), place.read_text())
+            return cls(str(place), place.read_text(encoding="utf-8"))
 
     @property
     def sha256(self) -> str:

@@ -1,10 +1,24 @@
 """Files that are whole or not there at all, and still there after a power cut."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 from fade_ray.records.remote import store_of
+
+REMEDIES = {
+    errno.ENOSPC: "Free space",
+    errno.EDQUOT: "Free space in your quota",
+    errno.EMFILE: "Raise the limit of open files (`ulimit -n 65536`)",
+    errno.ENFILE: "Raise this machine's limit of open files (`sysctl fs.file-max`)",
+    errno.EROFS: "Mount it for writing",
+}
+
+
+def remedy(error: OSError, otherwise: str = "Free space or set the permissions") -> str:
+    """What to do about what the system refused."""
+    return REMEDIES.get(error.errno or 0, otherwise)
 
 
 def write_atomically(path: Path, content: bytes) -> Path:

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from fade_ray.records.atomic import remedy
 from fade_ray.records.old_formats import UPGRADES
 from fade_ray.records.remote import Segments, store_of
 from spaces.errors import InvalidInput, upheld
@@ -132,8 +133,8 @@ class Journal:
     def _unwritable(self, error: OSError) -> InvalidInput:
         return InvalidInput(
             f"The records of a run must be writable, but writing {self.path} failed: "
-            f"{error.strerror or error}. Free space or set the permissions and continue in the "
-            "same directory, or choose another with --out."
+            f"{error.strerror or error}. {remedy(error)} and continue in the same directory, or "
+            "choose another with --out."
         )
 
 

@@ -90,7 +90,7 @@ class ReplayConfig(RunOptions):
         if self.ranks is None:
             return None
         try:
-            rows = json.loads(Path(self.ranks).expanduser().read_text())["weights"]
+            rows = json.loads(Path(self.ranks).expanduser().read_bytes())["weights"]
             return tuple(tuple(float(weight) for weight in row) for row in rows)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidInput(

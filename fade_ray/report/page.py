@@ -16,7 +16,7 @@ import matplotlib.figure
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.report.style import Picture, as_svg, dark_colours, house_style, inline, save
 from spaces.errors import InvalidInput
 
@@ -217,12 +217,12 @@ def write_page(page: Page, folder: Path) -> Path:
     path = folder / "report.html"
     try:
         text = page_text(page, partial(save, folder=folder / "figures"))
-        write_atomically(path, text.encode())
+        write_atomically(path, text.encode(errors="replace"))
     except OSError as error:
         raise InvalidInput(
             "A report is written into its run directory, but "
             f"{error.filename or folder} could not be written: {error.strerror or error}. "
-            "Free space or set the permissions and write the report again."
+            f"{remedy(error)} and write the report again."
         ) from error
     return path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import remedy, write_atomically
 from spaces.errors import InvalidInput
 
 TEXT, WHOLE, REAL, YES = pa.string(), pa.int64(), pa.float64(), pa.bool_()
@@ -49,5 +49,5 @@ def write_tables(tables: Mapping[str, pa.Table], folder: Path, *formats: str) ->
     except OSError as error:
         raise InvalidInput(
             f"The tables of a run are written to {folder}, but that failed: "
-            f"{error.strerror or error}. Free space or set the permissions and write them again."
+            f"{error.strerror or error}. {remedy(error)} and write them again."
         ) from error

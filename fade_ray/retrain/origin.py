@@ -1,6 +1,7 @@
 """Where the genotype of a retraining comes from: a run of cell searches, a file, or a name."""
 
 import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,19 +34,18 @@ def find_genotype(source: str, trial: str | None = None) -> Origin:
     """The genotype that `source` names.
 
     A run directory of `fade-ray cells`: that of `trial`, else of the finished trial with the best
-    proxy accuracy, with a warning where its data have changed since. A file: see `load_cells`. A
-    name in `GENOTYPES`. Raises InvalidInput for a search or trial that is not finished, and for
-    what is none of these.
+    proxy accuracy, with a warning where its data have changed since. Else as `genotype_of`. Raises
+    InvalidInput for a search or trial that is not finished, and for what is none of these.
     """
     path = directory(source)
-    if path.is_dir():
+    if os.path.isdir(path):  # False, where Path.is_dir raises: for names that are too long
         return _from_run(path.resolve(), trial)
     if trial is not None:
         raise InvalidInput(
             f"`--trial` chooses one of a run of `fade-ray cells`, but {source!r} is no directory. "
             "Name that of the run, or leave --trial out."
         )
-    what = "A genotype (a run directory of `fade-ray cells`, a file or a name)"
+    what = "A genotype (a run directory of `fade-ray cells`, a file, a name or its text)"
     return Origin(named_genotype(source, what), source)
 
 

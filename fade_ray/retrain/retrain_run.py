@@ -11,8 +11,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 
 from fade_ray.cells.cells_run import CELLS
-from fade_ray.data.data_config import absolute, data_paths
-from fade_ray.export import export_onnx
+from fade_ray.export import export_onnx, of_images
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
@@ -35,7 +34,7 @@ from fade_ray.retraining.retraining import (
     weights_path,
 )
 from fade_ray.run.command import parse
-from fade_ray.run.inputs import Inputs
+from fade_ray.run.inputs import IMAGES, Inputs, input_paths
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.progress import LiveWatcher
@@ -237,7 +236,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
         if onnx:
             network = _trained(run, read_object(paths[-1]))
-            paths.append(export_onnx(network, stem.with_suffix(".onnx")))
+            paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
         return paths
 
 
@@ -282,20 +281,15 @@ def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     # Ray is imported by those who run on it
     from fade_ray.run.train_workers import train_on_workers
 
-    def warn(message: str) -> None:
-        start.journal.append("warning", message=message)
-        start.show("warned", message)
-
-    data = absolute(start.config.data)  # a worker has a working directory of its own
     result = train_on_workers(
         share,
-        as_json(replace(start.config, genotype=prepared.job.macro, data=data)),
+        as_json(replace(start.config, genotype=prepared.job.macro)),
         start.config.workers,
         start.folder,
         lambda event: start.show("epoch", None, event["epoch"], event["metrics"]),
-        warn,
+        start.warn,
         start.additions,
-        data_paths(data),
+        tuple(input_paths(start.config, IMAGES).values()),
     )
     # Ray's own state of the run: pickles that nothing here reads
     shutil.rmtree(start.folder / "tune", ignore_errors=True)

@@ -6,9 +6,10 @@ from pathlib import Path
 from rich.console import Console
 from rich.text import Text
 
-from fade_ray.data.data_config import DataConfig, absolute, data_paths
 from fade_ray.records.remote import directory
 from fade_ray.run.doctor import shown
+from fade_ray.run.inputs import input_paths, placed
+from fade_ray.run.marks import taken_back
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import Question, Survey, autoscaler, coming
 from fade_ray.run.run_config import RayOptions
@@ -31,14 +32,19 @@ class DoctorOptions:
     """auto, cpu or cuda."""
 
 
+READ = ("data", "test_data")
+"""Options that name images."""
+
+
+@taken_back()
 def doctor(options: DoctorOptions, console: Console) -> bool:
     """Ask every node and print what it says; whether all is well. Raises InvalidInput as a run
     does.
     """
-    data = absolute(DataConfig(data=options.data, test_data=options.test_data))
+    data = input_paths(placed(options, READ), READ).values()
     folder = None if options.out is None else _existing(directory(options.out).resolve())
     with ray_cluster(RayOptions(address=options.address)) as ray:
-        question = Question(folder, data_paths(data), gpus=options.device != "cpu")
+        question = Question(folder, tuple(data), gpus=options.device != "cpu")
         asked = Survey(ray, question).complete()
         lines = coming(autoscaler(ray))
     console.print(shown(asked.nodes), soft_wrap=True)

@@ -1,31 +1,57 @@
-"""The signals that end a run as Ctrl-C does."""
+"""The signals that end a run."""
 
 import os
 import signal
 import stat
 import sys
+import threading
 from types import FrameType
+from typing import Any, Self
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+_asked = threading.Event()  # to end, and `heed` has not said so yet
 
 
 class Ending:
-    """Makes KeyboardInterrupt of SIGTERM, and of SIGHUP: the terminal or the SSH connection that a
-    run was started from is gone. A signal that is switched off, as by `nohup`, stays so.
+    """Within, KeyboardInterrupt is made of Ctrl-C (SIGINT), SIGTERM, and SIGHUP: the terminal or
+    the SSH connection that a run was started from is gone. A signal that is switched off, as by
+    `nohup`, stays so. What stood for them before does again behind it.
     """
 
     def __init__(self) -> None:
         self.number = int(signal.SIGINT)
         """Of the signal that came; kept here, since Ray raises errors of its own in place of ours.
         """
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                signal.signal(number, self._end)
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Self:
+        _asked.clear()
+        if threading.current_thread() is threading.main_thread():
+            for number in SIGNALS:
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._end) or signal.SIG_DFL
+        return self
+
+    def __exit__(self, *left: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self.number = number
+        _asked.set()
         if number == signal.SIGHUP:
             signal.signal(number, signal.SIG_IGN)  # a shell tells what the kernel has told already
             for stream in (sys.stdout, sys.stderr):
                 _leave_dead_terminal(stream.fileno())
+        raise KeyboardInterrupt
+
+
+def heed() -> None:
+    """KeyboardInterrupt where a signal came: what it raised may have been lost, as in a callback
+    out of C, and nobody sends it twice.
+    """
+    if _asked.is_set():
+        _asked.clear()
         raise KeyboardInterrupt
 
 

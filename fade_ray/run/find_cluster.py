@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from fade_ray.run.marks import set_level
 from fade_ray.run.resources import Amounts
 from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput, require
@@ -36,7 +37,7 @@ ALWAYS = {
 
 
 def imported_ray(verbose: bool) -> Any:
-    """Ray, as quiet as a run wants it."""
+    """Ray, as quiet as a run wants it, within `marks.taken_back` for so long."""
     for name, value in (ALWAYS if verbose else ALWAYS | QUIET).items():
         os.environ.setdefault(name, value)
     import ray  # which resets the levels of its loggers
@@ -44,7 +45,7 @@ def imported_ray(verbose: bool) -> Any:
     if not verbose:
         # a worker that dies is restarted, or told in the run's own words
         for name in ("ray", "ray.tune", "ray.train", "ray.air"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+            set_level(name, logging.CRITICAL)
     return ray
 
 

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -16,13 +16,13 @@ from typing import Any, Protocol
 import filelock
 
 from fade_ray.records.additions import Addition
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, refreshed
 from fade_ray.records.run_files import read_object
 from fade_ray.run.lease import Lease, holder, kept
-from spaces.errors import InvalidInput, require, upheld
+from spaces.errors import InvalidInput, require
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 """What is made in the directory of a run of trials at its start."""
@@ -63,8 +63,16 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def _writable() -> AbstractContextManager[None]:
-    return upheld("The run directory must be writable", "Choose another with --out.", OSError)
+@contextmanager
+def writable() -> Iterator[None]:
+    """InvalidInput where the run directory cannot be written."""
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput(
+            f"The run directory must be writable, but: {error}. "
+            f"{remedy(error)}, or choose another with --out."
+        ) from error
 
 
 @contextmanager
@@ -74,7 +82,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
     is in use.
     """
     lock, lease = filelock.FileLock(folder / ".lock", blocking=False), Lease(folder)
-    with _writable():
+    with writable():
         for name in ("", *folders):
             (folder / name).mkdir(parents=True, exist_ok=True)
         try:
@@ -83,7 +91,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
             rule, who = f"One process at a time may run in {folder}", holder(lease.place.read())
             raise InvalidInput(f"{rule}, and {who} does. Wait for it or end it.") from error
     try:
-        with _writable():
+        with writable():
             lease.take()
         with kept(lease):
             refreshed(folder)  # it may have been another's until now
@@ -102,7 +110,7 @@ def note_start(
     asks_more = differences(config, read_object(folder / "config.json"))
     noted: Mapping[str, Any] = read_object(folder / "environment.json")
     noted = environment if asks_more or not noted else {**noted, "inputs": environment["inputs"]}
-    with _writable():
+    with writable():
         write_json(folder / "config.json", config)
         write_json(folder / "environment.json", noted)
     return noted
@@ -111,7 +119,7 @@ def note_start(
 def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
     """Add the nodes of a cluster, by the names that the record calls them, to environment.json."""
     noted = read_object(folder / "environment.json")
-    with _writable():
+    with writable():
         write_json(
             folder / "environment.json", {**noted, "cluster": {**noted.get("cluster", {}), **nodes}}
         )

@@ -2,6 +2,7 @@
 as long as they hold the same.
 """
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
@@ -16,6 +17,8 @@ C = TypeVar("C")
 
 IMAGES = ("data.data", "data.test_data")
 """Fields of a configuration, by their names from its top."""
+ROOT = "data.data_root"
+"""Where named sets lie, or will; `~` is whoever's home looks for them."""
 
 
 @dataclass(frozen=True)
@@ -29,9 +32,9 @@ class Inputs:
 
     @classmethod
     def of(cls, config: Any, fields: Iterable[str], folder: Path) -> "Inputs":
-        """Of a run of `config` in `folder`."""
+        """Of a run in `folder`; `config` is `placed`."""
         noted = read_object(folder / "environment.json").get("inputs", {})
-        return cls(input_paths(placed(config, fields), fields), noted)
+        return cls(input_paths(config, fields), noted)
 
     @cached_property
     def now(self) -> Mapping[str, Mapping[str, str]]:
@@ -82,14 +85,18 @@ def input_paths(config: Any, fields: Iterable[str]) -> dict[str, str]:
     return {
         name: value
         for name, value in held.items()
-        if value and not (name == IMAGES[0] and value in SOURCES)
+        if value and not (name.rpartition(".")[2] == "data" and value in SOURCES)
     }
 
 
 def placed(config: C, fields: Iterable[str]) -> C:
     """`config` with absolute paths, the same from every working directory."""
-    for name, value in input_paths(config, fields).items():
-        config = with_value(config, name.split("."), absolute_path(value))
+    places = {name: absolute_path(path) for name, path in input_paths(config, fields).items()}
+    root = _value(config, ROOT)
+    if root is not None and not root.startswith("~"):
+        places[ROOT] = os.path.abspath(root)
+    for name, place in places.items():
+        config = with_value(config, name.split("."), place)
     return config
 
 

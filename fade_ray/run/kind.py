@@ -17,7 +17,7 @@ from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.inputs import IMAGES, Inputs, placed
 from fade_ray.run.run_config import RayOptions
-from fade_ray.run.watcher import Watcher
+from fade_ray.run.watcher import Watcher, show
 from spaces.errors import InvalidInput, require_known
 
 if TYPE_CHECKING:  # what draws is loaded by those who draw
@@ -40,8 +40,12 @@ class Start(Generic[C, H]):
     additions: tuple[Addition, ...] = ()
 
     def show(self, what: str, *told: Any) -> None:
-        for watcher in self.watchers:
-            getattr(watcher, what)(*told)
+        for failure in show(self.watchers, what, *told):
+            self.warn(failure)
+
+    def warn(self, message: str) -> None:
+        self.journal.append("warning", message=message)
+        self.show("warned", message)
 
 
 @dataclass(frozen=True)
@@ -203,8 +207,8 @@ class RunKind(ABC, Generic[C, H]):
         return {"kind": self.name, **as_json(config)}
 
     def stored(self, folder: Path) -> C | None:
-        """The configuration of the run in `folder`, with its additions loaded; None where there is
-        none. Raises InvalidInput for one of another kind or version.
+        """The configuration of the run in `folder`, its additions loaded, its paths absolute; None
+        where there is none. Raises InvalidInput for one of another kind or version.
         """
         path = folder / "config.json"
         if not path.exists():
@@ -219,7 +223,7 @@ class RunKind(ABC, Generic[C, H]):
             )
         load_additions(values.get("use", ()))
         try:
-            return from_json(self.config, self.upgrade(values))
+            return placed(from_json(self.config, self.upgrade(values)), self.inputs)
         except (InvalidInput, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
                 f"{path} must be the configuration of a run of this version, but: {error} "
@@ -243,7 +247,7 @@ class RunKind(ABC, Generic[C, H]):
                 )
             return False
         inputs.check_unchanged()
-        before = inputs.carried_over(placed(before, self.inputs))
+        before = inputs.carried_over(before)
         changed = differences(self.to_json(config), self.to_json(before))
         if changed and self.grows(before, config):
             remove(folder / "result.json")  # there is more to do

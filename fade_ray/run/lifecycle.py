@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,6 +12,7 @@ from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.remote import refreshed
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.run.ending import heed
 from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
     Configuration,
@@ -21,9 +23,12 @@ from fade_ray.run.folder import (
     run_folder,
     write_json,
 )
-from fade_ray.run.inputs import placed
+from fade_ray.run.inputs import input_paths, placed
 from fade_ray.run.kind import RunKind, Start
-from fade_ray.run.watcher import Watcher
+from fade_ray.run.lease import Lease
+from fade_ray.run.marks import taken_back
+from fade_ray.run.watcher import Watcher, show
+from spaces.errors import require_text
 
 C = TypeVar("C", bound=Configuration)
 H = TypeVar("H", bound=RunHistory)
@@ -38,6 +43,7 @@ class Interrupted(KeyboardInterrupt):
 
 
 @asking_once()
+@taken_back()
 def run(
     kind: RunKind[C, H],
     config: C,
@@ -56,6 +62,7 @@ def run(
     if config.out is None:
         check_keeps(kind.ray_options(config))
     folder, config = run_folder(config, kind.name), placed(config, kind.inputs)
+    require_text(str(folder), config.name, *config.use, *input_paths(config, kind.inputs).values())
     inputs = kind.inputs_of(config, folder)
     if kind.same(folder, config, inputs) and (folder / "result.json").exists():
         return finished(kind, kind.read(folder))
@@ -66,7 +73,7 @@ def run(
         around = environment(command or command_line(), additions, inputs.now)
         with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
-            with Journal(folder / kind.record, lease.check) as journal:
+            with Journal(folder / kind.record, partial(_may_go_on, lease)) as journal:
                 history = kind.read_record(folder)
                 resumed = history.started is not None
                 journal.append("start", format=FORMAT, resumed=resumed, environment=around)
@@ -75,8 +82,7 @@ def run(
                 try:
                     worked = kind.work(prepared, start)
                 finally:
-                    for watcher in shown:
-                        watcher.close()
+                    list(show(shown, "close"))
             refreshed(folder)  # what trials wrote elsewhere
             ended = Run(folder, kind.read_record(folder), config, noted, worked)
             ended = replace(ended, result={"kind": kind.name, **kind.deliver(prepared, ended)})
@@ -87,6 +93,11 @@ def run(
 def finished(kind: RunKind[C, H], ended: Run[C, H]) -> Run[C, H]:
     """`ended` with everything that is made from its records written, or written again."""
     return replace(ended, made=kind.finish(ended))
+
+
+def _may_go_on(lease: Lease) -> None:
+    heed()
+    lease.check()
 
 
 @contextmanager

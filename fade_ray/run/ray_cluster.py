@@ -2,10 +2,12 @@
 
 import importlib.util
 import logging
+import os
 import secrets
 import signal
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ def ray_cluster(run: RayOptions) -> Iterator[Any]:
     InvalidInput where no cluster answers at the address or it does not take our token.
     """
     ray = imported_ray(run.verbose)
-    options: dict[str, Any] = {"log_to_driver": run.verbose}
+    options: dict[str, Any] = {"log_to_driver": run.verbose, "job_config": _job(ray)}
     if not run.verbose:
         options["logging_level"] = logging.ERROR
     if ray.is_initialized():  # a notebook's or a test's own connection is used and left open
@@ -31,19 +33,37 @@ def ray_cluster(run: RayOptions) -> Iterator[Any]:
         return
     ended_by = signal.getsignal(signal.SIGTERM)
     cluster, reason = find_cluster(run)
-    if cluster is None:
-        LOG.info("Ray: a cluster of this run's own (%s)", reason)
-        _start_private(ray, run.dashboard, options)
-    else:
-        LOG.info("Ray: the cluster at %s (%s), %s", cluster.address, reason, cluster)
-        _join(ray, cluster.address, options)
-    if threading.current_thread() is threading.main_thread():
-        # Ray puts its own in its place, which ends without a word
-        signal.signal(signal.SIGTERM, ended_by)
     try:
+        if cluster is None:
+            LOG.info("Ray: a cluster of this run's own (%s)", reason)
+            _start_private(ray, run.dashboard, options)
+        else:
+            LOG.info("Ray: the cluster at %s (%s), %s", cluster.address, reason, cluster)
+            _join(ray, cluster.address, options)
+        if threading.current_thread() is threading.main_thread():
+            # Ray puts its own in its place, which ends without a word
+            signal.signal(signal.SIGTERM, ended_by)
         yield ray
     finally:
         ray.shutdown()
+
+
+class _Folders(list[str]):
+    """Those that workers import from before all others. Ray adds the working directory, of which
+    the driver imports nothing: a file there that is called `spaces.py` or `profile.py` would take
+    the place of a module.
+    """
+
+    def extend(self, paths: Iterable[str]) -> None:
+        ours = {os.path.abspath(path) for path in sys.path}
+        super().extend(path for path in paths if path in ours)
+
+
+def _job(ray: Any) -> Any:
+    """What Ray is told of this process."""
+    job = ray.job_config.JobConfig()
+    job._py_driver_sys_path = _Folders()  # no public way; without it, all is as Ray has it
+    return job
 
 
 def _join(ray: Any, address: str, options: dict[str, Any]) -> None:

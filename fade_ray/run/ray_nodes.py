@@ -15,8 +15,8 @@ from fade_ray.records.atomic import write_atomically
 from fade_ray.records.remote import address, remove
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults, node_name
-from fade_ray.run.folder import note_nodes
-from spaces.errors import InvalidInput, upheld
+from fade_ray.run.folder import note_nodes, writable
+from spaces.errors import InvalidInput
 
 SENT = (node_answer, fingerprint)
 """What a node needs to be asked: its own package may be missing or another one."""
@@ -146,8 +146,7 @@ class Survey:
     def _mark(self) -> None:
         """Mark the run directory, by which a node knows that it sees the same one."""
         if self.question.folder is not None:
-            rule, remedy = "The run directory must be writable", "Choose another with --out."
-            with upheld(rule, remedy, OSError):
+            with writable():
                 write_atomically(self.question.folder / ".probe", self._words[1].encode())
 
     def _unmark(self) -> None:

@@ -18,6 +18,7 @@ from ray.tune.schedulers import FIFOScheduler
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import wording
 from fade_ray.records.remote import attached
+from fade_ray.run.ending import heed
 from fade_ray.run.losses import Leaving, OtherSource, loss
 from fade_ray.run.node_answer import SEEN, digest, source
 from fade_ray.run.ray_placing import this_node
@@ -153,6 +154,7 @@ class Scheduler(FIFOScheduler):  # type: ignore[misc]
         """None before the others: Tune starts all that wait, in their order. (To name the first one
         is to look through all trials of the run, at every step of Tune's.)
         """
+        heed()
         self._room()
         if time.monotonic() - self._looked >= WAITING:
             self._looked = time.monotonic()

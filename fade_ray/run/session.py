@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
 from fade_ray.records.standings import epoch_sums
-from fade_ray.run.watcher import Watcher
+from fade_ray.run.watcher import Watcher, show
 from searchers import Outcome
 from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
@@ -149,15 +149,8 @@ class Session(Generic[P]):
         self.searcher.tell(id, outcome)
 
     def _show(self, what: str, *told: Any) -> None:
-        for watcher in self.watchers:
-            try:
-                getattr(watcher, what)(*told)
-            except OSError as error:
-                self.broken = InvalidInput(
-                    f"The run directory must be writable, but: {error}. Free space and continue in "
-                    "the same directory."
-                )
-                raise self.broken from error
+        for failure in show(self.watchers, what, *told):
+            self.warn(failure)
 
     def _record(self, event: str, **fields: Any) -> None:
         try:

@@ -44,9 +44,7 @@ class EventFile:
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / f"events.out.tfevents.{time.time():.0f}.{socket.gethostname()}"
-        self.append(file_version="brain.Event:2")
 
     def scalars(self, tags: Tags, step: int) -> dict[str, float]:
         """Append the `numbers` of them, and return these."""
@@ -63,6 +61,10 @@ class EventFile:
         from tensorboardX.record_writer import masked_crc32c
 
         data = Event(wall_time=time.time(), **fields).SerializeToString()
+        if not self._path.exists():
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.touch()
+            self.append(file_version="brain.Event:2")
         length = struct.pack("<Q", len(data))
         sums = [struct.pack("<I", masked_crc32c(part)) for part in (length, data)]
         with self._path.open("ab") as file:

@@ -1,6 +1,6 @@
 """Those who watch a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from searchers import Outcome
@@ -12,6 +12,9 @@ class Watcher:
 
     A `proposal` is a plan of the kind that the run is made of: in an outer search a `Proposal`.
     """
+
+    failed: OSError | None = None
+    """Why it is shown no more: its disk is full, its terminal gone. That never ends a run."""
 
     def proposed(self, proposal: Any) -> None:
         """A trial is about to run."""
@@ -33,3 +36,14 @@ class Watcher:
 
     def close(self) -> None:
         """The run has ended or stopped."""
+
+
+def show(watchers: Sequence[Watcher], what: str, *told: Any) -> Iterator[str]:
+    """Show something to all of them; what is to be told of those that have failed at it."""
+    for watcher in watchers:
+        if watcher.failed is None:
+            try:
+                getattr(watcher, what)(*told)
+            except OSError as error:
+                watcher.failed = error
+                yield f"{type(watcher).__name__} is shown no more of this run: {error}"

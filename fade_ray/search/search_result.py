@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from fade_ray.export import export_module, export_onnx
+from fade_ray.export import export_module, export_onnx, of_images
 from fade_ray.nn import ChainNetwork
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
@@ -107,5 +107,5 @@ def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     if onnx and proposal is not None:
         shape = Shape(**run.result["shape"])
         network = retrained_network(run.folder, proposal, shape, run.config)
-        paths.append(export_onnx(network, stem.with_suffix(".onnx")))
+        paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
     return paths

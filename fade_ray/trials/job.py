@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.records.remote import remove
 from fade_ray.training.failures import TrainingFailed, out_of_memory
 from searchers.outcome import Failure, Outcome
@@ -78,6 +78,5 @@ def write_output(path: Path, content: bytes) -> Path:
     except OSError as error:
         raise Unwritable(
             f"The run directory must be writable, but writing {path} failed: "
-            f"{error.strerror or error}. Free space or set the permissions and continue in the "
-            "same directory."
+            f"{error.strerror or error}. {remedy(error)} and continue in the same directory."
         ) from error

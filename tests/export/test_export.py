@@ -5,6 +5,7 @@ use, text one can read.
 import ast
 import copy
 import importlib.util
+import inspect
 import itertools
 import json
 import random
@@ -25,7 +26,7 @@ from torch import Tensor
 
 from fade_ray.data.batches import Batches
 from fade_ray.data.images import LabelledImages
-from fade_ray.export import export_module, export_onnx
+from fade_ray.export import export_module, export_onnx, plain_layers
 from fade_ray.export.text import literal
 from fade_ray.nn import ChainNetwork, NetworkConfig
 from spaces import Dag, HyperArchitecture, catalogue, complete_dag
@@ -35,6 +36,7 @@ ROOT = Path(__file__).resolve().parents[2]
 OWN = ("fade_ray", "spaces", "searchers")
 MEAN, STD = (0.5, 0.25, 0.4), (0.2, 0.3, 0.25)
 CLASSES = ["cat", "a \"quoted\" 'one'", "back\\slash", "line\nbreak", "naïve", "lone \udce9"]
+IMAGES: dict[str, Any] = {"classes": CLASSES, "mean": MEAN, "std": STD}
 ALL = catalogue(1, 5)
 
 RUNNER = """
@@ -113,7 +115,7 @@ def trained(
 
 
 def export(network: ChainNetwork, folder: Path, name: str = "architecture", **facts: Any) -> Path:
-    return export_module(network, folder, name, classes=CLASSES, mean=MEAN, std=STD, facts=facts)
+    return export_module(network, folder, name, **IMAGES, facts=facts)
 
 
 def load_module(path: Path) -> ModuleType:
@@ -192,7 +194,7 @@ def exported(
         ).ordered()
         save_file({"images": images, "normalised": batch.contiguous()}, path.with_suffix(".inputs"))
     for own in OWN:
-        (folder / f"uses_{own}.py").write_text(f"import {own}\n" + path.read_text())
+        (folder / f"uses_{own}.py").write_text(path.read_text() + f"\nimport {own}\n")
     command = [sys.executable, "-I", "-c", RUNNER, ",".join(OWN), str(folder)]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
@@ -249,8 +251,37 @@ def test_the_files_import_torch_alone(exported: Any) -> None:
         tree = ast.parse((folder / f"{name}.py").read_text())
         top = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
         every = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
-        assert {imported(node) for node in top} == {"pathlib", "torch"}
-        assert {imported(node) for node in every} == {"pathlib", "torch", "safetensors"}
+        assert {imported(node) for node in top} == {"__future__", "pathlib", "torch"}
+        assert {imported(node) for node in every} - {"__future__"} == {
+            *("pathlib", "torch", "safetensors")
+        }
+
+
+def test_the_files_run_on_every_python_of_their_torch(exported: Any) -> None:
+    """PyTorch 2.1 runs on 3.8, which does without `X | Y` but in annotations that stay text."""
+    folder, networks, _ = exported
+    texts = [inspect.getsource(plain_layers)]  # of which exported cells hold copies
+    for name in networks:
+        texts.append((folder / f"{name}.py").read_text())
+        assert "from __future__ import annotations" in texts[-1].splitlines()
+    for text in texts:
+        assert not newer_parts(text)
+    assert newer_parts("isinstance(1, int | str)")
+    assert newer_parts("zip(a, b, strict=True)")
+    assert not newer_parts("def f(a: int | str) -> int | None: ...")
+
+
+def newer_parts(text: str) -> list[str]:
+    """What Python 3.8 cannot evaluate."""
+    every = list(ast.walk(ast.parse(text, feature_version=(3, 8))))
+    notes = [getattr(node, part, None) for node in every for part in ("annotation", "returns")]
+    kept = {part for note in notes if note is not None for part in ast.walk(note)}
+    return [
+        ast.unparse(node)
+        for node in every
+        if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and node not in kept)
+        or (isinstance(node, ast.Call) and "strict" in [word.arg for word in node.keywords])
+    ]
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> str:
@@ -409,7 +440,7 @@ def test_export_leaves_the_network_alone(to_onnx: bool, training: bool, tmp_path
     network = trained(architecture(Dag(2))).train(training).to(memory_format=torch.channels_last)
     before = copy.deepcopy(network.state_dict())
     if to_onnx:
-        export_onnx(network, tmp_path / "network.onnx")
+        export_onnx(network, tmp_path / "network.onnx", **IMAGES)
     else:
         export(network, tmp_path)
     assert network.training is training
@@ -440,9 +471,7 @@ def test_literals_are_the_text(text: str) -> None:
 def test_wrong_input(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "name": "architecture",
-        "classes": CLASSES,
-        "mean": MEAN,
-        "std": STD,
+        **IMAGES,
         "facts": {},
     } | change
     with pytest.raises(InvalidInput, match=words):
@@ -455,7 +484,7 @@ def test_only_an_architecture_is_exported(tmp_path: Path) -> None:
     with pytest.raises(InvalidInput, match=r"width=2.*HyperArchitecture\.architecture"):
         export(wide, tmp_path)
     with pytest.raises(InvalidInput, match="width=2"):
-        export_onnx(wide, tmp_path / "network.onnx")
+        export_onnx(wide, tmp_path / "network.onnx", **IMAGES)
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -478,10 +507,12 @@ def test_onnx_gives_the_same_scores_for_any_batch(
     capfd.readouterr()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        path = export_onnx(network, tmp_path / "network.onnx")
+        path = export_onnx(network, tmp_path / "network.onnx", **IMAGES)
     assert not caught
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == [path], "one file, nothing beside it"
+    told = {entry.key: json.loads(entry.value) for entry in onnx.load(path).metadata_props}
+    assert told == {name: list(values) for name, values in IMAGES.items()}
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for batch in (1, 2, 5):
         images = torch.randn(
@@ -513,7 +544,7 @@ from spaces.errors import InvalidInput
 options = {"side": 8, "channels": 1, "classes": 2, "generator": torch.Generator()}
 network = ChainNetwork(HyperArchitecture(((Dag(1),),)), NetworkConfig(depth=1), **options)
 try:
-    export_onnx(network, Path(sys.argv[1]))
+    export_onnx(network, Path(sys.argv[1]), classes="ab", mean=[0.5], std=[0.5])
 except InvalidInput as error:
     print(error)
 """

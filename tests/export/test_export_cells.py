@@ -33,6 +33,7 @@ from spaces.genotype import GENOTYPES
 ROOT = Path(__file__).resolve().parents[2]
 MEAN, STD = (0.5, 0.25, 0.4), (0.2, 0.3, 0.25)
 CLASSES = ["cat", "a \"quoted\" 'one'", "naïve"]
+IMAGES: dict[str, Any] = {"classes": CLASSES, "mean": MEAN, "std": STD}
 OPS = [op for op in OPERATIONS if not op.startswith("nor_conv")]
 # node 2 is of no use
 ALIKE = "|nor_conv_3x3~0|+|none~0|nor_conv_1x1~1|+|avg_pool_3x3~0|skip_connect~1|none~2|"
@@ -150,7 +151,7 @@ CASES: dict[str, Callable[[], CellNetwork]] = {
 
 
 def export(network: CellNetwork, folder: Path, name: str = "architecture", **facts: Any) -> Path:
-    return export_module(network, folder, name, classes=CLASSES, mean=MEAN, std=STD, facts=facts)
+    return export_module(network, folder, name, **IMAGES, facts=facts)
 
 
 def load_module(path: Path) -> ModuleType:
@@ -246,7 +247,8 @@ def test_the_files_import_torch_alone_and_are_clean(exported: Any) -> None:
         names = {
             (n.module or "") if isinstance(n, ast.ImportFrom) else n.names[0].name for n in nodes
         }
-        assert {name.split(".")[0] for name in names} == {"pathlib", "torch", "safetensors"}
+        roots = {name.split(".")[0] for name in names}
+        assert roots == {"__future__", "pathlib", "torch", "safetensors"}
     for command in (["check", "--no-cache"], ["format", "--no-cache", "--diff"]):
         ruff = [
             sys.executable,
@@ -335,9 +337,7 @@ def test_what_the_description_says(tmp_path: Path) -> None:
 def test_wrong_input(change: dict[str, Any], words: str, tmp_path: Path) -> None:
     given: dict[str, Any] = {
         "name": "architecture",
-        "classes": CLASSES,
-        "mean": MEAN,
-        "std": STD,
+        **IMAGES,
         "facts": {},
     } | change
     with pytest.raises(InvalidInput, match=words):
@@ -353,7 +353,7 @@ def test_only_a_network_for_retraining_is_exported(tmp_path: Path) -> None:
         with pytest.raises(InvalidInput, match=words):
             export(network, tmp_path)
         with pytest.raises(InvalidInput, match=words):
-            export_onnx(network, tmp_path / "network.onnx")
+            export_onnx(network, tmp_path / "network.onnx", **IMAGES)
     assert not list(tmp_path.iterdir())
 
 
@@ -370,7 +370,7 @@ def test_onnx_gives_the_same_scores_for_any_batch(
     capfd.readouterr()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        path = export_onnx(network, tmp_path / "network.onnx")
+        path = export_onnx(network, tmp_path / "network.onnx", **IMAGES)
     assert (caught, capfd.readouterr()) == ([], ("", ""))
     assert network.training
     assert all(torch.equal(before[key], value) for key, value in network.state_dict().items())

@@ -15,10 +15,11 @@ import pytest
 from loopback import Loopback
 from processes import wait_for
 
-from fade_ray.data.data_config import DataConfig, absolute, data_paths
 from fade_ray.records.journal import read_events
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Examined, as_text, complaints, faults
+from fade_ray.run.doctor_command import READ, DoctorOptions
+from fade_ray.run.inputs import input_paths, placed
 from fade_ray.run.node_answer import answer, digest, source
 from fade_ray.run.ray_nodes import coming
 from fade_ray.run.run_config import RunConfig
@@ -163,9 +164,11 @@ def test_the_table_names_each_node_and_shares_what_is_the_same(ours: dict[str, A
 
 def test_data_are_named_from_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert data_paths(absolute(DataConfig())) == ()
-    placed = absolute(DataConfig(data="photos", test_data="t.parquet"))
-    assert data_paths(placed) == (str(tmp_path / "photos"), str(tmp_path / "t.parquet"))
+    (tmp_path / "photos").mkdir()
+    assert input_paths(placed(DoctorOptions(), READ), READ) == {}
+    asked = placed(DoctorOptions(data="./photos", test_data="t.parquet"), READ)
+    paths = input_paths(asked, READ)
+    assert paths == {"data": str(tmp_path / "photos"), "test_data": "t.parquet"}, "none is there"
 
 
 def test_a_trial_on_cuda_needs_a_gpu() -> None:

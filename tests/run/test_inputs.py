@@ -162,3 +162,16 @@ def test_a_report_says_that_the_data_are_others_now(
 def test_what_leads_nowhere_is_left_to_the_reader(path: str) -> None:
     config = TallyConfig(data=DataConfig(data=path))
     assert placed(config, FIELDS) == config
+
+
+def test_named_sets_are_kept_where_they_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the folder is still to be made; a home is whoever's."""
+    monkeypatch.chdir(tmp_path)
+    kept = {
+        root: placed(TallyConfig(data=DataConfig(data_root=root)), FIELDS).data.data_root
+        for root in ("sets", "../sets", "~/sets", "/sets")
+    }
+    theirs = [str(tmp_path / "sets"), str(tmp_path.parent / "sets"), "~/sets", "/sets"]
+    assert list(kept.values()) == theirs

@@ -1,5 +1,6 @@
 """The cluster that a run starts is closed to others, and one that is closed to us says so."""
 
+import logging
 import os
 import socket
 import stat
@@ -59,10 +60,21 @@ class Neighbour(Watcher):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/net/tcp").exists(), reason="reads Linux's table of sockets")
-def test_a_cluster_of_a_run_is_closed_to_others(tmp_path: Path, toy: Any, toy_config: Any) -> None:
+def test_a_cluster_of_a_run_is_closed_to_others(
+    tmp_path: Path, toy: Any, toy_config: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does it import what lies around, or leave anything behind in this process."""
+    import ray
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("spaces", "profile"):
+        Path(f"{name}.py").write_text("raise RuntimeError('of somebody else')")
+    before = dict(os.environ), logging.getLogger("ray").level
     neighbour = Neighbour(tmp_path)
     run = RunConfig(address="local", concurrency=1)
     toy(toy_config(tmp_path / "toy", run=run), watchers=[neighbour])
+    assert (dict(os.environ), logging.getLogger("ray").level) == before
+    assert not ray.is_initialized()
     assert neighbour.listening
     assert not neighbour.listening & WILD
     assert all("127.0.0.1" in address for address in neighbour.listening)

@@ -18,6 +18,7 @@ from spaces import (
     read_genotype,
     write_genotype,
 )
+from spaces.genotype import named_genotype
 
 untimed = settings(deadline=None, max_examples=60)
 # As printed in the repositories of DARTS and PC-DARTS.
@@ -133,6 +134,8 @@ def test_published_genotypes():
         .replace("reduce_concat=", ""),
         DARTS_V2.replace("Genotype(", "genotypes.Genotype("),
         f"\n  {DARTS_V2}  # found in the second order search\n",
+        f"epoch 3 (of 5) genotype = {DARTS_V2}\n",
+        f"[0] {DARTS_V2}, [1] {DARTS_V2}: the same",
     ],
 )
 def test_forms_of_the_notation(text):
@@ -197,6 +200,8 @@ def test_recurrent_cells_and_several_genotypes_are_refused():
         read_genotype(f"{DARTS_V2}\n{DARTS_V2}\n")
     with pytest.raises(InvalidInput, match=r"found=\['A', 'B'\]"):
         read_genotype(f"A = {DARTS_V2}\nB = {DARTS_V2}\n")
+    with pytest.raises(InvalidInput, match=r"one genotype in the text.*genotypes=2"):
+        read_genotype(f"epoch 1: {DARTS_V1}\nepoch 2: {DARTS_V2}\n")
 
 
 def test_nothing_in_the_text_is_run(tmp_path):
@@ -236,6 +241,10 @@ def test_files_of_every_form(tmp_path):
     path.write_text(f"{string}\n")
     macro = load_cells(path)
     assert (macro.stacking, macro.depth, nasbench201.encode(macro)) == ("nasbench201", 15, string)
+    line = f"12:30 | Structure(4 nodes with {string}), 94"
+    for text in (f'"{string}"', string.replace("+", " + "), line):
+        path.write_text(text)
+        assert load_cells(path) == named_genotype(text) == macro
 
 
 @pytest.mark.parametrize(

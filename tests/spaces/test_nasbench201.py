@@ -102,6 +102,7 @@ def test_a_string_may_give_its_terms_in_any_order():
         "|nor_conv_1x1~2|skip_connect~0|nor_conv_3x3~1|"
     )
     assert encode(decode(shuffled)) == encode(f" {BEST}\n") == BEST
+    assert encode(f"'{BEST}'") == encode(BEST.replace("|", " | ").replace("~", " ~")) == BEST
 
 
 @pytest.mark.parametrize(
