@@ -25,7 +25,7 @@ if __name__ == "__main__":
         data=fade_ray.DataConfig(data="photos", image_side=16),
         searcher=fade_ray.AnchorWalk(iterations=1, walks=1, finalists=1),
         outer=fade_ray.OuterConfig(rank_epochs=1, evaluation_epochs=1, retrain_epochs=3),
-        finish=fade_ray.FinishConfig(baselines=()),
+        finish=fade_ray.FinishConfig(confirmed=1, baselines=()),
         run=fade_ray.RunConfig(engine="local"),
         out="runs/photos",
     )

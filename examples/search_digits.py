@@ -7,7 +7,7 @@ if __name__ == "__main__":
         data=fade_ray.DataConfig(data="digits", limit=600),
         searcher=fade_ray.AnchorWalk(iterations=2, walks=1, finalists=1),
         outer=fade_ray.OuterConfig(rank_epochs=2, evaluation_epochs=2, retrain_epochs=4),
-        finish=fade_ray.FinishConfig(baselines=()),
+        finish=fade_ray.FinishConfig(confirmed=1, baselines=()),
         run=fade_ray.RunConfig(engine="local"),
         out="runs/digits",  # run it again: it continues, or reads what was found
     )

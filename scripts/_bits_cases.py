@@ -35,7 +35,7 @@ def _one(command: str, now: str | None = None) -> Case:
 
 def _search(command: str) -> Case:
     """A search that ends as it did before there was anything to choose."""
-    return _one(command, f"{command} --retrain-schedule same --baselines off")
+    return _one(command, f"{command} --confirmed 0 --retrain-schedule same --baselines off")
 
 
 ESTIMATORS = (

@@ -24,10 +24,10 @@ from fade_ray.training.device import without_tf32
 from spaces import HyperArchitecture, enumerate_dags
 
 SEARCH = "search --engine local --limit 240 --depth 2 --final-channels 8 --batch-size 30"
-SEARCH += " --baselines off"
+SEARCH += " --confirmed 0 --baselines off"
 SHORT = " --iterations 1 --walks 1 --rank-epochs 1 --evaluation-epochs 1 --retrain-epochs 1"
 PACKED = "search --searcher random --iterations 1 --walks 1 --evaluations 4 --address local"
-PACKED += " --baselines off"
+PACKED += " --confirmed 0 --baselines off"
 DAEMON = "nvidia-cuda-mps-control"
 
 

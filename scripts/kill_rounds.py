@@ -52,7 +52,7 @@ SEARCH = [
     *("--final-channels", "4", "--kernel", "3", "--iterations", "1", "--walks", "2"),
     *("--rank-epochs", "4", "--evaluations", "1", "--evaluation-epochs", "3"),
     *("--retrain-epochs", "4", "--cpus-per-trial", "1", "--lockstep"),
-    *("--baselines", "off"),
+    *("--confirmed", "0", "--baselines", "off"),
 ]
 """In lockstep, in which the record depends on nothing but the seed."""
 PATIENCE = 1500.0  # seconds until a step of a round counts as hung

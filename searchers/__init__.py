@@ -10,6 +10,7 @@ from searchers.outcome import Failure, Outcome
 from searchers.paths import best_paths
 from searchers.points import ScoredPoint
 from searchers.random_search import RandomPoints, RandomSearch
+from searchers.repeats import WithRepeats
 from searchers.retraining import WithRetraining
 from searchers.size_search import BySize, SizeSearch
 from searchers.stencils import stencil
@@ -39,6 +40,7 @@ __all__ = [
     "SpaceSearcher",
     "Trial",
     "TrialLengths",
+    "WithRepeats",
     "WithRetraining",
     "best_paths",
     "pseudo_gradient",

@@ -12,7 +12,7 @@ from searchers.plan import Asks, State
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
-Kind = Literal["ranks", "evaluation", "retraining", "baseline"]
+Kind = Literal["ranks", "evaluation", "repeat", "retraining", "baseline"]
 Points = tuple[tuple[tuple[float, ...], ...], ...]  # [d][w][k]
 
 
@@ -21,7 +21,8 @@ class Trial:
     """One training of a hyper-architecture, or of an architecture in it.
 
     `kind` "ranks": train `hyper` and report its log FaDE weights; "evaluation": train the
-    architecture `hyper` (width one) and report its score on the architecture split;
+    architecture `hyper` (width one) and report its score on the architecture split; "repeat": the
+    same of one that was evaluated before;
     "retraining": train the found architecture from scratch; "baseline": train the `network` of that
     name, which `hyper` says the size of, in the same way. `seed` in [0, 2**31), `epochs` >= 1;
     `attempt` counts from 0, and `id` differs between attempts. `parent` is the id of the trial
@@ -45,7 +46,7 @@ class Trial:
     @property
     def scored(self) -> bool:
         """Whether a score is asked for and fed back to the searcher."""
-        return self.kind == "evaluation"
+        return self.kind in ("evaluation", "repeat")
 
     @property
     def final(self) -> bool:

@@ -21,7 +21,7 @@ from searchers.outcome import Outcome
 History = TrialHistory[Any]
 
 KIND_NAMES = {
-    **{"ranks": "hyper-architecture", "evaluation": "evaluation"},
+    **{"ranks": "hyper-architecture", "evaluation": "evaluation", "repeat": "repeat"},
     **{"retraining": "retraining", "baseline": "baseline"},
 }
 

@@ -65,7 +65,8 @@ class Beside:
         networks = tuple(
             Trained(
                 name,
-                *(fmean(each.get(size) or 0 for each in told.values()) for size in SIZES),
+                fmean(each.get("parameters") or 0 for each in told.values()),
+                fmean(each.get("network_multiply_adds") or 0 for each in told.values()),
                 {repeat: each[f"test_{score.name}"] for repeat, each in told.items()},
             )
             for name, told in ended.items()
@@ -113,5 +114,4 @@ class Beside:
         return values | {"verdict": self.sentence}
 
 
-SIZES = ("parameters", "network_multiply_adds")
 QUESTION = "Has the search earned anything?"

@@ -142,6 +142,9 @@ class TrialKind:
     training: Callable[[Config], TrainConfig] = lambda c: c.train
 
 
+_SCORED = TrialKind(lambda s: s.weights, _evaluation, lambda c: False)
+
+
 def _final(keeps_weights: bool) -> TrialKind:
     return TrialKind(
         lambda s: s.all_but_test,
@@ -153,7 +156,8 @@ def _final(keeps_weights: bool) -> TrialKind:
 
 KINDS: dict[str, TrialKind] = {
     "ranks": TrialKind(lambda s: s.weights, _ranks, lambda c: c.outer.carry_weights),
-    "evaluation": TrialKind(lambda s: s.weights, _evaluation, lambda c: False),
+    "evaluation": _SCORED,
+    "repeat": _SCORED,
     "retraining": _final(keeps_weights=True),
     "baseline": _final(keeps_weights=False),
 }

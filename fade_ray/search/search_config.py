@@ -13,7 +13,7 @@ from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.optimisers import SCHEDULES, Adam
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
-from searchers import AnchorWalk, AskTell, Searcher, TrialLengths
+from searchers import AnchorWalk, AskTell, Searcher, TrialLengths, WithRepeats
 from spaces.errors import at_least, each_once, require, require_known
 from spaces.feature_space import FeatureSpace
 
@@ -42,8 +42,16 @@ class OuterConfig(TrialLengths):
 
 @dataclass(frozen=True)
 class FinishConfig:
-    """What follows a search: its best architecture trained from scratch, beside baselines."""
+    """What follows a search: its best architectures evaluated again, and the one that is best then
+    trained from scratch, beside baselines.
+    """
 
+    confirmed: int = 3
+    """Architectures of best mean score that are evaluated again, as the best of many single scores
+    is a lucky one; the best mean of these is chosen. 0: the best single score.
+    """
+    confirmations: int = 2
+    """How often each of them is."""
     retrain_schedule: str = "one-cycle"
     """Learning rate of these trainings over their epochs, as --schedule; same: that of --schedule.
     """
@@ -66,6 +74,8 @@ class FinishConfig:
             require_known("A baseline", name, BASELINES)
         if wanted:
             each_once(baselines=wanted)
+        at_least(0, confirmed=self.confirmed)
+        at_least(1, confirmations=self.confirmations)
         at_least(1, retrain_seeds=self.seeds)
 
     @property
@@ -83,7 +93,7 @@ class FinishConfig:
 
 
 SAME, OFF, SEEDS = "same", "off", 7
-FORMERLY: dict[str, Any] = {"retrain_schedule": SAME, "baselines": ()}
+FORMERLY: dict[str, Any] = {"confirmed": 0, "retrain_schedule": SAME, "baselines": ()}
 """How searches ended before there was anything to choose."""
 
 
@@ -131,6 +141,14 @@ class Config(RunOptions):
         """The searcher in `space`, at its beginning."""
         return self.searcher.build(space, self.network.depth, self.outer, self.seed)
 
+    def choice(self, space: FeatureSpace) -> AskTell:
+        """The search with the evaluations behind it that decide what is chosen."""
+        inner, few = self.search(space), self.finish.confirmed
+        if not few:
+            return inner
+        again = self.finish.confirmations, self.seed, self.outer.max_retries
+        return WithRepeats(inner, few, *again)
+
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:
     """A stored configuration in its present form: formerly all searchers went in lockstep, and
@@ -156,6 +174,12 @@ def options_in(values: Mapping[str, Any], cls: type[Any]) -> dict[str, Any]:
 # Named settings; flags given beside a recipe override it.
 RECIPES: dict[str, Config] = {
     "default": Config(),
+    # for a first look, on small images and two CPU cores: minutes, the baselines too
+    "quick": Config(
+        network=NetworkConfig(final_channels=32),
+        searcher=AnchorWalk(iterations=4),
+        outer=OuterConfig(rank_epochs=5, evaluation_epochs=6, retrain_epochs=12),
+    ),
     # FaDE section 3, as far as the paper states it: see docs/search.md, "Recipes". lambda, gamma,
     # boxes and features are this project's reading.
     "paper": Config(
@@ -177,6 +201,6 @@ RECIPES: dict[str, Config] = {
             iterations=100, walks=1, evaluate_every=4, evaluations=5, finalists=0, evolve=False
         ),
         outer=OuterConfig(rank_epochs=5, evaluation_epochs=30, retrain_epochs=30),
-        finish=FinishConfig(retrain_schedule=SAME),
+        finish=FinishConfig(confirmed=0, retrain_schedule=SAME),
     ),
 }

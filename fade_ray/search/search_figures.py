@@ -35,6 +35,7 @@ Array = npt.NDArray[np.float64]
 KIND_TEXT = {
     "ranks": "hyper-architectures",
     "evaluation": "evaluations",
+    "repeat": "evaluations again",
     "retraining": "retraining",
     "baseline": "baselines",
 }
@@ -131,7 +132,8 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Drawi
     if not evaluations:
         return None
     x, y = [float(e.iteration) for e in evaluations], [e.score for e in evaluations]
-    walks = sorted({e.walk for e in evaluations})
+    searched = [e for e in evaluations if not e.again]
+    walks = sorted({e.walk for e in searched})
     figure = new_figure(3.8)
     axis = figure.subplots()
     means = architecture_means(history)
@@ -146,11 +148,15 @@ def scores_over_iterations(history: History, score: Measure = ACCURACY) -> Drawi
         axis.plot(grid, score.scale * line, color=series(0), lw=2.2, label="linear regression")
         wanted += [float(low.min()), float(high.max())]
     for walk in walks:
-        points = [(e.iteration, score.scale * e.score) for e in evaluations if e.walk == walk]
+        points = [(e.iteration, score.scale * e.score) for e in searched if e.walk == walk]
         label = f"walk {walk + 1}" if len(walks) > 1 else "evaluated architecture"
         dots: Any = {"color": series(1 + walk), "ms": 6, "mec": style.PAPER, "mew": 0.6}
         marker = MARKERS[walk % len(MARKERS)]
         axis.plot(*zip(*points, strict=True), marker, label=label, alpha=0.85, **dots)
+    again = [(e.iteration, score.scale * e.score) for e in evaluations if e.again]
+    if again:
+        ring: Any = {"ms": 7, "mfc": "none", "mec": style.INK, "mew": 1.2}
+        axis.plot(*zip(*again, strict=True), "o", label="evaluated again", **ring)
     axis.set_ylim(*score_limits(y, wanted, score))
     axis.yaxis.set_major_locator(MaxNLocator(nbins=6))
     count_axis(axis, "iteration")
@@ -180,13 +186,13 @@ def architecture_means(history: History) -> list[tuple[float, float]]:
     """(iteration, score) of each architecture, means over its trainings, by its first.
 
     Trainings of one architecture share it: counted one by one they would make a trend of what a few
-    architectures say.
+    architectures say. When it was evaluated again says nothing of when it was found.
     """
-    trainings: dict[str, list[tuple[float, float]]] = {}
-    for e in history.evaluations:
-        code = history.proposals[e.id].hyper.code()
-        trainings.setdefault(code, []).append((float(e.iteration), e.score))
-    return [(fmean(x for x, _ in same), fmean(y for _, y in same)) for same in trainings.values()]
+    found = sorted(history.pooled, key=lambda each: each.first.index)
+    return [
+        (fmean(p.iteration for p, _ in each.trainings if p.kind == "evaluation"), each.score)
+        for each in found
+    ]
 
 
 def regression_text(

@@ -7,6 +7,7 @@ from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Run
 from searchers.base import Proposal
+from searchers.repeats import Pooled, chosen, pooled
 
 Anchors = list[list[list[float]]]
 """[walk][depth][feature], each in [0, 1]."""
@@ -19,6 +20,8 @@ class Evaluation(NamedTuple):
     walk: int
     score: float
     id: str
+    again: bool = False
+    """Whether it repeats one for a better mean."""
 
 
 class History(TrialHistory[Proposal]):
@@ -43,7 +46,9 @@ class History(TrialHistory[Proposal]):
     def evaluations(self) -> list[Evaluation]:
         """The architectures trained and scored so far, by id."""
         return [
-            Evaluation(proposal.iteration, proposal.walk, outcome.score, id)
+            Evaluation(
+                proposal.iteration, proposal.walk, outcome.score, id, proposal.kind == "repeat"
+            )
             for id, proposal in self.proposals.items()
             if proposal.scored
             and (outcome := self.outcomes.get(id)) is not None
@@ -53,8 +58,28 @@ class History(TrialHistory[Proposal]):
 
     @property
     def best(self) -> Evaluation | None:
-        """The best evaluation so far, ties by the lower id; None if there is none."""
-        return max(self.evaluations, key=lambda evaluation: evaluation.score, default=None)
+        """The evaluation of what would be chosen now, its score the mean of all of them where they
+        were repeated; None if there is none.
+        """
+        found = chosen(self.pooled)
+        if found is None:
+            return None
+        plan = next((p for p, score in found.trainings if score == found.told), found.first)
+        return Evaluation(plan.iteration, plan.walk, found.told, plan.id)
+
+    @property
+    def pooled(self) -> list[Pooled]:
+        """All evaluations by architecture, the best mean first."""
+        return pooled((self.proposals[e.id], e.score) for e in self.evaluations)
+
+    @property
+    def chosen_text(self) -> str:
+        """What its score is: "mean of 3 evaluations, 0.7340 to 0.7660"."""
+        found = chosen(self.pooled)
+        if found is None or not found.repeated:
+            return "one evaluation"
+        low, high = min(found.scores), max(found.scores)
+        return f"mean of {len(found.scores)} evaluations, {low:.4f} to {high:.4f}"
 
 
 SearchRun = Run[Any, History]

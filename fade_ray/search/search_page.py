@@ -15,7 +15,7 @@ from searchers import Proposal
 
 FILES = "records.jsonl, config.json, environment.json and result.json of the run alone"
 BEST = 10
-"""Evaluations that are listed."""
+"""Architectures that are listed."""
 
 
 def search_page(run: SearchRun) -> Page:
@@ -56,7 +56,10 @@ def headline(run: SearchRun, score: Measure) -> list[Row]:
     found, best = run.result.get("architecture") or {}, run.history.best
     rows, valid = _tested(run, score), run.result.get(f"valid_{score.name}")
     if valid is not None:
-        chosen = "on the architecture split, by which it was chosen: optimistic"
+        chosen = (
+            f"{run.history.chosen_text}, on the architecture split, by which it was chosen: "
+            "optimistic"
+        )
         rows.append((f"valid {score.name}", score.text(valid, 2), chosen))
     elif best is not None:
         where = f"on the architecture split, trial {best.id}; not retrained and tested"
@@ -95,18 +98,21 @@ def _tested(run: SearchRun, score: Measure) -> list[Row]:
 
 
 def best_table(history: History, score: Measure) -> Table:
-    """The best evaluations, the best first."""
-    best = sorted(history.evaluations, key=lambda evaluation: -evaluation.score)
+    """The architectures of the best scores, means over the evaluations of each."""
+    best = history.pooled
     columns = (
-        Column("trial", lambda e: e.id),
-        Numbers("iteration", lambda e: str(e.iteration)),
-        Numbers("walk", lambda e: str(e.walk + 1)),
-        Numbers(score.name, lambda e: score.text(e.score, 2)),
-        Column("architecture, rows separated by /", lambda e: history.proposals[e.id].hyper.code()),
+        Column("first trial", lambda each: each.first.id),
+        Numbers("iteration", lambda each: str(each.first.iteration)),
+        Numbers("walk", lambda each: str(each.first.walk + 1)),
+        Numbers("evaluations", lambda each: str(len(each.scores))),
+        Numbers(f"mean {score.name}", lambda each: score.text(each.score, 2)),
+        Numbers("lowest", lambda each: score.text(min(each.scores), 2)),
+        Numbers("highest", lambda each: score.text(max(each.scores), 2)),
+        Column("architecture, rows separated by /", lambda each: each.hyper.code()),
     )
-    some, whole = f"Best {BEST} of {len(best)} evaluations", "Evaluations, the best first"
+    some, whole = f"Best {BEST} of {len(best)} architectures", "Architectures, the best first"
     title = some if len(best) > BEST else whole
-    return Table.of(title, columns, best[:BEST], label="best evaluations", look="codes")
+    return Table.of(title, columns, best[:BEST], label="best architectures", look="codes")
 
 
 def _costs(history: History) -> Table:

@@ -62,7 +62,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         check_run(config.run, config.train.precision)
         space = GraphSpace.create(**vars(config.space))
         config.check_ranks()
-        inner = config.search(space)
+        inner = config.choice(space)
         outer = config.outer
         finish = config.finish
         searcher = WithRetraining(
@@ -132,7 +132,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         trials, cost, share = result["trials"], result["cost"], result["training_share"]
         lines = {
             "architecture": result["architecture"]["code"],
-            f"valid {name}": f"{result[f'valid_{name}']:.4f} (one evaluation, on the "
+            f"valid {name}": f"{result[f'valid_{name}']:.4f} ({run.history.chosen_text}, on the "
             "architecture part)",
             f"test {name}": f"{result[f'test_{name}']:.4f} (retrained, "
             f"{result['test_images']:,} images)",

@@ -47,7 +47,7 @@ def small() -> Callable[..., Config]:
             outer=OuterConfig(
                 rank_epochs=epochs, evaluation_epochs=1, retrain_epochs=2, lockstep=True
             ),
-            finish=FinishConfig(baselines=()),
+            finish=FinishConfig(confirmed=0, baselines=()),
             run=RunConfig(**({"engine": "local"} | run)),  # type: ignore[arg-type]
             out=str(out),
         )

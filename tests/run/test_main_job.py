@@ -20,13 +20,15 @@ def run(*arguments: str, timeout: float) -> str:
 @pytest.mark.slow
 @pytest.mark.timeout(1500)
 def test_the_main_job_on_digits(tmp_path: Path) -> None:
-    said = run("--out", str(tmp_path / "run"), timeout=1400)
+    said = run("--recipe", "quick", "--out", str(tmp_path / "run"), timeout=1400)
     print(said)
     result = open_run(tmp_path / "run")
     assert result.test_accuracy >= 0.95
     assert result.summary["trials"]["failed"] == 0
     assert (tmp_path / "run" / "report.html").stat().st_size > 10_000
     assert "report" in said
+    assert "earned?" in said
+    assert len(result.summary["beside"]["tests"]) == 3
 
 
 @pytest.mark.slow
