@@ -101,8 +101,8 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
     """Train a genotype from scratch, test it, export it.
 
     SOURCE: the run directory of a `fade-ray cells` (its trial with the best proxy accuracy, or
-    --trial ID), a genotype file, or a published name. `--recipe NAME` starts from a named setting;
-    flags override it. The same command again continues where it stopped, and so does
+    --trial ID), a genotype as text or in a file, or a published name. `--recipe NAME` starts from a
+    named setting; flags override it. The same command again continues where it stopped, and so does
     `fade-ray retrain --out DIR`.
     """
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 
-VARIABLES = ("RAY_", "TUNE_", "MLFLOW_")
-"""How those begin that a run sets, or has Ray set."""
+VARIABLES = ("RAY_", "TUNE_", "MLFLOW_", "PYTHONBREAKPOINT", "CRC32C_")
+"""How those begin that a run sets, or has Ray and TensorBoard's writer set."""
 _UNDO: ContextVar[ExitStack | None] = ContextVar("_UNDO", default=None)
 
 
