@@ -85,6 +85,8 @@ class TrialHistory(RunHistory, Generic[P]):
         epochs: id -> epoch (from 1) -> metrics; after a resume the last report of an epoch counts.
         times: (event, id) -> the time of the "proposed", last "epoch" or "finished" event, ISO 8601
             in UTC.
+        begun: id -> {"node": where} of the trials whose process has begun with them and is not
+            lost.
         restarts: kind of loss ("node lost", "worker lost") -> how often a trial was started again
             for one, from its checkpoint and with its seed.
         training_share: of the trials' wall time, the share spent training; None before the end.
@@ -100,6 +102,7 @@ class TrialHistory(RunHistory, Generic[P]):
         self.epochs: dict[str, dict[int, dict[str, Any]]] = {}
         self.times: dict[tuple[str, str], str] = {}
         self.training_share: float | None = None
+        self.begun: dict[str, Mapping[str, Any]] = {}
         self.restarts = Counter[str]()
         super().__init__(events)
         self.proposals = dict(sorted(self.proposals.items()))
@@ -111,13 +114,19 @@ class TrialHistory(RunHistory, Generic[P]):
             proposal = self.plan.from_dict(event["proposal"])
             self.proposals[proposal.id] = proposal
             self.times["proposed", proposal.id] = event["time"]
+        elif name == "start":
+            self.begun.clear()
+        elif name == "begun":
+            self.begun[event["id"]] = {"node": event["node"]}
         elif name == "epoch":
             self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
+            self.begun.setdefault(event["id"], {})  # an older record says nothing else
             self.times["epoch", event["id"]] = event["time"]
         elif name == "finished":
             self._finish(event)
         elif name == "restarted":
             self.restarts[event["failure"]["kind"]] += 1
+            self.begun.pop(event["id"], None)
         elif name == "end":
             self.training_share = event.get("training_share")
 
@@ -170,7 +179,8 @@ class TrialHistory(RunHistory, Generic[P]):
     def _standing(self, id: str, plan: P) -> TrialStanding:
         told = (self.times.get((event, id)) for event in ("finished", "epoch", "proposed"))
         ended = self.outcomes.get(id), self.metrics.get(id, {}), next(filter(None, told), None)
-        return TrialStanding.of(id, kind_of(plan), self.epochs.get(id, {}), plan.epochs, *ended)
+        epochs, begun = self.epochs.get(id, {}), self.begun.get(id)
+        return TrialStanding.of(id, kind_of(plan), epochs, plan.epochs, *ended, begun)
 
 
 class Tally:

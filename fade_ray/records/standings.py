@@ -44,9 +44,9 @@ def epoch_sums(epochs: Epochs) -> dict[str, float]:
 class TrialStanding:
     """How far a trial is.
 
-    `state`: "waiting" has told of no epoch yet. `epoch`: the last one told, of `epochs` (None: not
-    known). `stage`: "2 of 3", where it has several. `images_per_second` of that epoch, `node` where
-    it ran, `loss` and `accuracy` by it; `score` and `failure` of one that has ended. `time` of its
+    `state`: "waiting" has no process at work on it. `epoch`: the last one told, of `epochs` (None:
+    not known). `stage`: "2 of 3", where it has several. `images_per_second`, `loss` and `accuracy`
+    of that epoch, `node` where it runs; `score` and `failure` of one that has ended. `time` of its
     last event, ISO 8601 in UTC.
     """
 
@@ -75,12 +75,15 @@ class TrialStanding:
         outcome: Outcome | None,
         metrics: Mapping[str, Any],
         time: str | None,
+        begun: Mapping[str, Any] | None = None,
     ) -> Self:
-        """Of its epochs, and of the `metrics` at its end."""
+        """Of its epochs, of the `metrics` at its end, and of what its process said as it began;
+        None where none has begun.
+        """
         last = max(epochs, default=0)
         now, stages = epochs.get(last, {}), epochs.get(0, {}).get("stages", 1)
         failure = None if outcome is None else outcome.failure
-        running: State = "running" if epochs else "waiting"
+        running: State = "waiting" if begun is None else "running"
         return cls(
             id,
             kind,
@@ -88,7 +91,7 @@ class TrialStanding:
             last,
             planned,
             f"{now.get('stage', 0) + 1} of {stages}" if stages > 1 else None,
-            metrics.get("node", now.get("node")),
+            {**now, **(begun or {}), **metrics}.get("node"),
             images_per_second(now),
             now.get("loss"),
             accuracy(now),

@@ -94,7 +94,7 @@ def _score(trial: TrialStanding, score: Measure) -> str:
 
 
 def _state(trial: TrialStanding) -> str:
-    words = {"waiting": "waits or starts", "running": trial.reached, "done": "done"}
+    words = {"waiting": "waits", "running": trial.reached, "done": "done"}
     return words.get(trial.state, f"failed: {trial.failure}")
 
 

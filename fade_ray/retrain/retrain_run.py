@@ -63,7 +63,8 @@ class RetrainHistory(RunHistory):
     def standings(self) -> list[TrialStanding]:
         """Of the one training."""
         ended = Outcome() if self.ended else None
-        return [TrialStanding.of("1", "retraining", self.epochs, None, ended, {}, self.last)]
+        about = "1", "retraining", self.epochs, None, ended
+        return [TrialStanding.of(*about, {}, self.last, {} if self.epochs else None)]
 
     @property
     def curves(self) -> Mapping[str, Epochs]:

@@ -31,6 +31,7 @@ def run_local(
                 return
             raise RuntimeError("the searcher waits for a batch of which no trial is running")
         event = {}
+        session.observe(plan.id, {"begun": None})
         for event in events(job, plan.to_dict(), data, folder):
             session.observe(plan.id, event)
         session.tell(plan.id, Outcome.from_dict(event["outcome"]))

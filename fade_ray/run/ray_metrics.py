@@ -37,6 +37,10 @@ class RayMetrics(Watcher):
         self._speeds[proposal.id] = None
         self._tell()
 
+    def begun(self, proposal: Any) -> None:
+        self._speeds[proposal.id] = 0.0
+        self._tell()
+
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         self._speeds[proposal.id] = images_per_second(metrics) or 0.0
         self._tell()

@@ -6,6 +6,7 @@ import platform
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -61,9 +62,8 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
 
     def _begin(self, config: dict[str, Any]) -> None:
         self._id = plan_id(config)
-        self._events: Iterator[Event] = events(
-            self._job, config["proposal"], self._data, self._folder
-        )
+        told = events(self._job, config["proposal"], self._data, self._folder)
+        self._events: Iterator[Event] = chain([{"begun": self._node}], told)
 
     def __repr__(self) -> str:
         """The run and the trial. Ray shows it in its dashboard and its logs as it was when the
@@ -84,7 +84,7 @@ class FadeTrial(tune.Trainable):  # type: ignore[misc]
         event = next(self._events)
         if "metrics" in event:
             event["metrics"] = {**event["metrics"], "node": self._node}
-        return {"event": json.dumps(event), "done": "epoch" not in event}
+        return {"event": json.dumps(event), "done": not {"begun", "epoch"} & event.keys()}
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         self._begin(new_config)

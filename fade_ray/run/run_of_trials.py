@@ -98,7 +98,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
             found.append(
                 (
                     "waiting",
-                    f"{waiting} for a place or a start; a trial takes {run.config.run.share}",
+                    f"{waiting} for a place and its process; a trial takes {run.config.run.share}",
                 )
             )
         return Standing(self.reached(run), [*trial_lines(run.history, self.best(run)), *found])

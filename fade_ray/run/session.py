@@ -105,14 +105,18 @@ class Session(Generic[P]):
         return deque(untold.values())
 
     def observe(self, id: str, event: Mapping[str, Any]) -> None:
-        """Take one event of a running trial, as `fade_ray.trials.job.events` yields them; or
-        {"restarted": a failure as a dict}, for a trial that lost its worker and begins again where
-        it was.
+        """Take one event of a running trial, as `fade_ray.trials.job.events` yields them;
+        {"begun": the node, or None}, before the first one; or {"restarted": a failure as a dict},
+        for a trial that lost its worker and begins again where it was.
         """
         plan, _ = self._running[id]
         if "abort" in event:
             self.broken = InvalidInput(event["abort"])
             raise self.broken
+        if "begun" in event:
+            self._record("begun", id=id, node=event["begun"])
+            self._show("begun", plan)
+            return
         if "restarted" in event:
             reason = event["restarted"]["reason"]
             self._record("restarted", id=id, failure=event["restarted"])

@@ -94,7 +94,7 @@ def _open(trials: Sequence[TrialStanding]) -> list[str]:
         (
             trial.id,
             trial.kind,
-            trial.reached if trial.state == "running" else "waits or starts",
+            trial.reached if trial.state == "running" else "waits",
             trial.node or "-",
             number(trial.images_per_second, 0),
             number(trial.loss, 4),

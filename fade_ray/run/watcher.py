@@ -17,7 +17,10 @@ class Watcher:
     """Why it is shown no more: its disk is full, its terminal gone. That never ends a run."""
 
     def proposed(self, proposal: Any) -> None:
-        """A trial is about to run."""
+        """A trial waits for its turn to run."""
+
+    def begun(self, proposal: Any) -> None:
+        """A process has begun with it."""
 
     def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
         """One of its epochs, from 1, is over."""

@@ -44,10 +44,31 @@ def test_every_trial_is_told_with_what_it_has_cost_so_far(begun: Path) -> None:
     assert done.score == 0.5
 
 
+def test_a_trial_that_has_begun_does_not_wait_until_its_process_is_lost(begun: Path) -> None:
+    told: list[tuple[str, dict[str, Any], tuple[str, str | None]]] = [
+        ("begun", {"node": "n3"}, ("0 of 2 epochs", "n3")),
+        ("restarted", {"failure": {"kind": "node lost", "reason": "gone"}}, ("waits", None)),
+        ("begun", {"node": None}, ("0 of 2 epochs", None)),  # in the plain loop
+    ]
+    for event, fields, expected in told:
+        with Journal(begun / "records.jsonl") as journal:
+            journal.append(event, id="00002", **fields)
+        trial = ToyHistory.read(begun / "records.jsonl").standings[2]
+        reached = trial.reached if trial.state == "running" else "waits"
+        assert (reached, trial.node) == expected
+        row = standing.status(TOY, begun).splitlines()[-1]
+        assert row.startswith("00002")
+        assert expected[0] in row
+    with Journal(begun / "records.jsonl") as journal:
+        journal.append("start", format=FORMAT, resumed=True)
+    waiting = ToyHistory.read(begun / "records.jsonl").standings[1:]
+    assert [(trial.state, trial.epoch) for trial in waiting] == [("waiting", 2), ("waiting", 0)]
+
+
 def test_the_cost_of_trials_in_flight_counts(begun: Path) -> None:
     said = standing.status(TOY, begun)
     assert "400 training images" in said
-    assert "1 for a place or a start; a trial takes 1 CPU" in said
+    assert "1 for a place and its process; a trial takes 1 CPU" in said
     row = next(line for line in said.splitlines() if line.startswith("00001"))
     assert row.split()[:7] == ["00001", "trial", "2", "of", "3", "epochs", "n2"]
 
