@@ -38,7 +38,7 @@ PACKED = "records.parquet"
 RECORDS = ("records.jsonl", "replays.jsonl")
 KEPT = ("config.json", "environment.json", "budget.json", "result.json", "study.json")
 """Copied as they are."""
-REPORTED = ("comparison.json", "ranks.json", "cells.json")
+REPORTED = ("comparison.json", "ranks.json", "cells.json", "methods.json")
 """What a report writes for programs; of these the summary is made."""
 COLUMNS = pa.schema(
     [("file", pa.string()), ("line", pa.string()), ("points", pa.list_(pa.string()))]

@@ -10,7 +10,7 @@ import results
 from fade_ray.run.folder import environment
 from spaces.errors import InvalidInput
 
-MOST = 4_500_000
+MOST = 5_500_000
 """Bytes of all studies together."""
 FOLDERS = sorted(path for path in results.RESULTS.iterdir() if path.is_dir())
 STUDIES = [path for path in FOLDERS if path.name not in ("bench", "tables")]
