@@ -22,9 +22,9 @@ from fade_ray.report import style
 from fade_ray.report.page import Block, Column, Drawing, Numbers, Table, Verdict, Words, figured
 from fade_ray.report.tables import write_tables
 from fade_ray.report.words import DASH, Measure, count, duration, interval, listed, number, si
-from fade_ray.retraining.genotype_trial import LATENCY
 from fade_ray.run.folder import write_json
 from fade_ray.run.text_table import text_table
+from fade_ray.training.latency import LATENCY
 
 
 def method_table(history: TrialHistory[Any]) -> tuple[list[Scored], MethodTable | None]:

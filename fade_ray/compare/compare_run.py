@@ -57,7 +57,6 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         searches = {name: each.search(space) for name, each in configs.items()}
         splits = load_images(config.data)
         config.network.layout(splits.side, splits.channels)  # checks it
-        config.data.augmentation(splits.augment)
         unit = config.contest.unit
         images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)
         budget = config.contest.budget or (float(images) if unit == "images" else SECONDS)

@@ -40,8 +40,10 @@ class DataConfig:
 
 
 def load_images(data: DataConfig) -> Splits:
-    """`load` with the values of `data`. Raises InvalidInput for everything a user can mend."""
-    return load(
+    """`load` with the values of `data`, and the augmentation that these ask for. Raises
+    InvalidInput for everything a user can mend.
+    """
+    splits = load(
         data.data,
         test_data=data.test_data,
         root=data.data_root,
@@ -50,3 +52,4 @@ def load_images(data: DataConfig) -> Splits:
         test_limit=data.test_limit,
         split_seed=data.split_seed,
     )
+    return replace(splits, augment=data.augmentation(splits.augment))

@@ -65,7 +65,6 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
         splits = load_images(config.data)
         if study.table is None:
             network.layout(splits.side, splits.channels)  # checks it
-        config.data.augmentation(splits.augment)
         return Trials(search(study, network.depth), RankJob(config), splits)
 
     def watchers(

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -90,6 +91,7 @@ class TrialHistory(RunHistory, Generic[P]):
         restarts: kind of loss ("node lost", "worker lost") -> how often a trial was started again
             for one, from its checkpoint and with its seed.
         training_share: of the trials' wall time, the share spent training; None before the end.
+        active: seconds from each start's first trial to its last event, in all.
     """
 
     plan: ClassVar[type[Any]]
@@ -104,12 +106,18 @@ class TrialHistory(RunHistory, Generic[P]):
         self.training_share: float | None = None
         self.begun: dict[str, Mapping[str, Any]] = {}
         self.restarts = Counter[str]()
+        self.active, self._working = 0.0, False
         super().__init__(events)
         self.proposals = dict(sorted(self.proposals.items()))
 
     def _take(self, event: Event) -> None:
+        before, name = self.last, event["event"]
         super()._take(event)
-        name = event["event"]
+        self._working &= name != "start"
+        if self._working and before is not None:
+            passed = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(before)
+            self.active += passed.total_seconds()
+        self._working |= name in ("proposed", "epoch")
         if name == "proposed":
             proposal = self.plan.from_dict(event["proposal"])
             self.proposals[proposal.id] = proposal

@@ -156,7 +156,8 @@ class Origin:
     def of(
         cls, command: str | None, config: Mapping[str, Any], environment: Mapping[str, Any]
     ) -> "Origin":
-        about = {name: value for name, value in environment.items() if name != "command"}
+        apart = ("command", "data")
+        about = {name: value for name, value in environment.items() if name not in apart}
         parts = (
             ("Configuration", "setting", "configuration", "config", config),
             ("Versions and machine", "what", "versions", "environment", about),

@@ -277,13 +277,14 @@ def inline(svg: str, picture: Picture) -> str:
     name, alt, svg = picture.name, picture.alt, svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<title>.*?</title>", "", svg, flags=re.DOTALL)
     head, body = svg.split(">", 1)
-    box = re.search(r'viewBox="0 0 (\S+) (\S+)"', head)
-    assert box is not None, "matplotlib writes a view box"
-    size = (float(box[1]), float(box[2])) * 2
+    whole = re.search(r'viewBox="0 0 (\S+) (\S+)"', head)
+    assert whole is not None, "matplotlib writes a view box"
+    size = (float(whole[1]), float(whole[2])) * 2
     boxes = [" ".join(f"{s * u:.1f}" for s, u in zip(p, size, strict=True)) for p in picture.parts]
     parts = "".join(
-        f'<svg class="part" viewBox="{b}" aria-hidden="true"><use href="#{name}-figure_1"/></svg>'
-        for b in boxes
+        f'<svg class="part{" half" * (part[2] < 0.4)}" viewBox="{box}" aria-hidden="true">'
+        f'<use href="#{name}-figure_1"/></svg>'
+        for part, box in zip(picture.parts, boxes, strict=True)
     )
     body = re.sub(r'\bid="', f'id="{name}-', body)
     body = re.sub(r'(xlink:)?href="#', f'href="#{name}-', body)
@@ -292,7 +293,7 @@ def inline(svg: str, picture: Picture) -> str:
     themed = {colour: f"var(--f{colour[1:]}, {colour})" for colour in DARK}
     body = re.sub(r"#[0-9a-f]{6}\b", lambda match: themed.get(match[0], match[0]), body)
     body = re.sub(r"font: ([0-9. a-z]*px) [^;\"]*", r"font: \1 var(--figure-font)", body)
-    return f'<svg {box[0]} role="img" aria-label="{html.escape(alt)}">{body}{parts}'
+    return f'<svg {whole[0]} role="img" aria-label="{html.escape(alt)}">{body}{parts}'
 
 
 def dark_colours() -> str:

@@ -210,6 +210,8 @@ def spent(seconds: float | None) -> str:
 
 def origin(run: Any, made_from: str, more: str = "") -> list[Origin | Words]:
     """The blocks that say how a run was made, and its page: `made_from` files."""
+    data = run.environment.get("data") or run.result.get("data")
+    images = [Words(f"{data}.", "card")] if data else []
     where = f"The figures lie beside this page in figures/ as SVG and PNG{more}."
     about = Origin.of(run.command, run.settings, run.environment)
-    return [about, Words(f"Made from {made_from}. {where}")]
+    return [*images, about, Words(f"Made from {made_from}. {where}")]

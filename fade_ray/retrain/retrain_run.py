@@ -190,6 +190,9 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         device = config.workers.device if alone else "cpu"
         return Prepared(job, images, place(device, config.train.precision))
 
+    def data(self, prepared: Prepared) -> str:
+        return prepared.images.description
+
     def watchers(
         self, config: RetrainConfig, prepared: Prepared, history: RetrainHistory
     ) -> list[Watcher]:

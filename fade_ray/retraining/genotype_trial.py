@@ -1,25 +1,16 @@
 """A genotype as one trial of many: trained from scratch, tested once at its end, nothing kept."""
 
-import time
 from collections.abc import Mapping, Sequence
-from statistics import median
 from typing import Any
 
-import torch
-
-from fade_ray.nn import CellNetwork
 from fade_ray.retraining.retrain_images import Images
 from fade_ray.retraining.retraining import Retraining, begun, build_network, parameters
 from fade_ray.training import Placement, evaluate
+from fade_ray.training.latency import latency
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.sums import ALONE
 from fade_ray.trials.trainee import Ending, Metrics, Trainee
 from searchers import Outcome
-
-PASSES, WARM_UP = 21, 3
-LATENCY = (
-    f"a forward pass of one image in evaluation mode, median of {PASSES} after {WARM_UP} to warm up"
-)
 
 
 class GenotypeTrial(Trainee):
@@ -49,21 +40,6 @@ class GenotypeTrial(Trainee):
             "test_accuracy": score,
             "parameters": parameters(self.network),
             "network_multiply_adds": self.network.multiply_adds(),
-            "latency_ms": latency(self.network, self.images, self.placement),
+            "latency_ms": latency(self.network, self.placement.device),
         }
         return Ending(Outcome(measures={"test_accuracy": score}), metrics)
-
-
-def latency(network: CellNetwork, images: Images, placement: Placement) -> float:
-    """Milliseconds of a forward pass of one image: `LATENCY`."""
-    batch = next(images.test(placement, ALONE, 1).ordered())[0]
-    times = []
-    network.eval()
-    with torch.inference_mode():
-        for _ in range(WARM_UP + PASSES):
-            start = time.perf_counter()
-            network(batch)
-            if placement.device.type == "cuda":
-                torch.cuda.synchronize(placement.device)
-            times.append(time.perf_counter() - start)
-    return 1000 * median(times[WARM_UP:])

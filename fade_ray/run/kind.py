@@ -169,6 +169,10 @@ class RunKind(ABC, Generic[C, H]):
         is checked here, before the directory is made. Raises InvalidInput.
         """
 
+    def data(self, prepared: Any) -> str:
+        """What a run reads, in a line for its start and its record; "" where it says nothing."""
+        return ""
+
     def watchers(self, config: C, prepared: Any, history: H) -> list[Watcher]:
         """What a person sees of it."""
         return []

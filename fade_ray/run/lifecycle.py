@@ -1,5 +1,6 @@
 """A run from configuration to report, the same for every kind."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -30,6 +31,7 @@ from fade_ray.run.marks import taken_back
 from fade_ray.run.watcher import Watcher, show
 from spaces.errors import require_text
 
+LOG = logging.getLogger(__name__)
 C = TypeVar("C", bound=Configuration)
 H = TypeVar("H", bound=RunHistory)
 
@@ -71,6 +73,7 @@ def run(
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
         around = environment(command or command_line(), additions, inputs.now)
+        around |= {"data": kind.data(prepared)}
         with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
             with Journal(folder / kind.record, partial(_may_go_on, lease)) as journal:
@@ -79,6 +82,7 @@ def run(
                 journal.append("start", format=FORMAT, resumed=resumed, environment=around)
                 shown = kind.watchers(config, prepared, history) if watchers is None else watchers
                 start = Start(folder, config, journal, history, tuple(shown), additions)
+                LOG.info("%s in %s. %s", kind.name, folder, around["data"])
                 try:
                     worked = kind.work(prepared, start)
                 finally:

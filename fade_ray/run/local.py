@@ -1,5 +1,6 @@
 """The plain loop: one trial after the other in this process, without Ray."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -7,9 +8,11 @@ from typing import Any, TypeVar
 from fade_ray.records.additions import Addition
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.session import Session
+from fade_ray.training import place
 from fade_ray.trials.job import Job, events
 from searchers import Outcome
 
+LOG = logging.getLogger(__name__)
 D = TypeVar("D")
 
 
@@ -24,6 +27,7 @@ def run_local(
     """The same seed gives the same record as Ray Tune: the same bits on CPUs as many. `additions`
     are loaded here already.
     """
+    LOG.info("In this process, on %s: one trial at a time.", place(run.device).device)
     while not session.done:
         plan = session.ask()
         if plan is None:

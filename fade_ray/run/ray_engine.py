@@ -1,5 +1,6 @@
 """A session's trials on Ray Tune. The lines about GPUs have not run on one yet."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from fade_ray.run.session import Session
 from fade_ray.run.trackers import told_to_the_end
 from fade_ray.trials.job import Job
 
+LOG = logging.getLogger(__name__)
 D = TypeVar("D")
 
 
@@ -52,6 +54,8 @@ def run_ray(
         growth = autoscaled()
         resources = trial_resources(run, [*(node.resources for node in asked.good), *growth])
         room = Room(asked, resources, run.concurrency, growth)
+        device = "GPUs" if resources.gpus else "CPUs"
+        LOG.info("On %s: %d trial(s) at once, each with %s.", device, room(), resources)
         searcher = TuneSearcher(session, while_unchanged(session.observe, asked.source), room)
         session.watchers = (*session.watchers, RayMetrics(folder.name, session.history))
         trial = tune.with_parameters(

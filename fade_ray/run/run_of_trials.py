@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
+from fade_ray.data import Splits
 from fade_ray.records.additions import Addition
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
 from fade_ray.run.folder import Configuration
+from fade_ray.run.forecast import Forecast, Planned
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
 from fade_ray.run.run_config import RayOptions, RunConfig
@@ -55,6 +57,10 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
     def ray_options(self, config: C) -> RayOptions | None:
         return config.run if config.run.engine == "ray" else None
 
+    def data(self, prepared: Any) -> str:
+        data = prepared.data
+        return data.describe() if isinstance(data, Splits) else ""
+
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""
         return Session(trials.searcher, start.journal, start.history, watchers)
@@ -91,8 +97,19 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
     def close(self, session: Any, start: Start[C, H]) -> None:
         """What is recorded behind the last trial."""
 
+    def coming(self, config: C) -> Mapping[str, Planned]:
+        """The trials that a run will have, by kind; nothing where that is not known."""
+        return {}
+
+    def forecast(self, config: C, history: H) -> Forecast:
+        """How long it will take from what the record says."""
+        return Forecast.of(self.coming(config), history)
+
     def standing(self, run: Run[C, H]) -> Standing:
         found = [("result", self.found(run))] if run.result else []
+        if not run.result and run.history.active:
+            told = self.forecast(run.config, run.history).words(run.history.active)
+            found.append(("time", f"{told}, by its last event"))
         waiting = sum(trial.state == "waiting" for trial in run.history.standings)
         if waiting:
             found.append(

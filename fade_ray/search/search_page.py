@@ -44,7 +44,7 @@ def search_sections(run: SearchRun) -> Iterator[Section]:
     history, score = run.history, trials.measure_of(run.settings)
     code = (run.result.get("architecture") or {}).get("code")
     named = [Words("Code of the architecture: ", code=code)] if code else []
-    yield Section("Architecture", [figures.found_cells(run), *named])
+    yield Section("Architecture", [figures.found_cells(run), rows_table(run), *named])
     features = [str(name) for name in (run.settings.get("space") or {}).get("features") or ()]
     anchors = figures.anchor_trajectories(history, features)
     evaluated = figures.scores_over_iterations(history, score)
@@ -68,6 +68,9 @@ def headline(run: SearchRun, score: Measure) -> list[Row]:
         rows.append(("parameters", si(parameters), f"{parameters:,} in the found architecture"))
     if (operations := found.get("multiply_adds")) is not None:
         rows.append(("multiply-adds", si(operations), "for one image, found architecture"))
+    if (milliseconds := found.get("latency_ms")) is not None:
+        about = "for one image on a CPU of this machine, beside whatever ran there"
+        rows.append(("latency", f"{milliseconds:.2g} ms", about))
     return rows + trials.time_rows(run.history, run.result.get("training_share"))
 
 
@@ -95,6 +98,21 @@ def _tested(run: SearchRun, score: Measure) -> list[Row]:
     else:
         remarks.append("retrained once from scratch, so the spread is unknown")
     return [(f"test {score.name}", score.text(tested, 2), "; ".join(remarks))]
+
+
+def rows_table(run: SearchRun) -> Table:
+    """What each row of the found architecture takes; nothing before there is one."""
+    rows = (run.result.get("architecture") or {}).get("rows") or []
+    columns = (
+        Column("row", lambda row: str(row[0])),
+        Column("cell", lambda row: str(row[1]["cell"])),
+        Numbers("channels", lambda row: f"{row[1]['channels']:,}"),
+        Numbers("side (pixels)", lambda row: str(row[1]["side"])),
+        Numbers("parameters", lambda row: f"{row[1]['parameters']:,}"),
+        Numbers("multiply-adds", lambda row: si(row[1]["multiply_adds"])),
+    )
+    note = "Channels and side of the map behind each row; stem and head are not among them."
+    return Table.of("Rows of the network", columns, enumerate(rows, start=1), note=note)
 
 
 def best_table(history: History, score: Measure) -> Table:

@@ -1,51 +1,69 @@
 """What a person sees of a search: one live line in a terminal, a line per iteration elsewhere."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.text import Text
 
-from fade_ray.run.progress import LiveWatcher, clock
+from fade_ray.run.forecast import Forecast
+from fade_ray.run.progress import LiveWatcher
 from fade_ray.search.search_history import Evaluation
 from searchers import Outcome, Proposal
 
+STEPS = 10
+"""Lines on the trainings from scratch of a run that is not watched on a terminal."""
+FOLLOW = ("retraining", "baseline")
+"""Their kinds."""
+
 
 class Progress(LiveWatcher):
-    """A `Watcher` that draws to stderr."""
+    """A `Watcher` that draws to stderr. `active`: seconds that earlier starts took; `in_flight`:
+    trials that they left.
+    """
 
     def __init__(
-        self, iterations: int, best: Evaluation | None = None, console: Console | None = None
+        self,
+        iterations: int,
+        forecast: Forecast,
+        active: float = 0.0,
+        best: Evaluation | None = None,
+        in_flight: Collection[str] = (),
+        console: Console | None = None,
     ) -> None:
-        self.iterations = iterations
+        self.iterations, self.forecast, self.before = iterations, forecast, active
         super().__init__(console)
+        self.first: float | None = None  # when the first trial of this process began
         self.number = 1
-        self.batch: dict[str, tuple[int, int]] = {}  # id -> epochs done, epochs planned
-        self.iterations_before: int | None = None  # finished when this process began
         self.best: float | None = None if best is None else best.score
         self.moved: float | None = None
         self.anchors: Sequence[Any] = ()
         self.rates: dict[str, float] = {}
-        self.stage = "search"
+        self.waiting = set(in_flight)
+        self.behind = False  # the search: trainings from scratch are under way
 
     def proposed(self, proposal: Proposal) -> None:
-        if self.iterations_before is None:
-            self.iterations_before = proposal.iteration - 1
-        if proposal.iteration != self.number:
-            self.number, self.batch = proposal.iteration, {}
-        self.stage = "retraining" if proposal.follows else "search"
-        self.batch[proposal.id] = (0, proposal.epochs)
+        self.first = self.first or time.monotonic()
+        self.number = proposal.iteration
+        if proposal.id not in self.waiting:
+            self.forecast.begun()
+        self.waiting.discard(proposal.id)
+        self.behind |= proposal.follows
         self._draw()
 
     def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.batch[proposal.id] = (epoch, proposal.epochs)
+        self.forecast.epoch(proposal.kind, metrics)
         self.rates[proposal.id] = metrics["images_per_second"]
+        if proposal.follows and self.live is None:
+            done, planned = self._from_scratch()
+            if STEPS * done // planned > STEPS * (done - 1) // planned:
+                self.console.print(self._line(), soft_wrap=True)
         self._draw()
 
     def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self.batch[proposal.id] = (proposal.epochs, proposal.epochs)
+        self.forecast.ended(metrics)
         self.rates.pop(proposal.id, None)
         if outcome.score is not None and proposal.scored:
             self.best = max(outcome.score, outcome.score if self.best is None else self.best)
@@ -55,31 +73,26 @@ class Progress(LiveWatcher):
         if self.anchors and np.shape(anchors) == np.shape(self.anchors):
             self.moved = float(np.linalg.norm(np.subtract(anchors, self.anchors), axis=-1).mean())
         self.anchors = anchors
-        if self.live is None and self.iterations_before is not None and number:
+        if self.live is None and self.first is not None and number:
             self.console.print(self._line(), soft_wrap=True)
 
-    def fraction(self) -> float:
-        """What this process has done of the search, in iterations; of the running one in epochs."""
-        done, planned = (sum(counts[k] for counts in self.batch.values()) for k in (0, 1))
-        before = self.iterations_before or 0
-        ahead = max(1, self.iterations - before)
-        return min(1.0, (self.number - 1 - before + done / max(1, planned)) / ahead)
-
     def _line(self) -> Text:
-        elapsed = time.monotonic() - self.started
-        fraction = self.fraction()
         parts = [f"iteration {min(self.number, self.iterations)}/{self.iterations}"]
-        if self.stage == "retraining":
-            parts = [self.stage]
+        if self.behind:
+            parts = ["retraining, {}/{:.0f} epochs".format(*self._from_scratch())]
         parts.append("best " + ("-" if self.best is None else f"{self.best:.3f}"))
         if self.moved is not None:
             parts.append(f"anchors moved {self.moved:.3f}")
         if self.rates:
             parts.append(f"{sum(self.rates.values()):,.0f} images/s")
-        parts.append(f"{clock(elapsed)} gone")
-        if self.stage == "search" and fraction > 0.02:
-            parts.append(f"{clock(elapsed * (1 - fraction) / fraction)} left")
-        return Text(" · ".join(parts))
+        since = 0.0 if self.first is None else time.monotonic() - self.first
+        return Text(" · ".join([*parts, self.forecast.words(self.before + since)]))
+
+    def _from_scratch(self) -> tuple[int, float]:
+        """Epochs done and planned of the trainings behind the search."""
+        planned = {k: self.forecast.planned[k] for k in FOLLOW if k in self.forecast.planned}
+        epochs = sum(self.forecast.done[kind] for kind in FOLLOW)
+        return epochs, sum(plan.epochs for plan in planned.values()) or float(max(1, epochs))
 
     def _draw(self) -> None:
         if self.live is not None:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from fade_ray.data import Splits
 from fade_ray.export import export_module, export_onnx, of_images
 from fade_ray.nn import ChainNetwork
 from fade_ray.records.run_files import Run
@@ -15,7 +16,9 @@ from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
+from fade_ray.training.latency import latency
 from searchers import AskTell, Proposal
+from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
 
 
@@ -63,6 +66,8 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             "cells": [row[0].code for row in architecture.rows],
             "parameters": sum(p.numel() for p in network.parameters()),
             "multiply_adds": network.multiply_adds(),
+            "latency_ms": latency(network, torch.device("cpu")),
+            "rows": _rows(network, architecture, run.config, splits),
         },
         **scores,
         "shape": {name: getattr(splits, name) for name in Shape._fields},
@@ -80,6 +85,25 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         **run.result,
         "run": run.name,
     }
+
+
+def _rows(
+    network: ChainNetwork, found: HyperArchitecture, config: Config, splits: Splits
+) -> list[dict[str, Any]]:
+    """From the shallowest to the deepest: cell, channels and side behind it, weights and
+    multiply-adds of one image.
+    """
+    layout = config.network.layout(splits.side, splits.channels)
+    return [
+        {
+            "cell": cell.code,
+            "channels": row.out.channels,
+            "side": row.out.side,
+            "parameters": sum(p.numel() for p in place.parameters()),
+            "multiply_adds": place.along(0).multiply_adds,
+        }
+        for (cell,), row, place in zip(found.rows, layout, network.places, strict=True)
+    ]
 
 
 def _retrained(history: History) -> Proposal | None:

@@ -13,6 +13,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
+from fade_ray.run.forecast import Planned
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
@@ -28,11 +29,16 @@ from fade_ray.search.search_result import deliver, exported
 from fade_ray.search.search_session import SearchSession
 from fade_ray.search.search_tables import search_tables
 from searchers import AskTell, Proposal, WithRetraining
+from searchers.rehearsal import rehearsed
 from spaces import GraphSpace, HyperArchitecture
 from spaces.features import FEATURES
 
 Ran = Run[Config, History]
 Began = Start[Config, History]
+
+
+REHEARSED = 100
+"""Iterations of a search that are asked for to see how long it will take; of more, their share."""
 
 
 class SearchRun(RunOfTrials[Config, History], name="search"):
@@ -60,28 +66,44 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
 
     def prepare(self, config: Config) -> Trials[AskTell]:
         check_run(config.run, config.train.precision)
-        space = GraphSpace.create(**vars(config.space))
         config.check_ranks()
-        inner = config.choice(space)
-        outer = config.outer
-        finish = config.finish
-        searcher = WithRetraining(
-            inner,
+        searcher, splits = self.searcher(config), load_images(config.data)
+        config.network.layout(splits.side, splits.channels)  # checks it
+        return Trials(searcher, SearchJob(config), splits)
+
+    def searcher(self, config: Config) -> AskTell:
+        """At its beginning, with the trainings from scratch behind it."""
+        space = GraphSpace.create(**vars(config.space))
+        outer, finish = config.outer, config.finish
+        return WithRetraining(
+            config.choice(space),
             outer.retrain_epochs,
             finish.seeds,
             config.seed,
             outer.max_retries,
             {name: partial(BASELINES[name].cells, space) for name in finish.baselines},
         )
-        splits = load_images(config.data)
-        config.data.augmentation(splits.augment)
-        config.network.layout(splits.side, splits.channels)  # checks it
-        return Trials(searcher, SearchJob(config), splits)
 
     def watchers(
         self, config: Config, prepared: Trials[AskTell], history: History
     ) -> list[Watcher]:
-        return [Progress(config.searcher.iterations, history.best)]
+        forecast = self.forecast(config, history)
+        so_far = history.active, history.best, history.in_flight
+        return [Progress(config.searcher.iterations, forecast, *so_far)]
+
+    def coming(self, config: Config) -> dict[str, Planned]:
+        """What its searcher would ask for; of a slow or a long search, by its beginning."""
+        whole, most = config.searcher, 1 if config.searcher.slow else REHEARSED
+        few = replace(whole, iterations=min(most, whole.iterations))
+        plans = rehearsed(self.searcher(replace(config, searcher=few)))
+        times = whole.iterations / few.iterations
+        parts: dict[str, Planned] = {}
+        for plan in plans:
+            share = 1.0 if plan.iteration > few.iterations else times
+            trials, epochs, _ = parts.get(plan.kind, Planned(0.0, 0.0))
+            epochs += share * plan.epochs
+            parts[plan.kind] = Planned(trials + share, epochs, plan.follows)
+        return parts
 
     def session(self, trials: Any, start: Began, watchers: Sequence[Watcher]) -> SearchSession:
         session = SearchSession(trials.searcher, start.journal, start.history, watchers)

@@ -1,0 +1,28 @@
+"""How long one image takes."""
+
+import time
+from statistics import median
+
+import torch
+
+from fade_ray.nn import Network
+
+PASSES, WARM_UP = 21, 3
+LATENCY = (
+    f"a forward pass of one image in evaluation mode, median of {PASSES} after {WARM_UP} to warm up"
+)
+
+
+def latency(network: Network, device: torch.device) -> float:
+    """Milliseconds of `LATENCY`, for a network that is on `device`."""
+    image = torch.zeros(1, *network.input_shape, device=device)
+    times = []
+    network.eval()
+    with torch.inference_mode():
+        for _ in range(WARM_UP + PASSES):
+            start = time.perf_counter()
+            network(image)
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            times.append(time.perf_counter() - start)
+    return 1000 * median(times[WARM_UP:])
