@@ -24,8 +24,8 @@ search: $(STAMP)  ## the main job on the embedded digits: search, retrain, test,
 test: $(STAMP)  ## the tests that fit into 8 minutes on 2 cores
 	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder tests/run tests
 
-slow: $(STAMP)  ## the long tests: real kills, the main job on real images
-	$(BIN)/pytest -m slow
+slow: $(STAMP)  ## the long tests, those that start Ray in one process and the others beside them
+	$(BIN)/pytest -m slow -n 2 --dist loadgroup -o timeout=900
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -1,19 +1,18 @@
 """What do faults cost a run? Rounds of a tiny search on a loopback cluster of two nodes, in which
 nodes, workers, the head and the driver are killed, frozen, replaced and told to leave.
 
-    python scripts/kill_rounds.py --rounds 0 100 [--kinds "driver killed"] [--out FILE.jsonl]
+    python scripts/kill_rounds.py --rounds 0 110 [--kinds "driver killed"] [--out FILE.jsonl]
     python scripts/kill_rounds.py --show
 
 A round's number is its seed: its faults and their moments (counted in recorded epochs, never in
-time) are drawn from it. Behind its last fault the run goes on to its end, and its record is
-compared with that of a run that nothing disturbed. A line per round is appended to the file; rounds
-that are in it already are not played again. Needs Linux (a loopback address per node, /proc) and
-the source tree, whose tests' harness it uses. Ends with exit code 1 where a record differed or a
-process was left.
+time) are drawn from it; in rounds 100 to 109 each kind has its turn. Behind its last fault the run
+goes on to its end, and its record is compared with that of a run that nothing disturbed. A line per
+round is appended to the file; rounds that are in it already are not played again. Needs Linux (a
+loopback address per node, /proc) and the source tree, whose tests' harness it uses. Ends with exit
+code 1 where a record differed or a process was left.
 """
 
 import json
-import multiprocessing
 import os
 import random
 import shutil
@@ -27,7 +26,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -38,6 +36,7 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "run")]
 
+from forked import Forked  # noqa: E402
 from loopback import Loopback  # noqa: E402
 from processes import children_of, commands, end_by_id, wait_for  # noqa: E402
 from scoped_ray import of_cluster, stop  # noqa: E402
@@ -107,7 +106,7 @@ HIDING = {
 class Options:
     """Command line."""
 
-    rounds: tuple[int, int] = (0, 100)
+    rounds: tuple[int, int] = (0, 110)
     """The first one, and the one behind the last."""
     kinds: tuple[str, ...] = ()
     """Faults to draw from; all of them without any."""
@@ -116,24 +115,7 @@ class Options:
     """Play nothing: print the table of what is in the file."""
 
 
-# drivers
-
-
-def call_command(arguments: Sequence[str], address: str | None, log: str) -> None:
-    """`fade-ray ARGUMENTS` in this process, connected to the cluster at an address before: its own
-    look at who answers there asks for an answer within seconds, which a busy machine has not.
-    """
-    for number in (signal.SIGINT, signal.SIGHUP):  # a background job may have them switched off
-        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else 0)
-    os.chdir(Path(log).parent)  # where Ray's workers look first; in ROOT, all had its source
-    written = os.open(log, os.O_APPEND | os.O_CREAT | os.O_WRONLY)
-    os.dup2(written, 1), os.dup2(written, 2)
-    from fade_ray.cli import main as fade_ray
-    from fade_ray.run.find_cluster import imported_ray
-
-    if address is not None:
-        imported_ray(verbose=False).init(address=address, log_to_driver=False)
-    fade_ray(list(arguments))
+# nodes
 
 
 def came_up(cluster: Loopback) -> bool:
@@ -155,15 +137,13 @@ class Stage:
     """A run and what it runs on: the cluster, its node beside the head, the driver."""
 
     base: Path
-    processes: Any = field(repr=False)
-    """Forks drivers that have imported everything: seconds each."""
     rng: random.Random = field(default_factory=random.Random)
     cluster: Loopback | None = None
     node: subprocess.Popen[bytes] | None = None
     good: bool = True
     """Whether trials can run on `node`."""
     run: Path = Path()
-    driver: BaseProcess | None = None
+    driver: Forked | None = None
     clusters: int = 0
 
     @property
@@ -221,32 +201,36 @@ class Stage:
         return self.run.with_suffix(".log")
 
     def start(self, engine: str = "ray") -> None:
-        """A driver: on the cluster, or of the plain loop."""
+        """A driver: on the cluster, or of the plain loop.
+
+        It works where Ray's workers look for modules first: in ROOT, all had its source. And it is
+        connected before: its own look at who answers there asks for an answer within seconds, which
+        a busy machine has not.
+        """
         counter = self.run.with_suffix(".py")
         counter.write_text(COUNTER.format(place=str(self.begun)))
         call = [*SEARCH, "--out", str(self.run), "--use", str(counter), "--engine", engine]
         address = self.up.address if engine == "ray" else None
-        asked = call, address, str(self.log)
-        self.driver = self.processes.Process(target=call_command, args=asked)
-        self.driver.start()
+        self.driver = Forked(["fade-ray", *call], self.log, self.base, os.environ, address)
 
     def end(self, seconds: float = PATIENCE) -> int:
         """Wait for the driver; its exit code."""
         assert self.driver is not None
-        self.driver.join(seconds)
-        code = self.driver.exitcode
-        if code is None:
+        try:
+            return self.driver.wait(seconds)
+        except subprocess.TimeoutExpired:
             self.driver.kill()
-            raise AssertionError(f"the driver hangs: {self.log.read_text()[-2000:]}")
-        return code
+            raise AssertionError(f"the driver hangs: {self.log.read_text()[-2000:]}") from None
 
     @property
     def running(self) -> bool:
-        return self.driver is not None and self.driver.is_alive()
+        return self.driver is not None and self.driver.poll() is None
 
     def events(self) -> list[dict[str, Any]]:
+        """But for the beginnings of trials, which were not recorded when rounds were drawn."""
         path = self.run / "records.jsonl"
-        return read_events(path) if path.exists() else []
+        recorded = read_events(path) if path.exists() else []
+        return [event for event in recorded if event["event"] != "begun"]
 
     def record(self) -> str:
         path = self.run / "records.jsonl"
@@ -351,14 +335,23 @@ def send(pids: Sequence[int], number: int) -> None:
 
 
 def node_frozen(stage: Stage) -> Mapping[str, Any]:
-    """Until the run has got on by as many events as are drawn, or, every other time, until Ray has
-    given the node up: what thaws then is no more part of the run.
+    """Until the run has got on by as many events as are drawn, or, every other time, for good."""
+    on = stage.rng.randint(1, 8)
+    return frozen(stage, on, for_good=stage.rng.random() < 1 / 2)
+
+
+def node_given_up(stage: Stage) -> Mapping[str, Any]:
+    return frozen(stage, 0, for_good=True)
+
+
+def frozen(stage: Stage, on: int, for_good: bool) -> Mapping[str, Any]:
+    """The node is, until the run has got on by `on` events, or until Ray has given the node up:
+    what thaws then is no more part of the run.
     """
     stage.await_trial(stage.node)
     assert stage.node is not None
     below = [stage.node.pid, *children_of(stage.node.pid)]
-    events, on = len(stage.events()), stage.rng.randint(1, 8)
-    for_good = stage.rng.random() < 1 / 2
+    events = len(stage.events())
 
     def given_up() -> bool:
         return any(event["event"] == "restarted" for event in stage.events()[events:])
@@ -402,8 +395,7 @@ def driver_killed(stage: Stage) -> None:
 def driver_told_to_end(stage: Stage) -> Mapping[str, Any]:
     number = stage.rng.choice([signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     assert stage.driver is not None
-    assert stage.driver.pid is not None
-    os.kill(stage.driver.pid, number)
+    stage.driver.send_signal(number)
     told = time.monotonic()
     code = stage.end()
     seconds = time.monotonic() - told
@@ -423,8 +415,18 @@ FAULTS: dict[str, Fault] = {
     "head killed": head_killed,
     "node told to leave": node_told_to_leave,
     "worker told to leave": worker_told_to_leave,
+    "node frozen until it is given up": node_given_up,
 }
-"""Round by round the first fault is the next one of these."""
+DRAWN = tuple(FAULTS)[:-1]
+"""Round by round the first fault is the next one of these; the last one came after they had been
+played."""
+TEN = (
+    *(("node lost",), ("node frozen",), ("node joins",)),
+    *(("driver killed", "worker killed"), ("driver told to end", "worker told to leave")),
+    *(("replaced by one without the package",), ("replaced by one with other source",)),
+    *(("node told to leave",), ("node frozen until it is given up",), ("head killed",)),
+)
+"""The faults of rounds 100 to 109: each kind once."""
 SECOND = ("driver killed", "worker killed", "driver told to end", "worker told to leave")
 """What may come on top, in one round of three."""
 
@@ -435,6 +437,8 @@ def drawn(seed: int, kinds: Sequence[str], epochs: int) -> list[tuple[int, str]]
     named = [kinds[seed % len(kinds)]]
     if rng.random() < 1 / 3:
         named.append(rng.choice(SECOND))
+    if seed >= 100:
+        named = list(TEN[seed % len(TEN)])
     moments = rng.sample(range(epochs - 4), len(named))
     if named[0] == "node joins":
         moments[0] %= 3  # while the second of two trials waits for a place
@@ -608,12 +612,10 @@ def played(options: Options, rounds: list[dict[str, Any]]) -> int:
     """Play what is missing, appending to `rounds` and to the file; the processes that are left."""
     os.environ.update(NODE)
     Ending()  # whatever ends this ends its clusters
-    kinds = options.kinds or tuple(FAULTS)
+    kinds = options.kinds or DRAWN
     done = {row["round"] for row in rounds}
-    processes = multiprocessing.get_context("forkserver")
-    processes.set_forkserver_preload(["fade_ray.cli", "ray.tune", "torch"])
     with TemporaryDirectory(prefix="kr", dir="/tmp") as place:
-        stage = Stage(Path(place), processes)
+        stage = Stage(Path(place))
         prepare(stage.base)
         try:
             plain = undisturbed(stage)

@@ -3,18 +3,20 @@ which is then used from the command line, here and in the workers of Ray.
 """
 
 import json
-import subprocess
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from loopback import own_ray
 
 from fade_ray.cli import main
 from fade_ray.records.additions import Addition
 from fade_ray.records.journal import read_events
 from fade_ray.training import Optimiser
 from spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 FILES = Path(__file__).parent / "additions"
 HYPER = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]
@@ -157,14 +159,18 @@ def test_two_files_may_not_add_the_same_thing(tmp_path: Path) -> None:
     del Optimiser.table["mine"]
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with own_ray(num_cpus=2):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("part", ["searcher", "operation", "objective"])
 def test_what_a_file_adds_is_known_to_the_workers_of_ray(part: str, tmp_path: Path) -> None:
     use, out = USES[part], tmp_path / "run"
-    flags = ["--use", str(path(use.file)), "--out", str(out), "--address", "local"]
-    call = [sys.executable, "-m", "fade_ray.cli", *use.command, *flags]
-    answer = subprocess.run(call, capture_output=True, text=True, timeout=280)
-    assert answer.returncode == 0, answer.stderr[-3000:]
+    main([*use.command, "--use", str(path(use.file)), "--out", str(out)])
     assert use.shown in (out / "config.json").read_text()
     failures = [e for e in read_events(out / "records.jsonl") if "failure" in e.get("outcome", {})]
     assert failures == []

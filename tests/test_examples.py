@@ -1,32 +1,26 @@
 """The examples that the guide shows do what it says, from an empty directory."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from forked import Forked
 
 ROOT = Path(__file__).resolve().parent.parent
 EXAMPLES = ROOT / "examples"
 LONGEST = 60
 """Lines: an example is short."""
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("examples")]
 
 
-def run(folder: Path, *command: str) -> str:
-    """What the command prints, run in `folder` with this source tree."""
-    answer = subprocess.run(
-        [sys.executable, *command],
-        cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert answer.returncode == 0, answer.stderr
-    return answer.stdout
+def run(folder: Path, *words: str) -> str:
+    """What a script prints, run in `folder`."""
+    log = folder / "log"
+    log.unlink(missing_ok=True)
+    assert Forked(words, log, folder).wait(250) == 0, log.read_text()
+    return log.read_text()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +54,8 @@ def test_the_exported_network_needs_nothing_of_this_project(searched: Path, tmp_
     blocked = "import sys; sys.modules['fade_ray'] = None; import runpy; sys.argv = sys.argv[1:]; "
     code = blocked + "runpy.run_path(sys.argv[0])"
     exported = str(searched / "architectures")
-    told = run(tmp_path, "-c", code, str(EXAMPLES / "use_exported.py"), exported)
+    call = [sys.executable, "-c", code, str(EXAMPLES / "use_exported.py"), exported]
+    told = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert len(eval(told)) == 5
 
 

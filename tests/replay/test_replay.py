@@ -512,7 +512,7 @@ def test_ctrl_c_ends_all_processes_at_once_and_keeps_what_has_ended(
     ]
     process = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE)
     try:
-        wait_for(lambda: (out / RECORD).is_file() and len(recorded(out)) == 2, 120, process)
+        wait_for(lambda: (out / RECORD).is_file() and len(recorded(out)) == 2, 240, process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         told = process.communicate(timeout=60)[1].decode()
     finally:

@@ -12,7 +12,7 @@ from test_standing import TOY, begun
 from fade_ray.run.live_server import live_server
 
 __all__ = ["begun"]
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
 
 @pytest.fixture

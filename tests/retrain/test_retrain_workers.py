@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from loopback import own_ray
 from retrainings import run_retraining
 from safetensors.torch import load_file
 
@@ -25,6 +26,8 @@ from fade_ray.retraining.retrain_images import open_images
 from fade_ray.retraining.retraining import retrain
 from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 Tiny = Callable[..., Retraining]
 Told = Callable[[Path], dict[str, Any]]
@@ -163,7 +166,14 @@ def workers_of(root: int) -> list[int]:
     return [pid for pid, name in names.items() if "TrainWorker" in name and descends(pid)]
 
 
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[None]:
+    with own_ray(num_cpus=2):
+        yield
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.timeout(600)  # two starts of Ray Train, on a busy machine
 def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(
     tmp_path: Path, tiny: Tiny, told: Told
@@ -193,6 +203,7 @@ def test_ray_train_gives_the_same_curve_also_when_a_worker_dies(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_what_a_worker_finds_wrong_is_told_in_its_words(tmp_path: Path, tiny: Tiny) -> None:
     with pytest.raises(InvalidInput, match="learning rate 1e\\+30; lower it"):
         run_retraining(tiny(workers=2, sgd={"learning_rate": 1e30, "clip": 0.0}), tmp_path)

@@ -1,13 +1,16 @@
-"""A Ray cluster of several nodes on this machine, each node in an environment of its own."""
+"""Ray clusters on this machine: of several nodes, each in an environment of its own, or of one."""
 
+import logging
 import os
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from processes import children_of, end_by_id
 
@@ -23,6 +26,19 @@ def free_port() -> int:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         return int(taken.getsockname()[1])
+
+
+@contextmanager
+def own_ray(**options: Any) -> Iterator[None]:
+    """This process is connected to a cluster that it started."""
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": logging.CRITICAL}
+    ray.init(address="local", include_dashboard=False, **quiet, **options)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 class Loopback:

@@ -4,11 +4,18 @@ id.
 
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
+
+
+class Polled(Protocol):
+    """A process, however it was made."""
+
+    def poll(self) -> int | None:
+        """Its exit code; None while it runs."""
 
 
 def commands() -> dict[int, str]:
@@ -43,14 +50,19 @@ def _table() -> dict[int, tuple[str, int]]:
 
 def wait_for(
     condition: Callable[[], object],
-    seconds: float = 90,
-    process: subprocess.Popen[bytes] | None = None,
+    seconds: float = 240,
+    process: Polled | None = None,
 ) -> None:
     end = time.monotonic() + seconds
     while not condition():
         assert process is None or process.poll() is None, "the driver ended by itself"
         assert time.monotonic() < end, "bounded wait"
         time.sleep(0.05)  # polling what other processes do
+
+
+def told(file: Path, words: str, times: int) -> bool:
+    """Whether a file says something so often by now."""
+    return file.exists() and file.read_text().count(words) >= times
 
 
 def end_by_id(pids: list[int]) -> None:

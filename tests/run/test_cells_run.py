@@ -2,15 +2,15 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import children_of, end_by_id, wait_for
+from forked import Forked
+from processes import children_of, end_by_id, told, wait_for
 from runs import run_cells, status
 from stopper import Stopper
 
@@ -24,6 +24,8 @@ from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
 from spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 Story = Callable[[Path], dict[str, Any]]
 GRID = [
@@ -264,39 +266,25 @@ def test_wrong_input_is_one_message(
 
 TRAINED = ["--retrain", "--retrain-epochs", "2", "--retrain-cells", "3", "--retrain-channels", "2"]
 SEEN = {"search": '"event": "epoch"', "retraining": '-quick-3x2-2-0", "epoch": 1'}
-"""What stands in the record twice when the driver is killed, while such trials run."""
+"""What stands in the record twice when the driver is killed, while such trials run: each once."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sort", SEEN)
 def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
-    sort: str, retrained: Path, tmp_path: Path, story: Story
+    retrained: Path, tmp_path: Path, story: Story
 ) -> None:
-    folder = tmp_path / "run"
-    call = [
-        sys.executable,
-        "-m",
-        "fade_ray.cli",
-        "cells",
-        *GRID,
-        *SMALL,
-        *TRAINED,
-        "--address",
-        "local",
-        "--out",
-        str(folder),
-    ]
-    log = (tmp_path / "log").open("ab")
-    process = subprocess.Popen(call, stdout=log, stderr=log)
-    records = folder / "records.jsonl"
-    wait_for(lambda: records.exists() and records.read_text().count(SEEN[sort]) >= 2, 240, process)
-    started = list(children_of(process.pid))
-    process.kill()
-    process.wait(30)
-    end_by_id(started)  # Ray's own processes outlive their driver by seconds
-    assert not (folder / "result.json").exists()
-    again = subprocess.run(call, stdout=log, stderr=log, timeout=280)
-    said = (tmp_path / "log").read_text()
-    assert again.returncode == 0, said[-2000:]
+    folder, log = tmp_path / "run", tmp_path / "log"
+    words = ["fade-ray", "cells", *GRID, *SMALL, *TRAINED, "--address", "local"]
+    words += ["--out", str(folder)]
+    for seen in SEEN.values():
+        process = Forked(words, log)
+        wait_for(partial(told, folder / "records.jsonl", seen, 2), 240, process)
+        started = list(children_of(process.pid))
+        process.kill()
+        process.wait(30)
+        end_by_id(started)  # Ray's own processes outlive their driver by seconds
+        assert not (folder / "result.json").exists()
+    code, said = Forked(words, log).wait(280), log.read_text()
+    assert code == 0, said[-2000:]
     assert without_memory(story(folder)) == without_memory(story(retrained))
     assert "Traceback" not in said

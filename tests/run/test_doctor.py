@@ -25,6 +25,8 @@ from fade_ray.run.ray_nodes import coming
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "a mark"
 
@@ -250,7 +252,7 @@ def test_a_cluster_of_broken_nodes(base: Path) -> None:
             env=os.environ | HERE,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=400,
         )
     assert said.returncode == 1, said.stderr
     causes = [
@@ -280,7 +282,7 @@ def test_bad_nodes_change_nothing(base: Path, story: Callable[[Path], dict[str, 
     log, run = base / "log", base / "run" / "records.jsonl"
     with log.open("wb") as to:
         plain = [*search, "--engine", "local", "--out", str(base / "plain")]
-        subprocess.run(plain, **around, stdout=to, check=True, timeout=120)  # type: ignore[call-overload]
+        subprocess.run(plain, **around, stdout=to, check=True, timeout=400)  # type: ignore[call-overload]
 
     def recorded(words: str, times: int = 1) -> Callable[[], bool]:
         return lambda: run.exists() and run.read_text().count(words) >= times
@@ -292,12 +294,12 @@ def test_bad_nodes_change_nothing(base: Path, story: Callable[[Path], dict[str, 
         call = [*search, "--address", cluster.address, "--out", str(base / "run")]
         driver = subprocess.Popen(call, **around, stdout=to)  # type: ignore[call-overload]
         try:
-            wait_for(recorded('"epoch"', 3), 120, driver)
+            wait_for(recorded('"epoch"', 3), 400, driver)
             cluster.lose(good)
             cluster.add(environment={"PYTHONPATH": str(base / "hiding")})
-            wait_for(recorded("cannot import fade_ray"), 60, driver)
+            wait_for(recorded("cannot import fade_ray"), 300, driver)
             cluster.add()
-            assert driver.wait(120) == 0, log.read_text()[-3000:]
+            assert driver.wait(400) == 0, log.read_text()[-3000:]
         finally:
             driver.kill()
     assert story(base / "run") == story(base / "plain")

@@ -2,7 +2,6 @@
 see of them, and what is refused.
 """
 
-import logging
 from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from loopback import own_ray
 from meeting import meeting
 from ray.util.placement_group import placement_group, remove_placement_group
 
@@ -19,25 +19,15 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.trials.job import Job
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
 Toy, ToyConfigs = Callable[..., Path], Callable[..., Any]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
     """One node with two GPUs, and more CPUs than trials."""
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=8,
-        num_gpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
-    yield
-    ray.shutdown()
+    with own_ray(num_cpus=8, num_gpus=2):
+        yield
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from conftest import ToyConfig, ToyHistory, ToyRun
+from loopback import own_ray
 from run_fade import words
 
 from fade_ray.kinds import KINDS
@@ -15,6 +16,8 @@ from fade_ray.run.kind import Start
 from fade_ray.run.lifecycle import run
 from fade_ray.run.run_config import RayOptions, RunConfig
 from spaces.errors import InvalidInput
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 
 @pytest.fixture
@@ -132,14 +135,9 @@ def test_a_run_without_a_directory_joins_what_it_was_told_of_before(
 
 @pytest.mark.slow
 def test_a_connection_that_is_there_is_not_searched_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    import ray
-
-    ray.init("local", num_cpus=1, include_dashboard=False, log_to_driver=False)
-    try:
+    with own_ray(num_cpus=1):
         monkeypatch.setenv("RAY_ADDRESS", "ray://nowhere:10001")
         check_keeps(RayOptions())
-    finally:
-        ray.shutdown()
 
 
 @pytest.mark.parametrize("command", [*KINDS, "status runs/a", "--help", "-h", "--version"])

@@ -8,6 +8,8 @@ import pytest
 
 from fade_ray.results import open_run
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 
 def run(*arguments: str, timeout: float) -> str:
     call = [sys.executable, "-m", "fade_ray.cli", "search", "--address", "local", *arguments]

@@ -18,6 +18,8 @@ from fade_ray.run.ray_cluster import keep_token_private
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 WILD = {"0.0.0.0", "::"}
 CALL = [sys.executable, "-P", "-m", "fade_ray.cli", "search", "--limit", "120"]
 CALL += ["--baselines", "off", "--out"]
@@ -83,7 +85,7 @@ def test_a_cluster_of_a_run_is_closed_to_others(
 
 
 def _refusal(call: list[str], environment: dict[str, str]) -> str:
-    ended = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=60)
+    ended = subprocess.run(call, env=environment, capture_output=True, text=True, timeout=240)
     assert ended.returncode == 2, ended.stderr
     return ended.stderr
 

@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import children_of, end_by_id, wait_for
+from loopback import own_ray
+from processes import children_of, end_by_id, told, wait_for
 
 from fade_ray.records.journal import read_events
 from fade_ray.records.json_form import as_json
@@ -22,6 +24,8 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
 from searchers import Proposal
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 Small = Callable[..., Config]
 Story = Callable[[Path], dict[str, Any]]
 WORKER = "ray::FadeTrial"
@@ -29,19 +33,8 @@ WORKER = "ray::FadeTrial"
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[None]:
-    import logging
-
-    import ray
-
-    ray.init(
-        address="local",
-        num_cpus=2,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
-    yield
-    ray.shutdown()
+    with own_ray(num_cpus=2):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -203,22 +196,21 @@ def driver(config: Config, folder: Path) -> subprocess.Popen[bytes]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [3, 9])
 def test_a_killed_driver_is_resumed_to_the_same_search(
-    after: int, tmp_path: Path, plain: Path, small: Small, story: Story
+    tmp_path: Path, plain: Path, small: Small, story: Story
 ) -> None:
+    """Twice."""
     folder = tmp_path / "run"
     config = small(folder, engine="ray", address="local", concurrency=2)
-    process = driver(config, folder)
     records = folder / "records.jsonl"
-    wait_for(
-        lambda: records.exists() and records.read_text().count('"epoch"') >= after, 180, process
-    )
-    started = list(children_of(process.pid))
-    process.kill()
-    process.wait(30)
-    end_by_id(started)  # Ray's own processes outlive their driver by seconds
-    assert not (folder / "result.json").exists()
+    for epochs in (3, 9):
+        process = driver(config, folder)
+        wait_for(partial(told, records, '"epoch"', epochs), 180, process)
+        started = list(children_of(process.pid))
+        process.kill()
+        process.wait(30)
+        end_by_id(started)  # Ray's own processes outlive their driver by seconds
+        assert not (folder / "result.json").exists()
     resumed = driver(config, folder)
     assert resumed.wait(240) == 0, (tmp_path / "driver.log").read_text()[-2000:]
     assert story(folder) == story(plain)

@@ -16,6 +16,8 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 BOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana.json"
 
 
@@ -66,7 +68,7 @@ class Scraped(Watcher):
         node = ray.nodes()[0]
         if self.trials == 2 and node["MetricsExportPort"] > 0:
             self._address = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}"
-            wait_for(self._told, 60)  # the agent is told every few seconds
+            wait_for(self._told, 180)  # the agent is told every few seconds
 
     def _told(self) -> bool:
         text = urllib.request.urlopen(f"{self._address}/metrics", timeout=30).read().decode()

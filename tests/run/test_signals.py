@@ -10,9 +10,12 @@ import termios
 from pathlib import Path
 
 import pytest
+from forked import signals_as_usual
 from processes import wait_for
 
 from fade_ray.records.journal import read_events
+
+pytestmark = pytest.mark.xdist_group("ray")
 
 LONG = ["--limit", "240", "--final-channels", "8", "--kernel", "3", "--baselines", "off"]
 CALL = [sys.executable, "-m", "fade_ray.cli", "search", *LONG, "--out"]
@@ -23,14 +26,6 @@ def at_work(folder: Path, process: subprocess.Popen[bytes]) -> Path:
     records = folder / "records.jsonl"
     wait_for(lambda: records.exists() and records.read_text().count('"epoch"') >= 3, 180, process)
     return records
-
-
-def signals_as_usual() -> None:
-    """A job started in the background of a script has Ctrl-C switched off, one under `nohup` the
-    hang-up, and would hand that down.
-    """
-    for number in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.mark.slow
@@ -48,7 +43,7 @@ def test_a_signal_keeps_what_is_done_and_says_how_to_go_on(
     )
     records = at_work(folder, process)
     process.send_signal(number)
-    assert process.wait(60) == 128 + number
+    assert process.wait(180) == 128 + number
     said = (tmp_path / "log").read_text()
     assert f"fade-ray search --out {folder}" in said
     assert "Traceback" not in said
@@ -79,7 +74,7 @@ def test_a_terminal_that_goes_away_ends_a_run_that_can_be_continued(tmp_path: Pa
     os.close(ours)
     records = at_work(folder, process)
     reader.kill()  # the last who held the other end
-    assert process.wait(60) == 128 + signal.SIGHUP
+    assert process.wait(180) == 128 + signal.SIGHUP
     reader.wait()
     assert read_events(records)
     assert not (folder / "result.json").exists()

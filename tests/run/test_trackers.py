@@ -21,6 +21,8 @@ from searchers import Outcome
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
 
+pytestmark = pytest.mark.xdist_group("ray")
+
 PLAN = ToyPlan("00003", 3, 0, 7, 3)
 
 
