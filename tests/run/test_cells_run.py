@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -9,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from forked import Forked
 from processes import children_of, end_by_id, told, wait_for
 from runs import run_cells, status
 from stopper import Stopper
@@ -273,18 +274,19 @@ SEEN = {"search": '"event": "epoch"', "retraining": '-quick-3x2-2-0", "epoch": 1
 def test_a_killed_driver_is_continued_on_ray_to_the_same_record(
     retrained: Path, tmp_path: Path, story: Story
 ) -> None:
-    folder, log = tmp_path / "run", tmp_path / "log"
-    words = ["fade-ray", "cells", *GRID, *SMALL, *TRAINED, "--address", "local"]
-    words += ["--out", str(folder)]
+    folder, log = tmp_path / "run", (tmp_path / "log").open("ab")
+    call = [sys.executable, "-m", "fade_ray.cli", "cells", *GRID, *SMALL, *TRAINED]
+    call += ["--address", "local", "--out", str(folder)]
     for seen in SEEN.values():
-        process = Forked(words, log)
+        process = subprocess.Popen(call, stdout=log, stderr=log)
         wait_for(partial(told, folder / "records.jsonl", seen, 2), 240, process)
         started = list(children_of(process.pid))
         process.kill()
         process.wait(30)
         end_by_id(started)  # Ray's own processes outlive their driver by seconds
         assert not (folder / "result.json").exists()
-    code, said = Forked(words, log).wait(280), log.read_text()
-    assert code == 0, said[-2000:]
+    again = subprocess.run(call, stdout=log, stderr=log, timeout=280)
+    said = (tmp_path / "log").read_text()
+    assert again.returncode == 0, said[-2000:]
     assert without_memory(story(folder)) == without_memory(story(retrained))
     assert "Traceback" not in said
