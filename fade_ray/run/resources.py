@@ -29,5 +29,10 @@ class Resources:
         # a share lies on one GPU: what two of them have left makes no third
         return min(by_cpu, int(gpus) * math.floor(1 / self.gpus + 1e-9))
 
+    @property
+    def amounts(self) -> dict[str, float]:
+        """As Ray names them; what is 0 is left out."""
+        return {"CPU": float(self.cpus)} | ({"GPU": self.gpus} if self.gpus else {})
+
     def __str__(self) -> str:
         return f"{self.cpus:g} CPU(s)" + (f" and {self.gpus:g} GPU(s)" if self.gpus else "")

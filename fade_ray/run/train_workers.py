@@ -3,18 +3,20 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.records.journal import Journal, read_events
 from fade_ray.records.run_files import read_object
+from fade_ray.run.ends_when import ends_when
 from fade_ray.run.head_watch import head_watched
 from fade_ray.run.losses import loss
 from fade_ray.run.ray_cluster import ray_cluster
 from fade_ray.run.ray_nodes import avoiding, survey
 from fade_ray.run.resources import Amounts, Resources
+from fade_ray.run.room import autoscaled, wait_words
 from fade_ray.run.run_config import WorkersConfig
 from fade_ray.training import TrainingFailed
 from fade_ray.trials.job import Event, write_output
@@ -27,6 +29,7 @@ Task = Callable[[Any, Path, str], Iterator[Event]]
 GROUP = "workers"  # what is restarted
 RESULT, FAILURE = "trained.json", "failed.json"
 POLL = 1.0  # seconds between looks at the records, for the display alone
+WAITING = 30.0  # seconds between looks at workers that wait
 EXPECTED = {"InvalidInput": InvalidInput, "TrainingFailed": TrainingFailed}
 
 
@@ -50,9 +53,8 @@ def train_on_workers(
     record = folder / "records.jsonl"
     with ray_cluster(options) as ray, head_watched(ray, folder), following(record, tell):
         asked = survey(ray, folder, warn, gpus=options.device != "cpu", data=data)
-        nodes = [node.resources for node in asked.good]
-        use_gpu = _use_gpu(options.device, nodes)
-        _check_room(options, nodes, use_gpu)
+        each = worker_resources(options, [node.resources for node in asked.good], autoscaled())
+        waits = _waiting(ray, each, options.workers, warn)
         for name in (RESULT, FAILURE):
             (folder / name).unlink(missing_ok=True)
         loop = {
@@ -64,7 +66,8 @@ def train_on_workers(
         restarts = Restarts()
         while True:
             try:
-                _fit(loop, options, folder, use_gpu, avoiding(ray))
+                with ends_when(waits, WAITING):
+                    _fit(loop, options.workers, each, folder, avoiding(ray))
                 break
             except Exception as error:
                 _raise_expected(folder, error)
@@ -82,22 +85,21 @@ def train_on_workers(
 
 def _fit(
     loop: dict[str, Any],
-    options: WorkersConfig,
+    workers: int,
+    each: Resources,
     folder: Path,
-    use_gpu: bool,
     labels: dict[str, str],
 ) -> None:
     from ray.train import RunConfig, ScalingConfig
     from ray.train.torch import TorchTrainer
 
-    resources = {"CPU": float(options.cpus_per_worker or 1)} | ({"GPU": 1.0} if use_gpu else {})
     trainer = TorchTrainer(
         work,
         train_loop_config=loop,
         scaling_config=ScalingConfig(
-            num_workers=options.workers,
-            use_gpu=use_gpu,
-            resources_per_worker=resources,
+            num_workers=workers,
+            use_gpu=each.gpus > 0,
+            resources_per_worker=each.amounts,
             label_selector=labels or None,
         ),
         run_config=RunConfig(name="workers", storage_path=str(folder / "tune")),
@@ -177,15 +179,39 @@ def _use_gpu(device: str, nodes: Sequence[Amounts]) -> bool:
     return available and device != "cpu"
 
 
-def _check_room(options: WorkersConfig, nodes: Sequence[Amounts], use_gpu: bool) -> None:
-    """Ray would wait for ever for workers that fit nowhere."""
+def worker_resources(
+    options: WorkersConfig, up: Sequence[Amounts], growth: Sequence[Amounts]
+) -> Resources:
+    """What each worker is given, on nodes that are up or that an autoscaler may start. InvalidInput
+    where so many do not fit: Ray would wait for them for ever.
+    """
+    use_gpu = _use_gpu(options.device, [*up, *growth])
     each = Resources(options.cpus_per_worker or 1, float(use_gpu))
-    room = each.fitting(nodes)
+    room = max(each.fitting(up), each.fitting(growth))
     if room < options.workers:
         raise InvalidInput(
             f"{options.workers} workers of {each} must fit into the Ray cluster, but {room} do. "
             "Lower --workers or --cpus-per-worker, or add nodes."
         )
+    return each
+
+
+def _waiting(
+    ray: Any, each: Resources, workers: int, warn: Callable[[str], None]
+) -> Callable[[], None]:
+    """To be called now and then: says once that the workers' placement group waits for room."""
+    said = False
+
+    def look() -> None:
+        nonlocal said
+        with suppress(Exception):  # a head that is gone is told of elsewhere
+            groups = ray.util.placement_group_table().values()
+            pending = [list(g["bundles"].values()) for g in groups if g["state"] == "PENDING"]
+            if not said and [each.amounts] * workers in pending:
+                said = True
+                warn(wait_words(ray, f"{workers} worker(s) wait", each))
+
+    return look
 
 
 @contextmanager

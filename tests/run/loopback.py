@@ -14,12 +14,15 @@ from typing import Any
 
 from processes import children_of, end_by_id
 
+HEAD = "127.0.0.2"
 ALIVE = 0  # in Ray's account of a node
 AGENTS = ("dashboard-agent-grpc", "dashboard-agent-listen", "runtime-env-agent", "metrics-export")
 """Whose ports are named: a node that has to learn them from its agents gives up after 15 seconds,
 which a busy machine needs to start them.
 """
 RAY = [sys.executable, "-c", "from ray.scripts.scripts import main; main()"]
+PATIENCE = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "120"}
+"""Ray gives its own processes 30 s to start, which a busy machine may take for one of them."""
 
 
 def free_port() -> int:
@@ -41,6 +44,26 @@ def own_ray(**options: Any) -> Iterator[None]:
         ray.shutdown()
 
 
+def start_node(
+    folder: Path,
+    flags: Sequence[str],
+    cpus: int = 1,
+    environment: Mapping[str, str] = {},
+    within: Sequence[str] = (),
+) -> subprocess.Popen[bytes]:
+    """One node of the cluster in `folder`, which says there what it says."""
+    ports = [f"--{name}-port={free_port()}" for name in AGENTS]
+    call = [
+        *(*within, *RAY, "start", *ports, *flags, "--block", "--disable-usage-stats"),
+        f"--num-cpus={cpus}",
+        f"--temp-dir={folder / 'ray'}",
+        "--object-store-memory=100000000",
+    ]
+    around = {**os.environ, "RAY_AUTH_MODE": "disabled", **PATIENCE, **environment}
+    with (folder / "nodes.log").open("ab") as log:
+        return subprocess.Popen(call, env=around, cwd=folder, stdout=log, stderr=log)
+
+
 class Loopback:
     """`with Loopback(folder) as cluster`: a head, and `add` for further nodes; all of it has ended
     behind the block.
@@ -54,18 +77,14 @@ class Loopback:
         cpus: int = 1,
         environment: Mapping[str, str] = {},
         flags: Sequence[str] = ("--include-dashboard=false",),
+        port: int = 0,
     ) -> None:
         self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
         self._hosts = 2
-        self.address = f"127.0.0.2:{free_port()}"
-        self._log = (folder / "nodes.log").open("ab")
-        host, port = self.address.split(":")
-        self._start(
-            ["--head", *flags, f"--node-ip-address={host}", f"--port={port}"],
-            cpus,
-            environment,
-            [],
-        )
+        port = port or free_port()
+        self.address = f"{HEAD}:{port}"
+        here = [f"--node-ip-address={HEAD}", f"--port={port}"]
+        self._start(["--head", *flags, *here], cpus, environment, [])
 
     def add(
         self,
@@ -85,19 +104,8 @@ class Loopback:
     def _start(
         self, flags: Sequence[str], cpus: int, environment: Mapping[str, str], within: Sequence[str]
     ) -> subprocess.Popen[bytes]:
-        ports = [f"--{name}-port={free_port()}" for name in AGENTS]
-        call = [
-            *(*within, *RAY, "start", *ports, *flags, "--block", "--disable-usage-stats"),
-            f"--num-cpus={cpus}",
-            f"--temp-dir={self.folder / 'ray'}",
-            "--object-store-memory=100000000",
-        ]
-        around = {**os.environ, "RAY_AUTH_MODE": "disabled", **environment}
-        node = subprocess.Popen(
-            call, env=around, cwd=self.folder, stdout=self._log, stderr=self._log
-        )
-        self.nodes.append(node)
-        return node
+        self.nodes.append(start_node(self.folder, flags, cpus, environment, within))
+        return self.nodes[-1]
 
     def lose(self, node: subprocess.Popen[bytes]) -> None:
         """End a node without a word."""
@@ -139,4 +147,3 @@ class Loopback:
     ) -> None:
         for node in reversed(list(self.nodes)):
             self.lose(node)
-        self._log.close()

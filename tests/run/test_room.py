@@ -7,7 +7,8 @@ import pytest
 from fade_ray.run.doctor import Examined, Fault
 from fade_ray.run.resources import Resources
 from fade_ray.run.room import Room, nodes_to_come, trial_resources
-from fade_ray.run.run_config import RunConfig
+from fade_ray.run.run_config import RunConfig, WorkersConfig
+from fade_ray.run.train_workers import worker_resources
 from spaces.errors import InvalidInput
 
 GPUS, SMALL = [{"CPU": 16.0, "GPU": 2.0}], [{"CPU": 2.0}, {"CPU": 2.0}]
@@ -44,6 +45,17 @@ def test_what_a_trial_is_given() -> None:
             trial_resources(run, SMALL)
     with pytest.raises(InvalidInput, match="CPU"):
         trial_resources(RunConfig(cpus_per_trial=4), SMALL)
+
+
+def test_workers_take_what_is_up_or_may_come() -> None:
+    """A cluster that has only its head yet is made to grow, and never a CPU taken for a GPU."""
+    two, to_come = WorkersConfig(workers=2), [{"CPU": 8.0, "GPU": 1.0}] * 2
+    assert worker_resources(two, SMALL, []) == Resources(1, 0)
+    assert worker_resources(two, [{"CPU": 4.0}], to_come) == Resources(1, 1)
+    with pytest.raises(InvalidInput, match=r"8 workers of 1 CPU\(s\) and 1 GPU.*but 2 do"):
+        worker_resources(WorkersConfig(workers=8), [], to_come)
+    with pytest.raises(InvalidInput, match="no node of the Ray cluster has a GPU"):
+        worker_resources(WorkersConfig(workers=2, device="cuda"), SMALL, [])
 
 
 class Cluster:
