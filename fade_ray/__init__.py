@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     )
     from fade_ray.compare.compare_config import CompareConfig, ContestConfig
     from fade_ray.data.data_config import DataConfig
+    from fade_ray.data.parquet import write_images
     from fade_ray.nn.chain import NetworkConfig
     from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
     from fade_ray.replay.replay_config import ReplayConfig
@@ -72,6 +73,7 @@ _MODULES = {
     "fade_ray.replay.replay_config": ("ReplayConfig",),
     "fade_ray.retraining.retrain_config": ("RetrainConfig",),
     "fade_ray.data.data_config": ("DataConfig",),
+    "fade_ray.data.parquet": ("write_images",),
     "fade_ray.nn.chain": ("NetworkConfig",),
     "fade_ray.training.train_config": ("TrainConfig",),
     "fade_ray.training.row_architecture": ("ArchitectureConfig",),
@@ -129,6 +131,7 @@ __all__ = [
     "retrain",
     "search",
     "use",
+    "write_images",
 ]
 
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fade_ray.run.watcher import Watcher
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a run has found, and where.
 
@@ -32,6 +32,20 @@ class Result:
 
     kind: RunKind[Any, Any]
     run: Run[Any, Any]
+
+    def __repr__(self) -> str:
+        """Five lines at most: where, how far, what stands in it."""
+        history, (reached, lines) = self.run.history, self.kind.standing(self.run)
+        told = [(label, text) for label, text in lines if label in ("best", "result", "time")]
+        held = []
+        for part in ("tables", "figures"):
+            names = sorted({path.stem for path in (self.folder / part).glob("*.*")})
+            held += [f"{part} {', '.join(names)}"] if names else []
+        word = "finished" if self.finished else "not finished"
+        head = f"fade-ray {self.kind.name} in {self.folder}: {word}, {reached}"
+        last = f"last event {history.last or '-'}"
+        rows = [*(f"{label} {text}" for label, text in told[:2]), *held, last]
+        return "\n  ".join([head, *rows][:5])
 
     @property
     def folder(self) -> Path:

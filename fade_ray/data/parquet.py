@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,11 +15,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from PIL import Image
 
 from fade_ray.data.decode import Pictures
 from fade_ray.data.images import IntArray
 from fade_ray.data.source import Source
-from spaces.errors import InvalidInput, upheld
+from spaces.errors import InvalidInput, require, upheld
 
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
@@ -60,6 +62,31 @@ def read_parquet(*paths: Path, name: str | None = None, test: Source | None = No
         flip=True,
         test=test,
     )
+
+
+def write_images(
+    path: Path | str, images: Iterable[Any], labels: Iterable[int | str] | None = None
+) -> str:
+    """Write labelled images as a Parquet file that `data` of a configuration may name; its path.
+
+    `images`: uint8 [N, H, W] or [N, H, W, 3] with `labels` [N], numbers or names; or a data set of
+    (picture, label), a picture being uint8 too or one of PIL, whose `classes` name the labels
+    where it has them. Raises InvalidInput for other pictures.
+    """
+    known = getattr(images, "classes", None)
+    pairs = images if labels is None else zip(images, labels, strict=True)
+    rows: list[dict[str, Any]] = []
+    for picture, label in pairs:
+        array, encoded = np.asarray(picture), io.BytesIO()
+        fits = array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,))
+        rule = "pictures are uint8 [H, W] or [H, W, 3]"
+        shape = f"{array.dtype} {array.shape}"
+        require(fits, rule, "Scale them to 0..255, channels last.", picture=shape)
+        Image.fromarray(array).save(encoded, "PNG")
+        named = label if known is None else str(known[int(label)])
+        rows.append({"img": {"bytes": encoded.getvalue()}, "label": named})
+    pq.write_table(pa.Table.from_pylist(rows), path)
+    return str(path)
 
 
 def hub_files(folder: Path) -> list[Path]:

@@ -42,6 +42,10 @@ def test_a_run_directory_holds_everything(undisturbed: Path) -> None:
     assert result.architecture.is_architecture
     assert result.architecture.depth == 2
     assert 0 <= result.test_accuracy <= 1
+    assert "images of 8x8" in result.run.environment["data"]
+    assert [row["side"] for row in result.summary["architecture"]["rows"]][-1] <= 2
+    assert len(repr(result).splitlines()) == 5
+    assert "result test accuracy" in repr(result)
     # ranks and evaluations, finalists, retraining
     trials = {"done": 2 * (2 + 2) + 2 + 1, "failed": 0, "retried": 0}
     assert result.summary["trials"] == trials
