@@ -26,6 +26,7 @@ SEARCH = (
     *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3", "--lockstep"),
     *("--searcher", "random", "--iterations", "1", "--batch", "1", "--evaluations", "2"),
     *("--evaluation-epochs", "2", "--retrain-epochs", "1", "--device", "cpu"),
+    *("--confirmed", "0", "--baselines", "off"),
 )
 RETRAIN = (
     *("DARTS_V2", "--limit", "60", "--batch-size", "12", "--cells", "3", "--channels", "4"),
