@@ -5,6 +5,7 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from fade_ray.records.lasting import flush_folder, made
 from fade_ray.records.remote import store_of
 
 REMEDIES = {
@@ -21,9 +22,9 @@ def remedy(error: OSError, otherwise: str = "Free space or set the permissions")
     return REMEDIES.get(error.errno or 0, otherwise)
 
 
-def write_atomically(path: Path, content: bytes) -> Path:
+def write_atomically(path: Path, content: bytes, earlier: Path | None = None) -> Path:
     """Put `content` at `path` in one step, flushed to disk, and return `path`; its folder is made
-    where it is missing.
+    where it is missing. What was there is kept as `earlier`, beside it.
 
     A reader finds the old file or the new one. The temporary file's name is this process's own: two
     may write the same file, and the later one wins. File and folder are on the disk on return, so
@@ -33,30 +34,21 @@ def write_atomically(path: Path, content: bytes) -> Path:
         OSError: if the place cannot be written (read-only, full disk). What was at `path` stays,
         and nothing is left beside it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    made(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with temporary.open("wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if earlier is not None and path.exists():
+            os.replace(path, earlier)
         os.replace(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
-    _flush_folder(path.parent)
+    flush_folder(path.parent)
     store = store_of(path)
     if store is not None:
         store.publish(path, content)
     return path
-
-
-def _flush_folder(folder: Path) -> None:
-    """Put the names in `folder` on the disk, where the system can (Windows cannot)."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    entry = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(entry)
-    finally:
-        os.close(entry)

@@ -12,7 +12,7 @@ from fade_ray.records.journal import Event, read_events
 from fade_ray.records.standings import Cost, Epochs, TrialStanding, epoch_sums, kind_of
 from searchers.outcome import Outcome
 from searchers.plan import Plan
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 P = TypeVar("P", bound=Plan)
 
@@ -47,8 +47,17 @@ class RunHistory:
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
-        """The history in a record; errors as in `read_events`."""
-        return cls(read_events(path))
+        """The history in a record; errors as in `read_events`, and for figures that are none."""
+        history = cls(read_events(path))
+        rule = f"What {path} says must be numbers and words where they belong"
+        wrong = TypeError, ValueError, KeyError, AttributeError, OverflowError
+        with upheld(rule, "Restore it from a copy; was it edited?", *wrong):
+            history.summed()
+        return history
+
+    def summed(self) -> tuple[Any, ...]:
+        """All that is told of the whole."""
+        return (self.standings,)
 
     @property
     def standings(self) -> list[TrialStanding]:
@@ -127,7 +136,7 @@ class TrialHistory(RunHistory, Generic[P]):
         elif name == "begun":
             self.begun[event["id"]] = {"node": event["node"]}
         elif name == "epoch":
-            self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = event["metrics"]
+            self.epochs.setdefault(event["id"], {})[int(event["epoch"])] = dict(event["metrics"])
             self.begun.setdefault(event["id"], {})  # an older record says nothing else
             self.times["epoch", event["id"]] = event["time"]
         elif name == "finished":
@@ -144,7 +153,7 @@ class TrialHistory(RunHistory, Generic[P]):
             raise ValueError(f"trial {id} finished without having been proposed")
         if id not in self.outcomes:
             self.outcomes[id] = _outcome(event["outcome"])
-            self.metrics[id] = event.get("metrics") or {}
+            self.metrics[id] = dict(event.get("metrics") or {})
             self.times["finished", id] = event["time"]
 
     def of(self, **values: Any) -> list[str]:
@@ -159,6 +168,9 @@ class TrialHistory(RunHistory, Generic[P]):
     def in_flight(self) -> tuple[str, ...]:
         """Ids that were proposed and have not finished."""
         return tuple(id for id in self.proposals if id not in self.outcomes)
+
+    def summed(self) -> tuple[Any, ...]:
+        return *super().summed(), self.trials, self.cost
 
     @property
     def trials(self) -> dict[str, int]:

@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from fade_ray.records.lasting import flush_folder
 from spaces.errors import InvalidInput, upheld
 
 APART = ("checkpoints", "tensorboard", "tune")
@@ -280,6 +281,8 @@ def remove(path: Path) -> None:
     """Here and in the store; also what a process left here that was killed while it wrote it."""
     for left in (path, *path.parent.glob(f".{escape(path.name)}.*")):
         left.unlink(missing_ok=True)
+    with suppress(OSError):  # then it may lie there again after a power cut
+        flush_folder(path.parent)
     store = store_of(path)
     if store is not None:
         store.delete(store.name(path))

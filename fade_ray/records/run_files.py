@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from fade_ray.records.history import RunHistory
 from fade_ray.records.json_form import as_json
+from fade_ray.records.seal import KEY, checked
 from spaces.errors import require, upheld
 
 C = TypeVar("C")
@@ -65,12 +66,12 @@ def mark(folder: Path, *names: str) -> tuple[tuple[int, int] | None, ...]:
 
 
 def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; {} if there is no such file."""
+    """The JSON object in a file; {} if there is no such file. Raises InvalidInput, Damaged too."""
     rule = f"{path} must be readable JSON, an object"
     remedy = "Restore it from a copy of the run, or move it away to go on without it."
     nothing = suppress(FileNotFoundError, NotADirectoryError)
     with upheld(rule, remedy, OSError, ValueError), nothing:
-        data = json.loads(path.read_bytes())
+        data = json.loads(checked(path.read_bytes(), path))
         require(isinstance(data, dict), rule, remedy, path=str(path))
-        return dict(data)
+        return {name: value for name, value in data.items() if name != KEY}
     return {}

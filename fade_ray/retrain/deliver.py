@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 from safetensors import safe_open
-from safetensors.torch import load_file
 
 from fade_ray.export import export_module
 from fade_ray.nn.cell_network import CellNetwork
@@ -17,6 +16,7 @@ from fade_ray.retraining.retrain_images import Images
 from fade_ray.retraining.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.sums import ALONE
+from fade_ray.trials.trainee import read_weights
 from spaces.errors import InvalidInput
 
 NAME = "architecture"
@@ -34,7 +34,7 @@ def trained_network(job: Retraining, images: Images, folder: Path, name: str) ->
             f"Only a finished retraining has weights, but {path} does not exist. Finish it first."
         )
     network = build_network(job, images)
-    network.load_state_dict(load_file(path))
+    network.load_state_dict(read_weights(path))
     return network.eval()
 
 

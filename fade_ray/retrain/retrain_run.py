@@ -8,7 +8,6 @@ from typing import Any
 
 import torch
 from rich.console import Console
-from safetensors.torch import load_file
 
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.export import export_onnx, of_images
@@ -42,6 +41,7 @@ from fade_ray.run.run_config import RayOptions
 from fade_ray.run.tensorboard import EpochBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
+from fade_ray.trials.trainee import read_weights
 from searchers import Outcome
 from spaces.cell import Macro
 from spaces.errors import InvalidInput, require
@@ -313,7 +313,7 @@ def _trained(run: Ran, facts: Mapping[str, Any]) -> CellNetwork:
         classes=len(facts["classes"]),
         generator=torch.Generator(),
     )
-    network.load_state_dict(load_file(weights_path(run.folder, facts["weights"])))
+    network.load_state_dict(read_weights(weights_path(run.folder, facts["weights"])))
     return network.eval()
 
 

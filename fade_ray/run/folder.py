@@ -18,9 +18,11 @@ import filelock
 from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.records.json_form import differences
+from fade_ray.records.lasting import made
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, refreshed
 from fade_ray.records.run_files import read_object
+from fade_ray.records.seal import KEY, OPEN, sealed
 from fade_ray.run.lease import Lease, holder, kept
 from spaces.errors import InvalidInput, require
 
@@ -63,6 +65,13 @@ def write_json(path: Path, value: Any) -> None:
     write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
+def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
+    """The same of what is read when the run goes on, with a checksum. Raises InvalidInput."""
+    text = json.dumps({**value, KEY: OPEN}, indent=2) + "\n"
+    with writable():
+        write_atomically(path, sealed(text.encode()))
+
+
 @contextmanager
 def writable() -> Iterator[None]:
     """InvalidInput where the run directory cannot be written."""
@@ -84,7 +93,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
     lock, lease = filelock.FileLock(folder / ".lock", blocking=False), Lease(folder)
     with writable():
         for name in ("", *folders):
-            (folder / name).mkdir(parents=True, exist_ok=True)
+            made(folder / name)
         try:
             lock.acquire()
         except filelock.Timeout as error:
@@ -110,19 +119,16 @@ def note_start(
     asks_more = differences(config, read_object(folder / "config.json"))
     noted: Mapping[str, Any] = read_object(folder / "environment.json")
     noted = environment if asks_more or not noted else {**noted, "inputs": environment["inputs"]}
-    with writable():
-        write_json(folder / "config.json", config)
-        write_json(folder / "environment.json", noted)
+    write_sealed(folder / "config.json", config)
+    write_sealed(folder / "environment.json", noted)
     return noted
 
 
 def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
     """Add the nodes of a cluster, by the names that the record calls them, to environment.json."""
     noted = read_object(folder / "environment.json")
-    with writable():
-        write_json(
-            folder / "environment.json", {**noted, "cluster": {**noted.get("cluster", {}), **nodes}}
-        )
+    cluster = {**noted.get("cluster", {}), **nodes}
+    write_sealed(folder / "environment.json", {**noted, "cluster": cluster})
 
 
 def environment(

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache, reduce
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from fade_ray.records.fingerprint import contents
+from fade_ray.records.json_form import from_json
 from fade_ray.records.run_files import mark, read_object
 from spaces.errors import InvalidInput
 
@@ -21,6 +22,13 @@ ROOT = "data.data_root"
 """Where named sets lie, or will; `~` is whoever's home looks for them."""
 
 
+class Noted(TypedDict):
+    """What is on record of an input."""
+
+    path: str
+    contents: str
+
+
 @dataclass(frozen=True)
 class Inputs:
     """The files and folders of a run. `paths`: absolute, by the field that names them; `known`:
@@ -28,16 +36,16 @@ class Inputs:
     """
 
     paths: Mapping[str, str]
-    known: Mapping[str, Mapping[str, str]]
+    known: Mapping[str, Noted]
 
     @classmethod
     def of(cls, config: Any, fields: Iterable[str], folder: Path) -> "Inputs":
         """Of a run in `folder`; `config` is `placed`."""
         noted = read_object(folder / "environment.json").get("inputs", {})
-        return cls(input_paths(config, fields), noted)
+        return cls(input_paths(config, fields), from_json(dict[str, Noted], noted))
 
     @cached_property
-    def now(self) -> Mapping[str, Mapping[str, str]]:
+    def now(self) -> Mapping[str, Noted]:
         """What they are, for the record; those that cannot be read are left out."""
         held = {name: _contents(path) for name, path in self.paths.items()}
         return {
@@ -73,7 +81,7 @@ class Inputs:
         return before
 
 
-def _again(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+def _again(before: Noted, now: Noted) -> str:
     return "it" if before["path"] == now["path"] else now["path"]
 
 

@@ -13,6 +13,7 @@ from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.remote import refreshed
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.seal import checked
 from fade_ray.run.ending import heed
 from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
@@ -22,7 +23,7 @@ from fade_ray.run.folder import (
     note_start,
     opened,
     run_folder,
-    write_json,
+    write_sealed,
 )
 from fade_ray.run.inputs import input_paths, placed
 from fade_ray.run.kind import RunKind, Start
@@ -79,6 +80,8 @@ def run(
             with Journal(folder / kind.record, partial(_may_go_on, lease)) as journal:
                 history = kind.read_record(folder)
                 resumed = history.started is not None
+                for path in (folder / "weights").glob("*.safetensors"):  # trials may begin there
+                    checked(path.read_bytes(), path)
                 journal.append("start", format=FORMAT, resumed=resumed, environment=around)
                 shown = kind.watchers(config, prepared, history) if watchers is None else watchers
                 start = Start(folder, config, journal, history, tuple(shown), additions)
@@ -90,7 +93,7 @@ def run(
             refreshed(folder)  # what trials wrote elsewhere
             ended = Run(folder, kind.read_record(folder), config, noted, worked)
             ended = replace(ended, result={"kind": kind.name, **kind.deliver(prepared, ended)})
-            write_json(folder / "result.json", ended.result)
+            write_sealed(folder / "result.json", ended.result)
         return finished(kind, ended)
 
 

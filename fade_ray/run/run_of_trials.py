@@ -10,7 +10,7 @@ from fade_ray.data import Splits
 from fade_ray.records.additions import Addition
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
-from fade_ray.run.folder import Configuration
+from fade_ray.run.folder import Configuration, writable
 from fade_ray.run.forecast import Forecast, Planned
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
@@ -88,7 +88,9 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """What TensorBoard reads: of every trial, and of the run as a whole."""
         folder, settings = start.folder / "tensorboard", partial(self.settings, start.config)
         features = self.features(start.config)
-        return TensorBoard(folder, self.board, settings), RunBoard(folder, start.history, features)
+        with writable():
+            run = RunBoard(folder, start.history, features)
+        return TensorBoard(folder, self.board, settings), run
 
     def features(self, config: C) -> Sequence[str]:
         """The names of the coordinates of anchors, where the run has any."""

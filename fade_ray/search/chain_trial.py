@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 
 from fade_ray.data import Feed, LabelledImages, Splits
 from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, Network, architecture_weights
@@ -17,7 +16,7 @@ from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
 from fade_ray.trials.job import Event, checkpoint_path, write_output
-from fade_ray.trials.trainee import Ending, Trainee, lifecycle, weights_bytes
+from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import Outcome, Proposal, Trial
 from spaces import Candidate, Dag
 from spaces.errors import InvalidInput
@@ -58,7 +57,7 @@ class ChainTrial(Trainee):
         self.network = build_network(plan, splits, config, generator)
         if plan.parent is not None:
             assert isinstance(self.network, Chain)
-            self.network.inherit(load_file(fetched(weights_path(folder, plan.parent))))
+            self.network.inherit(read_weights(fetched(weights_path(folder, plan.parent))))
         batches = self.feed.augmented(self.kind.part(splits))
         architecture = None
         if plan.ranks:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 
 from fade_ray.data import Splits
 from fade_ray.export import export_module, export_onnx, of_images
@@ -17,6 +16,7 @@ from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_pa
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from fade_ray.training.latency import latency
+from fade_ray.trials.trainee import read_weights
 from searchers import AskTell, Proposal
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
@@ -31,7 +31,7 @@ def retrained_network(
         raise InvalidInput(
             f"Chains of graphs alone are exported, but the one found is {proposal.hyper.code()!r}."
         )
-    network.load_state_dict(load_file(weights_path(folder, proposal.id)))
+    network.load_state_dict(read_weights(weights_path(folder, proposal.id)))
     return network.eval()
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 from fade_ray.records.atomic import remedy, write_atomically
 from fade_ray.records.remote import remove
+from fade_ray.records.seal import Damaged
 from fade_ray.training.failures import TrainingFailed, out_of_memory
 from searchers.outcome import Failure, Outcome
 from spaces.errors import InvalidInput
@@ -36,11 +37,12 @@ def events(job: Job[D], plan: Mapping[str, Any], data: D, folder: Path) -> Itera
     """What `job` yields for `plan`, to an end of its own in any case.
 
     What goes wrong inside becomes an outcome with a failure, its traceback in `folder/errors`: the
-    run goes on. A run directory that cannot be written ends the run instead: {"abort": message}.
+    run goes on. A run directory that cannot be written, or in which a file is damaged that the
+    trial needs, ends the run instead: {"abort": message}.
     """
     try:
         yield from job.run(plan, data, folder)
-    except Unwritable as error:
+    except (Unwritable, Damaged) as error:
         yield {"abort": str(error)}
     except Exception as error:
         id = plan["id"]
@@ -71,10 +73,10 @@ class Unwritable(OSError):
     """The run directory takes no more data."""
 
 
-def write_output(path: Path, content: bytes) -> Path:
+def write_output(path: Path, content: bytes, earlier: Path | None = None) -> Path:
     """Write a file of a trial atomically. Raises Unwritable."""
     try:
-        return write_atomically(path, content)
+        return write_atomically(path, content, earlier)
     except OSError as error:
         raise Unwritable(
             f"The run directory must be writable, but writing {path} failed: "

@@ -1,21 +1,25 @@
 """What is trained epoch by epoch, and its one lifecycle: told, checkpointed, ended."""
 
 import io
-import pickle
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import torch
-from safetensors.torch import save
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
 
 from fade_ray.nn import Network
 from fade_ray.records.remote import fetched, remove
+from fade_ray.records.seal import KEY, OPEN, Damaged, checked, sealed
 from fade_ray.training import Placement, Training
 from fade_ray.trials.job import Event, write_output
 from searchers import Outcome
+from spaces.errors import require
 
 FORMAT = 2
 """Of checkpoints. Those of another one are left alone: the trial starts again from its seed."""
@@ -78,7 +82,8 @@ def lifecycle(
 
     Before an epoch is told, everything the next one depends on is written to `checkpoint`; one that
     starts again tells the finished epochs again and goes on there: the same bits on a CPU with as
-    many `threads`. Of several workers that train together only the one that `leads` writes. The
+    many `threads`. The checkpoint before it is kept as well, for where the newest is lost or
+    damaged. Of several workers that train together only the one that `leads` writes. The
     checkpoint is removed before the last event unless it `keeps` it.
     """
     before = torch.get_num_threads()
@@ -92,14 +97,16 @@ def lifecycle(
 def _carried_out(
     trainee: Trainee, checkpoint: Path, *, leads: bool, keeps: bool
 ) -> Iterator[Event]:
-    told = _restored(trainee, checkpoint)
+    warnings = list[str]()
+    told = _restored(trainee, checkpoint, warnings)
     yield from told
     while not trainee.finished:
         number = told[-1]["epoch"] + 1 if told else 1
         told.append({"epoch": number, "metrics": trainee.run_epoch()})
         if leads:
             held = {"format": FORMAT, "of": _name(trainee), "told": told}
-            write_output(checkpoint, state_bytes(held | {"state": trainee.state_dict()}))
+            content = state_bytes(held | {"state": trainee.state_dict()})
+            write_output(checkpoint, content, earlier(checkpoint))
         yield told[-1]
     ending = trainee.ending([event["metrics"] for event in told if event["epoch"]])
     if leads and not keeps:
@@ -108,13 +115,21 @@ def _carried_out(
     yield {
         "outcome": ending.outcome.to_dict(),
         "metrics": {**costs(told), **ending.metrics, **device},
-        "warnings": list(ending.warnings),
+        "warnings": [*warnings, *ending.warnings],
     }
 
 
-def _restored(trainee: Trainee, checkpoint: Path) -> list[Event]:
-    """What was told before, or the state before the first step; the trainee is put there."""
-    saved = _read(checkpoint, _name(trainee))
+def earlier(checkpoint: Path) -> Path:
+    """Where the one before it is kept, which is removed with it."""
+    return checkpoint.with_name(f".{checkpoint.name}.earlier")
+
+
+def _restored(trainee: Trainee, checkpoint: Path, warnings: list[str]) -> list[Event]:
+    """What was told before, or the state before the first step; the trainee is put there. What is
+    damaged is told in `warnings`, and not used.
+    """
+    places, name = (checkpoint, earlier(checkpoint)), _name(trainee)
+    saved = next(filter(None, (_read(place, name, warnings) for place in places)), None)
     if saved is None:
         first = trainee.first_metrics()
         return [] if first is None else [{"epoch": 0, "metrics": first}]
@@ -123,14 +138,22 @@ def _restored(trainee: Trainee, checkpoint: Path) -> list[Event]:
     return told
 
 
-def _read(checkpoint: Path, name: str) -> dict[str, Any] | None:
+def _read(checkpoint: Path, name: str, warnings: list[str]) -> dict[str, Any] | None:
     """A checkpoint of this format and this kind of trainee, None for anything else."""
     try:
-        saved = torch.load(fetched(checkpoint), weights_only=True, map_location="cpu")
+        content = fetched(checkpoint).read_bytes()
+        with ZipFile(io.BytesIO(content)) as archive:
+            damaged = archive.testzip()  # torch does not look at its checksums
+        require(damaged is None, "checksums fit", "", part=damaged)
+        saved = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
     except FileNotFoundError:
         return None
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError):
-        return None  # torn, or of something else
+    except Exception as error:  # readers of what is damaged raise nearly anything
+        warnings.append(
+            f"{checkpoint} is damaged and was not used; the trial went on from the checkpoint "
+            f"before it, or from its beginning: {error}"
+        )
+        return None
     fits = isinstance(saved, dict) and (saved.get("format"), saved.get("of")) == (FORMAT, name)
     return saved if fits else None
 
@@ -165,7 +188,21 @@ def state_bytes(state: Any) -> bytes:
 
 
 def weights_bytes(network: Network, about: Mapping[str, str] | None = None) -> bytes:
-    """The weights of a network as the content of a file, with what is said `about` them."""
+    """The weights of a network as the content of a file, with what is said `about` them and a
+    checksum.
+    """
     # contiguous: safetensors refuses channels-last strides
     weights = {k: v.detach().cpu().contiguous() for k, v in network.state_dict().items()}
-    return save(weights, None if about is None else dict(about))
+    return sealed(save(weights, {**(about or {}), KEY: OPEN}))
+
+
+def read_weights(path: Path) -> dict[str, Tensor]:
+    """What `weights_bytes` made. Raises Damaged for a file that is not as it was written, or not
+    there.
+    """
+    remedy = "Restore it from a copy of the run, or train the network again."
+    try:
+        return load(checked(path.read_bytes(), path))
+    except (OSError, SafetensorError) as error:
+        rule = "Weights that were kept must be readable"
+        raise Damaged(f"{rule}, but {path} is not: {error}. {remedy}") from error

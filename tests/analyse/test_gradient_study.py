@@ -21,6 +21,7 @@ from fade_ray.cli import main
 from fade_ray.data import Splits, load
 from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_in
+from fade_ray.records.run_files import read_object
 from fade_ray.report.style import house_style
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
@@ -161,7 +162,7 @@ def test_a_study_may_be_continued_with_further_settings(whole: Path, tmp_path: P
 
 def test_a_study_of_before_it_was_a_kind_of_run_is_continued(whole: Path, tmp_path: Path) -> None:
     """Its configuration is in study.json, and its epochs say which search they are of."""
-    new = json.loads((whole / "config.json").read_text())
+    new = read_object(whole / "config.json")
     rest = {key: value for key, value in new.items() if key not in ("kind", "run", "name", "use")}
     old = {"kind": "gradients", **rest, "device": "cpu", "threads": 1}
     (tmp_path / "study.json").write_text(json.dumps({"study": old}))

@@ -1,13 +1,18 @@
 """Configurations and records that earlier versions wrote."""
 
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import fade_ray
+from fade_ray import results
 from fade_ray.kinds import kind_in
 from fade_ray.ranks.rank_trials import RankTrial
 from fade_ray.records.json_form import from_json
 from fade_ray.records.old_formats import from_format_1
+from fade_ray.run.standing import status
 from fade_ray.search.search_config import Config, upgrade
 from searchers import AnchorWalk, BayesPoints, Evolution, RandomPoints, Searcher
 from searchers.contest import Entered
@@ -72,3 +77,28 @@ def test_plans_around_a_proposal_are_read() -> None:
     trained, entered = RankTrial.from_dict(told), Entered.from_dict(told)
     assert (trained.setting, trained.study_seed, trained.seed) == ("late", 5, 7)
     assert (entered.entry, entered.repeat, entered.hyper.depth) == ("late", 5, 2)
+
+
+RELEASED = sorted((Path(__file__).parent / "released").iterdir())
+"""A run directory of each format of the record, without what is drawn from it."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("released", RELEASED, ids=lambda path: path.name)
+def test_a_run_of_every_released_format_is_read_and_continued(
+    released: Path, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(released, folder)
+    kind = kind_in(folder)
+    ended = fade_ray.open_run(folder)
+    assert ended.architecture.is_architecture
+    assert status(kind, folder)
+    lines = (folder / "records.jsonl").read_text().splitlines(keepends=True)
+    first = next(at for at, line in enumerate(lines) if '"finished"' in line)
+    (folder / "records.jsonl").write_text("".join(lines[: first + 1]))
+    (folder / "result.json").unlink()
+    config = kind.stored(folder)
+    again = results.search(replace(config, out=str(folder)), watchers=())
+    assert again.architecture == ended.architecture
+    assert len(again.run.history.outcomes) == len(kind.read(released).history.outcomes)

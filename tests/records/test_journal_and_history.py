@@ -96,11 +96,12 @@ def test_plain_data_is_json_and_stays_what_it_is(value: object) -> None:
 def test_a_line_torn_at_any_byte_is_left_out_and_then_cut_off(path: Path) -> None:
     with Journal(path) as journal:
         journal.append("start", format=FORMAT, resumed=False)
-        journal.append("iteration", iteration=0, anchors=[[[0.25, 0.5]]])
+        journal.append("epoch", id="00000", epoch=1, metrics={"loss": 0.25})
     whole = path.read_bytes()
     first = whole.index(b"\n") + 1
     for length in range(first, len(whole)):
         path.write_bytes(whole[:length])
+        path.with_name(".records.jsonl.kept").write_text(str(first))
         assert [event["event"] for event in read_events(path)] == ["start"]
         with Journal(path) as journal:
             journal.append("warning", id=None, message="continued")
@@ -305,3 +306,47 @@ def test_a_record_without_events_is_an_empty_history(path: Path) -> None:
         Cost(),
     )
     assert history.trials == {"done": 0, "failed": 0, "retried": 0}
+
+
+def test_what_was_acknowledged_is_whole_or_named(path: Path) -> None:
+    """Cut anywhere, or with any byte another one: an error, or the very events."""
+    with Journal(path) as journal:
+        journal.append("start", format=FORMAT, resumed=False)
+        journal.append("warning", id="00000", message="said")
+    whole, events = path.read_bytes(), read_events(path)
+    damaged = [whole[:length] for length in range(len(whole))]
+    damaged += [
+        whole[:at] + bytes([byte ^ 1 << at % 8]) + whole[at + 1 :] for at, byte in enumerate(whole)
+    ]
+    for content in damaged:
+        path.write_bytes(content)
+        with pytest.raises(InvalidInput, match=r"records\.jsonl"):
+            read_events(path)
+    path.write_bytes(whole)
+    assert read_events(path) == events
+
+
+def test_what_the_disk_made_of_lines_that_were_not_acknowledged_is_left_out(path: Path) -> None:
+    with Journal(path) as journal:
+        journal.append("start", format=FORMAT, resumed=False)
+        kept = path.read_bytes()
+        for epoch in (1, 2):
+            journal.append("epoch", id="00000", epoch=epoch, metrics={})
+    lines = path.read_bytes()[len(kept) :]
+    path.write_bytes(kept + bytes(20) + lines[20:])
+    assert [event["event"] for event in read_events(path)] == ["start"]
+    with Journal(path) as journal:
+        journal.append("warning", message="continued")
+    assert path.read_bytes().startswith(kept + b'{"event": "warning"')
+
+
+def test_lines_of_a_driver_that_was_followed_unawares_are_left_out(path: Path) -> None:
+    with Journal(path) as frozen:
+        frozen.append("start", format=FORMAT, resumed=False)
+        with Journal(path) as slow, Journal(path) as journal:
+            journal.append("start", format=FORMAT, resumed=True)
+            frozen.append("warning", message="too late")
+            slow.append("start", format=FORMAT, resumed=True, of="slow")
+            slow.append("warning", message="too late")
+            journal.append("warning", message="second")
+    assert [event.get("message") for event in read_events(path)] == [None, None, "second"]

@@ -16,6 +16,7 @@ from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
 from fade_ray.kinds import kind_of_run
 from fade_ray.records.fingerprint import contents
+from fade_ray.records.run_files import read_object
 from fade_ray.retrain import find_genotype
 from fade_ray.retraining import Retraining
 from fade_ray.run.kind import Asked
@@ -61,7 +62,7 @@ def test_a_search_on_data_that_have_changed_since_is_told_of(
 ) -> None:
     data = tmp_path / "data.parquet"
     data.write_bytes(b"as it was")
-    config = json.loads((searched / "config.json").read_text())
+    config = read_object(searched / "config.json")
     config["data"]["data"] = str(data)
     (searched / "config.json").write_text(json.dumps(config))
     inputs = {"data.data": {"path": str(data), "contents": contents(data)}}

@@ -12,6 +12,7 @@ from retrainings import run_retraining
 from safetensors.torch import load_file, save_file
 
 from fade_ray.records.journal import read_events
+from fade_ray.records.run_files import read_object
 from fade_ray.retrain.deliver import recorded_accuracy
 from fade_ray.retrain.retrain_run import check_accuracy
 from fade_ray.retraining import Retraining
@@ -69,9 +70,7 @@ def test_a_finished_one_is_not_run_again(whole: Path, tiny: Tiny) -> None:
     def refuse(event: Event) -> None:
         raise AssertionError("it ran again")
 
-    assert run_retraining(tiny(), whole, tell=refuse) == json.loads(
-        (whole / "result.json").read_text()
-    )
+    assert run_retraining(tiny(), whole, tell=refuse) == read_object(whole / "result.json")
     assert {path: path.stat().st_mtime_ns for path in whole.rglob("*") if path.is_file()} == before
 
 
@@ -116,7 +115,7 @@ def test_weights_are_checked_against_the_accuracy_recorded_with_them(
     save_file(load_file(path), path, {"test_accuracy": str((recorded_accuracy(path) + 0.5) % 1)})
     with pytest.raises(InvalidInput, match="recorded"):
         check_accuracy(copy, device="cpu")
-    noted = json.loads((copy / "environment.json").read_text())
+    noted = read_object(copy / "environment.json")
     noted["inputs"]["data.data"]["contents"] = "a folder of 61 files (fingerprint 0)"
     (copy / "environment.json").write_text(json.dumps(noted))
     with pytest.raises(InvalidInput, match=r"was a folder of 61 .*, and it is a folder of 60"):

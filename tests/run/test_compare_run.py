@@ -159,6 +159,7 @@ def test_a_record_without_ends_is_complete_by_its_result(whole: Path, tmp_path: 
     kept = [line for line in lines if json.loads(line)["event"] != "over"]
     assert len(lines) - len(kept) == 8
     (old / "records.jsonl").write_text("".join(kept))
+    (old / ".records.jsonl.kept").unlink()
     assert read_traces(old) == read_traces(whole)
     (old / "result.json").unlink()
     assert not any(trace.complete for trace in read_traces(old))
@@ -169,7 +170,7 @@ def test_one_that_was_stopped_before_its_first_search_has_nothing_to_report(
 ) -> None:
     folder = tmp_path / "run"
     shutil.copytree(whole, folder)
-    for name in ("budget.json", "result.json"):
+    for name in ("budget.json", "result.json", ".records.jsonl.kept"):
         (folder / name).unlink()
     (folder / "records.jsonl").write_text("")
     with pytest.raises(SystemExit) as left:

@@ -13,6 +13,7 @@ from runs import parse, status
 from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import read_events
 from fade_ray.records.json_form import as_json
+from fade_ray.records.run_files import read_object
 from fade_ray.results import search
 from fade_ray.run.kind import stored_kind
 from fade_ray.run.lifecycle import Interrupted
@@ -186,7 +187,7 @@ def test_the_cost_of_a_failed_trial_counts_what_earlier_sessions_saw(
 def test_a_search_is_stopped_at_its_start(tmp_path: Path, small: Callable[..., Config]) -> None:
     with pytest.raises(Interrupted) as stopped:
         search(small(tmp_path / "run"), watchers=[Counting(1)])
-    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    stored = read_object(tmp_path / "run" / "config.json")
     assert stored == {"kind": "search", **as_json(small(tmp_path / "run"))}
     assert stopped.value.command == "search"
     assert list(History.read(tmp_path / "run" / "records.jsonl").anchors) == [0]

@@ -10,7 +10,7 @@ import torch
 
 from fade_ray.training import place
 from fade_ray.trials.job import Event, events
-from fade_ray.trials.trainee import FORMAT, Ending, Trainee, lifecycle, state_bytes
+from fade_ray.trials.trainee import FORMAT, Ending, Trainee, earlier, lifecycle, state_bytes
 from searchers import Outcome
 
 
@@ -91,19 +91,56 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "content",
+    ("content", "warned"),
     [
-        b"",
-        b"no checkpoint",
-        state_bytes({"training": {}, "told": []}),
-        state_bytes({"format": FORMAT - 1, "of": "Counter", "told": [], "state": {}}),
-        state_bytes([1, 2]),
+        (b"", True),
+        (b"no checkpoint", True),
+        (state_bytes({"training": {}, "told": []}), False),
+        (state_bytes({"format": FORMAT - 1, "of": "Counter", "told": [], "state": {}}), False),
+        (state_bytes([1, 2]), False),
     ],
 )
-def test_a_checkpoint_that_is_none_of_ours_is_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_checkpoint_that_is_none_of_ours_is_left_alone(
+    tmp_path: Path, content: bytes, warned: bool
+) -> None:
     path = checkpoint(tmp_path)
     path.write_bytes(content)
-    assert list(lifecycle(Counter, path)) == whole(tmp_path)
+    assert unwarned(list(lifecycle(Counter, path)), path if warned else None) == whole(tmp_path)
+
+
+def unwarned(events: list[Event], damaged: Path | None) -> list[Event]:
+    """`events` without the warning of what is `damaged`, which they must hold."""
+    *warned, last = events[-1]["warnings"]
+    assert [str(damaged) in message for message in warned] == [True] * (damaged is not None)
+    return [*events[:-1], {**events[-1], "warnings": [last]}]
+
+
+def test_where_the_newest_checkpoint_is_lost_or_damaged_the_one_before_it_is_taken(
+    tmp_path: Path,
+) -> None:
+    path = checkpoint(tmp_path)
+    for content in (None, path.read_bytes()[:-1]):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        begun = lifecycle(Counter, path)
+        first, second = next(begun), next(begun)  # of two epochs one is told from the checkpoint
+        begun.close()  # type: ignore[attr-defined]
+        assert [first, second] == whole(tmp_path)[:2]
+    assert unwarned(list(lifecycle(Counter, path)), None) == whole(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == []
+
+
+def test_a_bit_that_flips_in_a_checkpoint_is_seen_or_without_effect(tmp_path: Path) -> None:
+    path = checkpoint(tmp_path)
+    kept, expected = path.read_bytes(), whole(tmp_path)
+    before = earlier(path).read_bytes()
+    for at in range(0, len(kept), 37):
+        path.write_bytes(kept[:at] + bytes([kept[at] ^ 1 << at % 8]) + kept[at + 1 :])
+        earlier(path).write_bytes(before)
+        events = list(lifecycle(Counter, path))
+        assert events[:-1] == expected[:-1]
+        assert events[-1]["outcome"] == expected[-1]["outcome"]
 
 
 def test_a_torn_checkpoint_and_that_of_another_trainee_are_left_alone(tmp_path: Path) -> None:
@@ -112,7 +149,7 @@ def test_a_torn_checkpoint_and_that_of_another_trainee_are_left_alone(tmp_path: 
     *epochs, _ = lifecycle(Other, path)
     assert [event["metrics"]["drawn"] for event in epochs] == [-1, -2, -3]
     path.write_bytes(kept[: len(kept) // 2])
-    assert list(lifecycle(Counter, path)) == whole(tmp_path)
+    assert unwarned(list(lifecycle(Counter, path)), path) == whole(tmp_path)
 
 
 def test_the_checkpoint_is_there_before_its_epoch_is_told(tmp_path: Path) -> None:

@@ -1,0 +1,194 @@
+"""Files that are nearly right, as disks, editors and other programs leave them: an error in words
+or a result, never a traceback. FADE_RAY_MUTATIONS=1000 tries so many of each kind.
+"""
+
+import io
+import json
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from failing_disk import FailingDisk
+from faulty_runs import carried_out
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from fade_ray.data.decode import Pictures, Shape, decode, survey
+from fade_ray.data.parquet import read_parquet
+from fade_ray.describe.describe_command import _named
+from fade_ray.kinds import kind_in
+from fade_ray.run import standing
+from spaces.errors import InvalidInput
+from spaces.genotype import GENOTYPES, load_cells, read_genotype
+
+EXAMPLES = int(os.environ.get("FADE_RAY_MUTATIONS", "15"))
+mutations = settings(
+    max_examples=EXAMPLES,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+PIXELS = (np.arange(12 * 12 * 3, dtype=np.uint8) * 7).reshape(12, 12, 3)
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+
+
+def encoded(form: str) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(PIXELS).save(file, form)
+    return file.getvalue()
+
+
+@st.composite
+def mutated(draw: st.DrawFn, content: bytes) -> bytes:
+    """A few bytes other, gone, repeated or new; or the tail gone."""
+    data = bytearray(content)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        end = min(len(data), start + draw(st.integers(0, 12)))
+        part = draw(st.sampled_from(["other", "gone", "twice", "new", "cut", "number"]))
+        if part == "other" and start < end:
+            data[start] ^= draw(st.integers(1, 255))
+        elif part == "gone":
+            del data[start:end]
+        elif part == "twice":
+            data[start:start] = data[start:end] * draw(st.integers(1, 3))
+        elif part == "new":
+            data[start:start] = draw(st.binary(max_size=8))
+        elif part == "cut":
+            del data[start:]
+        elif part == "number":
+            data[start:end] = draw(st.sampled_from([b"-1", b"0", b"1e999", b"null", b"[]", b"{}"]))
+    return bytes(data)
+
+
+def mutated_json(value: Any) -> st.SearchStrategy[bytes]:
+    """The same for what is JSON still: one of its values another one, or gone."""
+    scalars = st.sampled_from([None, True, -1, 0, 3, 10**30, 0.5, float("nan"), "", "x", [], {}])
+
+    def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        inner = value.items() if isinstance(value, dict) else ()
+        inner = enumerate(value) if isinstance(value, list) else inner
+        return [path, *(place for key, part in inner for place in places(part, (*path, key)))]
+
+    def changed(place: tuple[Any, ...], new: Any) -> bytes:
+        made = json.loads(json.dumps(value))
+        if not place:
+            return json.dumps(new).encode()
+        holder = made
+        for key in place[:-1]:
+            holder = holder[key]
+        holder[place[-1]] = new
+        return json.dumps(made).encode()
+
+    return st.builds(changed, st.sampled_from(places(value)), scalars)
+
+
+@mutations
+@given(st.sampled_from(FORMATS).flatmap(lambda form: mutated(encoded(form))))
+def test_pictures(content: bytes) -> None:
+    pictures = Pictures([content], lambda i: "mine.png")
+    with suppress(InvalidInput):
+        survey(pictures)
+        assert decode(pictures, Shape(3, 8)).shape == (1, 3, 8, 8)
+
+
+@pytest.fixture(scope="module")
+def table() -> bytes:
+    images = [{"bytes": encoded("PNG"), "path": None}] * 6
+    held = pa.table({"image": images, "label": [0, 1, 2] * 2})
+    features = {"label": {"names": ["a", "b", "c"], "_type": "ClassLabel"}}
+    about = {"huggingface": json.dumps({"info": {"features": features}})}
+    file = io.BytesIO()
+    pq.write_table(held.replace_schema_metadata(about), file)
+    return file.getvalue()
+
+
+@mutations
+@given(data=st.data())
+def test_parquet(data: st.DataObject, table: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "mine.parquet"
+    path.write_bytes(data.draw(mutated(table)))
+    with suppress(InvalidInput):
+        source = read_parquet(path)
+        pictures = source.pictures(np.arange(len(source.labels)))
+        survey(pictures)
+        decode(pictures, Shape(3, 8))
+
+
+TEXTS = {
+    "genotype": str(GENOTYPES["DARTS_V2"].notation).encode(),
+    "code": b"3.5,3.1/3.1,3.5",
+    "cell": b"|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|none~1|nor_conv_1x1~2|",
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+@mutations
+@given(data=st.data())
+def test_genotype_texts(kind: str, data: st.DataObject, tmp_path: Path) -> None:
+    content, path = data.draw(mutated(TEXTS[kind])), tmp_path / "mine.txt"
+    path.write_bytes(content)
+    readers: list[Callable[[], Any]] = [lambda: _named(str(path)), lambda: load_cells(path)]
+    with suppress(UnicodeDecodeError):
+        text = content.decode().replace("\0", "")
+        readers += [lambda: read_genotype(text), lambda: _named(text)]
+    for read in readers:
+        with suppress(InvalidInput):
+            read()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    place = tmp_path_factory.mktemp("made")
+    with FailingDisk(place):
+        carried_out("tiny", place)
+    for path in (place / "run").glob(".*.kept"):
+        path.unlink()
+    return place / "run"
+
+
+def unsealed(path: Path) -> bytes:
+    """As an earlier version had written it, so that damage reaches what reads it."""
+    lines = (
+        [json.loads(line) for line in path.read_text().splitlines()]
+        if (path.suffix == ".jsonl")
+        else [json.loads(path.read_text())]
+    )
+    for line in lines:
+        line.pop("crc32")
+    return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["config.json", "environment.json", "result.json", "records.jsonl"]
+)
+@mutations
+@given(data=st.data())
+def test_run_directories(name: str, data: st.DataObject, made: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.rmtree(run, ignore_errors=True)
+    shutil.copytree(made, run)
+    content = unsealed(run / name)
+    if data.draw(st.booleans()):
+        content = data.draw(mutated(content))
+    elif name.endswith(".jsonl"):
+        lines = content.splitlines()
+        at = data.draw(st.integers(0, len(lines) - 1))
+        lines[at] = data.draw(mutated_json(json.loads(lines[at])))
+        content = b"\n".join(lines) + b"\n"
+    else:
+        content = data.draw(mutated_json(json.loads(content)))
+    (run / name).write_bytes(content)
+    with suppress(InvalidInput):
+        standing.status(kind_in(run), run)
+    (run / "result.json").unlink(missing_ok=True)
+    with suppress(InvalidInput), FailingDisk(tmp_path):
+        carried_out("tiny", tmp_path)
