@@ -1,5 +1,6 @@
 """The command line as a user meets it: one message for a mistake, no traceback, exit code 2."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -90,6 +91,27 @@ def test_messages_speak_of_flags_alone(capsys: pytest.CaptureFixture[str], tmp_p
     empty = refused(capsys, "cells", "--recipes")
     assert empty.startswith("fade-ray: `len(recipes) >= 1` must hold")
     assert parse("search", ["--recipe", "paper", "--limit", "None"]).data.limit is None
+
+
+def test_help_tells_what_most_people_set_and_names_the_rest(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = {}
+    for flags in (["--help"], ["--help-all"], ["--searcher", "evolution", "--help"]):
+        with pytest.raises(SystemExit) as left:
+            main(["search", *flags])
+        assert left.value.code == 0
+        shown[" ".join(flags)] = capsys.readouterr().out
+    brief, whole, chosen = shown.values()
+    assert len(brief.splitlines()) < len(whole.splitlines()) / 1.8
+    assert set(re.findall(r"--[a-z0-9-]+", whole)) - {"--no-share"} <= {
+        *re.findall(r"--[a-z0-9-]+", brief),
+        *(f"--no-{name[2:]}" for name in re.findall(r"--[a-z0-9-]+", brief)),
+        *("--threads", "--batch"),
+    }
+    assert "--gamma-rule STR" not in brief
+    assert "--gamma-rule STR" in whole
+    assert "--population INT" in chosen, "a searcher that was asked for tells all of its own"
 
 
 def test_a_stray_word_and_a_directory_without_a_name(capsys: pytest.CaptureFixture[str]) -> None:
