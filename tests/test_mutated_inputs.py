@@ -5,7 +5,6 @@ or a result, never a traceback. FADE_RAY_MUTATIONS=1000 tries so many of each ki
 import io
 import json
 import os
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -15,8 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from failing_disk import FailingDisk
-from faulty_runs import carried_out
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -24,8 +21,6 @@ from PIL import Image
 from fade_ray.data.decode import Pictures, Shape, decode, survey
 from fade_ray.data.parquet import read_parquet
 from fade_ray.describe.describe_command import _named
-from fade_ray.kinds import kind_in
-from fade_ray.run import standing
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES, load_cells, read_genotype
 
@@ -66,28 +61,6 @@ def mutated(draw: st.DrawFn, content: bytes) -> bytes:
         elif part == "number":
             data[start:end] = draw(st.sampled_from([b"-1", b"0", b"1e999", b"null", b"[]", b"{}"]))
     return bytes(data)
-
-
-def mutated_json(value: Any) -> st.SearchStrategy[bytes]:
-    """The same for what is JSON still: one of its values another one, or gone."""
-    scalars = st.sampled_from([None, True, -1, 0, 3, 10**30, 0.5, float("nan"), "", "x", [], {}])
-
-    def places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        inner = value.items() if isinstance(value, dict) else ()
-        inner = enumerate(value) if isinstance(value, list) else inner
-        return [path, *(place for key, part in inner for place in places(part, (*path, key)))]
-
-    def changed(place: tuple[Any, ...], new: Any) -> bytes:
-        made = json.loads(json.dumps(value))
-        if not place:
-            return json.dumps(new).encode()
-        holder = made
-        for key in place[:-1]:
-            holder = holder[key]
-        holder[place[-1]] = new
-        return json.dumps(made).encode()
-
-    return st.builds(changed, st.sampled_from(places(value)), scalars)
 
 
 @mutations
@@ -142,53 +115,3 @@ def test_genotype_texts(kind: str, data: st.DataObject, tmp_path: Path) -> None:
     for read in readers:
         with suppress(InvalidInput):
             read()
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run."""
-    place = tmp_path_factory.mktemp("made")
-    with FailingDisk(place):
-        carried_out("tiny", place)
-    for path in (place / "run").glob(".*.kept"):
-        path.unlink()
-    return place / "run"
-
-
-def unsealed(path: Path) -> bytes:
-    """As an earlier version had written it, so that damage reaches what reads it."""
-    lines = (
-        [json.loads(line) for line in path.read_text().splitlines()]
-        if (path.suffix == ".jsonl")
-        else [json.loads(path.read_text())]
-    )
-    for line in lines:
-        line.pop("crc32")
-    return b"\n".join(json.dumps(line).encode() for line in lines) + b"\n"
-
-
-@pytest.mark.parametrize(
-    "name", ["config.json", "environment.json", "result.json", "records.jsonl"]
-)
-@mutations
-@given(data=st.data())
-def test_run_directories(name: str, data: st.DataObject, made: Path, tmp_path: Path) -> None:
-    run = tmp_path / "run"
-    shutil.rmtree(run, ignore_errors=True)
-    shutil.copytree(made, run)
-    content = unsealed(run / name)
-    if data.draw(st.booleans()):
-        content = data.draw(mutated(content))
-    elif name.endswith(".jsonl"):
-        lines = content.splitlines()
-        at = data.draw(st.integers(0, len(lines) - 1))
-        lines[at] = data.draw(mutated_json(json.loads(lines[at])))
-        content = b"\n".join(lines) + b"\n"
-    else:
-        content = data.draw(mutated_json(json.loads(content)))
-    (run / name).write_bytes(content)
-    with suppress(InvalidInput):
-        standing.status(kind_in(run), run)
-    (run / "result.json").unlink(missing_ok=True)
-    with suppress(InvalidInput), FailingDisk(tmp_path):
-        carried_out("tiny", tmp_path)
