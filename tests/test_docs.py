@@ -218,6 +218,7 @@ FIXED = {
     "STEMS": "belong to the stackings",
     "UPGRADES": "formats of records",
     "PRODUCTS": "two ways to the same product",
+    "FORMERLY": "how a search ended before there was a choice",
     "HEAD": "shapes of arrows",
     "STYLE": "of figures",
     "EXPORTERS": "by class of network",
