@@ -75,9 +75,14 @@ def test_plans_of_every_sort_come_back_from_their_record() -> None:
 
 def test_records_of_earlier_versions_tell_what_was_found_in_the_metrics() -> None:
     plan = config().plans()[0]
-    ended = {"event": "finished", "time": "", "id": "000", "outcome": {"score": 0.5}}
+    ended = {
+        "event": "finished",
+        "time": "2026-01-01T00:00:00+00:00",
+        "id": "000",
+        "outcome": {"score": 0.5},
+    }
     events = [
-        {"event": "proposed", "time": "", "proposal": plan.to_dict()},
+        {"event": "proposed", "time": "2026-01-01T00:00:00+00:00", "proposal": plan.to_dict()},
         ended | {"metrics": {"genotype": "a"}},
     ]
     assert CellHistory(events).outcomes["000"] == Outcome(score=0.5, found="a")

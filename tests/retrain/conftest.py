@@ -11,6 +11,7 @@ from PIL import Image
 from safetensors import safe_open
 
 from fade_ray.records.journal import read_events
+from fade_ray.records.seal import KEY
 from fade_ray.retraining import RetrainConfig, Retraining
 from fade_ray.retraining.retrain_config import NetworkOptions, RetrainData
 from fade_ray.run.run_config import WorkersConfig
@@ -85,12 +86,12 @@ def tiny(genotype: Macro, pictures: Path) -> Callable[..., Retraining]:
 
 
 def bits(path: Path) -> dict[str, Any]:
-    """Every tensor of a file as bytes, and what is told beside them (whose order in the file is up
-    to chance).
+    """Every tensor of a file as bytes, and what is told beside them (whose order in the file, and so
+    its checksum, is up to chance).
     """
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118, no mapping
-        return tensors | dict(file.metadata())
+        return tensors | {k: v for k, v in file.metadata().items() if k != KEY}
 
 
 @pytest.fixture(scope="session")

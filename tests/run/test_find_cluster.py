@@ -129,6 +129,7 @@ def test_a_run_without_a_directory_joins_what_it_was_told_of_before(
     monkeypatch.setenv("RAY_ADDRESS", "local")
     config = ToyConfig(run=RunConfig(engine="ray"))
     assert run(Asking(), config, watchers=()).result["reason"] == "RAY_ADDRESS asks for it"
+    monkeypatch.setenv("RAY_ADDRESS", dead)  # what a run sets is taken back
     with pytest.raises(InvalidInput, match=f"answers at {dead}"):
         find_cluster(config.run)
 

@@ -13,6 +13,7 @@ from test_standing import TOY, begun
 from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cli import main
 from fade_ray.kinds import kind_of_run
+from fade_ray.records.journal import Journal
 from fade_ray.run.live_server import live_server
 from spaces.errors import InvalidInput
 
@@ -51,9 +52,9 @@ def test_the_page_tells_what_the_record_says_by_now(ask: Ask, begun: Path) -> No
     tag = first.headers["ETag"]
     assert ask("/", **{"If-None-Match": tag}).status == 304
     record = begun / "records.jsonl"
-    line = {"event": "epoch", "time": "2026-01-01T00:00:00+00:00", "id": "00001", "epoch": 3}
+    with Journal(record) as journal:
+        journal.append("epoch", id="00001", epoch=3, metrics={"loss": 0.1})
     with record.open("a") as file:
-        file.write(json.dumps(line | {"metrics": {"loss": 0.1}}) + "\n")
         file.write('{"event": "epo')  # a line that is being written
     while "3 of 3 epochs" not in text(later := ask("/", **{"If-None-Match": tag})):
         assert later.status == 304  # not drawn again yet: it rests

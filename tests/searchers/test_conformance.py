@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -575,6 +576,16 @@ def test_best_is_the_best_evaluation_ties_by_lower_index(name: str) -> None:
     evaluated = [p for p in drive.asked.values() if p.kind == "evaluation"]
     if not evaluated:
         assert drive.searcher.best is None
+        return
+    repeats = {p.hyper for p in drive.asked.values() if p.kind == "repeat"}
+    if repeats:
+        trained = [p for p in drive.asked.values() if p.scored]
+        means = [
+            fmean(drive.told[p.id].score or 0.0 for p in trained if p.hyper == hyper)
+            for hyper in repeats
+        ]
+        assert drive.searcher.best is not None
+        assert drive.searcher.best[1] == max(means)
         return
     scores = [drive.told[p.id].score or 0.0 for p in evaluated]
     assert drive.searcher.best == (evaluated[int(np.argmax(scores))].hyper, max(scores))
