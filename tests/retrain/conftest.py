@@ -86,8 +86,8 @@ def tiny(genotype: Macro, pictures: Path) -> Callable[..., Retraining]:
 
 
 def bits(path: Path) -> dict[str, Any]:
-    """Every tensor of a file as bytes, and what is told beside them (whose order in the file, and so
-    its checksum, is up to chance).
+    """Every tensor of a file as bytes, and what is told beside them (whose order in the file, and
+    so its checksum, is up to chance).
     """
     with safe_open(path, "pt") as file:
         tensors = {name: file.get_tensor(name).numpy().tobytes() for name in file.keys()}  # noqa: SIM118, no mapping
