@@ -42,7 +42,8 @@ const crossing = (a, b) => Math.min(a.right, b.right) - Math.max(a.left, b.left)
 const figures = [...document.querySelectorAll("figure")].map(figure => {
   const seen = [...figure.querySelectorAll("svg")].filter(svg => box(svg).width > 0);
   const drawing = seen[0], size = drawing ? box(drawing) : null;
-  const reach = Math.max(0, ...seen.map(svg => box(svg).right));
+  const width = seen.length ? Math.max(...seen.map(svg => box(svg).right)) -
+    Math.min(...seen.map(svg => box(svg).left)) : 0;
   const written = text => text.textContent.trim();
   const texts = drawing ? [...drawing.querySelectorAll("text")].filter(written) : [];
   const boxes = texts.map(box), clashes = [];
@@ -54,8 +55,8 @@ const figures = [...document.querySelectorAll("figure")].map(figure => {
       if (crossing(boxes[i], boxes[j]))
         clashes.push(texts[j].textContent + " / " + texts[i].textContent);
   const words = figure.innerText.length;
-  const {width, height} = size || {width: 0, height: 0};
-  return {name: figure.id, width, height, words, clashes, reach};
+  const height = size ? size.height : 0;
+  return {name: figure.id, width, height, words, clashes};
 });
 const found = {
   inner: window.innerWidth,
@@ -74,7 +75,7 @@ words.textContent = JSON.stringify(found);
 parent.document.body.append(words);
 """
 
-FRAME = """<!doctype html><title>frame</title><body style="margin: 0">
+FRAME = """<!doctype html><meta charset="utf-8"><title>frame</title><body style="margin: 0">
 <iframe width="{width}" height="900" style="border: 0" srcdoc="{page}"></iframe></body>"""
 """A window cannot be narrower than 500 pixels, a frame in it can."""
 
@@ -85,8 +86,8 @@ class Found:
 
     `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that
     reach beyond the frame, other than those in boxes that scroll; `figures`: name, width, height,
-    length of the words, pairs of texts that overlap and texts beyond the edge, and where on the
-    page it ends on the right; `troubles`: errors and warnings.
+    length of the words, pairs of texts that overlap and texts beyond the edge; `troubles`: errors
+    and warnings.
     """
 
     inner: int

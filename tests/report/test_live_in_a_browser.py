@@ -1,6 +1,5 @@
 """The page of `fade-ray watch` in headless Chromium: it keeps itself up to date."""
 
-import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 from browser import INSTALL, Tab, find_browser
 from test_standing import TOY, begun
 
+from fade_ray.records.journal import Journal
 from fade_ray.run.live_server import live_server
 
 __all__ = ["begun"]
@@ -47,9 +47,8 @@ def test_a_page_follows_the_record_and_says_when_nobody_answers(
     page.wait("document.querySelector('main')?.innerText.includes('2 of 3 epochs')")
     page.wait("document.querySelectorAll('figure svg').length === 2")
     page.run("document.querySelector('details').open = true")
-    line = {"event": "epoch", "time": "2026-01-01T00:00:00+00:00", "id": "00001", "epoch": 3}
-    with (begun / "records.jsonl").open("a") as file:
-        file.write(json.dumps(line | {"metrics": {"loss": 0.1}}) + "\n")
+    with Journal(begun / "records.jsonl") as journal:
+        journal.append("epoch", id="00001", epoch=3, metrics={"loss": 0.1})
     page.wait("document.querySelector('main').innerText.includes('3 of 3 epochs')")
     assert page.run("document.querySelector('details').open"), "what was unfolded stays so"
     assert page.run("document.getElementById('silence').hidden")
