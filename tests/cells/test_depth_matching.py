@@ -1,6 +1,5 @@
 """The depth of a first stage by gradient confusion, as trials before the searches of a run."""
 
-import json
 import os
 import signal
 import subprocess
@@ -26,6 +25,7 @@ from fade_ray.cells.depth_matching import (
 )
 from fade_ray.cli import main
 from fade_ray.data.data_config import DataConfig
+from fade_ray.records.journal import read_events
 from fade_ray.records.standings import Cost
 from fade_ray.run.run_config import RunConfig
 from fade_ray.training.train_config import CELL_TRAINING
@@ -53,9 +53,8 @@ TIMES = {"seconds", "images_per_second", "peak_memory_mib", "step_memory_mib", "
 
 def told(folder: Path) -> list[Any]:
     """What the record has of each trial, without times."""
-    events = [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
     kept = []
-    for event in events:
+    for event in read_events(folder / "records.jsonl"):
         if event["event"] in ("proposed", "epoch", "finished"):
             metrics = event.get("metrics", {})
             event["metrics"] = {k: v for k, v in metrics.items() if k not in TIMES}
