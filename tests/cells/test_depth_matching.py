@@ -1,5 +1,6 @@
 """The depth of a first stage by gradient confusion, as trials before the searches of a run."""
 
+import json
 import os
 import signal
 import subprocess
