@@ -11,6 +11,13 @@ from fade_ray.kinds import kind_in, kind_of_run
 from fade_ray.run import command, standing
 from fade_ray.run.watcher import Watcher
 
+TINY_SEARCH = (
+    *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3"),
+    *("--searcher", "random", "--iterations", "2", "--batch", "1", "--evaluations", "2"),
+    *("--evaluation-epochs", "3", "--retrain-epochs", "2", "--baselines", "off"),
+)
+"""Options of a search of half a minute."""
+
 
 def compare(config: Any, watchers: Sequence[Watcher] | None = None) -> Path:
     return results.compare(config, watchers=watchers).folder

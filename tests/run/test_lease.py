@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from processes import end_by_id, wait_for
+from runs import TINY_SEARCH
 
 from fade_ray.records.journal import read_events
 from fade_ray.records.remote import directory
@@ -161,22 +162,7 @@ from fade_ray.cli import main
 lease.EXPIRES = 6.0
 main()
 """
-SMALL = (
-    *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3"),
-    *(
-        "--baselines",
-        "off",
-        "--searcher",
-        "random",
-        "--iterations",
-        "2",
-        "--batch",
-        "1",
-        "--evaluations",
-        "2",
-    ),
-    *("--evaluation-epochs", "3", "--retrain-epochs", "2", "--engine", "local"),
-)
+SMALL = (*TINY_SEARCH, "--engine", "local")
 
 
 @pytest.mark.slow

@@ -11,28 +11,14 @@ from typing import Any
 
 import pytest
 from processes import wait_for
+from runs import TINY_SEARCH
 
 from fade_ray.records.remote import directory, refreshed
 from fade_ray.results import open_run
 
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "fade_ray.cli"]
-SMALL = (
-    *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3"),
-    *(
-        "--baselines",
-        "off",
-        "--searcher",
-        "random",
-        "--iterations",
-        "2",
-        "--batch",
-        "1",
-        "--evaluations",
-        "2",
-    ),
-    *("--evaluation-epochs", "3", "--retrain-epochs", "2", "--lockstep"),
-)
+SMALL = (*TINY_SEARCH, "--lockstep")
 
 
 @pytest.fixture
