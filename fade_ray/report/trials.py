@@ -21,8 +21,11 @@ from searchers.outcome import Outcome
 History = TrialHistory[Any]
 
 KIND_NAMES = {
-    **{"ranks": "hyper-architecture", "evaluation": "evaluation", "repeat": "repeat"},
-    **{"retraining": "retraining", "baseline": "baseline"},
+    "ranks": "hyper-architecture",
+    "evaluation": "evaluation",
+    "repeat": "repeat",
+    "retraining": "retraining",
+    "baseline": "baseline",
 }
 
 MEASURES = {"classification": ACCURACY}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from fade_ray.nn import ChainNetwork, Network, NetworkConfig
 from fade_ray.nn.resnet import resnet18
@@ -68,15 +69,11 @@ def plain_chain(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -
 
 def small_resnet(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -> Network:
     """ResNet-18, as wide as to have the multiply-adds."""
-    return scaled(resnet18, multiply_adds, hyper, config, sizes)
+    return scaled(resnet18, Network.multiply_adds, hyper, config, sizes)
 
 
-def parameters(network: Network) -> int:
-    return sum(weights.numel() for weights in network.parameters())
-
-
-def multiply_adds(network: Network) -> int:
-    return network.multiply_adds()
+def parameters(module: nn.Module) -> int:
+    return sum(weights.numel() for weights in module.parameters())
 
 
 def scaled(

@@ -11,7 +11,7 @@ import torch
 from fade_ray.data import Feed, LabelledImages, Splits
 from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, Network, architecture_weights
 from fade_ray.records.remote import fetched
-from fade_ray.search.baselines import BASELINES, chain_of, multiply_adds, parameters
+from fade_ray.search.baselines import BASELINES, chain_of, parameters
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
@@ -120,7 +120,7 @@ def _evaluation(trial: ChainTrial) -> Ending:
 def _retraining(trial: ChainTrial) -> Ending:
     means = trial.measured(trial.splits.test)
     score, network = trial.train.objective.score(means), trial.network
-    sizes = {"parameters": parameters(network), "network_multiply_adds": multiply_adds(network)}
+    sizes = {"parameters": parameters(network), "network_multiply_adds": network.multiply_adds()}
     # the outcome that a searcher sees holds nothing of the test part
     return Ending(Outcome(), _named("test", means | {"score": score}) | sizes)
 

@@ -11,6 +11,7 @@ from fade_ray.nn import ChainNetwork
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
 from fade_ray.run.run_of_trials import Trials
+from fade_ray.search.baselines import parameters
 from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config
@@ -64,7 +65,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         "architecture": {
             "code": architecture.code(),
             "cells": [row[0].code for row in architecture.rows],
-            "parameters": sum(p.numel() for p in network.parameters()),
+            "parameters": parameters(network),
             "multiply_adds": network.multiply_adds(),
             "latency_ms": latency(network, torch.device("cpu")),
             "rows": _rows(network, architecture, run.config, splits),
@@ -99,7 +100,7 @@ def _rows(
             "cell": cell.code,
             "channels": row.out.channels,
             "side": row.out.side,
-            "parameters": sum(p.numel() for p in place.parameters()),
+            "parameters": parameters(place),
             "multiply_adds": place.along(0).multiply_adds,
         }
         for (cell,), row, place in zip(found.rows, layout, network.places, strict=True)

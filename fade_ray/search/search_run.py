@@ -165,7 +165,8 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         }
         if share is not None:
             lines["training"] = f"{share:.0%} of the trials' wall time"
-        lines |= Beside.of(run.history, measure_of(run.settings)).lines(measure_of(run.settings))
+        score = measure_of(run.settings)
+        lines |= Beside.of(run.history, score).lines(score)
         for label, text in lines.items():
             console.print(f"{label:14} {text}", soft_wrap=True)
 

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_run import SyntheticRun
 
-from fade_ray.nn import NetworkConfig
+from fade_ray.nn import Network, NetworkConfig
 from fade_ray.nn.resnet import resnet18
 from fade_ray.report.words import ACCURACY
-from fade_ray.search.baselines import BASELINES, chain_of, multiply_adds, parameters
+from fade_ray.search.baselines import BASELINES, chain_of, parameters
 from fade_ray.search.beside import UNTRAINED, Beside
 from fade_ray.search.search_config import FORMERLY, Config, FinishConfig, upgrade
 from fade_ray.search.search_history import History
@@ -34,7 +34,7 @@ def built(name: str, seed: int = 0) -> torch.nn.Module:
 
 @pytest.mark.parametrize(
     ("name", "size", "wider"),
-    [("plain-chain", parameters, 3), ("resnet-18", multiply_adds, 1)],
+    [("plain-chain", parameters, 3), ("resnet-18", Network.multiply_adds, 1)],
 )
 def test_a_baseline_is_of_the_size_of_what_was_found(name: str, size: object, wider: int) -> None:
     """Half a step of its width from it at most, and built again the same."""
@@ -47,10 +47,10 @@ def test_a_baseline_is_of_the_size_of_what_was_found(name: str, size: object, wi
 
 
 def test_the_width_is_the_nearest_one() -> None:
-    target = multiply_adds(chain_of(FOUND, CONFIG, generator=torch.Generator(), **SIZES))
+    target = chain_of(FOUND, CONFIG, generator=torch.Generator(), **SIZES).multiply_adds()
     width = built("resnet-18").places[0].out.channels
     beside = [
-        multiply_adds(resnet18(each, generator=torch.Generator(), **SIZES)) - target
+        resnet18(each, generator=torch.Generator(), **SIZES).multiply_adds() - target
         for each in (width - 1, width, width + 1)
     ]
     assert abs(beside[1]) == min(map(abs, beside))
@@ -70,7 +70,7 @@ def test_resnet_18_is_the_one_of_the_literature() -> None:
             layer.register_forward_hook(count)
     network(torch.zeros(1, 3, 32, 32))
     assert len(counted) == 20
-    assert multiply_adds(network) == sum(counted) + 512 * 10
+    assert network.multiply_adds() == sum(counted) + 512 * 10
 
 
 def test_random_architectures_are_of_the_space_and_differ() -> None:
