@@ -288,6 +288,22 @@ def remove(path: Path) -> None:
         store.delete(store.name(path))
 
 
+def drop_copy(path: Path) -> None:
+    """The file of this process, where the store has it too."""
+    if store_of(path) is not None:
+        path.unlink(missing_ok=True)
+
+
+def clear(folder: Path) -> None:
+    """Remove the files of a folder, here and in the store."""
+    for path in folder.glob("*"):
+        path.unlink(missing_ok=True)
+    store = store_of(folder)
+    if store is not None:
+        for name in store.listed(store.name(folder)):
+            store.delete(name)
+
+
 def address(folder: Path) -> str:
     """What names a run directory everywhere."""
     return _STORES[folder].address if folder in _STORES else str(folder)

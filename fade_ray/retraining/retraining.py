@@ -125,16 +125,15 @@ def retrain(
     """The events of `job`: see `fade_ray.trials.trainee.lifecycle`; epoch 0 tells the memory of one
     step, the metrics of the last event are what result.json says.
 
-    Of several workers each calls this with its own `workers`; the first one alone writes. The
-    checkpoint stays: what is delivered afterwards may fail. Raises InvalidInput where a step does
-    not fit into memory, TrainingFailed when a loss is not finite, Unwritable when `folder` is.
+    Of several workers each calls this with its own `workers`; the first one alone writes. Raises
+    InvalidInput where a step does not fit into memory, TrainingFailed when a loss is not finite,
+    Unwritable when `folder` is.
     """
     return lifecycle(
         lambda: RetrainTrial(job, images, folder, placement, workers, wrap),
         folder / CHECKPOINT,
         threads=job.config.workers.cpus_per_worker or (1 if workers.size > 1 else None),
         leads=workers.rank == 0,
-        keeps=True,
     )
 
 

@@ -77,6 +77,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         session.begin()
         asked = session, prepared.job, prepared.data, run, start.folder, start.additions
         ENGINES[run.engine](*asked)
+        session.end()
         self.close(session, start)
         share = session.training_share
         if share is None:  # nothing was left to do

@@ -3,12 +3,15 @@
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Journal, wording
+from fade_ray.records.remote import clear, remove
 from fade_ray.records.standings import epoch_sums
 from fade_ray.run.watcher import Watcher, show
+from fade_ray.trials.job import checkpoint_path
 from searchers import Outcome
 from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
@@ -134,7 +137,9 @@ class Session(Generic[P]):
         self._show("epoch", plan, epoch, metrics)
 
     def tell(self, id: str, outcome: Outcome) -> None:
-        """Record the end of a trial and tell the searcher."""
+        """Record the end of a trial, which needs its checkpoint until then, and tell the
+        searcher.
+        """
         plan, started = self._running.pop(id)
         wall = time.monotonic() - started
         self.wall_seconds += wall
@@ -142,12 +147,23 @@ class Session(Generic[P]):
         # a trial that failed reports no sums of its own, but has cost what was seen of it
         metrics = epoch_sums(self._seen.pop(id)) | last.get("metrics", {}) | {"trial_seconds": wall}
         self._record("finished", id=id, outcome=outcome.to_dict(), metrics=metrics)
+        with suppress(OSError):  # `end` tries again
+            remove(checkpoint_path(self.journal.path.parent, id))
         for message in last.get("warnings", []):
             self.warn(message, id)
         if outcome.failure is not None:
             self.warn(f"trial {id} failed: {outcome.failure}", id)
         self._show("finished", plan, outcome, metrics)
         self._tell(id, outcome)
+
+    def end(self) -> None:
+        """Called behind the last trial: no checkpoint is needed any more, also none that a worker
+        wrote which was frozen while its trial went on elsewhere.
+        """
+        try:
+            clear(checkpoint_path(self.journal.path.parent, "").parent)
+        except OSError as error:
+            self.warn(f"checkpoints that are not needed any more could not be removed: {error}")
 
     def _tell(self, id: str, outcome: Outcome) -> None:
         self.searcher.tell(id, outcome)

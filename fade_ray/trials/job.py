@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from fade_ray.records.atomic import remedy, write_atomically
-from fade_ray.records.remote import remove
 from fade_ray.records.seal import Damaged
 from fade_ray.training.failures import TrainingFailed, out_of_memory
 from searchers.outcome import Failure, Outcome
@@ -48,7 +47,6 @@ def events(job: Job[D], plan: Mapping[str, Any], data: D, folder: Path) -> Itera
         id = plan["id"]
         path = folder / "errors" / f"{id}.txt"
         with suppress(OSError):  # a full disk must not hide what went wrong
-            remove(checkpoint_path(folder, id))
             write_atomically(path, traceback.format_exc().encode())
         outcome = Outcome(failure=failure_of(error))
         yield {"outcome": outcome.to_dict(), "metrics": {}, "warnings": []}
@@ -65,7 +63,7 @@ def failure_of(error: Exception) -> Failure:
 
 
 def checkpoint_path(folder: Path, id: str) -> Path:
-    """Where a trial keeps all that its next epoch depends on, until it has ended."""
+    """Where a trial keeps all that its next epoch depends on, until its end is on record."""
     return folder / "checkpoints" / f"{id}.pt"
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from fade_ray.nn import Network
-from fade_ray.records.remote import fetched, remove
+from fade_ray.records.remote import drop_copy, fetched
 from fade_ray.records.seal import KEY, OPEN, Damaged, checked, sealed
 from fade_ray.training import Placement, Training
 from fade_ray.trials.job import Event, write_output
@@ -75,7 +75,6 @@ def lifecycle(
     *,
     threads: int | None = None,
     leads: bool = True,
-    keeps: bool = False,
 ) -> Iterator[Event]:
     """The events of a trainee: {"epoch", "metrics"} of each epoch, and at last {"outcome",
     "metrics", "warnings"} with the sums of what its epochs cost.
@@ -84,19 +83,17 @@ def lifecycle(
     starts again tells the finished epochs again and goes on there: the same bits on a CPU with as
     many `threads`. The checkpoint before it is kept as well, for where the newest is lost or
     damaged. Of several workers that train together only the one that `leads` writes. The
-    checkpoint is removed before the last event unless it `keeps` it.
+    checkpoint stays: it is needed until the last event is on record, see `Session.tell`.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        yield from _carried_out(build(), checkpoint, leads=leads, keeps=keeps)
+        yield from _carried_out(build(), checkpoint, leads=leads)
     finally:
         torch.set_num_threads(before)
 
 
-def _carried_out(
-    trainee: Trainee, checkpoint: Path, *, leads: bool, keeps: bool
-) -> Iterator[Event]:
+def _carried_out(trainee: Trainee, checkpoint: Path, *, leads: bool) -> Iterator[Event]:
     warnings = list[str]()
     told = _restored(trainee, checkpoint, warnings)
     yield from told
@@ -109,8 +106,8 @@ def _carried_out(
             write_output(checkpoint, content, earlier(checkpoint))
         yield told[-1]
     ending = trainee.ending([event["metrics"] for event in told if event["epoch"]])
-    if leads and not keeps:
-        remove(checkpoint)
+    for place in (checkpoint, earlier(checkpoint)):
+        drop_copy(place)
     device = {"device": device_name(trainee.placement)}
     yield {
         "outcome": ending.outcome.to_dict(),

@@ -83,7 +83,6 @@ def test_every_recipe_ends_with_a_genotype_of_its_space(
     assert len(told) - 1 == config.plans()[0].epochs * (
         1 if name != "single-level" else last["metrics"]["searches"]
     )
-    assert not list((tmp_path / "checkpoints").glob("*"))
     if RECIPES[name].trains:
         assert 0 <= last["metrics"]["proxy_accuracy"] <= 1
         assert told[-1]["metrics"]["weights"].keys() == genotype.cells.keys()

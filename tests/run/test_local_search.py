@@ -1,7 +1,7 @@
 """A whole search in the plain loop: what it leaves behind, how it is continued, how it fails."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,13 +11,16 @@ from runs import status
 from stopper import Stopper
 
 import fade_ray
+from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.results import search
 from fade_ray.run.folder import opened
 from fade_ray.run.lifecycle import Interrupted
+from fade_ray.run.watcher import Watcher
 from fade_ray.search.baselines import BASELINES
 from fade_ray.search.search_config import Config, FinishConfig
-from fade_ray.training import Adam
+from fade_ray.training import Adam, Training
+from fade_ray.trials.job import checkpoint_path
 from searchers import RandomPoints
 from spaces.errors import InvalidInput
 
@@ -98,6 +101,56 @@ def test_an_interrupted_run_goes_on_as_if_nothing_had_been(
         search(config, watchers=[Stopper(2)])
     search(config, watchers=())
     assert story(tmp_path / "run") == story(undisturbed)
+
+
+class Late(Watcher):
+    """Of every trial that has ended a checkpoint comes again: as by a worker that was frozen while
+    the trial went on elsewhere.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def finished(self, proposal: Any, outcome: Any, metrics: Mapping[str, Any]) -> None:
+        assert not checkpoint_path(self.folder, proposal.id).exists()
+        checkpoint_path(self.folder, proposal.id).write_bytes(b"late")
+
+
+def test_no_checkpoint_is_left_also_where_one_comes_late(
+    tmp_path: Path, undisturbed: Path, small: Small, story: Story
+) -> None:
+    folder = tmp_path / "run"
+    search(small(folder), watchers=[Late(folder)])
+    assert not list((folder / "checkpoints").iterdir())
+    assert story(folder) == story(undisturbed)
+
+
+def test_a_trial_whose_end_was_not_recorded_is_not_trained_again(
+    tmp_path: Path, small: Small, story: Story, undisturbed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver goes between the end of a trial and the record of it."""
+    append, run_epoch = Journal.append, Training.run_epoch
+    trained, gone = list[Training](), list[str]()
+
+    def appended(journal: Journal, event: str, **fields: Any) -> None:
+        if event == "finished" and not gone:
+            gone.append(event)
+            raise KeyboardInterrupt
+        append(journal, event, **fields)
+
+    def counted(training: Training) -> dict[str, Any]:
+        trained.append(training)
+        return run_epoch(training)
+
+    monkeypatch.setattr(Journal, "append", appended)
+    monkeypatch.setattr(Training, "run_epoch", counted)
+    with pytest.raises(Interrupted):
+        search(small(tmp_path / "run"), watchers=())
+    search(small(tmp_path / "run"), watchers=())
+    told = story(tmp_path / "run")
+    assert gone
+    assert len(trained) == len(told["epoch"])
+    assert told == story(undisturbed)
 
 
 def test_baselines_are_trained_once_however_often_the_run_is_stopped(

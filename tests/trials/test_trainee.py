@@ -64,7 +64,6 @@ def test_epochs_are_told_and_their_costs_added_up(tmp_path: Path) -> None:
     assert last["warnings"] == ["look here"]
     sums = {"images": 30, "multiply_adds": 300, "seconds": 1.5, "peak_memory_mib": 6.0}
     assert last["metrics"] == sums | {"found": 3, "device": "cpu"}
-    assert not (tmp_path / "whole.pt").exists()
 
 
 @pytest.mark.parametrize("stop", [1, 2, 3, 4])
@@ -78,7 +77,16 @@ def test_one_that_stopped_tells_again_and_goes_on(tmp_path: Path, stop: int) -> 
     assert [next(begun) for _ in range(stop)] == expected[:stop]
     begun.close()  # type: ignore[attr-defined]
     assert list(lifecycle(build, path)) == expected
-    assert not path.exists()
+
+
+def test_one_whose_end_was_not_recorded_trains_nothing_again(tmp_path: Path) -> None:
+    class Idle(Counter):
+        def run_epoch(self) -> dict[str, Any]:
+            raise AssertionError("trained again")
+
+    Idle.__qualname__ = Counter.__qualname__  # by which checkpoints are known
+    expected = whole(tmp_path)
+    assert list(lifecycle(Idle, tmp_path / "whole.pt")) == expected
 
 
 def checkpoint(tmp_path: Path) -> Path:
@@ -128,7 +136,8 @@ def test_where_the_newest_checkpoint_is_lost_or_damaged_the_one_before_it_is_tak
         begun.close()  # type: ignore[attr-defined]
         assert [first, second] == whole(tmp_path)[:2]
     assert unwarned(list(lifecycle(Counter, path)), None) == whole(tmp_path)
-    assert [file.name for file in tmp_path.iterdir()] == []
+    names = {"stopped.pt", ".stopped.pt.earlier", "whole.pt", ".whole.pt.earlier"}
+    assert {file.name for file in tmp_path.iterdir()} == names
 
 
 def test_a_bit_that_flips_in_a_checkpoint_is_seen_or_without_effect(tmp_path: Path) -> None:
@@ -155,7 +164,7 @@ def test_a_torn_checkpoint_and_that_of_another_trainee_are_left_alone(tmp_path: 
 def test_the_checkpoint_is_there_before_its_epoch_is_told(tmp_path: Path) -> None:
     path = tmp_path / "kept.pt"
     seen = []
-    for event in lifecycle(Counter, path, keeps=True):
+    for event in lifecycle(Counter, path):
         seen.append(torch.load(path, weights_only=True)["told"])
         if "epoch" in event:
             assert seen[-1][-1] == event
