@@ -48,7 +48,7 @@ FLOORS = (
     *("records", "data", "nn", "training", "trials", "export", "analysis"),
     *("report", "run", "retraining"),
     *("search", "compare", "ranks", "replay", "cells", "retrain", "analyse", "describe"),
-    *("kinds", "results", "cli"),
+    *("kinds", "results", "commands", "cli"),
 )
 """Of the house, lowest first: what stands on one may import those below it and itself."""
 
@@ -130,4 +130,10 @@ def test_spaces_and_searchers_run_without_torch() -> None:
 
 
 def test_the_command_line_answers_before_torch_is_loaded() -> None:
-    assert "torch" not in loaded_after("import fade_ray, fade_ray.cli")
+    assert "torch" not in loaded_after("import fade_ray, fade_ray.commands")
+
+
+def test_the_command_hears_signals_before_it_imports_what_takes_time() -> None:
+    ours = {name for name in loaded_after("import fade_ray.cli") if name.startswith("fade_ray.")}
+    assert ours == {"fade_ray.cli", "fade_ray.run", "fade_ray.run.ending"}
+    assert not loaded_after("import fade_ray.cli") & {"numpy", "tyro", "rich"}

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from fade_ray.cli import TOOLS
+from fade_ray.commands import TOOLS
 from fade_ray.kinds import KINDS, kind_of_run
 from fade_ray.run.command import parse
 

@@ -9,7 +9,8 @@ from types import FrameType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_asked = threading.Event()  # to end, and `heed` has not said so yet
+_came = threading.Event()  # one of them
+_asked = threading.Event()  # to end by it, and `heed` has not said so yet
 
 
 class Ending:
@@ -25,6 +26,7 @@ class Ending:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> Self:
+        _came.clear()
         _asked.clear()
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
@@ -38,6 +40,7 @@ class Ending:
 
     def _end(self, number: int, frame: FrameType | None) -> None:
         self.number = number
+        _came.set()
         _asked.set()
         if number == signal.SIGHUP:
             signal.signal(number, signal.SIG_IGN)  # a shell tells what the kernel has told already
@@ -53,6 +56,13 @@ def heed() -> None:
     if _asked.is_set():
         _asked.clear()
         raise KeyboardInterrupt
+
+
+def ended_by(error: BaseException) -> bool:
+    """Whether it stands for a signal: what is raised behind one does, since C makes ImportError and
+    others of KeyboardInterrupt, and a cluster that had the signal, too, is gone.
+    """
+    return isinstance(error, KeyboardInterrupt) or _came.is_set()
 
 
 def _leave_dead_terminal(descriptor: int) -> None:

@@ -1,6 +1,7 @@
 """A run from configuration to report, the same for every kind."""
 
 import logging
+import shlex
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,10 +12,10 @@ from typing import TypeVar
 from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
-from fade_ray.records.remote import refreshed
+from fade_ray.records.remote import named, refreshed
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.records.seal import checked
-from fade_ray.run.ending import heed
+from fade_ray.run.ending import ended_by, heed
 from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
     Configuration,
@@ -41,7 +42,10 @@ class Interrupted(KeyboardInterrupt):
     """A run that was stopped by a signal; `fade-ray <command> --out <folder>` continues it."""
 
     def __init__(self, folder: Path, command: str) -> None:
-        super().__init__()
+        super().__init__(
+            "stopped; everything done so far is kept. Continue with\n"
+            f"  fade-ray {command} --out {named(shlex.quote(str(folder)))}"
+        )
         self.folder, self.command = folder, command
 
 
@@ -109,8 +113,10 @@ def _may_go_on(lease: Lease) -> None:
 
 @contextmanager
 def _interruptible(folder: Path, command: str) -> Iterator[None]:
-    """Turns Ctrl-C into Interrupted."""
+    """Turns what Ctrl-C has raised into Interrupted."""
     try:
         yield
-    except KeyboardInterrupt as error:
+    except BaseException as error:
+        if not ended_by(error):
+            raise
         raise Interrupted(folder, command) from error
