@@ -7,7 +7,8 @@ Each population is simulated as it is, and in lockstep (`--lockstep`, in which e
 its slowest trial) with batches as large as the GPUs are many. A trial lasts exp(N(0, sigma)) units
 of time, whatever it trains; with `--study compare-cifar10` one of the times that the trials of that
 study took, in their mean. Neither Ray nor Tune takes part: what they cost a trial comes on top.
-Writes scale.svg, scale.png and scale.json.
+Writes scale.svg, scale.png and scale.json; what is in the latter, by the same commit and settings,
+is not simulated again.
 """
 
 import heapq
@@ -236,14 +237,28 @@ MODES = {"asynchronous": False, "lockstep": True}
 
 
 def compute(sim: Simulation) -> Found:
-    found: Found = {}
+    """All cases, written one by one."""
+    settings = {key: value for key, value in asdict(sim).items() if key not in ("out", "only")}
+    place = sim.out / "scale.json"
+    record = {**environment(command_line()), "settings": settings}
+    before = json.loads(place.read_text()) if place.exists() else {}
+    same = all(before.get(key) == record[key] for key in ("commit", "settings"))
+    found: Found = before["cases"] if same else {}
     for case in sim.only or [f"{name}/{gpus}" for name, each in GPUS.items() for gpus in each]:
-        name, gpus = case.split("/")
-        for mode, lockstep in MODES.items():
-            options = POPULATIONS[name](int(gpus), sim, lockstep)
-            found.setdefault(case, {})[mode] = simulate(options, int(gpus), lockstep, sim)
+        if case not in found:
+            found[case] = simulated(case, sim)
+            write_json(place, {**record, "cases": found})
         print(f"{case} done", flush=True)
     return found
+
+
+def simulated(case: str, sim: Simulation) -> dict[str, dict[str, float]]:
+    """By mode."""
+    name, gpus = case.split("/")
+    searches = {
+        mode: POPULATIONS[name](int(gpus), sim, lockstep) for mode, lockstep in MODES.items()
+    }
+    return {m: simulate(options, int(gpus), MODES[m], sim) for m, options in searches.items()}
 
 
 def table(found: Found) -> Table:
@@ -289,11 +304,8 @@ ALT = "Share of time that GPUs are busy, by their number, for six searches; dott
 
 
 def main(sim: Simulation) -> None:
-    found = compute(sim)
     sim.out.mkdir(parents=True, exist_ok=True)
-    settings = {key: value for key, value in asdict(sim).items() if key not in ("out", "only")}
-    record = {**environment(command_line()), "settings": settings, "cases": found}
-    write_json(sim.out / "scale.json", record)
+    found = compute(sim)
     with style.house_style():
         picture = style.Picture("scale", "GPUs kept busy", figure(found), ALT, "")
         style.save(picture, sim.out)

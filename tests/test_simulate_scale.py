@@ -1,6 +1,7 @@
 """The simulation of many GPUs, small."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,13 +32,20 @@ def test_one_gpu_is_always_busy_and_dying_trials_are_tried_again() -> None:
 
 
 def test_figure_and_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main(Simulation(out=tmp_path, only=("walks/4", "two walks/2"), walk_iterations=2, epochs=1))
+    sim = replace(SMALL, out=tmp_path, walk_iterations=2)
+    main(replace(sim, only=("walks/4", "two walks/2")))
     record = json.loads((tmp_path / "scale.json").read_text())
     assert list(record["cases"]) == ["walks/4", "two walks/2"]
     assert record["settings"]["seed"] == 0
     assert record["command"]
     assert (tmp_path / "scale.svg").stat().st_size > 1000
     assert "walks/4" in capsys.readouterr().out
+    record["cases"]["walks/4"]["lockstep"]["trials"] = -1
+    (tmp_path / "scale.json").write_text(json.dumps(record))
+    for failing in (0.0, 0.5):  # what was asked for before is on record
+        main(replace(sim, only=("walks/4",), failing=failing))
+        cases = json.loads((tmp_path / "scale.json").read_text())["cases"]
+        assert (cases["walks/4"]["lockstep"]["trials"] == -1) == (failing == 0)
 
 
 def test_times_are_those_of_the_trials_of_a_study() -> None:
