@@ -18,7 +18,7 @@ from fade_ray.export.chain_text import check_chain, plain_chain
 from fade_ray.export.text import Plain, list_lines, literal, template
 from fade_ray.nn import CellNetwork, ChainNetwork, Network
 from fade_ray.nn.costs import CONVENTIONS
-from fade_ray.records.atomic import remedy, write_atomically
+from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.records.journal import plain as jsonable
 from fade_ray.records.release import VERSION
 from spaces.errors import InvalidInput, require
@@ -163,8 +163,5 @@ def write_whole(path: Path, content: bytes) -> Path:
     """Put `content` at `path` in one step; the directory is made where it is missing. InvalidInput
     for a place that cannot be written (read-only, full disk); what was at `path` stays.
     """
-    try:
+    with writable(f"An export to {path}", ", or choose another folder."):
         return write_atomically(path, content)
-    except OSError as error:
-        rule = f"An export must be writable to {path}, but: {error}"
-        raise InvalidInput(f"{rule}. {remedy(error)}, or choose another folder.") from error

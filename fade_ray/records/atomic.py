@@ -2,11 +2,13 @@
 
 import errno
 import os
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fade_ray.records.lasting import flush_folder, made
 from fade_ray.records.remote import store_of
+from spaces.errors import InvalidInput
 
 REMEDIES = {
     errno.ENOSPC: "Free space",
@@ -16,10 +18,27 @@ REMEDIES = {
     errno.EROFS: "Mount it for writing",
 }
 
+GO_ON = " and continue in the same directory"
+
 
 def remedy(error: OSError, otherwise: str = "Free space or set the permissions") -> str:
     """What to do about what the system refused."""
     return REMEDIES.get(error.errno or 0, otherwise)
+
+
+@contextmanager
+def writable(
+    what: str, then: str, broken: Callable[[str], Exception] = InvalidInput
+) -> Iterator[None]:
+    """Raises `broken` for what the system refuses: what must be writable, why it is not, what to do
+    about it, and `then`.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        said = f"{place}{error.strerror or error}"
+        raise broken(f"{what} must be writable, but: {said}. {remedy(error)}{then}") from error
 
 
 def write_atomically(path: Path, content: bytes, earlier: Path | None = None) -> Path:

@@ -18,13 +18,13 @@ import math
 import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple
 
-from fade_ray.records.atomic import remedy
+from fade_ray.records.atomic import GO_ON, writable
 from fade_ray.records.lasting import flush_folder
 from fade_ray.records.old_formats import UPGRADES
 from fade_ray.records.remote import Segments, store_of
@@ -85,7 +85,7 @@ class Journal:
 
     def __init__(self, path: Path | str, check: Callable[[], None] = lambda: None) -> None:
         self.path, self._check = Path(path), check
-        try:
+        with self._writable():
             self._file = os.open(
                 self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0), 0o644
             )
@@ -100,8 +100,6 @@ class Journal:
                 self._keep(0)
                 os.fsync(self._kept)
             flush_folder(self.path.parent)
-        except OSError as error:
-            raise self._unwritable(error) from error
 
     def append(self, event: str, **fields: Any) -> None:
         """Write one event, stamped with the time. It outlives a kill and, unless it is an "epoch",
@@ -113,7 +111,7 @@ class Journal:
         said = {"event": event, "time": stamp, **plain(fields), KEY: OPEN}
         line = sealed(json.dumps(said, allow_nan=False).encode(), 0 if start else self._of) + b"\n"
         lasts = event != "epoch"
-        try:
+        with self._writable():
             if lasts or self._segments is None:
                 self._check()
             before = os.fstat(self._file).st_size
@@ -128,8 +126,6 @@ class Journal:
                 if os.fstat(self._file).st_size > before:
                     os.ftruncate(self._file, before)
                 raise
-        except OSError as error:
-            raise self._unwritable(error) from error
         if start:
             self._starts, self._of = self._starts + 1, seal(line) or 0
         if lasts:
@@ -162,12 +158,8 @@ class Journal:
     ) -> None:
         self.close()
 
-    def _unwritable(self, error: OSError) -> InvalidInput:
-        return InvalidInput(
-            f"The records of a run must be writable, but writing {self.path} failed: "
-            f"{error.strerror or error}. {remedy(error)} and continue in the same directory, or "
-            "choose another with --out."
-        )
+    def _writable(self) -> AbstractContextManager[None]:
+        return writable(f"The record {self.path}", f"{GO_ON}, or choose another with --out.")
 
 
 def _write_all(file: int, data: bytes) -> None:

@@ -16,9 +16,8 @@ import matplotlib.figure
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from fade_ray.records.atomic import remedy, write_atomically
+from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.report.style import Picture, as_svg, dark_colours, house_style, inline, save
-from spaces.errors import InvalidInput
 
 Row = tuple[str, ...]
 T = TypeVar("T")
@@ -216,16 +215,9 @@ def write_page(page: Page, folder: Path) -> Path:
     Raises InvalidInput if they cannot be written.
     """
     path = folder / "report.html"
-    try:
+    with writable(f"The report in {folder}", " and write the report again."):
         text = page_text(page, partial(save, folder=folder / "figures"))
-        write_atomically(path, text.encode(errors="replace"))
-    except OSError as error:
-        raise InvalidInput(
-            "A report is written into its run directory, but "
-            f"{error.filename or folder} could not be written: {error.strerror or error}. "
-            f"{remedy(error)} and write the report again."
-        ) from error
-    return path
+        return write_atomically(path, text.encode(errors="replace"))
 
 
 def page_text(page: Page, svg_of: Callable[[Picture], str] = as_svg, live: bool = False) -> str:

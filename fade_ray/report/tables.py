@@ -8,8 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fade_ray.records.atomic import remedy, write_atomically
-from spaces.errors import InvalidInput
+from fade_ray.records.atomic import writable, write_atomically
 
 TEXT, WHOLE, REAL, YES = pa.string(), pa.int64(), pa.float64(), pa.bool_()
 
@@ -42,12 +41,7 @@ def write_tables(tables: Mapping[str, pa.Table], folder: Path, *formats: str) ->
 
     Raises InvalidInput if the folder cannot be written.
     """
-    try:
+    with writable(f"The tables of a run in {folder}", " and write them again."):
         for name, table in tables.items():
             for suffix in formats or ("parquet",):
                 write_atomically(folder / f"{name}.{suffix}", FORMATS[suffix](table))
-    except OSError as error:
-        raise InvalidInput(
-            f"The tables of a run are written to {folder}, but that failed: "
-            f"{error.strerror or error}. {remedy(error)} and write them again."
-        ) from error

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import filelock
 
 from fade_ray.records.additions import Addition
-from fade_ray.records.atomic import remedy, write_atomically
+from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.records.json_form import differences
 from fade_ray.records.lasting import made
 from fade_ray.records.release import VERSION
@@ -28,6 +28,9 @@ from spaces.errors import InvalidInput, require
 
 FOLDERS = ("architectures", "checkpoints", "weights", "errors", "tensorboard", "tune")
 """What is made in the directory of a run of trials at its start."""
+
+RUN = "The run directory", ", or choose another with --out."
+"""What must be `writable`, and what one may do otherwise."""
 
 
 class Configuration(Protocol):
@@ -68,20 +71,8 @@ def write_json(path: Path, value: Any) -> None:
 def write_sealed(path: Path, value: Mapping[str, Any]) -> None:
     """The same of what is read when the run goes on, with a checksum. Raises InvalidInput."""
     text = json.dumps({**value, KEY: OPEN}, indent=2) + "\n"
-    with writable():
+    with writable(*RUN):
         write_atomically(path, sealed(text.encode()))
-
-
-@contextmanager
-def writable() -> Iterator[None]:
-    """InvalidInput where the run directory cannot be written."""
-    try:
-        yield
-    except OSError as error:
-        raise InvalidInput(
-            f"The run directory must be writable, but: {error}. "
-            f"{remedy(error)}, or choose another with --out."
-        ) from error
 
 
 @contextmanager
@@ -91,7 +82,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
     is in use.
     """
     lock, lease = filelock.FileLock(folder / ".lock", blocking=False), Lease(folder)
-    with writable():
+    with writable(*RUN):
         for name in ("", *folders):
             made(folder / name)
         try:
@@ -100,7 +91,7 @@ def opened(folder: Path, folders: Iterable[str]) -> Iterator[Lease]:
             rule, who = f"One process at a time may run in {folder}", holder(lease.place.read())
             raise InvalidInput(f"{rule}, and {who} does. Wait for it or end it.") from error
     try:
-        with writable():
+        with writable(*RUN):
             lease.take()
         with kept(lease):
             refreshed(folder)  # it may have been another's until now

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fade_ray.records import fingerprint
-from fade_ray.records.atomic import write_atomically
+from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.records.remote import address, remove
 from fade_ray.run import node_answer
 from fade_ray.run.doctor import Answer, Examined, Fault, as_text, complaints, faults, node_name
-from fade_ray.run.folder import note_nodes, writable
+from fade_ray.run.folder import RUN, note_nodes
 from spaces.errors import InvalidInput
 
 SENT = (node_answer, fingerprint)
@@ -146,7 +146,7 @@ class Survey:
     def _mark(self) -> None:
         """Mark the run directory, by which a node knows that it sees the same one."""
         if self.question.folder is not None:
-            with writable():
+            with writable(*RUN):
                 write_atomically(self.question.folder / ".probe", self._words[1].encode())
 
     def _unmark(self) -> None:

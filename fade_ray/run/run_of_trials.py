@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fade_ray.data import Splits
 from fade_ray.records.additions import Addition
+from fade_ray.records.atomic import writable
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
-from fade_ray.run.folder import Configuration, writable
+from fade_ray.run.folder import RUN, Configuration
 from fade_ray.run.forecast import Forecast, Planned
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
@@ -89,7 +90,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """What TensorBoard reads: of every trial, and of the run as a whole."""
         folder, settings = start.folder / "tensorboard", partial(self.settings, start.config)
         features = self.features(start.config)
-        with writable():
+        with writable(*RUN):
             run = RunBoard(folder, start.history, features)
         return TensorBoard(folder, self.board, settings), run
 

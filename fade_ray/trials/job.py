@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from fade_ray.records.atomic import remedy, write_atomically
+from fade_ray.records.atomic import GO_ON, writable, write_atomically
 from fade_ray.records.seal import Damaged
 from fade_ray.training.failures import TrainingFailed, out_of_memory
 from searchers.outcome import Failure, Outcome
@@ -73,10 +73,5 @@ class Unwritable(OSError):
 
 def write_output(path: Path, content: bytes, earlier: Path | None = None) -> Path:
     """Write a file of a trial atomically. Raises Unwritable."""
-    try:
+    with writable(f"The run directory, for {path},", f"{GO_ON}.", Unwritable):
         return write_atomically(path, content, earlier)
-    except OSError as error:
-        raise Unwritable(
-            f"The run directory must be writable, but writing {path} failed: "
-            f"{error.strerror or error}. {remedy(error)} and continue in the same directory."
-        ) from error

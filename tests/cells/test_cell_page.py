@@ -218,5 +218,5 @@ def test_a_directory_that_is_no_run_or_holds_broken_files(tmp_path: Path) -> Non
         path.unlink()
     (tmp_path / "figures").write_text("a file where the folder should be")
     run.train(run.propose("gdas", "nasbench201", 1), 1)
-    with pytest.raises(InvalidInput, match="could not be written"):
+    with pytest.raises(InvalidInput, match="must be writable"):
         write_report(tmp_path)

@@ -246,7 +246,7 @@ def test_a_directory_that_is_no_run_or_holds_broken_files(tmp_path: Path) -> Non
 def test_a_report_that_cannot_be_written_is_said_in_one_message(tmp_path: Path) -> None:
     SyntheticRun(tmp_path, depth=1, walks=1).search(1)
     (tmp_path / "figures").write_text("a file where the folder should be")
-    with pytest.raises(InvalidInput, match="could not be written"):
+    with pytest.raises(InvalidInput, match="must be writable"):
         write_report(tmp_path)
 
 
