@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from loopback import own_ray
 
 from fade_ray.cli import main
 from fade_ray.records.additions import Addition
 from fade_ray.records.journal import read_events
+from fade_ray.results import open_run
 from fade_ray.training import Optimiser
 from spaces.errors import InvalidInput
 
 pytestmark = pytest.mark.xdist_group("ray")
 
 FILES = Path(__file__).parent / "additions"
-HYPER = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]
-HYPER += ["--kernel", "3", "--iterations", "1", "--rank-epochs", "1", "--evaluation-epochs", "1"]
+CHAIN = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]
+CHAIN += ["--kernel", "3", "--rank-epochs", "1", "--evaluation-epochs", "1"]
+HYPER = [*CHAIN, "--iterations", "1"]
 SEARCH = ["search", *HYPER, "--retrain-epochs", "1", "--baselines", "off"]
 CELLS = ["cells", "--limit", "120", "--batch-size", "24", "--epochs", "1", "--channels", "4"]
 CELLS += ["--cells", "3", "--no-lower-rate"]
@@ -82,6 +85,65 @@ def test_what_a_file_adds_is_used_from_the_command_line(
     capsys.readouterr()
     main(["status", str(out)])  # which finds the file by the configuration
     assert "finished" in capsys.readouterr().out
+
+
+SEARCHER, OPERATION = "my_searcher", "my_operation"
+TABLE = str(FILES.parents[1] / "docs/results/tables/nasbench_macro.parquet")
+MET = ["--searchers", "climbing", "random", "--budget"]
+TRAINED = ["--data", "digits", "--limit", "120", "--batch-size", "24", "--epochs", "1"]
+LOCAL = ["--engine", "local"]
+COMMANDS = {
+    "search": (SEARCHER, [*USES["searcher"].command, *LOCAL]),
+    "compare": (SEARCHER, ["compare", *CHAIN, *MET, "400", "--seeds", "0", *LOCAL]),
+    "replay": (SEARCHER, ["replay", "--table", TABLE, *MET, "5", "--seeds", "1"]),
+    "cells": (OPERATION, [*USES["operation"].command, *LOCAL]),
+    "retrain": (OPERATION, ["retrain", "found", *TRAINED]),
+}
+"""By the command: the file, and the words that are said with it."""
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_knows_what_a_file_adds_also_when_it_is_gone(
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name, words = COMMANDS[command]
+    monkeypatch.chdir(tmp_path)
+    file = Path(f"{name}.py").resolve()
+    file.write_text(path(name).read_text())
+    use = ["--use", file.name]
+    if command == "retrain":
+        main([*COMMANDS["cells"][1], *use, "--out", "found"])
+        use = []  # what it was found with is known
+    main([*words, *use, "--out", "run"])
+    Path("run").rename("moved")
+    Path("moved/result.json").unlink()  # as if it had been stopped
+    file.unlink()
+    main([command, "--out", "moved"])
+    main(["status", "moved"])
+    result = open_run("moved")
+    assert result.finished
+    if command in ("search", "retrain"):
+        main(["export", "moved", "--onnx"])
+        assert Path("moved/architectures/architecture.onnx").exists()
+        assert result.model()(torch.zeros(2, 1, 8, 8)).shape == (2, 10)
+    if command != "retrain":
+        main(["report", "moved"])
+    capsys.readouterr()
+    file.write_text(path(name).read_text())  # elsewhere, as it was
+    main([command, "--use", str(file), "--out", "moved"])
+
+
+def test_a_replay_grows_with_a_file_that_adds_another_searcher(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["replay", "--table", TABLE, "--budget", "5", "--seeds", "1"]
+    words += ["--out", str(tmp_path / "run"), "--searchers", "random"]
+    main(words)
+    main([*words, "climbing", "--use", str(path(SEARCHER))])
+    assert "climbing against random" in capsys.readouterr().out
 
 
 def test_a_kind_of_run_tells_what_it_found(

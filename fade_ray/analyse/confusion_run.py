@@ -13,6 +13,7 @@ from fade_ray.analyse.study_run import StudyRun
 from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.confusion_trial import MEASURE, ConfusionJob, check_networks
 from fade_ray.data.data_config import load_images
+from fade_ray.records.additions import joined
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section
@@ -64,7 +65,8 @@ class ConfusionRun(StudyRun[ConfusionStudy, ConfusionHistory], name="analyse con
         if base is None or asked.source is None:
             return base
         origin = find_genotype(asked.source, asked.options.trial)
-        return replace(base, genotype=origin.macro, data=origin.data or base.data)
+        use = joined(origin.use, base.use)
+        return replace(base, genotype=origin.macro, data=origin.data or base.data, use=use)
 
     def prepare(self, config: ConfusionStudy) -> Trials[GridSearch[ConfusionPlan]]:
         check_run(config.run, config.train.precision)

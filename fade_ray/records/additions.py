@@ -2,7 +2,8 @@
 
 A file is a plain Python module that registers something as it is loaded: a member of a `Choice`, an
 entry of a table. It is loaded under a name made from its content, so that two files, or two states
-of one, never meet; worker processes get its text with the job and load it before anything else.
+of one, never meet; worker processes get its text with the job and load it before anything else. A
+run keeps a copy of each, by which it is read where the file itself is gone.
 """
 
 import hashlib
@@ -13,7 +14,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from fade_ray.records.atomic import write_atomically
+from fade_ray.records.run_files import read_object
 from spaces.errors import InvalidInput, upheld
+
+COPIES = "use"
+"""The folder of a run that holds them."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,45 @@ def load_additions(files: Iterable[str | Addition]) -> tuple[Addition, ...]:
     for addition in additions:
         addition.load()
     return additions
+
+
+def keep(additions: Iterable[Addition], folder: Path) -> None:
+    """Copy them into the directory of a run that began with them."""
+    for addition in additions:
+        copy = _copy(folder, addition.path, addition.sha256)
+        if not copy.exists():
+            write_atomically(copy, addition.text.encode())
+
+
+def kept(folder: Path, use: Iterable[str]) -> tuple[str, ...]:
+    """Where the files of a run are: where they were, else their copies."""
+    noted = _noted(folder)
+    # a copy itself, where the run has been moved since, is known by its folder
+    shas = {path: noted.get(path, Path(path).parent.name) for path in use}
+    copies = {path: _copy(folder, path, sha256) for path, sha256 in shas.items()}
+    gone = {path for path, copy in copies.items() if copy.exists() and not Path(path).exists()}
+    return tuple(str(copies[path]) if path in gone else path for path in use)
+
+
+def joined(before: Iterable[str], more: Iterable[str]) -> tuple[str, ...]:
+    """Files of a run and `more`, which take the place of those with the same content."""
+    given = {Addition.read(path).sha256 for path in more}
+    others = (path for path in before if Addition.read(path).sha256 not in given)
+    return tuple(dict.fromkeys((*others, *more)))
+
+
+def same_files(folder: Path, use: Iterable[str]) -> bool:
+    """Whether these are what a run began with, wherever they lie."""
+    return {Addition.read(path).sha256 for path in use} == set(_noted(folder).values())
+
+
+def _copy(folder: Path, path: str, sha256: str) -> Path:
+    return folder.resolve() / COPIES / sha256[:12] / Path(path).name
+
+
+def _noted(folder: Path) -> Mapping[str, str]:
+    noted: Mapping[str, str] = read_object(folder / "environment.json").get("use", {})
+    return noted
 
 
 def check_unchanged(additions: Iterable[Addition], environment: Mapping[str, Any]) -> None:

@@ -96,8 +96,9 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
 
     def grows(self, before: ReplayConfig, now: ReplayConfig) -> bool:
         """Whether both have the same trace for the same searcher and seed."""
-        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out", "name")
-        return replace(before, **{name: getattr(now, name) for name in asked}) == now
+        asked = ("searchers", "seeds", "bayes_seeds", "baseline", "workers", "out", "name", "use")
+        known = set(before.use) <= set(now.use)
+        return known and replace(before, **{name: getattr(now, name) for name in asked}) == now
 
     def read_record(self, folder: Path) -> ReplayHistory:
         """From the record, or where that was not kept from the traces."""

@@ -20,7 +20,7 @@ LOG = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class Origin:
     """A genotype and where it is from. `run`, `trial`: the run directory and the trial that found
-    it; `data`: what that searched on.
+    it; `data`: what that searched on; `use`: the files of a user's that it was with.
     """
 
     macro: Macro
@@ -28,6 +28,7 @@ class Origin:
     run: Path | None = None
     trial: str | None = None
     data: DataConfig | None = None
+    use: tuple[str, ...] = ()
 
 
 def find_genotype(source: str, trial: str | None = None) -> Origin:
@@ -67,7 +68,7 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
         )
     for change in CELLS.inputs_of(config, folder).changes:
         LOG.warning("The search in %s was on other data: %s.", folder, change)
-    return Origin(load_cells(path), str(path), folder, chosen, config.data)
+    return Origin(load_cells(path), str(path), folder, chosen, config.data, config.use)
 
 
 def _best(folder: Path) -> str:

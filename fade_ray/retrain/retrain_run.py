@@ -12,6 +12,7 @@ from rich.console import Console
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.export import export_onnx, of_images
 from fade_ray.nn.cell_network import CellNetwork
+from fade_ray.records.additions import joined
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json
@@ -140,7 +141,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             out = str(origin.run / "retrain" / str(origin.trial))
         before = None if out is None or asked.recipe else self.stored(directory(out))
         config = before or _on(origin, retrain_recipe(asked.recipe or "quick"))
-        return replace(config, genotype=origin.macro, out=out)
+        return replace(config, genotype=origin.macro, out=out, use=joined(origin.use, config.use))
 
     def _origin(self, asked: Asked) -> Origin:
         before = self.stored(directory(asked.out)) if asked.out else None

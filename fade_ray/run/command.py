@@ -16,7 +16,7 @@ from typing import Annotated, Any, get_type_hints
 
 import tyro
 
-from fade_ray.records.additions import load_additions
+from fade_ray.records.additions import joined, load_additions
 from fade_ray.run.flags import read_flags
 from fade_ray.run.inputs import with_value
 from fade_ray.run.kind import Asked, RunKind
@@ -93,7 +93,8 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
     else:
         base = kind.base(asked)
     if base is not None:
-        base = replace(base, use=use or base.use)
+        use = joined(base.use, use)
+        base = replace(base, use=use)
         for choice in choices:
             base = choice.chosen(base, getattr(first, choice.name))
     whole, words = base, ["-h" if word == ALL else word for word in rest]
@@ -107,7 +108,7 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         if base is not whole:
             print(_further(kind.name, whole, common))
         raise
-    return replace(config, use=use or config.use)
+    return replace(config, use=use)
 
 
 def _second_reading(

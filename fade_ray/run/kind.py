@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from rich.console import Console
 
-from fade_ray.records.additions import Addition, load_additions
+from fade_ray.records.additions import Addition, kept, load_additions, same_files
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.remote import directory, remove
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
-from fade_ray.run.inputs import IMAGES, Inputs, placed
+from fade_ray.run.inputs import IMAGES, Inputs, placed, with_value
 from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher, show
 from spaces.errors import InvalidInput, require_known
@@ -226,7 +226,8 @@ class RunKind(ABC, Generic[C, H]):
                 f"`fade-ray {kind}`. Name another directory, or continue that run with "
                 f"`fade-ray {kind} --out {folder}`."
             )
-        load_additions(values.get("use", ()))
+        values["use"] = kept(folder, values.get("use", ()))
+        load_additions(values["use"])
         try:
             return placed(from_json(self.config, self.upgrade(values)), self.inputs)
         except (InvalidInput, KeyError, TypeError, AttributeError) as error:
@@ -253,6 +254,8 @@ class RunKind(ABC, Generic[C, H]):
             return False
         inputs.check_unchanged()
         before = inputs.carried_over(before)
+        if same_files(folder, config.use):
+            before = with_value(before, ["use"], config.use)
         changed = differences(self.to_json(config), self.to_json(before))
         if changed and self.grows(before, config):
             remove(folder / "result.json")  # there is more to do

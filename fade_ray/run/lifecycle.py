@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from fade_ray.records.additions import check_unchanged, load_additions
+from fade_ray.records.additions import check_unchanged, keep, load_additions
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.remote import named, refreshed
@@ -24,6 +24,7 @@ from fade_ray.run.folder import (
     note_start,
     opened,
     run_folder,
+    writable,
     write_sealed,
 )
 from fade_ray.run.inputs import input_paths, placed
@@ -81,6 +82,8 @@ def run(
         around |= {"data": kind.data(prepared)}
         with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
+            with writable():
+                keep(additions, folder)
             with Journal(folder / kind.record, partial(_may_go_on, lease)) as journal:
                 history = kind.read_record(folder)
                 resumed = history.started is not None
