@@ -10,9 +10,14 @@ from typing import NoReturn
 
 from fade_ray.run.ending import SIGNALS, Ending, ended_by, heed
 
+STREAMS = {"stdin": "r", "stdout": "w", "stderr": "w"}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point; `arguments` as in sys.argv[1:]. Leaves by SystemExit unless all went well."""
+    for name, mode in STREAMS.items():
+        if getattr(sys, name) is None:  # closed, as `>&-` does; a record would be opened there
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
     with Ending() as ending:
         try:
             from fade_ray.commands import carry_out

@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cached_property
@@ -36,36 +36,28 @@ def carry_out(given: Sequence[str]) -> None:
     """
     said: tuple[Any, Any] = _Named(sys.stdout), _Named(sys.stderr)
     try:
-        try:
-            with redirect_stdout(said[0]), redirect_stderr(said[1]):
-                _answered(given)
-        finally:
-            sys.stdout.flush()
+        with redirect_stdout(said[0]), redirect_stderr(said[1]), _Told():
+            _answered(given, Console(stderr=True, highlight=False))
     except BrokenPipeError:
         # Whoever read this has seen enough, as `head` has; nor is the rest for the exit to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(128 + signal.SIGPIPE) from None
 
 
-def _answered(given: Sequence[str]) -> None:
-    if not given or given[0] in HELP:
-        print(usage())
-        raise SystemExit(0 if given else 2)
-    if given[0] == "--version":
-        print(f"fade-ray {VERSION}")
-        return
-    console = Console(stderr=True, highlight=False)
-    with _Told():
+def _answered(given: Sequence[str], console: Console) -> None:
+    try:
         try:
             _chosen(given)
-        except InvalidInput as error:
-            _fail(console, str(error))
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            place = f": {error.filename}" if error.filename else ""
-            known = remedy(error, "")
-            _fail(console, f"{error.strerror or error}{place}{f'. {known}.' if known else ''}")
+        finally:
+            sys.stdout.flush()
+    except InvalidInput as error:
+        _fail(console, str(error))
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        place = f": {error.filename}" if error.filename else ""
+        known = remedy(error, "")
+        _fail(console, f"{error.strerror or error}{place}{f'. {known}.' if known else ''}")
 
 
 class _Told(logging.Handler):
@@ -105,7 +97,8 @@ class _Named:
 
 
 def _fail(console: Console, message: str) -> None:
-    console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
+    with suppress(OSError):  # the code says it where nothing else can
+        console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
     raise SystemExit(2)
 
 
@@ -134,6 +127,11 @@ def usage() -> str:
 
 def _chosen(given: Sequence[str]) -> None:
     """The command that `given` begins with: its first two words or the first one."""
+    if not given or given[0] in HELP:
+        print(usage())
+        raise SystemExit(0 if given else 2)
+    if given[0] == "--version":
+        return print(f"fade-ray {VERSION}")
     for words in (2, 1):
         name, rest = " ".join(given[:words]), given[words:]
         if name in TOOLS:

@@ -131,6 +131,24 @@ def test_a_reader_that_has_seen_enough_ends_the_help_without_a_word(command: lis
         assert process.stderr.read() == ""
 
 
+@pytest.mark.parametrize(
+    ("around", "command", "code"),
+    [
+        (">&-", "--version", 0),
+        ("<&- >&- 2>&-", "status nowhere", 2),
+        ("2>/dev/full", "status nowhere", 2),
+        (">/dev/full", "--version", 2),
+    ],
+)
+def test_streams_that_are_closed_or_full_are_no_reason_for_a_traceback(
+    around: str, command: str, code: int
+) -> None:
+    call = f"'{sys.executable}' -m fade_ray.cli {command} {around}"
+    answer = subprocess.run(["sh", "-c", call], capture_output=True, text=True, timeout=60)
+    assert answer.returncode == code
+    assert "Traceback" not in answer.stderr
+
+
 def test_a_directory_is_for_one_process_at_a_time(
     tmp_path: Path, toy: Callable[..., Path], toy_config: Callable[..., Any]
 ) -> None:
