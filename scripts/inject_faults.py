@@ -46,8 +46,9 @@ class Options:
     """Command line."""
 
     runs: tuple[str, ...] = ("tiny", CONTINUED)
-    """`tiny`: three trials of two weights; `continued`: the rest of one that was killed;
-    `search`: a search on the digits.
+    """`tiny`: three trials of two weights; `continued`: the rest of one that was killed; and the
+    commands, in this process on a few of the digits: `search`, `compare`, `cells`, `retrain` and
+    (on a table) `replay`.
     """
     faults: tuple[str, ...] = FAULTS
     every: int = 1

@@ -3,6 +3,7 @@
 Frozen dataclasses become objects by their fields, members of a `Choice` objects with their "name".
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -27,16 +28,29 @@ def from_json(cls: type[T], values: Any) -> T:
     """The inverse of `as_json`. Raises InvalidInput for names that `cls` does not have and for
     values of another type; what the dataclass itself checks is raised as it is.
     """
+    return _structured(_CONVERTER, cls, values)
+
+
+def check_form(form: type[Any], values: Any) -> None:
+    """InvalidInput where `values` are not of this form, such as a TypedDict: what it does not name
+    may be there, too, and be anything.
+    """
+    _structured(_LENIENT, form, values)
+
+
+def _structured(converter: cattrs.Converter, cls: type[T], values: Any) -> T:
     try:
-        return _CONVERTER.structure(values, cls)
+        return converter.structure(values, cls)
     except cattrs.BaseValidationError as error:
         for inner in _leaves(error):
             if isinstance(inner, InvalidInput):
                 raise inner from error
         reasons = "; ".join(cattrs.transform_error(error, path=cls.__name__))
-        raise InvalidInput(
-            f"A stored configuration must fit this version, but {reasons}."
-        ) from error
+        raise InvalidInput(f"What is stored must fit this version, but {reasons}.") from error
+    except (LookupError, TypeError, AttributeError, ValueError) as error:  # cattrs' own
+        if isinstance(error, InvalidInput):
+            raise
+        raise InvalidInput(f"What is stored must fit this version, but {error!r}.") from error
 
 
 MAY_CHANGE = ("run", "workers", "out", "name")
@@ -86,6 +100,29 @@ def _unstructured_choice(cls: type[Any]) -> Callable[[Any], Any]:
     return unstructured
 
 
+LARGEST = 2**63
+"""Of whole numbers, which count things."""
+
+
+def _strict(what: str, fits: Callable[[Any], bool], cls: type[Any]) -> Callable[[Any, Any], Any]:
+    """Instead of what cattrs does: it takes 0.5 for 0, and everything for text."""
+
+    def structured(value: Any, _: Any) -> Any:
+        if not fits(value):
+            raise ValueError(f"{value!r} is no {what}")
+        return cls(value)
+
+    return structured
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _whole(value: Any) -> bool:
+    return _number(value) and value == int(value) and abs(value) < LARGEST
+
+
 _CONVERTER = cattrs.Converter(
     forbid_extra_keys=True,
     unstruct_collection_overrides={tuple: list},
@@ -94,9 +131,17 @@ _CONVERTER = cattrs.Converter(
 _CONVERTER.register_unstructure_hook_factory(_is_choice, _unstructured_choice)
 _CONVERTER.register_structure_hook_factory(_is_choice, _structured_choice)
 _CONVERTER.register_unstructure_hook(Path, str)
+for _what, _fits, _cls in (
+    ("whole number", _whole, int),
+    ("number", _number, float),
+    ("yes or no", lambda value: isinstance(value, bool), bool),
+    ("text", lambda value: isinstance(value, str), str),
+):
+    _CONVERTER.register_structure_hook(_cls, _strict(_what, _fits, _cls))
 _CONVERTER.register_unstructure_hook(Macro, Macro.to_dict)
 _CONVERTER.register_structure_hook(Macro, lambda values, _: Macro.from_dict(values))
 _CONVERTER.register_unstructure_hook(HyperArchitecture, HyperArchitecture.code)
 _CONVERTER.register_structure_hook(
     HyperArchitecture, lambda code, _: HyperArchitecture.from_code(code)
 )
+_LENIENT = _CONVERTER.copy(forbid_extra_keys=False)

@@ -70,7 +70,7 @@ def read_object(path: Path) -> dict[str, Any]:
     rule = f"{path} must be readable JSON, an object"
     remedy = "Restore it from a copy of the run, or move it away to go on without it."
     nothing = suppress(FileNotFoundError, NotADirectoryError)
-    with upheld(rule, remedy, OSError, ValueError), nothing:
+    with upheld(rule, remedy, OSError, ValueError, RecursionError), nothing:
         data = json.loads(checked(path.read_bytes(), path))
         require(isinstance(data, dict), rule, remedy, path=str(path))
         return {name: value for name, value in data.items() if name != KEY}

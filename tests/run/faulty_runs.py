@@ -6,30 +6,40 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import torch
 from failing_disk import Died, FailingDisk, Tree, placed, replaced
+from pyarrow.parquet import write_table
 
+from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
+from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.data.data_config import DataConfig
 from fade_ray.export.export_module import write_whole
+from fade_ray.kinds import kind_in, kind_of_run
 from fade_ray.nn import NetworkConfig
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import read_events
 from fade_ray.records.run_files import Run, read_object
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.retraining import RetrainConfig
+from fade_ray.retraining.retrain_config import NetworkOptions, RetrainData
 from fade_ray.run import folder, lease
 from fade_ray.run.kind import RunKind
 from fade_ray.run.lifecycle import run as carry_out
-from fade_ray.run.run_config import RunConfig, RunOptions
+from fade_ray.run.run_config import RunConfig, RunOptions, WorkersConfig
 from fade_ray.run.run_of_trials import RunOfTrials, Trials
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.chain_trial import weights_path
-from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig
-from fade_ray.search.search_run import SearchRun
-from fade_ray.training import ArchitectureConfig, TrainConfig, place
+from fade_ray.search.search_config import Config, FinishConfig, OuterConfig, SpaceConfig
+from fade_ray.training import SGD, ArchitectureConfig, TrainConfig, place
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import AnchorWalk, Outcome
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
+from spaces.genotype import named_genotype
+from spaces.nasbench_macro import DEPTH, codes
 
 # a run that is small enough to be made thousands of times
 
@@ -146,21 +156,83 @@ def digits(out: Path) -> Config:
         architecture=ArchitectureConfig(paths=2),
         searcher=AnchorWalk(iterations=1, walks=1, gamma=0.26, evaluate_every=1, finalists=1),
         outer=OuterConfig(rank_epochs=2, evaluation_epochs=1, retrain_epochs=2, lockstep=True),
+        finish=FinishConfig(confirmed=1, confirmations=1, retrain_seeds=1, baselines=("random",)),
         run=RunConfig(engine="local"),
         out=str(out),
     )
 
 
-class Unreported(SearchRun):
-    """Its page, made of the record again whenever it is asked for, is left out."""
+def contest(out: Path) -> CompareConfig:
+    """Two searchers that pay for four evaluations each."""
+    return CompareConfig(
+        contest=ContestConfig(searchers=("random", "evolution"), seeds=(0,), budget=80 * 4.0),
+        data=DataConfig(limit=120),
+        space=SpaceConfig(min_vertices=2, max_vertices=3),
+        network=NetworkConfig(depth=2, final_channels=4, kernel=3),
+        train=TrainConfig(batch_size=64),
+        outer=OuterConfig(evaluation_epochs=1),
+        run=RunConfig(engine="local"),
+        out=str(out),
+    )
 
-    def finish(self, run: Any) -> None:
-        return
+
+def grid(out: Path) -> CellsConfig:
+    """A search of cells and a drawn cell, each retrained."""
+    return CellsConfig(
+        data=DataConfig(limit=96),
+        grid=GridConfig(
+            recipes=("darts-1st", "random"),
+            spaces=("nasbench201",),
+            seeds=(0,),
+            epochs=2,
+            cells=3,
+            channels=2,
+            lower_rate=False,
+        ),
+        retraining=RetrainingOptions(retrain=True, retrain_epochs=(1,), retrain_seeds=1),
+        train=TrainConfig(batch_size=24, optimiser=SGD()),
+        run=RunConfig(engine="local"),
+        out=str(out),
+    )
+
+
+def retraining(out: Path) -> RetrainConfig:
+    """A cell of NAS-Bench-201, its average kept too."""
+    cell = "|nor_conv_3x3~0|+|none~0|skip_connect~1|+|skip_connect~0|none~1|nor_conv_1x1~2|"
+    return RetrainConfig(
+        genotype=named_genotype(cell, "A cell"),
+        data=RetrainData(limit=96),
+        network=NetworkOptions(cells=3, channels=2),
+        train=TrainConfig(batch_size=24, optimiser=SGD(), ema=0.9),
+        epochs=2,
+        workers=WorkersConfig(device="cpu"),
+        out=str(out),
+    )
+
+
+def replayed(out: Path) -> ReplayConfig:
+    """On a made up table, which lies beside it."""
+    table = out.parent / "table.parquet"
+    if not table.exists():
+        columns = {f"test_acc_{seed}": np.linspace(20 + seed, 90, 3**DEPTH) for seed in range(3)}
+        write_table(pa.table({"arch": codes(), **columns}), table)
+    searchers = ("random", "evolution")
+    return ReplayConfig(str(table), searchers=searchers, seeds=2, budget=5, out=str(out))
+
+
+def unreported(kind: RunKind[Any, Any]) -> RunKind[Any, Any]:
+    """`kind` without its page, which is made of the record again whenever it is asked for."""
+    made: type[RunKind[Any, Any]] = type("Unreported", (type(kind),), {"finish": lambda *_: None})
+    return made()
 
 
 RUNS: dict[str, tuple[RunKind[Any, Any], Callable[[Path], Any]]] = {
     "tiny": (TinyRun(), tiny),
-    "search": (Unreported(), digits),
+    "search": (unreported(kind_of_run("search")), digits),
+    "compare": (unreported(kind_of_run("compare")), contest),
+    "cells": (unreported(kind_of_run("cells")), grid),
+    "retrain": (kind_of_run("retrain"), retraining),
+    "replay": (unreported(kind_of_run("replay")), replayed),
 }
 
 # what became of it
@@ -185,17 +257,23 @@ def carried_out(name: str, base: Path, watchers: Sequence[Watcher] = ()) -> None
         carry_out(kind, config(base / "run"), watchers=watchers, command=name)
 
 
-TIMES = ("seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "training_share")
+TIMES = (
+    *("seconds", "trial_seconds", "images_per_second", "latency_ms", "training_share"),
+    *("peak_memory_mib", "step_memory_mib"),
+)
+NAMED = ("proposed", "epoch", "finished", "iteration", "over", "replayed")
+"""Events that are in a record once, and the words that tell them apart."""
+WHOSE = ("id", "entry", "searcher", "seed")
 
 
 def story(folder: Path) -> dict[str, Any]:
     """What a run directory says, but for times: of its record, and of each file that lasts."""
     told: dict[str, list[Any]] = {}
-    for event in read_events(folder / "records.jsonl"):
-        name = event["event"]
-        id = event.get("id") or event.get("proposal", {}).get("id")
-        if name in ("proposed", "epoch", "finished", "iteration"):
-            key = f"{name} {id} {event.get('epoch', event.get('iteration', ''))}"
+    for event in read_events(folder / kind_in(folder).record):
+        name, plan = event["event"], event.get("proposal") or event.get("trace") or event
+        if name in NAMED:
+            key = " ".join(f"{word} {plan.get(word, '')}" for word in WHOSE)
+            key = f"{name} {key} {event.get('epoch', event.get('iteration', ''))}"
             told.setdefault(key, []).append(timeless(event))
     kept = [
         *folder.glob("weights/*"),
@@ -313,7 +391,7 @@ def judged(
         placed(base, disk.left)
     call = disk.struck
     try:
-        record = base / "run" / "records.jsonl"
+        record = base / "run" / RUNS[name][0].record
         known = read_events(record) if record.exists() else []
         on_record = {e["id"]: e["outcome"] for e in known if e["event"] == "finished"}
         lost = sum(on_record.get(id) != outcome for id, outcome in watcher.ended.items())
