@@ -5,32 +5,28 @@ from typing import Any
 
 from torch import nn
 
-from fade_ray.nn import Network
+from fade_ray.nn import Network, parameters
 from fade_ray.nn.costs import CONVENTIONS, Cost
 
 
 def counts(network: Network, **names: Any) -> dict[str, Any]:
     """JSON-able: what is counted in a network, and the `names` of its sizes."""
-    auxiliary, parameters = network.auxiliary, _count(network)
+    auxiliary, whole = network.auxiliary, parameters(network)
     return names | {
         "classes": network.classes,
         "input_shape": list(network.input_shape),
-        "parameters": parameters - (0 if auxiliary is None else _count(auxiliary)),
-        "parameters_with_auxiliary": None if auxiliary is None else parameters,
+        "parameters": whole - (0 if auxiliary is None else parameters(auxiliary)),
+        "parameters_with_auxiliary": None if auxiliary is None else whole,
         "multiply_adds": {name: network.multiply_adds((), name) for name in CONVENTIONS},
         "stages": list(_stages(network)),
     }
-
-
-def _count(module: nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
 
 
 def _stages(network: Network) -> Iterator[dict[str, Any]]:
     """Every part: shape of its output [channels, side, side], parameters, multiply-adds."""
 
     def stage(name: str, shape: list[int], part: nn.Module, cost: Cost) -> dict[str, Any]:
-        counts = {"parameters": _count(part), "multiply_adds": cost.multiply_adds}
+        counts = {"parameters": parameters(part), "multiply_adds": cost.multiply_adds}
         return {"stage": name, "shape": shape, **counts}
 
     stem = network.stem

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fade_ray.export.cells_text import check_genotype, plain_cells
 from fade_ray.export.chain_text import check_chain, plain_chain
 from fade_ray.export.text import Plain, list_lines, literal, template
-from fade_ray.nn import CellNetwork, ChainNetwork, Network
+from fade_ray.nn import CellNetwork, ChainNetwork, Network, parameters
 from fade_ray.nn.costs import CONVENTIONS
 from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.records.journal import plain as jsonable
@@ -83,7 +83,7 @@ def export_module(
         rule = "The name of a module must be a Python identifier"
         raise InvalidInput(f"{rule}, but got {name!r}. Use 'architecture'.")
     check_images(network, **images)
-    parameters = sum(p.numel() for module in plain.live for p in module.parameters())
+    trained = parameters(*plain.live)
     whole = {
         **plain.description,
         "network": dataclasses.asdict(network.config),  # type: ignore[call-overload]
@@ -91,12 +91,12 @@ def export_module(
         "multiply_adds": network.multiply_adds(),
         "multiply_adds_2bn_relu": CONVENTIONS["conv+fc+2bn+relu"](network.cost()),
         **images,
-        "parameters": parameters,
+        "parameters": trained,
     }
     if taken := sorted(whole.keys() & facts.keys()):
         rule = "Facts need names that the description does not use"
         raise InvalidInput(f"{rule}, but got {taken}. Rename them.")
-    lines = {"Parameters": parameters, "Multiply-adds per image": whole["multiply_adds"]}
+    lines = {"Parameters": trained, "Multiply-adds per image": whole["multiply_adds"]}
     lines |= {key: value for key, value in facts.items() if key.isidentifier()}
     channels, side, _ = network.input_shape
     text = template(plain.template).render(

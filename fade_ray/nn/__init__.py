@@ -5,7 +5,7 @@ from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig
 from fade_ray.nn.draw import Draw, DropPath, EdgeWeights, Path, Scores
 from fade_ray.nn.layout import chain_layout, row_strides
 from fade_ray.nn.macro import MacroNetwork
-from fade_ray.nn.network import Network
+from fade_ray.nn.network import Network, parameters
 from fade_ray.nn.norms import still
 from fade_ray.nn.operations import OPERATIONS, Operation
 from fade_ray.nn.relaxations import architecture_weights, entropy, gumbel_softmax, initial_logits
@@ -30,6 +30,7 @@ __all__ = [
     "entropy",
     "gumbel_softmax",
     "initial_logits",
+    "parameters",
     "row_strides",
     "still",
 ]

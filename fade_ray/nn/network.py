@@ -16,6 +16,11 @@ from fade_ray.nn.sums import Source
 from spaces.errors import require, require_known
 
 
+def parameters(*modules: nn.Module) -> int:
+    """How many numbers modules train, together."""
+    return sum(weights.numel() for module in modules for weights in module.parameters())
+
+
 class Place(nn.Module):
     """One place of a network: its cell, its candidates, or a block between the cells.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fade_ray.retraining.retrain_images import Images
-from fade_ray.retraining.retraining import Retraining, begun, build_network, parameters
+from fade_ray.retraining.retraining import Retraining, begun, build_network, lasting
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.latency import latency
 from fade_ray.training.step_memory import step_memory
@@ -38,7 +38,7 @@ class GenotypeTrial(Trainee):
         score = objective.score(evaluate(self.network, test, objective, self.placement))
         metrics = {
             "test_accuracy": score,
-            "parameters": parameters(self.network),
+            "parameters": lasting(self.network),
             "network_multiply_adds": self.network.multiply_adds(),
             "latency_ms": latency(self.network, self.placement.device),
         }

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fade_ray.export import check_texts
-from fade_ray.nn import CellNetwork
+from fade_ray.nn import CellNetwork, parameters
 from fade_ray.retraining.retrain_config import RetrainConfig
 from fade_ray.retraining.retrain_images import Images
 from fade_ray.training import Placement, Training, evaluate
@@ -85,10 +85,10 @@ def build_network(job: Retraining, images: Images) -> CellNetwork:
     )
 
 
-def parameters(network: CellNetwork) -> int:
-    """Without the auxiliary head, which is of the training alone."""
-    head = network.auxiliary.parameters() if network.auxiliary is not None else ()
-    return sum(p.numel() for p in network.parameters()) - sum(p.numel() for p in head)
+def lasting(network: CellNetwork) -> int:
+    """The parameters without the auxiliary head, which is of the training alone."""
+    head = () if network.auxiliary is None else (network.auxiliary,)
+    return parameters(network) - parameters(*head)
 
 
 def _seeds(job: Retraining) -> list[int]:
@@ -239,8 +239,8 @@ class RetrainTrial(Trainee):
             "average_test_accuracy_best": max(average, default=None),
             "test_images": images.counts[1],
             "exported": config.export,
-            "parameters": parameters(network),
-            "parameters_with_auxiliary": sum(p.numel() for p in network.parameters()),
+            "parameters": lasting(network),
+            "parameters_with_auxiliary": parameters(network),
             "multiply_adds": network.multiply_adds(),
             "multiply_adds_2bn_relu": network.multiply_adds((), "conv+fc+2bn+relu"),
             "shape": {

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
 
-from fade_ray.nn import ChainNetwork, Network, NetworkConfig
+from fade_ray.nn import ChainNetwork, Network, NetworkConfig, parameters
 from fade_ray.nn.resnet import resnet18
 from spaces import Dag, HyperArchitecture
 from spaces.feature_space import FeatureSpace
@@ -70,10 +69,6 @@ def plain_chain(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -
 def small_resnet(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -> Network:
     """ResNet-18, as wide as to have the multiply-adds."""
     return scaled(resnet18, Network.multiply_adds, hyper, config, sizes)
-
-
-def parameters(module: nn.Module) -> int:
-    return sum(weights.numel() for weights in module.parameters())
 
 
 def scaled(

@@ -9,9 +9,17 @@ import numpy as np
 import torch
 
 from fade_ray.data import Feed, LabelledImages, Splits
-from fade_ray.nn import Chain, ChainNetwork, Draw, MacroNetwork, Network, architecture_weights
+from fade_ray.nn import (
+    Chain,
+    ChainNetwork,
+    Draw,
+    MacroNetwork,
+    Network,
+    architecture_weights,
+    parameters,
+)
 from fade_ray.records.remote import fetched
-from fade_ray.search.baselines import BASELINES, chain_of, parameters
+from fade_ray.search.baselines import BASELINES, chain_of
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place

@@ -7,11 +7,10 @@ import torch
 
 from fade_ray.data import Splits
 from fade_ray.export import export_module, export_onnx, of_images
-from fade_ray.nn import ChainNetwork
+from fade_ray.nn import ChainNetwork, parameters
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
 from fade_ray.run.run_of_trials import Trials
-from fade_ray.search.baselines import parameters
 from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
 from fade_ray.search.search_config import Config

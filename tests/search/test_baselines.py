@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic_run import SyntheticRun
 
-from fade_ray.nn import Network, NetworkConfig
+from fade_ray.nn import Network, NetworkConfig, parameters
 from fade_ray.nn.resnet import resnet18
 from fade_ray.report.words import ACCURACY
-from fade_ray.search.baselines import BASELINES, chain_of, parameters
+from fade_ray.search.baselines import BASELINES, chain_of
 from fade_ray.search.beside import UNTRAINED, Beside
 from fade_ray.search.search_config import FORMERLY, Config, FinishConfig, upgrade
 from fade_ray.search.search_history import History
