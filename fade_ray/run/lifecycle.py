@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fade_ray.records.additions import check_unchanged, keep, load_additions
+from fade_ray.records.atomic import writable
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.remote import named, refreshed
@@ -18,13 +19,13 @@ from fade_ray.records.seal import checked
 from fade_ray.run.ending import ended_by, heed
 from fade_ray.run.find_cluster import asking_once, check_keeps
 from fade_ray.run.folder import (
+    RUN,
     Configuration,
     command_line,
     environment,
     note_start,
     opened,
     run_folder,
-    writable,
     write_sealed,
 )
 from fade_ray.run.inputs import input_paths, placed
@@ -82,7 +83,7 @@ def run(
         around |= {"data": kind.data(prepared)}
         with opened(folder, kind.folders) as lease:
             noted = note_start(folder, kind.to_json(config), around)
-            with writable():
+            with writable(*RUN):
                 keep(additions, folder)
             with Journal(folder / kind.record, partial(_may_go_on, lease)) as journal:
                 history = kind.read_record(folder)
