@@ -22,7 +22,7 @@ from fade_ray.records.additions import load_additions
 from fade_ray.records.atomic import remedy
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, named
-from fade_ray.run.command import HELP, parse
+from fade_ray.run.command import ALL, HELP, parse
 from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
 from spaces.errors import InvalidInput
@@ -102,18 +102,15 @@ def _fail(console: Console, message: str) -> None:
     raise SystemExit(2)
 
 
-def usage() -> str:
-    """The commands by group."""
+def usage(beginning: str = "") -> str:
+    """The commands by group, those of that beginning."""
     lines = ["usage: fade-ray COMMAND [options]"]
-    table = KINDS | TOOLS
+    table = {name: each for name, each in (KINDS | TOOLS).items() if name.startswith(beginning)}
     width = max(map(len, table))
     for group, title in GROUPS.items():
-        lines += ["", f"{title}:"]
-        lines += [
-            f"  {name:{width}}  {listed.summary}"
-            for name, listed in table.items()
-            if listed.group == group
-        ]
+        within = {name: each.summary for name, each in table.items() if each.group == group}
+        lines += ["", f"{title}:"] if within else []
+        lines += [f"  {name:{width}}  {summary}" for name, summary in within.items()]
     return "\n".join(
         [
             *lines,
@@ -127,6 +124,8 @@ def usage() -> str:
 
 def _chosen(given: Sequence[str]) -> None:
     """The command that `given` begins with: its first two words or the first one."""
+    if given and given[0] == "help":
+        given = [*given[1:], "--help"]
     if not given or given[0] in HELP:
         print(usage())
         raise SystemExit(0 if given else 2)
@@ -135,12 +134,14 @@ def _chosen(given: Sequence[str]) -> None:
     for words in (2, 1):
         name, rest = " ".join(given[:words]), given[words:]
         if name in TOOLS:
-            return TOOLS[name].run(list(rest))
+            return TOOLS[name].run(["--help" if word == ALL else word for word in rest])
         if name in KINDS or name in _added(rest):
             return run_command(kind_of_run(name), rest)
     commands = [*KINDS, *TOOLS]
-    beginning = [name for name in commands if name.startswith(f"{given[0]} ")]
-    near = (beginning or get_close_matches(given[0], commands, n=1))[:1]
+    if any(name.startswith(f"{given[0]} ") for name in commands):
+        print(usage(f"{given[0]} "))
+        raise SystemExit(0 if HELP & set(given) else 2)
+    near = get_close_matches(given[0], commands, n=1)
     meant = "".join(f" Did you mean `fade-ray {name}`?" for name in near)
     raise InvalidInput(
         f"`fade-ray {given[0]}` is no command.{meant} There are {', '.join(commands)}."

@@ -79,6 +79,25 @@ def test_an_unknown_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert "Did you mean `fade-ray search`?" in refused(capsys, "serch")
 
 
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("help", 0, "rank-study"),
+        ("help status", 0, "--follow"),
+        ("status --help-all", 0, "--follow"),
+        ("analyse -h", 0, "analyse confusion  [SOURCE]: "),
+        ("analyse", 2, "analyse confusion  [SOURCE]: "),
+    ],
+)
+def test_help_is_where_one_looks_for_it(
+    words: str, code: int, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(words.split())
+    assert left.value.code == code
+    assert said in capsys.readouterr().out
+
+
 def test_messages_speak_of_flags_alone(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Of none of the classes and unions behind them."""
     with pytest.raises(SystemExit):
