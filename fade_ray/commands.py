@@ -22,6 +22,7 @@ from fade_ray.records.additions import load_additions
 from fade_ray.records.atomic import remedy
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, named
+from fade_ray.records.run_files import legible
 from fade_ray.run.command import ALL, HELP, parse
 from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
@@ -245,7 +246,7 @@ def _watch(arguments: list[str]) -> None:
 
 
 def _report(arguments: list[str]) -> None:
-    from fade_ray.run.lifecycle import finished
+    from fade_ray.run.lifecycle import told
 
     folder = _asked(OfRun, "report", arguments).folder
     kind = kind_in(folder)
@@ -254,18 +255,18 @@ def _report(arguments: list[str]) -> None:
             f"{folder} holds a run of `fade-ray {kind.name}`, which has no report. "
             "`fade-ray status` says what there is."
         )
-    run = kind.read(folder)
-    for change in kind.inputs_of(run.config, folder).changes:
+    config = told(kind, folder).config
+    for change in kind.inputs_of(config, folder).changes:
         LOG.warning("The report is of the run as it was, but %s.", change)
-    finished(kind, run)
     print(folder / "report.html")
 
 
 def _export(arguments: list[str]) -> None:
     asked = _asked(Export, "export", arguments)
     kind = kind_in(asked.folder)
-    for path in kind.export(kind.read(asked.folder), asked.onnx):
-        print(path)
+    with legible(asked.folder):
+        for path in kind.export(kind.read(asked.folder), asked.onnx):
+            print(path)
 
 
 def _describe(arguments: list[str]) -> None:

@@ -26,6 +26,8 @@ NONE = "none"
 SKIP = "skip_connect"
 FORMAT = "fade_ray.cells/1"
 """Of files of cells."""
+LARGEST = 10_000
+"""Nodes of a cell, and cells of a network."""
 _ROWS = "Give one row per edge, one entry per operation."
 
 T = TypeVar("T")
@@ -64,8 +66,8 @@ class CellSpace:
 
     def __post_init__(self) -> None:
         inputs, nodes = self.inputs, self.nodes
-        remedy = "A cell needs both."
-        require(1 <= inputs < nodes, "1 <= inputs < nodes", remedy, inputs=inputs, nodes=nodes)
+        holds, rule = 1 <= inputs < nodes <= LARGEST, f"1 <= inputs < nodes <= {LARGEST}"
+        require(holds, rule, "A cell needs both.", inputs=inputs, nodes=nodes)
         once = len(set(self.ops)) == len(self.ops) > 0
         require(once, "operations are named once", "Name each once.", ops=self.ops)
         self._check_edges()
@@ -224,7 +226,8 @@ class Macro:
     depth: int
 
     def __post_init__(self) -> None:
-        require(self.depth >= 1, "depth >= 1", "Use 8 or 20.", depth=self.depth)
+        holds, rule = 1 <= self.depth <= LARGEST, f"1 <= depth <= {LARGEST}"
+        require(holds, rule, "Use 8 or 20.", depth=self.depth)
         require_known("A stacking", self.stacking, STACKINGS)
         missing = sorted({place.kind for place in self.layout} - {RESIDUAL} - set(self.cells))[:5]
         remedy = "Give the missing ones, or another depth."
@@ -323,7 +326,8 @@ _CONVERTER = cattrs.Converter(
 
 
 def _structured(cls: type[T], data: Mapping[str, Any], needed: str) -> T:
-    with upheld(needed, "Give all of them.", LookupError, TypeError, ValueError, AttributeError):
+    wrong = LookupError, TypeError, ValueError, AttributeError, ArithmeticError
+    with upheld(needed, "Give all of them.", *wrong):
         return _CONVERTER.structure(data, cls)
 
 

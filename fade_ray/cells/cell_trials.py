@@ -1,11 +1,9 @@
 """The searches of a `fade-ray cells` run, each with everything that its files say."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
 from typing import Any, TypeVar
 
 from fade_ray.cells.cell_job import AnyPlan
@@ -18,7 +16,7 @@ from fade_ray.records.standings import TrialStanding
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
-from spaces.errors import InvalidInput
+from spaces.genotype import load_cells
 
 P = TypeVar("P")
 
@@ -74,7 +72,7 @@ class Trial:
             history.epochs.get(plan.id, {}),
             history.metrics.get(plan.id, {}),
             history.outcomes.get(plan.id),
-            _macro(path) if path.exists() else None,
+            load_cells(path) if path.exists() else None,
             alone.get("test_accuracy_last") if retrained is None else retrained,
         )
 
@@ -159,13 +157,3 @@ def trials_of(run: CellRun) -> list[Trial]:
     scores = scored(run.history)
     retrained = {s.trial: s.accuracy for s in scores if s.setting == scores[0].setting}
     return [Trial.of(run, plan, retrained.get(plan.id)) for _, plan in sorted(last.items())]
-
-
-def _macro(path: Path) -> Macro:
-    try:
-        return Macro.from_dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError) as error:
-        raise InvalidInput(
-            f"A genotype of a run must be readable, but {path} is not: {error}. "
-            "Restore it, or move it away."
-        ) from error

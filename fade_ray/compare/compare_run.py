@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Literal, TypedDict
 
 from rich.console import Console
 
@@ -18,7 +18,7 @@ from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
 from fade_ray.report.verdict import foreseen
-from fade_ray.run.folder import write_json
+from fade_ray.run.folder import write_json, write_sealed
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
@@ -32,6 +32,13 @@ SECONDS = 300.0
 Ran = Run[CompareConfig, EnteredHistory]
 Began = Start[CompareConfig, EnteredHistory]
 Prepared = Trials[Contest]
+
+
+class Settled(TypedDict):
+    """budget.json."""
+
+    budget: float
+    unit: Literal["images", "seconds"]
 
 
 class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
@@ -76,7 +83,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         self, trials: Prepared, start: Began, watchers: Sequence[Watcher]
     ) -> ContestSession:
         budget = {"budget": trials.searcher.budget, "unit": start.config.contest.unit}
-        write_json(start.folder / "budget.json", budget)
+        write_sealed(start.folder / "budget.json", budget)
         session = ContestSession(trials.searcher, start.journal, start.history, watchers)
         contest = start.config.contest
         for message in foreseen(contest.searchers, contest.seeds, contest.baseline):
@@ -116,7 +123,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
     def reached(self, run: Ran) -> str:
         contest, history = run.config.contest, run.history
-        budget = float(read_object(run.folder / "budget.json").get("budget", 0.0))
+        budget = float(read_object(run.folder / "budget.json", Settled).get("budget", 0.0))
         searches = len(contest.jobs)
         # in seconds a search ends a little beyond
         spent = sum(min(budget, cost) for cost in history.spent().values())
@@ -147,7 +154,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
 
 def run_traces(run: Ran) -> list[Trace]:
     """The traces of a comparison, finished or not."""
-    jobs, budget = run.config.contest.jobs, read_object(run.folder / "budget.json")
+    jobs, budget = run.config.contest.jobs, read_object(run.folder / "budget.json", Settled)
     if not budget:
         raise InvalidInput(
             f"A comparison settles its budget as the first search begins, but {run.folder} was "

@@ -6,7 +6,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
@@ -76,7 +76,16 @@ def export_onnx(
         return write_whole(path, described.SerializeToString())
 
 
+class Facts(TypedDict):
+    """The `.json` beside an exported module, as far as it is read again."""
+
+    classes: list[str]
+    mean: list[float]
+    std: list[float]
+    input_shape: tuple[int, int, int]
+
+
 def of_images(described: Path) -> dict[str, Any]:
     """Classes, mean and std as the `.json` of an exported module tells them."""
-    facts = read_object(described)
+    facts = read_object(described, Facts)
     return {name: facts[name] for name in ("classes", "mean", "std")}

@@ -15,6 +15,8 @@ from searchers.plan import Plan
 from spaces.errors import InvalidInput, upheld
 
 P = TypeVar("P", bound=Plan)
+OF_TRIALS = ("begun", "epoch", "finished", "restarted")
+"""Events of a trial that has been proposed."""
 
 
 class RunHistory:
@@ -70,6 +72,7 @@ class RunHistory:
         return {}
 
     def _take(self, event: Event) -> None:
+        datetime.fromisoformat(event["time"]).astimezone()
         self.started = self.started or event["time"]
         self.last = event["time"]
         if event["event"] == "start":
@@ -127,6 +130,8 @@ class TrialHistory(RunHistory, Generic[P]):
             passed = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(before)
             self.active += passed.total_seconds()
         self._working |= name in ("proposed", "epoch")
+        if name in OF_TRIALS and event["id"] not in self.proposals:
+            raise ValueError(f"trial {event['id']} has not been proposed")
         if name == "proposed":
             proposal = self.plan.from_dict(event["proposal"])
             self.proposals[proposal.id] = proposal
@@ -149,8 +154,6 @@ class TrialHistory(RunHistory, Generic[P]):
 
     def _finish(self, event: Event) -> None:
         id = event["id"]
-        if id not in self.proposals:
-            raise ValueError(f"trial {id} finished without having been proposed")
         if id not in self.outcomes:
             self.outcomes[id] = _outcome(event["outcome"])
             self.metrics[id] = dict(event.get("metrics") or {})

@@ -2,20 +2,81 @@
 
 import json
 import shlex
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypedDict, TypeVar
 
 from fade_ray.records.history import RunHistory
-from fade_ray.records.json_form import as_json
-from fade_ray.records.seal import KEY, checked
-from spaces.errors import require, upheld
+from fade_ray.records.json_form import as_json, check_form
+from fade_ray.records.seal import KEY, Damaged, checked
+from spaces.errors import InvalidInput, require, upheld
 
 C = TypeVar("C")
 H = TypeVar("H", bound=RunHistory)
+
+
+class Told(dict[str, Any]):
+    """An object in the JSON of a file. Raises Damaged, with the file, for what it does not say."""
+
+    path: Path
+
+    def __missing__(self, name: str) -> Any:
+        raise Damaged(f"{self.path} must say {name!r}, but does not. {RESTORE}")
+
+
+RESTORE = "Restore it from a copy of the run, or move it away to go on without it."
+
+
+class Row(TypedDict, total=False):
+    """A row of the network that a search found."""
+
+    cell: str
+    channels: int
+    side: int
+    parameters: int
+    multiply_adds: float
+
+
+class Found(TypedDict, total=False):
+    """The network that a search found."""
+
+    code: str
+    cells: list[str]
+    parameters: int
+    multiply_adds: float
+    latency_ms: float
+    rows: list[Row]
+
+
+class Ended(TypedDict, total=False):
+    """result.json, as far as it is read again; each kind of run says some of it, and more."""
+
+    training_share: float | None
+    data: str
+    chance: float
+    test_images: int
+    valid_accuracy: float
+    test_accuracy: float
+    architecture: Found
+    shape: dict[str, int]
+    complete: dict[str, bool]
+    unspent: dict[str, float]
+    benchmark: str
+    floor: float
+    rank_spearman: float | None
+    rank_noise_points: float | None
+
+
+class Around(TypedDict, total=False):
+    """environment.json, likewise."""
+
+    data: str
+    inputs: dict[str, dict[str, str]]
+    use: dict[str, str]
+    cluster: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -65,13 +126,35 @@ def mark(folder: Path, *names: str) -> tuple[tuple[int, int] | None, ...]:
     return tuple(of(folder / name) for name in names)
 
 
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; {} if there is no such file. Raises InvalidInput, Damaged too."""
-    rule = f"{path} must be readable JSON, an object"
-    remedy = "Restore it from a copy of the run, or move it away to go on without it."
-    nothing = suppress(FileNotFoundError, NotADirectoryError)
-    with upheld(rule, remedy, OSError, ValueError, RecursionError), nothing:
-        data = json.loads(checked(path.read_bytes(), path))
-        require(isinstance(data, dict), rule, remedy, path=str(path))
-        return {name: value for name, value in data.items() if name != KEY}
-    return {}
+def read_object(path: Path, form: type[Any] = dict) -> Told:
+    """The JSON object in a file, empty if there is no such file. Raises InvalidInput where it is
+    not of this form, see `check_form`; Damaged too.
+    """
+
+    def told(values: dict[str, Any]) -> Told:
+        made = Told(values)
+        made.path = path
+        return made
+
+    rule, nothing = f"{path} must be readable JSON, an object", suppress(*ABSENT)
+    with upheld(rule, RESTORE, OSError, ValueError, RecursionError), nothing:
+        data = json.loads(checked(path.read_bytes(), path), object_hook=told)
+        require(isinstance(data, Told), rule, RESTORE, path=str(path))
+        try:
+            check_form(form, data)
+        except InvalidInput as error:
+            raise InvalidInput(f"{path} must say what it is to, but: {error} {RESTORE}") from error
+        return told({name: value for name, value in data.items() if name != KEY})
+    return told({})
+
+
+ABSENT = FileNotFoundError, NotADirectoryError
+
+
+@contextmanager
+def legible(folder: Path) -> Iterator[None]:
+    """What the files of a run say is told in here. InvalidInput where that cannot be done."""
+    rule = f"What records and JSON in {folder} say must be numbers and words where they belong"
+    wrong = TypeError, ValueError, LookupError, AttributeError, ArithmeticError
+    with upheld(rule, "Restore them from a copy of the run; were they edited?", *wrong):
+        yield

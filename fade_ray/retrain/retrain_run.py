@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.export import export_onnx, of_images
+from fade_ray.export.onnx_file import Facts
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.additions import joined
 from fade_ray.records.history import RunHistory
@@ -42,6 +43,7 @@ from fade_ray.run.run_config import RayOptions
 from fade_ray.run.tensorboard import EpochBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
+from fade_ray.trials.job import Unwritable
 from fade_ray.trials.trainee import read_weights
 from searchers import Outcome
 from spaces.cell import Macro
@@ -209,6 +211,8 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             kept = (start.folder / CHECKPOINT).exists()
             other = ", and start in another directory with --out" if kept else ""
             raise InvalidInput(f"A retraining must stay finite, but {error}{other}.") from error
+        except Unwritable as error:
+            raise InvalidInput(str(error)) from error
 
     def deliver(self, prepared: Prepared, run: Ran) -> Mapping[str, Any]:
         deliver(prepared.job, prepared.images, run.folder, run.result, prepared.placement)
@@ -240,9 +244,15 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         stem = run.folder / "architectures" / "architecture"
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
         if onnx:
-            network = _trained(run, read_object(paths[-1]))
+            network = _trained(run, read_object(paths[-1], Weighed))
             paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
         return paths
+
+
+class Weighed(Facts):
+    """Also which weights they are."""
+
+    weights: str
 
 
 RETRAIN = RunKind.table["retrain"]

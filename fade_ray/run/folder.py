@@ -21,7 +21,7 @@ from fade_ray.records.json_form import differences
 from fade_ray.records.lasting import made
 from fade_ray.records.release import VERSION
 from fade_ray.records.remote import directory, refreshed
-from fade_ray.records.run_files import read_object
+from fade_ray.records.run_files import Around, read_object
 from fade_ray.records.seal import KEY, OPEN, sealed
 from fade_ray.run.lease import Lease, holder, kept
 from spaces.errors import InvalidInput, require
@@ -108,7 +108,7 @@ def note_start(
     Raises InvalidInput when they cannot be written.
     """
     asks_more = differences(config, read_object(folder / "config.json"))
-    noted: Mapping[str, Any] = read_object(folder / "environment.json")
+    noted: Mapping[str, Any] = read_object(folder / "environment.json", Around)
     noted = environment if asks_more or not noted else {**noted, "inputs": environment["inputs"]}
     write_sealed(folder / "config.json", config)
     write_sealed(folder / "environment.json", noted)
@@ -117,7 +117,7 @@ def note_start(
 
 def note_nodes(folder: Path, nodes: Mapping[str, Any]) -> None:
     """Add the nodes of a cluster, by the names that the record calls them, to environment.json."""
-    noted = read_object(folder / "environment.json")
+    noted = read_object(folder / "environment.json", Around)
     cluster = {**noted.get("cluster", {}), **nodes}
     write_sealed(folder / "environment.json", {**noted, "cluster": cluster})
 

@@ -11,7 +11,7 @@ from typing import Any, TypedDict, TypeVar
 
 from fade_ray.records.fingerprint import contents
 from fade_ray.records.json_form import from_json
-from fade_ray.records.run_files import mark, read_object
+from fade_ray.records.run_files import Around, mark, read_object
 from spaces.errors import InvalidInput
 
 C = TypeVar("C")
@@ -41,7 +41,7 @@ class Inputs:
     @classmethod
     def of(cls, config: Any, fields: Iterable[str], folder: Path) -> "Inputs":
         """Of a run in `folder`; `config` is `placed`."""
-        noted = read_object(folder / "environment.json").get("inputs", {})
+        noted = read_object(folder / "environment.json", Around).get("inputs", {})
         return cls(input_paths(config, fields), from_json(dict[str, Noted], noted))
 
     @cached_property

@@ -13,7 +13,7 @@ from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.remote import directory, remove
-from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.run_files import Around, Ended, Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.inputs import IMAGES, Inputs, placed, with_value
 from fade_ray.run.run_config import RayOptions
@@ -274,9 +274,8 @@ class RunKind(ABC, Generic[C, H]):
             raise InvalidInput(
                 f"A run of `fade-ray {self.name}` is needed, but {folder} holds none."
             )
-        environment, result = (
-            read_object(folder / f"{name}.json") for name in ("environment", "result")
-        )
+        environment = read_object(folder / "environment.json", Around)
+        result = read_object(folder / "result.json", Ended)
         return Run(folder.resolve(), self.read_record(folder), config, environment, result)
 
     def read_record(self, folder: Path) -> H:

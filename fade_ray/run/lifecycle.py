@@ -14,7 +14,7 @@ from fade_ray.records.atomic import writable
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
 from fade_ray.records.remote import named, refreshed
-from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.run_files import Around, Run, legible, read_object
 from fade_ray.records.seal import checked
 from fade_ray.run.ending import ended_by, heed
 from fade_ray.run.find_cluster import asking_once, check_keeps
@@ -74,9 +74,9 @@ def run(
     require_text(str(folder), config.name, *config.use, *input_paths(config, kind.inputs).values())
     inputs = kind.inputs_of(config, folder)
     if kind.same(folder, config, inputs) and (folder / "result.json").exists():
-        return finished(kind, kind.read(folder))
+        return told(kind, folder)
     if additions:
-        check_unchanged(additions, read_object(folder / "environment.json"))
+        check_unchanged(additions, read_object(folder / "environment.json", Around))
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
         around = environment(command or command_line(), additions, inputs.now)
@@ -103,6 +103,14 @@ def run(
             ended = replace(ended, result={"kind": kind.name, **kind.deliver(prepared, ended)})
             write_sealed(folder / "result.json", ended.result)
         return finished(kind, ended)
+
+
+def told(kind: RunKind[C, H], folder: Path) -> Run[C, H]:
+    """The run in `folder`, finished or not, with everything written again that is made from its
+    records. Raises InvalidInput.
+    """
+    with legible(folder):
+        return finished(kind, kind.read(folder))
 
 
 def finished(kind: RunKind[C, H], ended: Run[C, H]) -> Run[C, H]:

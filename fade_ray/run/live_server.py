@@ -19,7 +19,7 @@ from typing import Any, ClassVar, NamedTuple
 from urllib.parse import urlsplit
 
 from fade_ray.records.remote import refreshed
-from fade_ray.records.run_files import mark
+from fade_ray.records.run_files import legible, mark
 from fade_ray.report.live_page import live_page
 from fade_ray.report.page import Page, State, page_text
 from fade_ray.run.kind import RunKind
@@ -64,12 +64,14 @@ class Watched:
     def _drawn(self) -> str:
         kind, title = self.kind, f"fade-ray {self.kind.name}"
         try:
-            run = kind.read(self.folder)
-            settings, reached = partial(kind.settings, run.config), kind.standing(run).reached
-            page = live_page(run, kind.name, reached, settings, kind.watched(run))
+            with legible(self.folder):
+                run = kind.read(self.folder)
+                settings, reached = partial(kind.settings, run.config), kind.standing(run).reached
+                page = live_page(run, kind.name, reached, settings, kind.watched(run))
+                return page_text(page, live=True)
         except InvalidInput as error:
             page = Page(title, self.folder.name, State("not readable", str(error)), ())
-        return page_text(page, live=True)
+            return page_text(page, live=True)
 
     def status(self) -> Answer:
         told = status_object(self.kind, refreshed(self.folder, LATEST))

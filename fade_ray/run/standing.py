@@ -13,7 +13,7 @@ from rich.console import Console
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import wording
 from fade_ray.records.remote import address, refreshed
-from fade_ray.records.run_files import Run, mark
+from fade_ray.records.run_files import Run, legible, mark
 from fade_ray.records.standings import TrialStanding, speed
 from fade_ray.run.kind import RunKind
 from fade_ray.run.progress import clock
@@ -29,6 +29,11 @@ Kind = RunKind[Any, Any]
 
 def status(kind: Kind, folder: Path) -> str:
     """A few lines for people. Raises InvalidInput if the records cannot be read."""
+    with legible(folder):
+        return _lines(kind, folder)
+
+
+def _lines(kind: Kind, folder: Path) -> str:
     run = kind.read(folder)
     history, standing = run.history, kind.standing(run)
     warnings = {wording(message): message for _, message in history.warnings}.values()
@@ -46,9 +51,13 @@ def status(kind: Kind, folder: Path) -> str:
 
 def status_object(kind: Kind, folder: Path) -> str:
     """The same for programs: a JSON object in one line."""
-    run = kind.read(folder)
+    with legible(folder):
+        return json.dumps(_told(kind.read(folder), kind))
+
+
+def _told(run: Run[Any, Any], kind: Kind) -> dict[str, Any]:
     trials = run.history.standings
-    told = {
+    return {
         "folder": address(run.folder),
         "kind": kind.name,
         "state": _state(run),
@@ -59,7 +68,6 @@ def status_object(kind: Kind, folder: Path) -> str:
         "images_per_second": speed(trials),
         "trials": [asdict(trial) for trial in trials],
     }
-    return json.dumps(told)
 
 
 def following(

@@ -129,7 +129,7 @@ def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
     proposal = _retrained(run.history)
     if onnx and proposal is not None:
-        shape = Shape(**run.result["shape"])
+        shape = Shape(*(run.result["shape"][name] for name in Shape._fields))
         network = retrained_network(run.folder, proposal, shape, run.config)
         paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
     return paths

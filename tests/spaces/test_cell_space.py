@@ -213,7 +213,7 @@ def test_a_macro_needs_a_cell_of_every_kind():
         Macro({"normal": two, "reduce": one}, "darts", 8)
     with pytest.raises(InvalidInput, match="Did you mean 'darts'"):
         Macro({"normal": two, "reduce": two}, "dart", 8)
-    with pytest.raises(InvalidInput, match="depth >= 1"):
+    with pytest.raises(InvalidInput, match="1 <= depth"):
         Macro({"normal": two, "reduce": two}, "darts", 0)
 
 
