@@ -1,7 +1,7 @@
 """Searchers side by side under one budget: curves, final reports, ranks, costs, and tests.
 
-Two measures, larger being better: "final", the report of the architecture of best score when the
-budget is spent, and "area", the mean of that curve over the budget. "final" is what is claimed
+Two measures, larger being better: "final", the report of the architecture of best mean score when
+the budget is spent, and "area", the mean of that curve over the budget. "final" is what is claimed
 with; "area" is corrected as a family of its own.
 """
 
@@ -43,7 +43,7 @@ class SeedResult:
     spent_on_ranks: float | None
     """Of the whole budget, on hyper-architectures, where it is known."""
     score: float | None
-    """Best score; None without an evaluation."""
+    """Best mean score of an architecture; None without an evaluation."""
     final: float
     area: float
 
@@ -89,9 +89,11 @@ class Summary:
     spent: float
     spent_on_ranks: float | None
     top: tuple[float, ...]
-    """Reports of the k best-scored of all seeds together, best score first (FaDE Fig. 8)."""
+    """Reports of the k best-scored architectures of all seeds together, best score first (FaDE Fig.
+    8); as everywhere, means over the evaluations of each.
+    """
     top_mean: float
-    """Mean report of the k best-scored of each seed, over seeds."""
+    """Mean report of the k best-scored architectures of each seed, over seeds."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class Comparison:
         Args:
             baseline: one or several searchers that the others are tested against.
             floor: what counts before the first evaluation: the accuracy of a guess.
-            k: evaluations per searcher in the distributions of the best.
+            k: architectures per searcher in the distributions of the best.
             spent_on_ranks: by (searcher, seed), what went into hyper-architectures.
             score: what the reports measure, for the words.
 
@@ -181,7 +183,7 @@ def _result(trace: Trace, floor: float, spent_on_ranks: float | None) -> SeedRes
         evaluations=trace.within,
         spent=trace.costs[trace.within - 1] if trace.within else 0.0,
         spent_on_ranks=spent_on_ranks,
-        score=max(trace.scores[: trace.within], default=None),
+        score=float(anytime(trace, [trace.budget]).scores[0]) if trace.within else None,
         final=final(trace, floor),
         area=area(trace, floor),
     )
@@ -207,8 +209,8 @@ def _summary(
     finals, areas = [result.final for result in mine], [result.area for result in mine]
     low, high = t_interval(finals)
     on_ranks = [result.spent_on_ranks for result in mine if result.spent_on_ranks is not None]
-    tops = [top_reports(trace, k) for trace in traces if trace.complete]
-    together = sorted((pair for top in tops for pair in top), key=lambda pair: -pair[0])[:k]
+    complete = [trace for trace in traces if trace.complete]
+    together, tops = top_reports(complete, k), [top_reports([trace], k) for trace in complete]
     return Summary(
         name,
         seeds=len(mine),

@@ -148,7 +148,7 @@ def best_evaluations(
     """Reports of the best-validated of all seeds together (FaDE Fig. 8), and of each seed."""
     names, k = [summary.searcher for summary in comparison.summaries], comparison.k
     together = [list(summary.top) for summary in comparison.summaries]
-    tops = [(t.searcher, report) for t in traces if t.complete for _, report in top_reports(t, k)]
+    tops = [(t.searcher, r) for t in traces if t.complete for _, r in top_reports([t], k)]
     each = [[report for searcher, report in tops if searcher == name] for name in names]
     if not any(together):
         return None
@@ -158,13 +158,14 @@ def best_evaluations(
         for index, values in enumerate(groups):
             if values:
                 _box(axis, index, score.scale * np.asarray(values))
-    points = "; points: each evaluation."
+    points = "; points: each architecture."
     if max(map(len, each)) > POINTS_UP_TO:
         points = ". Points are left out where there are too many."
     few = any(0 < len(values) < k for values in together)
-    rest = f" Some searchers made fewer than {k} evaluations in all." if few else ""
+    rest = f" Some searchers evaluated fewer than {k} in all." if few else ""
     caption = (
-        f"Evaluations of best validated {score.name}, at the {score.name} they are reported with. "
+        f"Architectures of best validated {score.name}, at the {score.name} they are reported "
+        "with, means over all evaluations of each. "
         f"Boxes: quartiles and median; whiskers: all values{points}{rest}"
     )
     shown = [(name, values) for name, values in zip(names, together, strict=True) if values]

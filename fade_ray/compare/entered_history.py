@@ -56,22 +56,28 @@ class EnteredHistory(TrialHistory[Entered]):
         do not count.
         """
         return [
-            Trace(*job, budget, UNITS[unit], *self._evaluations(entry, budget), entry in over)
+            Trace(*job, budget, UNITS[unit], costs, scores, reports, entry in over, codes)
             for entry, job in entries.items()
+            for costs, scores, reports, codes in [self._evaluations(entry, budget)]
         ]
 
-    def _evaluations(self, entry: str, budget: float) -> tuple[Any, Any, Any]:
-        """(costs, scores, reports) of a search, [N] each."""
+    def _evaluations(self, entry: str, budget: float) -> Sequence[Any]:
+        """Costs, scores, reports and architectures of a search, [N] each."""
         ended = self.of(entry=entry)
         spent = accumulate(self.outcomes[id].cost or 0.0 for id in ended)
         known = [
-            (cost, self.outcomes[id].score, self.metrics[id].get("test_accuracy"))
+            (
+                cost,
+                self.outcomes[id].score,
+                self.metrics[id].get("test_accuracy"),
+                plan.hyper.code(),
+            )
             for id, cost in zip(ended, spent, strict=True)
+            for plan in [self.proposals[id]]
             if cost <= budget * ROUNDING
         ]
         whole = [evaluation for evaluation in known if None not in evaluation]
-        costs, scores, reports = zip(*whole, strict=True) if whole else ((), (), ())
-        return costs, scores, reports
+        return list(zip(*whole, strict=True)) or [()] * 4
 
     def without_evaluation(self, traces: Sequence[Trace]) -> str | None:
         """What to tell where searches came to their end before their first evaluation did, as they

@@ -1,13 +1,16 @@
 """What a comparison of searchers is made of: one trace per searcher and seed, and what a searcher
-would hand over if it had to stop: the best-scored so far, and its report.
+would hand over if it had to stop: the architecture of best mean score so far, and its report, the
+mean over its evaluations, too.
 """
 
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import islice
+from statistics import fmean
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -42,6 +45,13 @@ class Trace:
     """[N]: the same on the test part (of a table: on what no searcher sees); never fed back."""
     complete: bool = True
     """Whether the budget was used up; a trace that failed or was stopped half-way is partial."""
+    architectures: tuple[str, ...] = ()
+    """[N]: the code of each; () where it is not on record, and each counts as another one."""
+
+    @property
+    def names(self) -> tuple[Any, ...]:
+        """[N]: equal for evaluations of one architecture."""
+        return self.architectures or tuple((self.seed, k) for k in range(len(self.scores)))
 
     def numbered(self) -> Iterator[tuple[int, tuple[float, float, float]]]:
         """(number from 1, (cost, score, report)) of each evaluation."""
@@ -60,13 +70,36 @@ class Anytime:
     reports: Array
     """[G], reported of the architecture of best score so far."""
     scores: Array
-    """[G], that best score."""
+    """[G], that best score. Both are means over its evaluations so far."""
 
 
-def incumbents(trace: Trace) -> npt.NDArray[np.intp]:
-    """[N]: after each evaluation the number of the best one so far, the earlier of equal ones."""
-    best = (trace.scores.index(score) for score in accumulate(trace.scores, max))
-    return np.asarray(list(best), dtype=np.intp)
+class Pool:
+    """The evaluations of each architecture together; `best`: that of best mean score, of equal
+    ones the one that was it first.
+    """
+
+    def __init__(self) -> None:
+        self.seen: dict[Any, list[tuple[float, float]]] = {}
+        self.means: dict[Any, tuple[float, float]] = {}
+        self.best: Any = None
+
+    def add(self, name: Any, score: float, report: float) -> None:
+        seen = self.seen.setdefault(name, [])
+        seen.append((score, report))
+        self.means[name] = fmean(s for s, _ in seen), fmean(r for _, r in seen)
+        if self.best is None or self.means[name][0] > self.means[self.best][0]:
+            self.best = name
+        elif name == self.best:  # its mean may have fallen
+            self.best = max(self.means, key=lambda name: self.means[name][0])
+
+
+def incumbents(trace: Trace) -> Array:
+    """[N, 2]: after each evaluation, mean score and mean report of the best architecture so far."""
+    pool, found = Pool(), list[tuple[float, float]]()
+    for each in zip(trace.names, trace.scores, trace.reports, strict=True):
+        pool.add(*each)
+        found.append(pool.means[pool.best])
+    return np.asarray(found, float).reshape(-1, 2)
 
 
 def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan) -> Anytime:
@@ -76,10 +109,9 @@ def anytime(trace: Trace, grid: Sequence[float] | Array, floor: float = math.nan
     """
     budgets = np.asarray(grid, float) * ROUNDING
     ended = np.searchsorted(trace.costs, budgets, side="right")  # evaluations, at each budget
-    best = np.concatenate([[-1], incumbents(trace)])[ended]
-    reports = np.append(np.asarray(trace.reports, float), floor)  # the last is where -1 points to
-    scores = np.append(np.asarray(trace.scores, float), floor)
-    return Anytime(reports[best], scores[best])
+    both = np.concatenate([[[floor] * 2], incumbents(trace)])[ended]
+    scores, reports = np.ascontiguousarray(both.T)
+    return Anytime(reports, scores)
 
 
 def final(trace: Trace, floor: float = math.nan) -> float:
@@ -97,10 +129,16 @@ def area(trace: Trace, floor: float) -> float:
     return float(np.diff(ends) @ anytime(trace, ends[:-1], floor).reports / trace.budget)
 
 
-def top_reports(trace: Trace, k: int) -> tuple[tuple[float, float], ...]:
-    """(score, report) of the k best-scored within the budget, best first, of equal the earlier."""
-    pairs = zip(trace.scores[: trace.within], trace.reports, strict=False)
-    return tuple(sorted(pairs, key=lambda pair: -pair[0])[:k])
+def top_reports(traces: Iterable[Trace], k: int) -> tuple[tuple[float, float], ...]:
+    """Mean (score, report) of the k architectures of best mean score in all `traces` together,
+    within their budgets, best first, of equal ones the earlier.
+    """
+    pool = Pool()
+    for trace in traces:
+        evaluations = zip(trace.names, trace.scores, trace.reports, strict=True)
+        for each in islice(evaluations, trace.within):
+            pool.add(*each)
+    return tuple(sorted(pool.means.values(), key=lambda pair: -pair[0])[:k])
 
 
 def check_traces(traces: Sequence[Trace]) -> None:
@@ -122,8 +160,9 @@ def check_traces(traces: Sequence[Trace]) -> None:
 def _check_trace(trace: Trace) -> None:
     about = f"the trace of {trace.searcher} with seed {trace.seed} has"
     costs, scores, reports = trace.costs, trace.scores, trace.reports
-    rule, holds = f"{about} one of each per evaluation", len(costs) == len(scores) == len(reports)
     lengths = {"costs": len(costs), "scores": len(scores), "reports": len(reports)}
+    lengths |= {"architectures": len(trace.names)}
+    rule, holds = f"{about} one of each per evaluation", len(set(lengths.values())) == 1
     require(holds, rule, "Record it anew.", **lengths)
     holds = (
         bool(np.isfinite(costs).all())

@@ -38,6 +38,7 @@ from spaces.errors import InvalidInput
 TRACES = columns(
     *((TEXT, "searcher"), (WHOLE, "seed"), (REAL, "budget"), (TEXT, "unit")),
     *((pa.list_(REAL), "costs scores reports"), (YES, "complete")),
+    (pa.list_(TEXT), "architectures"),
 )
 """One line per trace, as `Trace`."""
 

@@ -69,7 +69,9 @@ def replay(
     evaluations, of which a hyper-architecture costs `rank_cost`), kept as in a `Contest` of one.
     The trace is complete if the search came to its end. An exception ends this search alone.
     """
-    evaluations: list[tuple[float, float, float]] = []  # (spent until then, score, report)
+    evaluations: list[
+        tuple[float, float, float, str]
+    ] = []  # (spent until then, score, report, code)
     spent = on_ranks = 0.0
     complete = False
     try:
@@ -81,14 +83,15 @@ def replay(
                 on_ranks += cost
             else:
                 report = objective.report(entered.hyper)
-                evaluations.append((spent, outcome.score, report))
+                evaluations.append((spent, outcome.score, report, entered.hyper.code()))
             contest.tell(entered.id, outcome)
         complete, failure = contest.over(name), contest.failures.get(name)
     # a searcher is the user's to extend: whatever it raises, the other searches go on
     except Exception as error:
         failure = f"{type(error).__name__}: {error}"
-    costs, scores, reports = zip(*evaluations, strict=True) if evaluations else ((), (), ())
-    trace = Trace(name, objective.seed, budget, UNIT, costs, scores, reports, complete)
+    costs, scores, reports, codes = zip(*evaluations, strict=True) if evaluations else [()] * 4
+    told = costs, scores, reports, complete, codes
+    trace = Trace(name, objective.seed, budget, UNIT, *told)
     return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))
 
 

@@ -43,7 +43,36 @@ def test_the_curve_reports_the_best_scored_and_the_earlier_of_equal_ones() -> No
     np.testing.assert_array_equal(found.reports, [np.nan, np.nan, 0.55, 0.55, 0.6, 0.6, 0.6])
     np.testing.assert_array_equal(found.scores, [np.nan, np.nan, 0.5, 0.5, 0.7, 0.7, 0.7])
     assert anytime(STEPS, [0], floor=0.1).reports == 0.1
-    assert incumbents(STEPS).tolist() == [0, 1, 1, 1]
+    assert incumbents(STEPS).tolist() == [[0.5, 0.55], [0.7, 0.6], [0.7, 0.6], [0.7, 0.6]]
+
+
+def test_evaluations_of_one_architecture_are_pooled_and_a_lucky_one_is_not_chosen() -> None:
+    """`a` scores 0.9 once and 0.5 then; `b` scores 0.7 twice: its mean is the best one."""
+    lucky = Trace(
+        *("random", 0, 10.0, "evaluations", (1, 2, 3, 4), (0.9, 0.7, 0.5, 0.75)),
+        *((0.2, 0.6, 0.4, 0.8), True, ("a", "b", "a", "b")),
+    )
+    pooled = [(0.9, 0.2), (0.9, 0.2), (0.7, 0.3), (0.725, 0.7)]
+    np.testing.assert_allclose(incumbents(lucky), pooled)
+    np.testing.assert_allclose(top_reports([lucky], 10), [(0.725, 0.7), (0.7, 0.3)])
+    [result] = Comparison.of([lucky]).results
+    assert (result.score, result.final) == pytest.approx((0.725, 0.7))
+    again = replace(lucky, seed=1, scores=(0.1,) * 4)
+    [summary] = Comparison.of([lucky, again]).summaries
+    np.testing.assert_allclose(summary.top, (0.7, 0.3))  # two architectures in two searches
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 4)), max_size=12))
+def test_the_best_is_that_of_the_best_mean_after_each_evaluation(
+    told: list[tuple[str, int]],
+) -> None:
+    names, scores = zip(*told, strict=True) if told else ((), ())
+    costs = tuple(range(len(told)))
+    one = Trace("s", 0, 99.0, "evaluations", costs, scores, scores, True, names)
+    for count, (score, report) in enumerate(incumbents(one), start=1):
+        seen = [[s for n, s in told[:count] if n == name] for name in set(names[:count])]
+        assert score == report == max(np.mean(scores) for scores in seen)
 
 
 def test_the_area_is_that_of_the_steps_over_the_budget() -> None:
@@ -56,7 +85,7 @@ def test_what_ends_after_the_budget_counts_nowhere() -> None:
     late = replace(STEPS, costs=(2, 4, 6, 10.5), scores=(0.5, 0.7, 0.7, 0.99))
     assert final(late) == 0.6
     assert area(late, 0.1) == area(STEPS, 0.1)
-    assert top_reports(late, 10) == ((0.7, 0.6), (0.7, 0.9), (0.5, 0.55))
+    assert top_reports([late], 10) == ((0.7, 0.6), (0.7, 0.9), (0.5, 0.55))
     [result] = Comparison.of([late]).results
     assert (result.evaluations, result.spent, result.score) == (3, 6, 0.7)
 
@@ -67,7 +96,7 @@ def test_the_rounding_of_a_sum_of_costs_costs_no_evaluation() -> None:
     )
     assert rounded.costs[-1] > 0.3
     assert final(rounded) == 0.8
-    assert len(top_reports(rounded, 10)) == Comparison.of([rounded]).results[0].evaluations == 4
+    assert len(top_reports([rounded], 10)) == Comparison.of([rounded]).results[0].evaluations == 4
 
 
 @settings(deadline=None)
@@ -83,7 +112,7 @@ def test_the_area_is_the_mean_of_a_fine_curve(
     one = Trace("s", 0, 10.0, "evaluations", costs, scores, reports)
     fine = anytime(one, (np.arange(20_000) + 0.5) / 2000, floor)
     assert area(one, floor) == pytest.approx(fine.reports.mean(), abs=1e-3)
-    assert (np.diff(anytime(one, np.linspace(0, 12, 50), 0.0).scores) >= 0).all()
+    assert (np.diff(anytime(one, np.linspace(0, 12, 50), 0.0).scores) >= 0).all()  # all differ
 
 
 def test_identical_traces_show_no_difference() -> None:

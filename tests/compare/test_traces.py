@@ -43,6 +43,7 @@ def test_which_of_several_trials_ends_first_does_not_matter() -> None:
         (found,) = record(order).traces({"random-0": ("random", 0)}, 10.0, "images", {"random-0"})
         assert found.reports == TESTED
         assert found.costs == (1.0, 3.0, 6.0)
+        assert len(found.architectures) == 3
 
 
 def test_a_search_is_complete_by_its_event_or_by_the_result_of_an_earlier_version() -> None:
