@@ -35,6 +35,8 @@ ALWAYS = {
     "TUNE_MAX_PENDING_TRIALS_PG": "1000000",  # the searcher says how many there are at once
 }
 
+NOTE = "ray_current_cluster"  # of its address, as `ray start` leaves it in its folder
+
 
 def imported_ray(verbose: bool) -> Any:
     """Ray, as quiet as a run wants it, within `marks.taken_back` for so long."""
@@ -118,16 +120,18 @@ def noted_cluster(folders: Iterable[Path], anywhere: bool) -> Found:
     was started with another --temp-dir is somebody's for a purpose: it is joined where `anywhere`
     will do, and else not passed over in silence.
     """
-    usual = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
+    usual = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / NOTE
     reason = f"no {usual}"
     if usual.exists():
         address = usual.read_text().strip()
         if (cluster := _ask(address, ours=True)) is not None:
             return cluster, f"noted in {usual}"
         reason = f"{usual} names {address}, where none answers"
-    notes = {folder / usual.name for folder in folders} - {usual}
-    written = {note.read_text().strip(): note for note in sorted(notes) if note.exists()}
-    others = {address: note for address, note in written.items() if listens(address)}
+    others = {
+        address: note
+        for address, note in _notes(folders).items()
+        if note != usual and listens(address)
+    }
     if not others:
         require(not anywhere, "--address auto finds a cluster that runs here", REMEDY, here=reason)
         return None, reason
@@ -183,6 +187,12 @@ def _node_folders() -> Iterator[Path]:
                 yield from (Path(flag.partition("=")[2]) for flag in flags)
 
 
+def _notes(folders: Iterable[Path]) -> dict[str, Path]:
+    """Address of a cluster -> where it is noted in one of `folders`."""
+    notes = sorted({folder / NOTE for folder in folders})
+    return {note.read_text().strip(): note for note in notes if note.exists()}
+
+
 def _named_cluster(address: str, source: str) -> Cluster:
     """The cluster at an address that somebody gave by `source`."""
     if re.match(r"ray://", address):
@@ -202,7 +212,7 @@ def _named_cluster(address: str, source: str) -> Cluster:
             f'{source} must be HOST:PORT of a cluster\'s head, such as 10.0.0.1:6379, "auto" or '
             f'"local", but got {address!r}.'
         )
-    cluster = _ask(address, ours=False)
+    cluster = _ask(address, ours=address in _notes(_node_folders()))
     if cluster is None:
         raise InvalidInput(f"No Ray cluster answers at {address}, named by {source}. {REMEDY}")
     if not any(_is_here(node.host) for node in cluster.nodes):

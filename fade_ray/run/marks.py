@@ -2,6 +2,8 @@
 
 import logging
 import os
+import random
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
@@ -13,9 +15,14 @@ _UNDO: ContextVar[ExitStack | None] = ContextVar("_UNDO", default=None)
 
 @contextmanager
 def taken_back() -> Iterator[None]:
-    """Takes back, at the end, what was set inside: environment variables, levels of loggers."""
-    before = _variables()
+    """Takes back, at the end, what was set inside: environment variables, levels of loggers, and
+    what was drawn from the generators that all share.
+    """
+    before, torch = _variables(), sys.modules.get("torch")
     with ExitStack() as undo:
+        undo.callback(random.setstate, random.getstate())
+        if torch is not None:
+            undo.callback(torch.set_rng_state, torch.get_rng_state())
         token = _UNDO.set(undo)
         try:
             yield

@@ -4,6 +4,7 @@ import errno
 import io
 import logging
 import os
+import random
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -12,12 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from fade_ray.cli import main
+from fade_ray.records.atomic import writable
 from fade_ray.records.journal import read_events
 from fade_ray.records.remote import directory
 from fade_ray.run.ending import SIGNALS, Ending, heed
-from fade_ray.run.folder import writable
+from fade_ray.run.folder import RUN
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.marks import set_level, taken_back
 from fade_ray.run.ray_cluster import _Folders
@@ -42,6 +45,18 @@ def test_variables_and_levels_are_those_of_before(monkeypatch: pytest.MonkeyPatc
     assert os.environ["TUNE_MINE"] == "mine"
     assert "RAY_OURS" not in os.environ
     assert os.environ.pop("OTHER_OF_MINE") == "kept"
+
+
+def test_what_a_user_draws_does_not_depend_on_the_runs_before() -> None:
+    def drawn() -> tuple[float, float]:
+        return random.random(), float(torch.rand(()))
+
+    random.seed(3), torch.manual_seed(3)
+    expected = drawn()
+    random.seed(3), torch.manual_seed(3)
+    with taken_back():
+        drawn()
+    assert drawn() == expected
 
 
 @pytest.fixture
@@ -128,7 +143,7 @@ def test_watching_never_ends_a_run(tmp_path: Path, toy: Any, toy_config: Any, st
     ],
 )
 def test_what_the_system_refused_is_told_apart(number: int, words: str) -> None:
-    with pytest.raises(InvalidInput, match=words), writable():
+    with pytest.raises(InvalidInput, match=words), writable(*RUN):
         raise OSError(number, os.strerror(number))
 
 
