@@ -25,7 +25,9 @@ from spaces.errors import InvalidInput, require, upheld
 IMAGE_COLUMNS = ("img", "image")
 LABEL_COLUMNS = ("label", "labels", "fine_label")
 LOG = logging.getLogger(__name__)
-_SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5}))?")
+TESTED = ("test", "validation")
+PARTS = ("train", *TESTED)
+_SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?)?")
 
 
 def read_parquet(*paths: Path, name: str | None = None, test: Source | None = None) -> Source:
@@ -40,6 +42,8 @@ def read_parquet(*paths: Path, name: str | None = None, test: Source | None = No
     """
     heads = [_head(path) for path in paths]
     _check_alike(paths, heads)
+    if heads[0].label != LABEL_COLUMNS[0]:
+        LOG.info("%s: labels are those of the column %s", paths[0], heads[0].label)
     rows = np.cumsum([0, *(len(head.labels) for head in heads)])
     labels, classes = _numbered(heads)
 
@@ -91,36 +95,39 @@ def write_images(
 
 def hub_files(folder: Path) -> list[Path]:
     """The Parquet files of a data set as hubs keep it: in this folder or in the one below it that
-    has some. [] where there are none; raises `InvalidInput` where several folders have some.
+    has some; in either, its parts may be folders. [] where there are none; raises `InvalidInput`
+    where several folders have some.
     """
-    for pattern in ("*.parquet", "[!.]*/*.parquet"):
+    for pattern in ("*.parquet", "[!.]*/*.parquet", "[!.]*/[!.]*/*.parquet"):
         files = sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
-        places = sorted({str(path.parent) for path in files})
-        if len(places) > 1:
+        sets = sorted({str(_of_part(path) or path.parent) for path in files})
+        if len(sets) > 1:
             raise InvalidInput(
                 f"Parquet files of one data set lie in one folder, but those of {str(folder)!r} in "
-                f"{', '.join(places[:5])}. Name one of these."
+                f"{', '.join(sets[:5])}. Name one of these."
             )
         if files:
             return files
     return []
 
 
+def _of_part(path: Path) -> Path | None:
+    """The folder of the data set, of a file in the folder of a part: `train/0000.parquet`."""
+    return path.parent.parent if path.parent.name in PARTS else None
+
+
 def read_hub(folder: Path, files: Sequence[Path]) -> Source:
-    """`train-00000-of-00002.parquet` and so on: the part `train`, or the only one there is; its
-    test part is `test`, else `validation`. Raises `InvalidInput` for other parts alone, and for
-    files that are not there.
+    """`train-00000-of-00002.parquet` or `train/0000.parquet` and so on: the part `train`, or the
+    only one there is; its test part is `test`, else `validation`, unless no label of it is public
+    (-1). Raises `InvalidInput` for other parts alone, and for files that are not there.
     """
     parts: dict[str, list[Path]] = {}
     for path in files:
-        part, _, count = _SHARD.fullmatch(path.stem).groups()  # type: ignore[union-attr]
-        parts.setdefault(part, []).append(path)
-        stems = (
-            [path.stem]
-            if count is None
-            else [f"{part}-{i:05}-of-{count}" for i in range(int(count))]
-        )
-        missing = [stem for stem in stems if not path.with_stem(stem).exists()]
+        stem, _, count = _SHARD.fullmatch(path.stem).groups()  # type: ignore[union-attr]
+        parts.setdefault(stem if _of_part(path) is None else path.parent.name, []).append(path)
+        shards = [f"{stem}-{i:05}-of-{count}" for i in range(int(count or 0))]
+        beside = [each.stem for each in files if each.parent == path.parent]
+        missing = [shard for shard in shards if not any(each.startswith(shard) for each in beside)]
         if missing:
             raise InvalidInput(
                 f"All files of a data set must be there, but beside {str(path)!r} there is no "
@@ -132,9 +139,8 @@ def read_hub(folder: Path, files: Sequence[Path]) -> Source:
             f"A folder of Parquet files needs files named train-..., but {str(folder)!r} has "
             f"{', '.join(parts)}. Name one file as the data, and one as the test data."
         )
-    tested = next(
-        (part for part in ("test", "validation") if part in parts and part != training), None
-    )
+    others = [part for part in TESTED if part in parts and part != training]
+    tested = next((part for part in others if _has_labels(parts[part])), None)
     unused = sorted(parts.keys() - {training, tested})
     LOG.info(
         "%s: %d Parquet file(s) of the part %s; tested on %s%s",
@@ -147,10 +153,17 @@ def read_hub(folder: Path, files: Sequence[Path]) -> Source:
     return read_parquet(*parts[training], name=name, test=test)
 
 
+def _has_labels(paths: Iterable[Path]) -> bool:
+    """Whether some are public: hubs write -1 for others."""
+    labels = [_head(path).labels for path in paths]
+    return any(_is_text(each.type) or np.any(each.to_numpy() >= 0) for each in labels)
+
+
 class _Head(NamedTuple):
-    """What is read of a file at once. `image`: the column of the pictures."""
+    """What is read of a file at once. `image`, `label`: the columns of the pictures, the labels."""
 
     image: str
+    label: str
     labels: Any
     classes: tuple[str, ...] | None
 
@@ -171,10 +184,8 @@ def _head(path: Path) -> _Head:
             f"Every row needs a label, but {labels.null_count} of {len(labels)} rows of "
             f"{str(path)!r} have none. Leave these rows out."
         )
-    if column != LABEL_COLUMNS[0]:
-        LOG.info("%s: labels are those of the column %s", path, column)
     as_text = labels.cast(pa.string()) if _is_text(kind) else labels.cast(pa.int64())
-    return _Head(image, as_text, _class_names(schema.metadata, column))
+    return _Head(image, column, as_text, _class_names(schema.metadata, column))
 
 
 def _check_alike(paths: Sequence[Path], heads: Sequence[_Head]) -> None:

@@ -626,6 +626,42 @@ def test_the_files_of_a_hub_are_one_data_set(
         assert {image.tobytes() for image in splits.test.images} == set(map(chw, validation))
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "data/{part}-{number:05}-of-{count:05}-4c98e0d1b22a.parquet",  # of one older upload each
+        "default/{part}/{number:04}.parquet",  # as a hub converts what has other files
+        "{part}/part-{number}.parquet",
+    ],
+)
+def test_the_parts_of_a_hub_are_known_by_their_files_or_folders(tmp_path: Path, form: str) -> None:
+    made = shards(tmp_path / "made", {"train": [9, 4, 12], "test": [5, 6], "validation": [7]})
+    counts = {part: len(list((tmp_path / "made").glob(f"{part}-*"))) for part in made}
+    for path in sorted((tmp_path / "made").iterdir()):
+        part, number, _ = path.stem.split("-", 2)
+        target = tmp_path / "hub" / form.format(part=part, number=int(number), count=counts[part])
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    splits = load(str(tmp_path / "hub"))
+    assert everything(splits) == {
+        chw(image): i % 2 for part in ("train", "test") for i, image in enumerate(made[part])
+    }
+    assert len(splits.test) == 11
+
+
+def test_a_test_part_without_public_labels_gives_way_to_the_validation_part(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    hub = tmp_path / "hub"
+    shards(hub, {"train": [12], "validation": [7]})
+    hidden = write_parquet(hub / "test.parquet", [encoded(pixels(1)[0])] * 3, [-1] * 3)
+    assert len(load(str(hub)).test) == 7
+    assert "tested on the part validation; not used: test" in caplog.text
+    with pytest.raises(InvalidInput, match=r"lie in -1\.\.-1.*unlabelled images"):
+        load(str(hub), test_data=hidden)
+
+
 def test_a_row_of_a_later_file_is_named(tmp_path: Path) -> None:
     shards(tmp_path / "hub", {"train": [8, 8]})
     blobs: list[bytes | None] = [encoded(image) for image in pixels(8)]
