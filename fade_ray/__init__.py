@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fade_ray.data.data_config import DataConfig
     from fade_ray.data.parquet import write_images
     from fade_ray.nn.chain import NetworkConfig
+    from fade_ray.nn.choices import choices
     from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
     from fade_ray.replay.replay_config import ReplayConfig
     from fade_ray.results import (
@@ -75,6 +76,7 @@ _MODULES = {
     "fade_ray.data.data_config": ("DataConfig",),
     "fade_ray.data.parquet": ("write_images",),
     "fade_ray.nn.chain": ("NetworkConfig",),
+    "fade_ray.nn.choices": ("choices",),
     "fade_ray.training.train_config": ("TrainConfig",),
     "fade_ray.training.row_architecture": ("ArchitectureConfig",),
     "fade_ray.training.objectives": ("Objective",),
@@ -124,6 +126,7 @@ __all__ = [
     "TrainConfig",
     "Watcher",
     "cells",
+    "choices",
     "compare",
     "open_run",
     "rank_study",

@@ -2,7 +2,7 @@
 
 import importlib.util
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import pyarrow
     from torch import nn
 
+    from fade_ray.nn.choices import Choices
     from fade_ray.run.watcher import Watcher
 
 
@@ -154,9 +155,28 @@ def carry_out(
     return Result(chosen, run(chosen, config, watchers=watchers, command=command))
 
 
-def search(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Search which graphs form the cells of a network, retrain, test and report: `Config`."""
-    return carry_out("search", config, watchers)
+def search(
+    config: Any = None,
+    *,
+    space: "Choices | Path | str | None" = None,
+    data: Path | str | None = None,
+    watchers: "Sequence[Watcher] | None" = None,
+) -> Result:
+    """Search which graphs form the cells of a network, retrain, test and report: `Config`.
+
+    `space`: what `choices` gave, in place of graphs, or the file that holds it; `data`: a name or
+    path, in place of those of the configuration. The file is run again in every process: there the
+    space is called `space`, and the call of this function stands behind `if __name__ ==
+    "__main__":`.
+    """
+    from fade_ray.search.search_config import Config, file_of
+
+    chosen: Config = config or Config()
+    if space is not None:
+        chosen = replace(chosen, space=replace(chosen.space, space=file_of(space)))
+    if data is not None:
+        chosen = replace(chosen, data=replace(chosen.data, data=str(data)))
+    return carry_out("search", chosen, watchers)
 
 
 def cells(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:

@@ -19,7 +19,7 @@ from searchers.row_weights import among, firsts, merits, pooled
 from searchers.stencils import GAMMA_RULES, HalfWidths, stencil
 from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
 from spaces.errors import at_least, require, require_known
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 from spaces.hyper import HyperArchitecture
 
 
@@ -93,7 +93,7 @@ class AnchorWalk(Searcher, name="anchor"):
             require_known(f"`{name}`", getattr(self, name), table)
         stencil(np.zeros(1), self.gamma)
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         return AnchorSearch(self, space, depth, lengths, seed)
 
 
@@ -176,11 +176,14 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
     def _group_of(self, walk: int) -> _Group:
         return self._groups[0 if self.options.wide else walk]
 
-    def _half_widths(self, anchor: Array) -> HalfWidths:
-        return GAMMA_RULES[self.options.gamma_rule](self.space, anchor, self.options.gamma)
+    def _half_widths(self, row: int, anchor: Array) -> HalfWidths:
+        options = self.options
+        return GAMMA_RULES[options.gamma_rule](self.space.at(row), anchor, options.gamma)
 
-    def _stencil(self, anchor: Array) -> Array:
-        return stencil(anchor, self._half_widths(anchor).widths)
+    def _stencils(self, walk: int) -> list[Array]:
+        """Of each row [2k+1, k]."""
+        rows = enumerate(self._anchors[walk])
+        return [stencil(anchor, self._half_widths(row, anchor).widths) for row, anchor in rows]
 
     def _evaluated(self, iteration: int) -> bool:
         return iteration % self.options.evaluate_every == 0 or iteration == self.options.iterations
@@ -206,7 +209,7 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
 
     def _propose_ranks(self, group: _Group) -> None:
         group.trail.append(self._anchors[list(group.walks)].tolist())
-        stencils = [[self._stencil(anchor) for anchor in self._anchors[w]] for w in group.walks]
+        stencils = [self._stencils(walk) for walk in group.walks]
         points = np.concatenate(stencils, axis=1)  # [d, walks (2k+1), k]
         hyper = self.generate(points)
         for repeat, parent in enumerate(group.parents):
@@ -252,8 +255,9 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
             for row, anchor in enumerate(self._anchors[walk].copy()):
                 cells = hyper.rows[row][part]
                 own = among(cells, log_weights[row, part]) if options.wide else log_weights[row]
-                widths = self._half_widths(anchor)
-                seen = Surroundings(self.space, cells, own, widths, options.gamma)
+                widths = self._half_widths(row, anchor)
+                space = self.space.at(row)
+                seen = Surroundings(space, cells, own, widths, options.gamma)
                 move = step_rule(gradient(seen), options.step_size, options.gamma)
                 carried = options.momentum * self.velocities[walk, row]
                 self._anchors[walk, row] = inside(anchor + carried + options.direction * move)

@@ -24,7 +24,7 @@ from searchers.base import Kind, Proposal, Told, checked
 from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
 from spaces.errors import at_least
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 from spaces.hyper import HyperArchitecture
 
 Array = NDArray[np.float64]
@@ -193,7 +193,7 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
     """A search of chains of `depth` rows with cells of `space`, as `options` say."""
 
     def __init__(
-        self, options: Options, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int
+        self, options: Options, space: Space, depth: int, lengths: TrialLengths, seed: int
     ) -> None:
         at_least(1, depth=depth)
         self.options, self.space, self.depth, self.lengths = options, space, depth, lengths
@@ -201,12 +201,16 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
 
     def uniform_points(self) -> Array:
         """A point per row, drawn uniformly from the feature space, [d, k]."""
-        return np.asarray([self.space.uniform_point(self.rng) for _ in range(self.depth)])
+        rows = range(self.depth)
+        return np.asarray([self.space.at(row).uniform_point(self.rng) for row in rows])
 
     def generate(self, points: Array) -> HyperArchitecture:
         """One cell drawn per point [d, w, k] by the space's generator (FaDE 2.4)."""
+        rows = ((self.space.at(row), around) for row, around in enumerate(points))
         return HyperArchitecture(
-            tuple(tuple(self.space.sample(point, self.rng) for point in row) for row in points)
+            tuple(
+                tuple(space.sample(point, self.rng) for point in around) for space, around in rows
+            )
         )
 
     def propose_at(self, points: Array, **about: Any) -> None:

@@ -17,7 +17,7 @@ from searchers.batch import Array
 from searchers.options import TrialLengths
 from searchers.points import PointOptions, PointSearch
 from spaces.errors import at_least, require
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 
 Coordinates = tuple[float, ...]
 
@@ -135,7 +135,7 @@ class BayesPoints(BayesModel, PointOptions, name="bayes"):
         PointOptions.__post_init__(self)
         BayesModel.__post_init__(self)
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         return BayesSearch(self, space, depth, lengths, seed)
 
 

@@ -12,7 +12,7 @@ from searchers.batch import SpaceSearcher
 from searchers.options import Batch, Searcher, TrialLengths
 from spaces.candidates import Candidate
 from spaces.errors import at_least, require
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import FeatureSpace, Space
 from spaces.hyper import HyperArchitecture
 
 
@@ -106,7 +106,7 @@ class Evolution(Breeding, Searcher, name="evolution"):
         """Architectures in all."""
         return self.iterations * self.batch
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         return EvolutionSearch(self, space, depth, lengths, seed)
 
 
@@ -145,5 +145,5 @@ class EvolutionSearch(SpaceSearcher[Evolution]):
         # Ties: the one drawn first, so that neither age nor place in the population counts.
         parent = max((self.population_scored[i] for i in drawn), key=lambda member: member[1])[0]
         row = int(self.rng.integers(self.depth))
-        cell = mutated(self.space, parent.rows[row][0], self.rng)
+        cell = mutated(self.space.at(row), parent.rows[row][0], self.rng)
         return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))

@@ -10,7 +10,7 @@ import tyro
 from searchers.base import AskTell
 from spaces.choices import Choice
 from spaces.errors import at_least
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 
 Batch = Annotated[int, tyro.conf.arg(aliases=["--walks"])]
 """How many at once: `--batch` or, as for walks of anchors, `--walks`."""
@@ -60,7 +60,7 @@ class Searcher(Choice):
     def __post_init__(self) -> None:
         at_least(1, iterations=self.iterations)
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         """The search at its beginning, for chains of `depth` rows with cells of `space`. Raises
         InvalidInput where the options do not fit the space.
         """

@@ -9,7 +9,7 @@ from searchers.base import AskTell
 from searchers.batch import Array
 from searchers.options import Batch, TrialLengths
 from searchers.points import PointOptions, PointSearch
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class RandomPoints(PointOptions, name="random"):
     batch: Batch = 2
     """Points per iteration."""
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         return RandomSearch(self, space, depth, lengths, seed)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +11,7 @@ from searchers.base import AskTell, Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher, TrialLengths
 from spaces.errors import require
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 from spaces.hyper import HyperArchitecture
 
 LARGEST_SPACE = 10**6
@@ -26,7 +27,7 @@ class BySize(Searcher, name="by-size"):
     favour one row.
     """
 
-    def build(self, space: FeatureSpace, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
+    def build(self, space: Space, depth: int, lengths: TrialLengths, seed: int) -> AskTell:
         return SizeSearch(self, space, depth, lengths, seed)
 
 
@@ -36,7 +37,8 @@ class SizeSearch(SpaceSearcher[BySize]):
     """
 
     def begin(self) -> None:
-        count = len(self.space.cells) ** self.depth
+        self._cells = [self.space.at(row).cells for row in range(self.depth)]
+        count = math.prod(map(len, self._cells))
         remedy = "They are all put into order: choose a smaller space, or another searcher."
         require(
             count <= LARGEST_SPACE,
@@ -49,20 +51,21 @@ class SizeSearch(SpaceSearcher[BySize]):
         self.ahead()
 
     def _sizes(self) -> Array:
-        """[n^d]: the size of every architecture, lexicographically by its cells."""
-        cells = np.array([cell.size for cell in self.space.cells], dtype=float)
+        """[architectures]: the size of each, lexicographically by its cells."""
         sizes = np.zeros(1)
-        for _ in range(self.depth):
-            sizes = (sizes[:, None] + cells).reshape(-1)
+        for cells in self._cells:
+            row = np.array([cell.size for cell in cells], dtype=float)
+            sizes = (sizes[:, None] + row).reshape(-1)
         return sizes
 
     def ahead(self) -> None:
         if self.proposed >= min(self.options.iterations, len(self._order)):
             return
-        shape = (len(self.space.cells),) * self.depth
+        shape = tuple(map(len, self._cells))
         places = np.unravel_index(self._order[self.proposed], shape)
-        cells = [self.space.cells[int(place)] for place in places]
-        points = np.stack([self.space.embed(cell) for cell in cells])[:, None, :]
+        cells = [row[int(place)] for row, place in zip(self._cells, places, strict=True)]
+        rows = enumerate(cells)
+        points = np.stack([self.space.at(row).embed(cell) for row, cell in rows])[:, None, :]
         architecture = HyperArchitecture(tuple((cell,) for cell in cells))
         self.propose_architecture(architecture, points=points)
 

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,20 @@ from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
 
 Box = tuple[int, ...]
 Point = Sequence[float] | npt.NDArray[np.float64]
+
+
+class Space(Protocol):
+    """What searchers walk in: a feature space for each row of a chain, all on the same axes."""
+
+    @property
+    def dim(self) -> int:
+        """Number of axes k."""
+
+    def at(self, row: int) -> "FeatureSpace":
+        """That of row `row`, from 0."""
+
+    def check_gamma(self, gamma: float) -> None:
+        """As `FeatureSpace.check_gamma`."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +74,10 @@ class FeatureSpace:
         whole = {name: round(high - low) + 1 for name, low, high in spans}
         counts = tuple(whole[name] if features[name].integer else bins for name in fitted.names)
         return cls(tuple(cells), fitted, counts)
+
+    def at(self, row: int) -> Self:
+        """As `Space`: all rows hold the same cells."""
+        return self
 
     @property
     def _axes(self) -> str:
@@ -145,6 +163,25 @@ class FeatureSpace:
             squares = np.sum(((np.array(occupied) - np.array(box)) / bins) ** 2, axis=1).round(9)
             self._resolved[box] = occupied[int(np.argmin(squares))]
         return self._resolved[box]
+
+
+@dataclass(frozen=True)
+class RowSpaces:
+    """A `Space` whose rows hold cells of their own, or place them differently."""
+
+    rows: tuple[FeatureSpace, ...]
+    """On the same axes."""
+
+    @property
+    def dim(self) -> int:
+        return self.rows[0].dim
+
+    def at(self, row: int) -> FeatureSpace:
+        return self.rows[row]
+
+    def check_gamma(self, gamma: float) -> None:
+        for row in self.rows:
+            row.check_gamma(gamma)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,6 @@ from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from searchers.contest import Contest
-from spaces import GraphSpace
 from spaces.errors import InvalidInput
 
 EVALUATIONS = 30  # of the default budget in images
@@ -60,10 +59,12 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def prepare(self, config: CompareConfig) -> Prepared:
         check_run(config.run, config.train.precision)
         config.check_ranks()
-        space, configs = GraphSpace.create(**vars(config.space)), dict(config.configs())
-        searches = {name: each.search(space) for name, each in configs.items()}
+        space, configs = config.space.build(config.network), dict(config.configs())
+        for each in configs.values():
+            each.search(space)  # checks it before anything is loaded
         splits = load_images(config.data)
-        config.network.layout(splits.side, splits.channels)  # checks it
+        space = config.space.build(config.network, splits)
+        searches = {name: each.search(space) for name, each in configs.items()}
         unit = config.contest.unit
         images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)
         budget = config.contest.budget or (float(images) if unit == "images" else SECONDS)

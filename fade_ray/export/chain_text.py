@@ -7,7 +7,7 @@ from typing import Any, cast
 from torch import nn
 
 from fade_ray.export.text import INDENT, Plain, statement, wrapped
-from fade_ray.nn import ChainNetwork, NetworkConfig
+from fade_ray.nn import Chain, ChainNetwork, NetworkConfig
 from fade_ray.nn.chain import GraphRow
 from fade_ray.nn.graph_cell import GraphCell
 from fade_ray.nn.layout import RowLayout
@@ -17,7 +17,7 @@ from spaces.errors import require
 OUTPUT = "out"
 
 
-def check_chain(network: ChainNetwork) -> None:
+def check_chain(network: Chain) -> None:
     """InvalidInput unless `network` is of width one."""
     remedy = "Choose one candidate per row with `HyperArchitecture.architecture` and train it."
     require(network.hyper.is_architecture, "width == 1", remedy, width=network.hyper.width)

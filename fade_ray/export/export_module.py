@@ -15,8 +15,9 @@ from torch import Tensor, nn
 
 from fade_ray.export.cells_text import check_genotype, plain_cells
 from fade_ray.export.chain_text import check_chain, plain_chain
+from fade_ray.export.modules_text import plain_modules
 from fade_ray.export.text import Plain, list_lines, literal, template
-from fade_ray.nn import CellNetwork, ChainNetwork, Network, parameters
+from fade_ray.nn import CellNetwork, ChainNetwork, ModuleNetwork, Network, parameters
 from fade_ray.nn.costs import CONVENTIONS
 from fade_ray.records.atomic import writable, write_atomically
 from fade_ray.records.journal import plain as jsonable
@@ -35,6 +36,7 @@ class Exporter:
 EXPORTERS: dict[type[Network], Exporter] = {
     ChainNetwork: Exporter(check_chain, plain_chain),
     CellNetwork: Exporter(check_genotype, plain_cells),
+    ModuleNetwork: Exporter(check_chain, plain_modules),
 }
 
 
@@ -108,7 +110,11 @@ def export_module(
         classes=len(classes),
         constants=list(_constants(**images)),
     )
-    weights = save(named_weights(text, plain.live), {"format": "pt", "code": whole["code"]})
+    named = plain.weights or named_weights(text, plain.live)
+    tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}
+    weights = save(tensors, {"format": "pt", "code": whole["code"]})
+    for file, content in plain.beside.items():
+        write_whole(folder / file, content.encode())
     described = json.dumps(jsonable({**whole, **facts}), indent=2) + "\n"
     write_whole(folder / f"{name}.safetensors", weights)
     write_whole(folder / f"{name}.json", described.encode())
@@ -116,7 +122,7 @@ def export_module(
 
 
 def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
-    """The tensors of the modules `live`, on the CPU, under their names in the module written in
+    """The tensors of the modules `live` under their names in the module written in
     `text`: the same tensors in the same order. InvalidInput where they are not.
     """
     module: dict[str, Any] = {"__name__": "exported"}
@@ -129,7 +135,7 @@ def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
             "An operation and its `OperationText` must have the same tensors in the same order, "
             f"but the text makes {len(theirs)} tensors for {len(ours)}, or others. Mend the text."
         )
-    return {name: t.cpu().contiguous() for name, t in zip(theirs, ours, strict=True)}
+    return dict(zip(theirs, ours, strict=True))
 
 
 def check_images(

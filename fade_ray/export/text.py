@@ -2,13 +2,13 @@
 
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from torch import nn
+from torch import Tensor, nn
 
 LINE = 100  # characters; longer statements are broken where `ruff format` breaks them
 INDENT = 8  # of the statements in a method
@@ -20,13 +20,16 @@ class Plain:
 
     `values`: what `template` asks for beyond what every module tells. `live`: the modules that its
     output depends on, in the order in which the text makes theirs; the tensors of both are the same
-    in number, order and shape. `description`: JSON-able, with "code".
+    in number, order and shape. `description`: JSON-able, with "code". `weights`: the tensors by
+    their names in the text, where these are known. `beside`: files that it reads, by name.
     """
 
     template: str
     values: Mapping[str, Any]
     live: Sequence[nn.Module]
     description: Mapping[str, Any]
+    weights: Mapping[str, Tensor] | None = None
+    beside: Mapping[str, str] = field(default_factory=dict)
 
 
 def statement(target: str, terms: Sequence[str], relu: bool = False) -> list[str]:

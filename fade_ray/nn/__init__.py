@@ -5,6 +5,7 @@ from fade_ray.nn.chain import Chain, ChainNetwork, NetworkConfig
 from fade_ray.nn.draw import Draw, DropPath, EdgeWeights, Path, Scores
 from fade_ray.nn.layout import chain_layout, row_strides
 from fade_ray.nn.macro import MacroNetwork
+from fade_ray.nn.module_network import ModuleNetwork
 from fade_ray.nn.network import Network, parameters
 from fade_ray.nn.norms import still
 from fade_ray.nn.operations import OPERATIONS, Operation
@@ -20,6 +21,7 @@ __all__ = [
     "DropPath",
     "EdgeWeights",
     "MacroNetwork",
+    "ModuleNetwork",
     "Network",
     "NetworkConfig",
     "Operation",

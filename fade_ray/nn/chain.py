@@ -120,6 +120,20 @@ class Chain(Network):
         self.load_state_dict(weights)
 
 
+class NamedChain(Chain):
+    """A chain whose candidates are modules of their own, by name."""
+
+    def inherit(self, weights: Mapping[str, Tensor]) -> None:
+        """Start from an earlier `state_dict`; candidates it does not hold stay as they are."""
+        self.load_state_dict(weights, strict=False)
+
+
+def named_row(built: Mapping[str, nn.Module], costs: Sequence[Cost], out: Map) -> Row:
+    """Each candidate under its name: equal ones have equal names of weights everywhere."""
+    mixed = Mixed(nn.ModuleDict(built), [(name, ()) for name in built])
+    return Row(nn.Identity(), mixed, costs, out)
+
+
 class GraphRow(Row):
     """Convolution without activation, candidate graphs, pooling, and BatchNorm where asked for.
 

@@ -49,13 +49,19 @@ def row_strides(side: int, depth: int) -> tuple[int, ...]:
 
 
 def chain_layout(
-    side: int, depth: int, channels_in: int, final_channels: int, strides: tuple[int, ...] = ()
+    side: int,
+    depth: int,
+    channels_in: int,
+    final_channels: int,
+    strides: tuple[int, ...] = (),
+    channels: tuple[int, ...] = (),
 ) -> tuple[RowLayout, ...]:
     """Layout of every row, shallow to deep; channels double where the map is halved, up to
     `final_channels` (A.2 of the paper's code).
 
-    `strides` () takes `row_strides`. InvalidInput for strides that do not fit depth and side, and
-    channels that cannot be divided by those behind the first row.
+    `strides` () takes `row_strides`, `channels` () what is said above. InvalidInput for strides
+    that do not fit depth and side, and channels that cannot be divided by those behind the first
+    row.
     """
     chosen = strides or row_strides(side, depth)
     fits = len(chosen) == depth and min(chosen) >= 1
@@ -64,7 +70,7 @@ def chain_layout(
     rule = f"side >= {pooled}, what strides {chosen} pool by (too small for the depth)"
     remedy = "Use fewer rows, smaller strides or larger images."
     require(pooled <= side, rule, remedy, side=side)
-    fits = final_channels >= 1 and final_channels % behind == 0
+    fits = bool(channels) or (final_channels >= 1 and final_channels % behind == 0)
     rule = (
         f"final_channels is a multiple of {behind}, the strides {chosen[1:]} behind the first row"
     )
@@ -72,7 +78,7 @@ def chain_layout(
     require(fits, rule, remedy, final_channels=final_channels)
     rows: list[RowLayout] = []
     for row, stride in enumerate(chosen):
-        channels = final_channels // math.prod(chosen[row + 1 :])
-        rows.append(RowLayout(channels_in, channels, side, stride))
+        width = channels[row] if channels else final_channels // math.prod(chosen[row + 1 :])
+        rows.append(RowLayout(channels_in, width, side, stride))
         channels_in, side = rows[-1].out
     return tuple(rows)

@@ -5,18 +5,17 @@ architectures. What counts cannot tell is the activation: ReLU6 here, as in Mobi
 blocks these are.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fade_ray.nn.chain import Chain, Row, linear
+from fade_ray.nn.chain import NamedChain, Row, linear, named_row
 from fade_ray.nn.costs import Cost, Map, halved
 from fade_ray.nn.layers import ConvNorm
 from fade_ray.nn.layout import SMALLEST_SIDE, RowLayout
-from fade_ray.nn.mixed import Mixed
 from fade_ray.nn.network import Head, Stem
 from fade_ray.nn.norms import Norm
 from spaces import HyperArchitecture
@@ -106,14 +105,12 @@ BUILDERS: tuple[Callable[[RowLayout, torch.Generator], Same | ConvNorm | MBConv]
 
 
 def _row(blocks: Sequence[Block], place: RowLayout, generator: torch.Generator) -> Row:
-    """Each block under its number: equal blocks have equal names of weights everywhere."""
     built = {str(block.number): BUILDERS[block.number](place, generator) for block in blocks}
-    mixed = Mixed(nn.ModuleDict(built), [(str(block.number), ()) for block in blocks])
     costs = [block.cost(place.side, relu=False) for block in built.values()]
-    return Row(nn.Identity(), mixed, costs, place.out)
+    return named_row(built, costs, place.out)
 
 
-class MacroNetwork(Chain):
+class MacroNetwork(NamedChain):
     """A chain of eight rows of blocks. `base_channels`: those of the stem, 32 in the benchmark; all
     others grow with it. InvalidInput for another depth, cells that are no blocks, small images.
     """
@@ -142,10 +139,6 @@ class MacroNetwork(Chain):
         classifier = linear(features, classes, generator)
         head = Head(classifier, before, before.cost(last.side, relu=False))
         super().__init__(hyper, stem, rows, head, image)
-
-    def inherit(self, weights: Mapping[str, Tensor]) -> None:
-        """Start from an earlier `state_dict`; blocks that it does not hold stay as they are."""
-        self.load_state_dict(weights, strict=False)
 
 
 def _blocks(hyper: HyperArchitecture) -> list[list[Block]]:

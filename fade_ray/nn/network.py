@@ -80,6 +80,7 @@ class Head(nn.Module):
     ) -> None:
         super().__init__()
         self.before, self.classifier, self.pooled = before, classifier, pooled
+        self.classes = classifier.out_features
         self.cost = cost + Cost(classifier.weight.numel())
 
     def forward(self, x: Tensor) -> Tensor:
@@ -107,7 +108,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.input_shape = (image.channels, image.side, image.side)
-        self.classes = head.classifier.out_features
+        self.classes = head.classes
         self.stem, self.places = stem, cast(Sequence[Place], nn.ModuleList(places))
         self.auxiliary_place = None if auxiliary is None else auxiliary[0]
         self.auxiliary = None if auxiliary is None else auxiliary[1]

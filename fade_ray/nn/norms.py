@@ -82,10 +82,20 @@ class Norm(nn.BatchNorm2d):
         self.running_var.lerp_(unbiased.to(self.running_var), self._share)
 
 
+def by_batch(network: nn.Module) -> None:
+    """Put `network` into evaluation, but for what normalises: by the statistics of its batch."""
+    network.eval()
+    for module in network.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.train()
+
+
 @contextmanager
 def still(network: nn.Module) -> Iterator[None]:
     """Within, buffers stand still and weights ask for no gradient; then all is as before."""
     norms = [module for module in network.modules() if isinstance(module, Norm)]
+    others = (module for module in network.modules() if not isinstance(module, Norm))
+    kept = [(b, b.clone()) for module in others for b in module.buffers(recurse=False)]
     weights = [p for p in network.parameters() if p.requires_grad]
     for module in norms:
         module.updating = False
@@ -94,6 +104,8 @@ def still(network: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
+        for buffer, value in kept:
+            buffer.copy_(value)
         for module in norms:
             module.updating = True
         for weight in weights:

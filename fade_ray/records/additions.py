@@ -1,15 +1,16 @@
-"""Files of a user's own (`--use FILE.py`): what they add is known in every process of a run.
+"""Files of a user's own (`--use`, `--space FILE.py`): what they add is known in every process.
 
 A file is a plain Python module that registers something as it is loaded: a member of a `Choice`, an
-entry of a table. It is loaded under a name made from its content, so that two files, or two states
-of one, never meet; worker processes get its text with the job and load it before anything else. A
-run keeps a copy of each, by which it is read where the file itself is gone.
+entry of a table; or it holds a space. It is loaded under a name made from its content, so that two
+files, or two states of one, never meet; worker processes get its text with the job and load it
+before anything else. A run keeps a copy of each, by which it is read where the file itself is gone.
 """
 
 import hashlib
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -33,7 +34,10 @@ class Addition:
     def read(cls, path: Path | str) -> "Addition":
         """Raises InvalidInput where there is no such file."""
         place = Path(path).expanduser().resolve()
-        rule, remedy = "`--use` must name a Python file that can be read", f"It is {path}."
+        rule, remedy = (
+            "`--use` and `--space` must name a Python file that can be read",
+            f"It is {path}.",
+        )
         with upheld(rule, remedy, OSError, UnicodeDecodeError):
             return cls(str(place), place.read_text(encoding="utf-8"))
 
@@ -48,11 +52,13 @@ class Addition:
 
     def load(self) -> ModuleType:
         """Load it, once in a process. Raises InvalidInput for a file that cannot be run."""
+        LOADED[self.path] = self
         if self.module in sys.modules:
             return sys.modules[self.module]
         module = ModuleType(self.module)
         module.__file__ = self.path
         sys.modules[self.module] = module  # dataclasses look their module up
+        LOADING.append(self.path)
         try:
             exec(compile(self.text, self.path, "exec"), vars(module))
         except Exception as error:
@@ -60,10 +66,34 @@ class Addition:
             if isinstance(error, InvalidInput):
                 raise
             raise InvalidInput(
-                f"A file given with `--use` must run, but {self.path} does not: "
+                f"A file given with `--use` or `--space` must run, but {self.path} does not: "
                 f"{type(error).__name__}: {error}. Mend it, or leave it out."
             ) from error
+        finally:
+            LOADING.remove(self.path)
         return module
+
+
+LOADED: dict[str, Addition] = {}
+"""Those of this process, by their paths: a worker may have no such file."""
+LOADING: list[str] = []
+"""The paths of those that are running now."""
+
+
+def check_loaded() -> None:
+    """InvalidInput while a file is being loaded: a run that it starts would load it again."""
+    for path in LOADING:
+        raise InvalidInput(
+            "A file of your own is run again in every process, so what starts a run must stand "
+            f"behind `if __name__ == '__main__':`, but {path} starts one as it is loaded. Put it "
+            "there."
+        )
+
+
+def module_at(path: str) -> ModuleType:
+    """The file there, loaded, as it was when it was loaded first. Raises InvalidInput."""
+    place = str(Path(path).expanduser().resolve())
+    return (LOADED.get(place) or Addition.read(place)).load()
 
 
 def load_additions(files: Iterable[str | Addition]) -> tuple[Addition, ...]:
@@ -115,13 +145,27 @@ def _noted(folder: Path) -> Mapping[str, str]:
     return noted
 
 
-def check_unchanged(additions: Iterable[Addition], environment: Mapping[str, Any]) -> None:
-    """InvalidInput naming a file that is not what it was when the run of `environment` began."""
+def check_unchanged(
+    additions: Iterable[Addition], environment: Mapping[str, Any], folder: Path
+) -> None:
+    """InvalidInput naming a file that is not what it was when the run of `environment` in `folder`
+    began, and the first line in which it differs.
+    """
     for addition in additions:
         before = environment.get("use", {}).get(addition.path, addition.sha256)
         if before != addition.sha256:
             raise InvalidInput(
                 f"A run is continued with the files it was started with, but {addition.path} has "
-                f"changed since (sha256 {before[:12]} -> {addition.sha256[:12]}). Restore it, or "
+                f"changed since (sha256 {before[:12]} -> {addition.sha256[:12]}"
+                f"{_change(_copy(folder, addition.path, before), addition.text)}). Restore it, or "
                 "start in another directory with --out."
             )
+
+
+def _change(copy: Path, text: str) -> str:
+    """The first line that differs; nothing where there is no copy, as of older runs."""
+    if not copy.exists():
+        return ""
+    was, now = copy.read_text(encoding="utf-8").splitlines(), text.splitlines()
+    both = enumerate(zip_longest(was, now, fillvalue=""), start=1)
+    return next((f", line {n}: {old!r} -> {new!r}" for n, (old, new) in both if old != new), "")

@@ -6,6 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.patches import Circle
+from matplotlib.path import Path
 
 from fade_ray.report.layered import (
     Item,
@@ -61,6 +62,27 @@ def draw_cells(cells: Sequence[Dag], title: str, caption: str = "") -> Picture:
     described = "; ".join(f"row {row} {describe(cell)}" for row, cell in enumerate(cells, start=1))
     alt = f"The cells as graphs from INPUT to OUTPUT: {described}."
     return Picture("cells", title, figure, alt, caption, tuple(parts))
+
+
+def draw_names(names: Sequence[str], title: str, caption: str = "") -> Picture:
+    """Cells that are known by their names alone: a box for each row, from the first to the last."""
+    figure = new_figure(LAYER * len(names))
+    axis = figure.subplots()
+    axis.set(xlim=(-WIDTH / 2, WIDTH / 2), ylim=(-LAYER * (len(names) - 0.5), LAYER / 2))
+    axis.axis("off")
+    size = (0.3 + 0.09 * max(map(len, names)), LAYER / 2)
+    for row, name in enumerate(names):
+        place = (0.0, -LAYER * row)
+        draw_rounded(axis, place, size, 0.06, fc=PAPER, ec=DEPTH[5], lw=1.2)
+        draw_text(axis, place, name, 9.5)
+        draw_text(axis, (-size[0] / 2 - 0.4, place[1]), f"Row {row + 1}", 9, MUTED)
+        if row:
+            ends = ((LAYER * row - LAYER + size[1] / 2, 0.0), (LAYER * row - size[1] / 2, 0.0))
+            draw_course(axis, Path(ends), upright=True, muted=False, width=1.3)
+    described = "; ".join(f"row {row} {name}" for row, name in enumerate(names, start=1))
+    return Picture(
+        "cells", title, figure, f"The candidates from input to output: {described}.", caption
+    )
 
 
 def describe(cell: Dag) -> str:

@@ -18,6 +18,8 @@ C = TypeVar("C")
 
 IMAGES = ("data.data", "data.test_data")
 """Fields of a configuration, by their names from its top."""
+SPACE = "space.space"
+"""The file of a space of a user's own."""
 ROOT = "data.data_root"
 """Where named sets lie, or will; `~` is whoever's home looks for them."""
 
@@ -103,6 +105,7 @@ def placed(config: C, fields: Iterable[str]) -> C:
     root = _value(config, ROOT)
     if root is not None and not root.startswith("~"):
         places[ROOT] = os.path.abspath(root)
+    places |= {SPACE: absolute_path(space) for space in space_of(config)}
     for name, place in places.items():
         config = with_value(config, name.split("."), place)
     return config
@@ -122,6 +125,22 @@ def with_value(config: Any, path: Sequence[str], value: Any) -> Any:
     first, *rest = path
     inner = with_value(getattr(config, first), rest, value) if rest else value
     return replace(config, **{first: inner})
+
+
+def space_of(config: Any) -> tuple[str, ...]:
+    """The file of the user's own space; none of a run that has none."""
+    space = _value(config, SPACE)
+    return (space,) if space else ()
+
+
+def files_of(config: Any) -> tuple[str, ...]:
+    """The user's own files that a run loads."""
+    return (*config.use, *space_of(config))
+
+
+def with_space(config: C, files: Sequence[str]) -> C:
+    """`config`, its space in that file; as it is without one."""
+    return with_value(config, SPACE.split("."), files[0]) if files else config
 
 
 def _value(config: Any, name: str) -> Any:

@@ -15,7 +15,15 @@ from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.remote import directory, remove
 from fade_ray.records.run_files import Around, Ended, Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
-from fade_ray.run.inputs import IMAGES, Inputs, placed, with_value
+from fade_ray.run.inputs import (
+    IMAGES,
+    Inputs,
+    files_of,
+    placed,
+    space_of,
+    with_space,
+    with_value,
+)
 from fade_ray.run.run_config import RayOptions
 from fade_ray.run.watcher import Watcher, show
 from spaces.errors import InvalidInput, require_known
@@ -229,7 +237,8 @@ class RunKind(ABC, Generic[C, H]):
         values["use"] = kept(folder, values.get("use", ()))
         load_additions(values["use"])
         try:
-            return placed(from_json(self.config, self.upgrade(values)), self.inputs)
+            config = placed(from_json(self.config, self.upgrade(values)), self.inputs)
+            return with_space(config, kept(folder, space_of(config)))
         except (InvalidInput, KeyError, TypeError, AttributeError) as error:
             raise InvalidInput(
                 f"{path} must be the configuration of a run of this version, but: {error} "
@@ -254,8 +263,8 @@ class RunKind(ABC, Generic[C, H]):
             return False
         inputs.check_unchanged()
         before = inputs.carried_over(before)
-        if same_files(folder, config.use):
-            before = with_value(before, ["use"], config.use)
+        if same_files(folder, files_of(config)):
+            before = with_value(with_space(before, space_of(config)), ["use"], config.use)
         changed = differences(self.to_json(config), self.to_json(before))
         if changed and self.grows(before, config):
             remove(folder / "result.json")  # there is more to do

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from fade_ray.records.additions import check_unchanged, keep, load_additions
+from fade_ray.records.additions import check_loaded, check_unchanged, keep, load_additions
 from fade_ray.records.atomic import writable
 from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import FORMAT, Journal
@@ -28,7 +28,7 @@ from fade_ray.run.folder import (
     run_folder,
     write_sealed,
 )
-from fade_ray.run.inputs import input_paths, placed
+from fade_ray.run.inputs import files_of, input_paths, placed
 from fade_ray.run.kind import RunKind, Start
 from fade_ray.run.lease import Lease
 from fade_ray.run.marks import taken_back
@@ -67,16 +67,17 @@ def run(
     everything a user can mend, before any work where that is possible; Interrupted on Ctrl-C, with
     everything done so far on disk.
     """
-    additions = load_additions(config.use)
+    check_loaded()
     if config.out is None:
         check_keeps(kind.ray_options(config))
     folder, config = run_folder(config, kind.name), placed(config, kind.inputs)
+    additions = load_additions(files_of(config))
     require_text(str(folder), config.name, *config.use, *input_paths(config, kind.inputs).values())
     inputs = kind.inputs_of(config, folder)
     if kind.same(folder, config, inputs) and (folder / "result.json").exists():
         return told(kind, folder)
     if additions:
-        check_unchanged(additions, read_object(folder / "environment.json", Around))
+        check_unchanged(additions, read_object(folder / "environment.json", Around), folder)
     with _interruptible(folder, kind.name):
         prepared = kind.prepare(config)
         around = environment(command or command_line(), additions, inputs.now)

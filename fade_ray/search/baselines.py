@@ -5,7 +5,7 @@ recipe on the same images.
 from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from math import prod
 from typing import Any
 
@@ -15,36 +15,38 @@ import torch
 from fade_ray.nn import ChainNetwork, Network, NetworkConfig, parameters
 from fade_ray.nn.resnet import resnet18
 from spaces import Dag, HyperArchitecture
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 
+Alone = Callable[..., Network]
 FOUND = "found"
 """The name of the found architecture beside the baselines."""
 
 
 def found_itself(
-    space: FeatureSpace, found: HyperArchitecture, rng: np.random.Generator
+    space: Space, found: HyperArchitecture, rng: np.random.Generator
 ) -> HyperArchitecture:
     """What is scaled to the found architecture has to know it."""
     return found
 
 
-def drawn(
-    space: FeatureSpace, found: HyperArchitecture, rng: np.random.Generator
-) -> HyperArchitecture:
-    """As random search draws: a graph from the box around a uniform point, in each row."""
-    points = [space.uniform_point(rng) for _ in found.rows]
-    return HyperArchitecture(tuple((space.sample(point, rng),) for point in points))
+def drawn(space: Space, found: HyperArchitecture, rng: np.random.Generator) -> HyperArchitecture:
+    """As random search draws: a cell from the box around a uniform point, in each row."""
+    rows = [space.at(row) for row in range(found.depth)]
+    points = [row.uniform_point(rng) for row in rows]
+    drawn = (row.sample(point, rng) for row, point in zip(rows, points, strict=True))
+    return HyperArchitecture(tuple((cell,) for cell in drawn))
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """`build(hyper, config, *, side, channels, classes, generator)` makes the network that is
-    trained, of what `cells(space, found, rng)` gives. Add your own to `BASELINES`.
+    """`build(alone, hyper, config, *, side, channels, classes, generator)` makes the network that
+    is trained, of what `cells(space, found, rng)` gives; `alone(hyper, ...)` is that of an
+    architecture of the space. Add your own to `BASELINES`.
     """
 
     text: str
     build: Callable[..., Network]
-    cells: Callable[[FeatureSpace, HyperArchitecture, np.random.Generator], HyperArchitecture] = (
+    cells: Callable[[Space, HyperArchitecture, np.random.Generator], HyperArchitecture] = (
         found_itself
     )
 
@@ -54,32 +56,43 @@ def chain_of(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -> C
     return ChainNetwork(hyper, replace(config, share=False), **sizes)
 
 
-def plain_chain(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -> Network:
+def of_the_space(
+    alone: Alone, hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any
+) -> Network:
+    """The architecture itself."""
+    return alone(hyper, **sizes)
+
+
+def plain_chain(
+    alone: Alone, hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any
+) -> Network:
     """Two convolutions in each row and nothing beside them, as wide as to have the parameters."""
     straight = HyperArchitecture(((Dag(1),),) * hyper.depth)
+    config = replace(config, depth=hyper.depth)
     layouts = config.layout(sizes["side"], sizes["channels"])
     step = prod(layout.stride for layout in layouts[1:])
 
     def of(width: int, **how: Any) -> Network:
         return chain_of(straight, replace(config, final_channels=step * width), **how)
 
-    return scaled(of, parameters, hyper, config, sizes)
+    return scaled(of, parameters, partial(alone, hyper), sizes)
 
 
-def small_resnet(hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any) -> Network:
+def small_resnet(
+    alone: Alone, hyper: HyperArchitecture, config: NetworkConfig, **sizes: Any
+) -> Network:
     """ResNet-18, as wide as to have the multiply-adds."""
-    return scaled(resnet18, Network.multiply_adds, hyper, config, sizes)
+    return scaled(resnet18, Network.multiply_adds, partial(alone, hyper), sizes)
 
 
 def scaled(
     of: Callable[..., Network],
     size: Callable[[Network], int],
-    hyper: HyperArchitecture,
-    config: NetworkConfig,
+    found: Callable[..., Network],
     sizes: dict[str, Any],
 ) -> Network:
     """`of(width)` with the width >= 1 whose size, which grows with it, is nearest to that of
-    `hyper`.
+    `found()`.
     """
     apart = sizes | {"generator": torch.Generator()}  # what is only measured draws from no other
 
@@ -87,7 +100,7 @@ def scaled(
     def measured(width: int) -> int:
         return size(of(width, **apart))
 
-    target, high = size(chain_of(hyper, config, **apart)), 1
+    target, high = size(found(**apart)), 1
     while measured(high) < target:
         high *= 2
     above = bisect_left(range(high), target, lo=1, key=measured)
@@ -97,7 +110,7 @@ def scaled(
 
 BASELINES: dict[str, Baseline] = {
     "plain-chain": Baseline("a plain chain of as many parameters", plain_chain),
-    "random": Baseline("random architectures of the space", chain_of, drawn),
+    "random": Baseline("random architectures of the space", of_the_space, drawn),
     "resnet-18": Baseline("ResNet-18 with as many multiply-adds", small_resnet),
 }
 """By the names of `--baselines`."""

@@ -1,7 +1,7 @@
 """One plan, trained: what is behind every trial of the outer search, with or without Ray."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,20 +14,22 @@ from fade_ray.nn import (
     ChainNetwork,
     Draw,
     MacroNetwork,
+    ModuleNetwork,
     Network,
     architecture_weights,
     parameters,
 )
 from fade_ray.records.remote import fetched
-from fade_ray.search.baselines import BASELINES, chain_of
+from fade_ray.search.baselines import BASELINES, chain_of, of_the_space
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import Outcome, Proposal, Trial
-from spaces import Candidate, Dag
+from spaces import Candidate, Dag, HyperArchitecture
 from spaces.errors import InvalidInput
+from spaces.module_cell import ModuleCell
 from spaces.nasbench_macro import Block
 
 
@@ -194,9 +196,6 @@ def build_network(
     Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
     """
     sizes = {"side": shape.side, "channels": shape.channels, "classes": shape.num_classes}
-    if plan.network:
-        build = BASELINES[plan.network].build
-        return build(plan.hyper, config.network, generator=generator, **sizes)
     kinds = {type(cell) for row in plan.hyper.rows for cell in row}
     if len(kinds) > 1 or not kinds <= set(NETWORKS):
         names = " or ".join(kind.__name__ for kind in NETWORKS)
@@ -204,7 +203,13 @@ def build_network(
             f"A network is made of cells of one kind, {names}, but got {plan.hyper.code()!r}. "
             "Give every row cells of that kind."
         )
-    return NETWORKS[kinds.pop()](plan, config, generator=generator, **sizes)
+    made = NETWORKS[kinds.pop()]
+
+    def alone(hyper: HyperArchitecture, **built: Any) -> Network:
+        return made(replace(plan, hyper=hyper), config, **built)
+
+    build = BASELINES[plan.network].build if plan.network else of_the_space
+    return build(alone, plan.hyper, config.network, generator=generator, **sizes)
 
 
 def _graph_network(plan: Trial, config: Config, **built: Any) -> Chain:
@@ -218,8 +223,17 @@ def _block_network(plan: Trial, config: Config, **built: Any) -> Chain:
     return MacroNetwork(plan.hyper, config.network.base_channels, **built)
 
 
+def _module_network(plan: Trial, config: Config, **built: Any) -> Chain:
+    space = config.space.choices
+    if space is None:
+        rule = f"Candidates of one's own stand in a space, but got {plan.hyper.code()!r} without"
+        raise InvalidInput(f"{rule} one. Name its file with --space.")
+    return ModuleNetwork(plan.hyper, space, config.network, **built)
+
+
 NETWORKS: dict[type[Candidate], Callable[..., Chain]] = {
     Dag: _graph_network,
     Block: _block_network,
+    ModuleCell: _module_network,
 }
 """The network of each kind of cells."""

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
+from fade_ray.nn.choices import Choices
+from fade_ray.nn.costs import Map
+from fade_ray.records.additions import check_loaded, module_at
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.baselines import BASELINES
 from fade_ray.training.estimators import ESTIMATORS
@@ -14,14 +18,31 @@ from fade_ray.training.optimisers import SCHEDULES, Adam
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
 from searchers import AnchorWalk, AskTell, Searcher, TrialLengths, WithRepeats
-from spaces.errors import at_least, each_once, require, require_known
-from spaces.feature_space import FeatureSpace
+from spaces import Candidate, Dag, GraphSpace
+from spaces.errors import InvalidInput, at_least, each_once, require, require_known
+from spaces.feature_space import Space
+from spaces.features import FEATURES
+
+
+class Images(Protocol):
+    """What a network must know of its images."""
+
+    @property
+    def side(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def num_classes(self) -> int: ...
 
 
 @dataclass(frozen=True)
 class SpaceConfig:
     """The graphs that cells are made of, and the feature space the search walks in."""
 
+    space: str | None = None
+    """A Python file of your own, in place of graphs: `space = fade_ray.choices(...)` in it."""
     min_vertices: int = 3
     max_vertices: int = 5
     features: tuple[str, ...] = ("eccentricity_variance", "degree_variance", "vertices")
@@ -30,6 +51,72 @@ class SpaceConfig:
     """
     bins: int = 6
     """Boxes per axis; axes of whole numbers have one per value."""
+
+    @property
+    def choices(self) -> Choices | None:
+        """The space of the user's own. InvalidInput where its file holds none."""
+        return None if self.space is None else choices_in(self.space)
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """The names of the axes."""
+        return self.features if self.choices is None else self.choices.axes
+
+    def depth(self, network: NetworkConfig) -> int:
+        """Number of rows."""
+        return network.depth if self.choices is None else len(self.choices.rows)
+
+    def build(self, network: NetworkConfig, images: Images | None = None) -> Space:
+        """What is walked in, where `network` fits the images. Without these a space of the user's
+        own has its axes in another order. InvalidInput.
+        """
+        own, image = self.choices, images and Map(images.channels, images.side)
+        if own is not None:
+            if images is not None and image is not None:
+                own.check(network, image, images.num_classes)
+            return own.space(network, image, self.bins)
+        if images is not None:
+            network.layout(images.side, images.channels)  # checks it
+        return GraphSpace.create(self.min_vertices, self.max_vertices, self.features, self.bins)
+
+    def told(self, row: int, cell: Candidate) -> dict[str, float | str]:
+        """What a cell in a row, from 1, is called in lists of trials."""
+        if not isinstance(cell, Dag):
+            return {f"candidate {row}": cell.code}
+        return {f"{n.replace('_', ' ')} {row}": FEATURES[n].raw(cell) for n in self.features}
+
+
+def file_of(space: Choices | Path | str) -> str:
+    """Where a space stands. InvalidInput where it stands in no file, or there under another name
+    than `space`.
+    """
+    check_loaded()
+    if not isinstance(space, Choices):
+        return str(space)
+    if space.file is None:
+        raise InvalidInput(
+            "A space must stand in a file, which every process of a run reads, but this one was "
+            "made in a notebook or at a prompt. Write it to a file (`%%writefile my_space.py`) and "
+            "say space='my_space.py'."
+        )
+    held = choices_in(space.file)
+    if [*map(list, held.rows)] != [*map(list, space.rows)]:
+        raise InvalidInput(
+            f"A space that is searched must be called `space` in its file, but in {space.file} "
+            "another one is. Rename it, or write it to a file of its own."
+        )
+    return space.file
+
+
+def choices_in(path: str) -> Choices:
+    """What is called `space` in that file. InvalidInput where it is none."""
+    space = getattr(module_at(path), "space", None)
+    if not isinstance(space, Choices):
+        held = "there is no `space`" if space is None else f"`space` is {space!r}"
+        raise InvalidInput(
+            f"The file of a space must hold `space = fade_ray.choices(...)`, but {held} in {path}."
+        )
+    return space
 
 
 @dataclass(frozen=True)
@@ -128,7 +215,9 @@ class Config(RunOptions):
     def check_ranks(self) -> None:
         """InvalidInput where no rank is learned; not always checked, as old records break it."""
         norm, estimator = self.network.norm, self.architecture.estimator
-        holds, rule = not ESTIMATORS[estimator].of_scale, f"norm == none with {estimator}"
+        # norms of a user's own modules are not known here; ranks that stay uniform are warned of
+        holds = self.space.space is not None or not ESTIMATORS[estimator].of_scale
+        rule = f"norm == none with {estimator}"
         remedy = (
             "This estimator knows of a row only <dL/d out, out>, how the loss changes with the "
             "scale of the row's output, and a BatchNorm behind it undoes any scale: the gradient "
@@ -137,11 +226,11 @@ class Config(RunOptions):
         )
         require(holds or norm == "none", rule, remedy, norm=norm, estimator=estimator)
 
-    def search(self, space: FeatureSpace) -> AskTell:
+    def search(self, space: Space) -> AskTell:
         """The searcher in `space`, at its beginning."""
-        return self.searcher.build(space, self.network.depth, self.outer, self.seed)
+        return self.searcher.build(space, self.space.depth(self.network), self.outer, self.seed)
 
-    def choice(self, space: FeatureSpace) -> AskTell:
+    def choice(self, space: Space) -> AskTell:
         """The search with the evaluations behind it that decide what is chosen."""
         inner, few = self.search(space), self.finish.confirmed
         if not few:

@@ -14,7 +14,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from fade_ray.analysis.regression import Regression, regress
 from fade_ray.report import style
-from fade_ray.report.graph_drawing import draw_cells
+from fade_ray.report.graph_drawing import draw_cells, draw_names
 from fade_ray.report.page import Drawing, figured
 from fade_ray.report.style import MARKERS, count_axis, legend_above, new_figure, series
 from fade_ray.report.words import (
@@ -28,7 +28,7 @@ from fade_ray.report.words import (
     si,
 )
 from fade_ray.search.search_history import History, SearchRun
-from spaces.dag import Dag
+from spaces import Candidate, Dag
 
 Array = npt.NDArray[np.float64]
 
@@ -50,18 +50,23 @@ def found_cells(run: SearchRun) -> Drawing | None:
     """Of the architecture that was found, or of the best one evaluated so far."""
     codes, best = (run.result.get("architecture") or {}).get("cells"), run.history.best
     if codes:
-        cells = [Dag.from_code(str(code)) for code in codes]
+        cells = [Candidate.from_code(str(code)) for code in codes]
     elif best is not None:
-        cells = [row[0] for row in run.history.proposals[best.id].hyper.graphs()]
+        cells = [row[0] for row in run.history.proposals[best.id].hyper.rows]
     else:
         return None
     shown = "found architecture" if run.result else "best architecture evaluated so far"
+    graphs = [cell for cell in cells if isinstance(cell, Dag)]
+    if len(graphs) < len(cells):
+        caption = f"The candidate that the {shown} has in each row."
+        picture = draw_names([cell.code for cell in cells], "", caption)
+        return picture.figure, picture.alt, caption
     caption = (
         f"One cell of the {shown} per row. Each solid arrow is one operation, a convolution; "
         "dashed arrows from INPUT are identities. A vertex adds up what arrives. Below each cell "
         "its size and the code of its graph."
     )
-    picture = draw_cells(cells, "", caption)
+    picture = draw_cells(graphs, "", caption)
     return picture.figure, picture.alt, caption, picture.parts
 
 

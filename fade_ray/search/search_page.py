@@ -9,6 +9,7 @@ from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, 
 from fade_ray.report.words import Measure, count, interval, si
 from fade_ray.search import search_figures as figures
 from fade_ray.search.beside import Beside
+from fade_ray.search.search_config import SpaceConfig
 from fade_ray.search.search_history import History, SearchRun
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
 from searchers import Proposal
@@ -45,8 +46,9 @@ def search_sections(run: SearchRun) -> Iterator[Section]:
     code = (run.result.get("architecture") or {}).get("code")
     named = [Words("Code of the architecture: ", code=code)] if code else []
     yield Section("Architecture", [figures.found_cells(run), rows_table(run), *named])
-    features = [str(name) for name in (run.settings.get("space") or {}).get("features") or ()]
-    anchors = figures.anchor_trajectories(history, features)
+    space = run.settings.get("space")
+    axes = SpaceConfig(**space).axes if space else ()
+    anchors = figures.anchor_trajectories(history, axes)
     evaluated = figures.scores_over_iterations(history, score)
     yield Section("Search", [evaluated, anchors, best_table(history, score)])
 

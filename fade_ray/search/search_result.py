@@ -5,11 +5,12 @@ from typing import Any
 
 import torch
 
-from fade_ray.data import Splits
 from fade_ray.export import export_module, export_onnx, of_images
-from fade_ray.nn import ChainNetwork, parameters
+from fade_ray.nn import Network, parameters
+from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.run_files import Run
 from fade_ray.report.trials import measure_of
+from fade_ray.run.inputs import files_of
 from fade_ray.run.run_of_trials import Trials
 from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_path
@@ -22,15 +23,9 @@ from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
 
 
-def retrained_network(
-    folder: Path, proposal: Proposal, shape: Shaped, config: Config
-) -> ChainNetwork:
-    """The network of a finished retraining, to evaluate. InvalidInput unless of graphs."""
+def retrained_network(folder: Path, proposal: Proposal, shape: Shaped, config: Config) -> Network:
+    """The network of a finished retraining, to evaluate."""
     network = build_network(proposal, shape, config, torch.Generator())
-    if not isinstance(network, ChainNetwork):
-        raise InvalidInput(
-            f"Chains of graphs alone are exported, but the one found is {proposal.hyper.code()!r}."
-        )
     network.load_state_dict(read_weights(weights_path(folder, proposal.id)))
     return network.eval()
 
@@ -67,7 +62,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             "parameters": parameters(network),
             "multiply_adds": network.multiply_adds(),
             "latency_ms": latency(network, torch.device("cpu")),
-            "rows": _rows(network, architecture, run.config, splits),
+            "rows": _rows(network, architecture),
         },
         **scores,
         "shape": {name: getattr(splits, name) for name in Shape._fields},
@@ -87,22 +82,19 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
     }
 
 
-def _rows(
-    network: ChainNetwork, found: HyperArchitecture, config: Config, splits: Splits
-) -> list[dict[str, Any]]:
+def _rows(network: Network, found: HyperArchitecture) -> list[dict[str, Any]]:
     """From the shallowest to the deepest: cell, channels and side behind it, weights and
     multiply-adds of one image.
     """
-    layout = config.network.layout(splits.side, splits.channels)
     return [
         {
             "cell": cell.code,
-            "channels": row.out.channels,
-            "side": row.out.side,
+            "channels": place.out.channels,
+            "side": place.out.side,
             "parameters": parameters(place),
             "multiply_adds": place.along(0).multiply_adds,
         }
-        for (cell,), row, place in zip(found.rows, layout, network.places, strict=True)
+        for (cell,), place in zip(found.rows, network.places, strict=True)
     ]
 
 
@@ -127,9 +119,12 @@ def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
         )
     stem = run.folder / "architectures" / "architecture"
     paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
+    if run.config.space.space:
+        paths.append(stem.with_name(Path(run.config.space.space).name))
     proposal = _retrained(run.history)
     if onnx and proposal is not None:
+        check_unchanged(load_additions(files_of(run.config)), run.environment, run.folder)
         shape = Shape(*(run.result["shape"][name] for name in Shape._fields))
         network = retrained_network(run.folder, proposal, shape, run.config)
-        paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
+        paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[2])))
     return paths

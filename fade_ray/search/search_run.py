@@ -21,7 +21,7 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.search.baselines import BASELINES
 from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import SearchJob
-from fade_ray.search.search_config import RECIPES, Config, upgrade
+from fade_ray.search.search_config import RECIPES, Config, Images, upgrade
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page, search_sections
 from fade_ray.search.search_progress import Progress
@@ -30,8 +30,7 @@ from fade_ray.search.search_session import SearchSession
 from fade_ray.search.search_tables import search_tables
 from searchers import AskTell, Proposal, WithRetraining
 from searchers.rehearsal import rehearsed
-from spaces import GraphSpace, HyperArchitecture
-from spaces.features import FEATURES
+from spaces import HyperArchitecture
 
 Ran = Run[Config, History]
 Began = Start[Config, History]
@@ -67,13 +66,13 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
     def prepare(self, config: Config) -> Trials[AskTell]:
         check_run(config.run, config.train.precision)
         config.check_ranks()
-        searcher, splits = self.searcher(config), load_images(config.data)
-        config.network.layout(splits.side, splits.channels)  # checks it
-        return Trials(searcher, SearchJob(config), splits)
+        self.searcher(config)  # checks it before anything is loaded
+        splits = load_images(config.data)
+        return Trials(self.searcher(config, splits), SearchJob(config), splits)
 
-    def searcher(self, config: Config) -> AskTell:
+    def searcher(self, config: Config, images: Images | None = None) -> AskTell:
         """At its beginning, with the trainings from scratch behind it."""
-        space = GraphSpace.create(**vars(config.space))
+        space = config.space.build(config.network, images)
         outer, finish = config.outer, config.finish
         return WithRetraining(
             config.choice(space),
@@ -114,7 +113,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return deliver(prepared, run)
 
     def finish(self, run: Ran) -> None:
-        tables = search_tables(run.history, run.config.space.features)
+        tables = search_tables(run.history, run.config.space.axes)
         write_tables(tables, run.folder / "tables")
         write_page(search_page(run), run.folder)
 
@@ -138,16 +137,14 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         yield from search_sections(run)
 
     def features(self, config: Config) -> tuple[str, ...]:
-        return config.space.features
+        return config.space.axes
 
-    def settings(self, config: Config, plan: Proposal) -> dict[str, float]:
+    def settings(self, config: Config, plan: Proposal) -> dict[str, float | str]:
         """The features of the graph in each row, which is what is searched."""
-        rows, names = plan.hyper.distinct(), config.space.features
-        return {
-            f"{name.replace('_', ' ')} {row}": FEATURES[name].raw(cells[0])
-            for row, cells in enumerate(rows, start=1)
-            for name in names
-        }
+        told = dict[str, float | str]()
+        for row, cells in enumerate(plan.hyper.rows, start=1):
+            told |= config.space.told(row, cells[0])
+        return told
 
     def tell(self, run: Ran, console: Console) -> None:
         name, result = measure_of(run.settings).name, run.result

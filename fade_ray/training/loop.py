@@ -12,6 +12,8 @@ from torch import nn
 
 from fade_ray.data import ImageBatches
 from fade_ray.nn import Draw, DropPath, Network, still
+from fade_ray.nn.noise import seeded
+from fade_ray.nn.norms import by_batch
 from fade_ray.training.architecture import Architecture, Step
 from fade_ray.training.average import Average, swapped
 from fade_ray.training.device import Placement
@@ -56,7 +58,7 @@ class Training:
     ) -> None:
         self.network, self.batches, self.config, self.epochs = network, batches, config, epochs
         self.placement, self.architecture, self.workers = placement, architecture, workers
-        self.epoch = 0
+        self.epoch, self.seed = 0, seed
         self.generators = {
             name: torch.Generator().manual_seed(seed + index) for index, name in enumerate(STREAMS)
         }
@@ -100,6 +102,11 @@ class Training:
         multiply_adds counts every forward pass three times, for its backward passes, but for those
         of estimators, which say what they took. Raises TrainingFailed when a loss is not finite.
         """
+        # what modules of a user's own draw; a generator for each epoch has no state to keep
+        with seeded(self.seed + (self.epoch + 1) * 2**40, self.placement.device):
+            return self._run_epoch()
+
+    def _run_epoch(self) -> dict[str, Any]:
         start = time.perf_counter()
         self._begin()
         sums = Sums(self.config.objective.higher_is_better, self.placement.device, self.workers)
@@ -255,7 +262,9 @@ def evaluate(
     when the loss is not finite.
     """
     mode, state = network.training, None
-    network.train(batch_statistics)
+    network.eval()
+    if batch_statistics:
+        by_batch(network)
     sums = Sums(objective.higher_is_better, placement.device, workers)
     kept = still(network) if batch_statistics else nullcontext()
     with kept, torch.inference_mode(), placement.precision():

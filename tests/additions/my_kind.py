@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass, field
 
+from fade_ray.nn import NetworkConfig
 from fade_ray.records.history import RunHistory
 from fade_ray.run.kind import RunKind
 from fade_ray.run.run_config import RunOptions
 from fade_ray.search.search_config import SpaceConfig
-from spaces import GraphSpace
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Census(RunKind[CensusConfig, RunHistory], name="census"):
     config, history, folders, reports = CensusConfig, RunHistory, (), False
 
     def prepare(self, config):
-        return GraphSpace.create(**vars(config.space))
+        return config.space.build(NetworkConfig())
 
     def work(self, prepared, start):
         return {"graphs": len(prepared.cells)}

@@ -25,6 +25,7 @@ class ClimbingSearch(SpaceSearcher[Climbing]):
         if self.best is None or self.completed >= self.options.iterations:
             return
         for _ in range(self.options.tries):
-            rows, cells = list(self.best[0].rows), self.space.cells
-            rows[self.rng.integers(self.depth)] = (cells[self.rng.integers(len(cells))],)
+            rows, row = list(self.best[0].rows), self.rng.integers(self.depth)
+            cells = self.space.at(row).cells
+            rows[row] = (cells[self.rng.integers(len(cells))],)
             self.propose_architecture(HyperArchitecture(tuple(rows)))
