@@ -26,6 +26,5 @@ class ClimbingSearch(SpaceSearcher[Climbing]):
             return
         for _ in range(self.options.tries):
             rows, row = list(self.best[0].rows), self.rng.integers(self.depth)
-            cells = self.space.at(row).cells
-            rows[row] = (cells[self.rng.integers(len(cells))],)
+            rows[row] = (self.rng.choice(self.space.at(row).cells),)
             self.propose_architecture(HyperArchitecture(tuple(rows)))

@@ -1,6 +1,7 @@
 """What a found architecture is held against: its size, its trainings, and what is said of it."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,9 +28,13 @@ CONFIG = NetworkConfig(depth=2, final_channels=24, kernel=3)
 SIZES = {"side": 12, "channels": 3, "classes": 7}
 
 
+def alone(hyper: HyperArchitecture, **sizes: Any) -> Network:
+    return chain_of(hyper, CONFIG, **sizes)
+
+
 def built(name: str, seed: int = 0) -> torch.nn.Module:
     generator = torch.Generator().manual_seed(seed)
-    return BASELINES[name].build(FOUND, CONFIG, generator=generator, **SIZES)
+    return BASELINES[name].build(alone, FOUND, CONFIG, generator=generator, **SIZES)
 
 
 @pytest.mark.parametrize(
