@@ -105,7 +105,8 @@ def placed(config: C, fields: Iterable[str]) -> C:
     root = _value(config, ROOT)
     if root is not None and not root.startswith("~"):
         places[ROOT] = os.path.abspath(root)
-    places |= {SPACE: absolute_path(space) for space in space_of(config)}
+    for space in space_of(config):
+        places[SPACE] = absolute_path(space)
     for name, place in places.items():
         config = with_value(config, name.split("."), place)
     return config

@@ -110,12 +110,18 @@ def test_another_file_is_refused_by_what_has_changed(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         fade_ray.search(asked, watchers=[Stopper(1)])
     file.write_text(EXAMPLE.read_text().replace("expansion=3", "expansion=6"))
-    with pytest.raises(InvalidInput, match=f"{file}"):
+    with pytest.raises(InvalidInput, match=f"{file} has changed since .*line 41: .*3.* -> .*6"):
         fade_ray.search(asked, watchers=())
-    other = tmp_path / "moved.py"
-    other.write_text(EXAMPLE.read_text())
-    moved = replace(asked, space=fade_ray.SpaceConfig(space=str(other)))
-    assert fade_ray.search(moved, watchers=()).finished
+    other = replace(asked, space=fade_ray.SpaceConfig(space=str(file.rename(tmp_path / "six.py"))))
+    with pytest.raises(InvalidInput, match=r"space.space: .*mine.py' -> .*six.py"):
+        fade_ray.search(other, watchers=())
+    moved = tmp_path / "moved.py"
+    moved.write_text(EXAMPLE.read_text())
+    goes_on = replace(asked, space=fade_ray.SpaceConfig(space=str(moved)))
+    assert fade_ray.search(goes_on, watchers=()).finished
+    moved.unlink()  # the run keeps a copy
+    main(["report", str(tmp_path / "run")])
+    main(["status", str(tmp_path / "run")])
 
 
 START = "import fade_ray\nfrom torch import nn\n"
