@@ -60,7 +60,8 @@ class AlphaRun(StudyRun[AlphaStudy, CellHistory], name="analyse alpha"):
     def watchers(
         self, config: AlphaStudy, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
-        return [CellProgress(sum(planned(config, history).values()), ended)]
+        told = self.forecast(config, history), history.active
+        return [CellProgress(sum(planned(config, history).values()), ended, *told)]
 
     def measured(self, run: Ran) -> Studied:
         known = points(run.history, run.config)

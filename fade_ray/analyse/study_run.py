@@ -14,6 +14,7 @@ from fade_ray.report.page import Page, Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import origin, state, warnings
 from fade_ray.run.folder import write_json
+from fade_ray.run.forecast import Planned, counted
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.run_of_trials import C, H, RunOfTrials
 from fade_ray.run.watcher import Watcher
@@ -70,7 +71,17 @@ class StudyRun(RunOfTrials[C, H], Generic[C, H]):
         return bool(replace(now, **kept) == before)  # type: ignore[type-var]
 
     def watchers(self, config: C, prepared: Any, history: H) -> list[Watcher]:
-        return [GridProgress(len(self.planned(config)), self.line)]
+        return [
+            GridProgress(
+                len(self.planned(config)),
+                self.line,
+                self.forecast(config, history),
+                history.active,
+            )
+        ]
+
+    def coming(self, config: C) -> Mapping[str, Planned]:
+        return counted(self.planned(config))
 
     def deliver(self, prepared: Any, run: Run[C, H]) -> Mapping[str, Any]:
         if not self.measured(run):

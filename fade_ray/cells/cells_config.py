@@ -288,6 +288,11 @@ class CellPlan:
         """What the trial is called where people see it."""
         return f"{self.recipe}-{self.space}-seed{self.seed}"
 
+    @property
+    def alike(self) -> str:
+        """Searches that differ in their seeds take equally long."""
+        return f"{self.recipe}-{self.space}"
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {k: v for k, v in dataclasses.asdict(self).items() if v is not None}

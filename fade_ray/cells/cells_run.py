@@ -19,13 +19,14 @@ from fade_ray.cells.confusion_plan import ConfusionPlan
 from fade_ray.cells.depth_matching import check_matching, matchings, most_trainings
 from fade_ray.cells.method_page import method_table, print_methods, write_methods
 from fade_ray.cells.method_table import MethodTable
-from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings
+from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings, trained_in
 from fade_ray.data import Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.trials import measure_of
 from fade_ray.run.folder import write_json
+from fade_ray.run.forecast import Planned, counted
 from fade_ray.run.inputs import IMAGES
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.text_table import number, text_table
@@ -76,7 +77,20 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
         total = len(config.plans()) + most_trainings(config) + trainings(config, history)
-        return [CellProgress(total, ended)]
+        return [CellProgress(total, ended, self.forecast(config, history), history.active)]
+
+    def coming(self, config: CellsConfig) -> dict[str, Planned]:
+        """Searches, and what they find trained from scratch: at most, as equal cells are trained
+        once. What it takes to match depths is not foreseen.
+        """
+        searches, seeds = config.plans(), config.retraining.retrain_seeds
+        parts = counted(searches)
+        for plan in searches if config.retraining.retrain else ():
+            for name, setting in config.settings(plan.space).items():
+                kind = trained_in(name)
+                trials, epochs, _ = parts.get(kind, Planned(0.0, 0.0))
+                parts[kind] = Planned(trials + seeds, epochs + seeds * setting.epochs, True)
+        return parts
 
     def finish(self, run: Ran) -> Made:
         trials = trials_of(run)

@@ -35,6 +35,11 @@ class RetrainPlan:
     epochs: int
     attempt: int = 0
 
+    @property
+    def alike(self) -> str:
+        """Trainings in one setting take equally long."""
+        return trained_in(self.setting)
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
         return {"sort": self.sort, **asdict(self)}
@@ -42,6 +47,11 @@ class RetrainPlan:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "RetrainPlan":
         return cls(**{name: value for name, value in data.items() if name != "sort"})
+
+
+def trained_in(setting: str) -> str:
+    """What trainings in a setting are called where times are foreseen."""
+    return f"retraining {setting}"
 
 
 def first_to_find(config: CellsConfig, outcomes: Mapping[str, Outcome]) -> dict[str, str]:

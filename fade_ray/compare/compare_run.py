@@ -19,6 +19,7 @@ from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
 from fade_ray.report.verdict import foreseen
 from fade_ray.run.folder import write_json, write_sealed
+from fade_ray.run.forecast import ByShare, Remaining
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
@@ -78,7 +79,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def watchers(
         self, config: CompareConfig, prepared: Prepared, history: EnteredHistory
     ) -> list[Watcher]:
-        return [ContestProgress(prepared.searcher)]
+        return [ContestProgress(prepared.searcher, history.active)]
 
     def session(
         self, trials: Prepared, start: Began, watchers: Sequence[Watcher]
@@ -133,6 +134,10 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
             f"{share:.0%} of the budgets of {searches} searches on {run.config.data.data}, "
             f"{len(history.complete(run.result))} at their end"
         )
+
+    def remaining(self, run: Ran) -> Remaining:
+        budget = float(read_object(run.folder / "budget.json")["budget"])
+        return ByShare(lambda: run.history.share(run.config.contest.jobs, budget))
 
     def tell(self, run: Ran, console: Console) -> None:
         """The table and the verdict."""

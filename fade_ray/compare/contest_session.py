@@ -8,8 +8,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
-from fade_ray.compare.entered_history import EnteredHistory
-from fade_ray.run.progress import LiveWatcher, clock
+from fade_ray.compare.entered_history import EnteredHistory, share_done
+from fade_ray.run.forecast import ByShare
+from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.session import Session
 from searchers import Outcome
 from searchers.contest import Contest, Entered
@@ -52,12 +53,16 @@ LINES = 20  # printed over a run that is not watched on a terminal
 
 
 class ContestProgress(LiveWatcher):
-    """How much of the budgets is spent, and the best validated accuracy of each searcher."""
+    """How much of the budgets is spent, and the best validated accuracy of each searcher. `active`:
+    seconds that earlier starts took.
+    """
 
-    def __init__(self, contest: Contest, console: Console | None = None) -> None:
-        self.contest = contest
+    def __init__(
+        self, contest: Contest, active: float = 0.0, console: Console | None = None
+    ) -> None:
+        self.contest, self.before = contest, active
         super().__init__(console)
-        self.before: float | None = None  # share of the budgets spent before this process
+        self.first: float | None = None  # when the first trial of this process began
         self.best: dict[str, float] = {}
         self.printed = 0
 
@@ -69,8 +74,7 @@ class ContestProgress(LiveWatcher):
         return spent / (self.contest.budget * len(self.contest.entries))
 
     def proposed(self, proposal: Entered) -> None:
-        if self.before is None:
-            self.before = self.fraction()
+        self.first = self.first or time.monotonic()
 
     def finished(self, proposal: Entered, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
         if outcome.score is not None:
@@ -83,10 +87,14 @@ class ContestProgress(LiveWatcher):
             self.console.print(self._line(), soft_wrap=True)
 
     def _line(self) -> Text:
-        gone, share, before = time.monotonic() - self.started, self.fraction(), self.before or 0.0
-        parts = [f"{share:.0%} of the budgets spent"]
+        parts = [f"{self.fraction():.0%} of the budgets spent"]
         parts += [f"{name} {best:.3f}" for name, best in self.best.items()]
-        parts.append(f"{clock(gone)} gone")
-        if share - before > 0.02:
-            parts.append(f"{clock(gone * (1 - share) / (share - before))} left")
-        return Text(" · ".join(parts))
+        since = 0.0 if self.first is None else time.monotonic() - self.first
+        return Text(" · ".join([*parts, ByShare(self.done).words(self.before + since)]))
+
+    def done(self) -> float:
+        """How much of it is."""
+        contest = self.contest
+        spent = {name: contest.spent(name) for name in contest.entries}
+        over = {name for name in contest.entries if contest.over(name)}
+        return share_done(contest.entries, contest.budget, spent, over)

@@ -48,6 +48,10 @@ class EnteredHistory(TrialHistory[Entered]):
             )
         return sums
 
+    def share(self, entries: Collection[str], budget: float) -> float:
+        """How much of the searches `entries` is done."""
+        return share_done(entries, budget, self.spent(), self.over)
+
     def traces(
         self, entries: Mapping[str, Job], budget: float, unit: str, over: Collection[str]
     ) -> list[Trace]:
@@ -104,6 +108,14 @@ class EnteredHistory(TrialHistory[Entered]):
             "lower --evaluation-epochs or --rank-epochs, or use fewer images (--limit), in another "
             "--out."
         )
+
+
+def share_done(
+    entries: Collection[str], budget: float, spent: Mapping[str, float], over: Collection[str]
+) -> float:
+    """Of several searches; one that is over may have left something of its budget."""
+    parts = [1.0 if each in over else min(1.0, spent.get(each, 0.0) / budget) for each in entries]
+    return sum(parts) / len(parts)
 
 
 def unspent(result: Mapping[str, Any], budget: float) -> dict[str, float]:

@@ -17,6 +17,7 @@ from fade_ray.ranks.rank_verdict import in_words
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
+from fade_ray.run.forecast import Planned
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.inputs import IMAGES
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
@@ -70,7 +71,8 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     def watchers(
         self, config: RankStudyConfig, prepared: Trials[Any], history: RankHistory
     ) -> list[Watcher]:
-        return [GridProgress(_trainings(config.study), _line)]
+        told = self.forecast(config, history), history.active
+        return [GridProgress(_trainings(config.study), _line, *told)]
 
     def finish(self, run: Ran) -> list[str]:
         """ranks.json and the report; the verdict in words."""
@@ -85,6 +87,15 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
         write_json(run.folder / "ranks.json", findings.as_json() | {"verdict": verdict})
         write_page(rank_page(run, findings, verdict), run.folder)
         return verdict
+
+    def coming(self, config: RankStudyConfig) -> dict[str, Planned]:
+        study = config.study
+        hypers = len(study.settings) * len(study.seeds)
+        alone = _trainings(study) - hypers
+        return {
+            "ranks": Planned(hypers, hypers * study.rank_epochs),
+            "evaluation": Planned(alone, alone * study.alone_epochs, True),
+        }
 
     def reached(self, run: Ran) -> str:
         done, total = len(run.history.outcomes), _trainings(run.config.study)

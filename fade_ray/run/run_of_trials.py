@@ -12,7 +12,7 @@ from fade_ray.records.atomic import writable
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
 from fade_ray.run.folder import RUN, Configuration
-from fade_ray.run.forecast import Forecast, Planned
+from fade_ray.run.forecast import Forecast, GridForecast, Planned, Remaining
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
 from fade_ray.run.run_config import RayOptions, RunConfig
@@ -52,6 +52,8 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     board: ClassVar[Board] = PLAIN
     """What TensorBoard shows."""
+    foreseen: ClassVar[type[Forecast]] = GridForecast
+    """How the time left is told."""
     summary: ClassVar[str] = "result.json"
     """The file that says what was found."""
 
@@ -107,12 +109,16 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     def forecast(self, config: C, history: H) -> Forecast:
         """How long it will take from what the record says."""
-        return Forecast.of(self.coming(config), history)
+        return self.foreseen.of(self.coming(config), history)
+
+    def remaining(self, run: Run[C, H]) -> Remaining:
+        """What tells how long it will still take."""
+        return self.forecast(run.config, run.history)
 
     def standing(self, run: Run[C, H]) -> Standing:
         found = [("result", self.found(run))] if run.result else []
         if not run.result and run.history.active:
-            told = self.forecast(run.config, run.history).words(run.history.active)
+            told = self.remaining(run).words(run.history.active)
             found.append(("time", f"{told}, by its last event"))
         waiting = sum(trial.state == "waiting" for trial in run.history.standings)
         if waiting:

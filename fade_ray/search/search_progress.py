@@ -1,7 +1,7 @@
 """What a person sees of a search: one live line in a terminal, a line per iteration elsewhere."""
 
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,9 +20,7 @@ FOLLOW = ("retraining", "baseline")
 
 
 class Progress(LiveWatcher):
-    """A `Watcher` that draws to stderr. `active`: seconds that earlier starts took; `in_flight`:
-    trials that they left.
-    """
+    """A `Watcher` that draws to stderr. `active`: seconds that earlier starts took."""
 
     def __init__(
         self,
@@ -30,7 +28,6 @@ class Progress(LiveWatcher):
         forecast: Forecast,
         active: float = 0.0,
         best: Evaluation | None = None,
-        in_flight: Collection[str] = (),
         console: Console | None = None,
     ) -> None:
         self.iterations, self.forecast, self.before = iterations, forecast, active
@@ -41,20 +38,17 @@ class Progress(LiveWatcher):
         self.moved: float | None = None
         self.anchors: Sequence[Any] = ()
         self.rates: dict[str, float] = {}
-        self.waiting = set(in_flight)
         self.behind = False  # the search: trainings from scratch are under way
 
     def proposed(self, proposal: Proposal) -> None:
         self.first = self.first or time.monotonic()
         self.number = proposal.iteration
-        if proposal.id not in self.waiting:
-            self.forecast.begun()
-        self.waiting.discard(proposal.id)
+        self.forecast.begun(proposal)
         self.behind |= proposal.follows
         self._draw()
 
     def epoch(self, proposal: Proposal, epoch: int, metrics: Mapping[str, Any]) -> None:
-        self.forecast.epoch(proposal.kind, metrics)
+        self.forecast.epoch(proposal, epoch, metrics)
         self.rates[proposal.id] = metrics["images_per_second"]
         if proposal.follows and self.live is None:
             done, planned = self._from_scratch()
@@ -63,7 +57,7 @@ class Progress(LiveWatcher):
         self._draw()
 
     def finished(self, proposal: Proposal, outcome: Outcome, metrics: Mapping[str, Any]) -> None:
-        self.forecast.ended(metrics)
+        self.forecast.ended(proposal, metrics)
         self.rates.pop(proposal.id, None)
         if outcome.score is not None and proposal.scored:
             self.best = max(outcome.score, outcome.score if self.best is None else self.best)

@@ -13,7 +13,7 @@ from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
-from fade_ray.run.forecast import Planned
+from fade_ray.run.forecast import Forecast, Planned
 from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
@@ -49,7 +49,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
 
     example = "fade-ray search --data cifar10 --iterations 10"
     config, history, recipes = Config, History, RECIPES
-    board = ROWS
+    board, foreseen = ROWS, Forecast
 
     def upgrade(self, values: dict[str, Any]) -> dict[str, Any]:
         return upgrade(values)
@@ -87,7 +87,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         self, config: Config, prepared: Trials[AskTell], history: History
     ) -> list[Watcher]:
         forecast = self.forecast(config, history)
-        so_far = history.active, history.best, history.in_flight
+        so_far = history.active, history.best
         return [Progress(config.searcher.iterations, forecast, *so_far)]
 
     def coming(self, config: Config) -> dict[str, Planned]:

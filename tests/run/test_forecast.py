@@ -1,29 +1,48 @@
 """How long a run will take: by what its epochs cost, from the record as from the live line."""
 
 import heapq
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
 
+from fade_ray.cells.cell_job import cell_stages, staged
+from fade_ray.cells.cell_trials import CellHistory
+from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
+from fade_ray.compare.compare_config import CompareConfig, ContestConfig
+from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import FORMAT
-from fade_ray.run.forecast import Forecast
-from fade_ray.search.search_config import Config
+from fade_ray.run.forecast import ByShare, Forecast, GridForecast, Remaining
+from fade_ray.search.search_config import Config, SpaceConfig
 from fade_ray.search.search_history import History
 from searchers import BayesPoints, Outcome, RandomPoints
+from searchers.contest import Contest
 from searchers.rehearsal import rehearsed
+from spaces import GraphSpace
 
 SEARCH: Any = kind_of_run("search")
+CELLS: Any = kind_of_run("cells")
 EPOCH = dict.fromkeys(("evaluation", "repeat"), 1.0) | {"ranks": 3.0}
 EPOCH |= dict.fromkeys(("retraining", "baseline"), 1.4)
 STARTS = 0.8  # seconds before the first epoch of a trial
 
 
-def played(config: Config, at_once: int) -> list[dict[str, Any]]:
-    """The events of a search whose epochs take the seconds of `EPOCH`, so many trials at once."""
-    searcher, events, now = SEARCH.searcher(config), [], 0.0
+def in_search(plan: Any) -> tuple[float, Outcome]:
+    """Seconds of an epoch, and the outcome."""
+    w, d = plan.hyper.width, plan.hyper.depth
+    ranks = Outcome(log_weights=((-1.0,) * w,) * d)
+    return EPOCH[plan.kind], ranks if plan.ranks else Outcome(score=0.5 if plan.scored else None)
+
+
+def played(
+    searcher: Any, at_once: int, of: Callable[[Any], tuple[float, Outcome]] = in_search
+) -> list[dict[str, Any]]:
+    """The events of a run, so many trials at once; `of` a plan: seconds of an epoch, outcome."""
+    events, now = list[dict[str, Any]](), 0.0
     coming: list[tuple[float, str, int]] = []  # when, trial, its epoch
     plans: dict[str, Any] = {}
     began: dict[str, float] = {}
@@ -38,20 +57,71 @@ def played(config: Config, at_once: int) -> list[dict[str, Any]]:
         while len({id for _, id, _ in coming}) < at_once and (plan := searcher.ask()) is not None:
             plans[plan.id], began[plan.id] = plan, now
             event("proposed", proposal=plan.to_dict())
-            heapq.heappush(coming, (now + STARTS + EPOCH[plan.kind], plan.id, 1))
+            if not hasattr(plan, "hyper"):  # trials of cells tell how they begin
+                event("epoch", id=plan.id, epoch=0, metrics={"skip_share": 0.1})
+            heapq.heappush(coming, (now + STARTS + of(plan)[0], plan.id, 1))
         now, id, epoch = heapq.heappop(coming)
         plan = plans[id]
-        event("epoch", id=id, epoch=epoch, metrics={"seconds": EPOCH[plan.kind], "images": 1})
+        seconds, outcome = of(plan)
+        event("epoch", id=id, epoch=epoch, metrics={"seconds": seconds, "images": 1})
         if epoch < plan.epochs:
-            heapq.heappush(coming, (now + EPOCH[plan.kind], id, epoch + 1))
+            heapq.heappush(coming, (now + seconds, id, epoch + 1))
             continue
-        w, d = plan.hyper.width, plan.hyper.depth
-        score = len(plans) / 100 if plan.scored else None
-        outcome = Outcome(log_weights=((-1.0,) * w,) * d) if plan.ranks else Outcome(score=score)
-        sums = {"seconds": plan.epochs * EPOCH[plan.kind], "trial_seconds": now - began[id]}
+        sums = {"seconds": plan.epochs * seconds, "trial_seconds": now - began[id]}
         event("finished", id=id, outcome=outcome.to_dict(), metrics=sums)
         searcher.tell(id, outcome)
     return events
+
+
+def within_1_3(
+    events: list[dict[str, Any]], read: type[Any], foreseen: Callable[[Any], Remaining]
+) -> None:
+    """What is told between a quarter and three quarters of a run."""
+    whole, told = read(events).active, list[float]()
+    for count in range(2, len(events), max(1, len(events) // 30)):
+        history = read(events[:count])
+        if 0.25 * whole <= history.active <= 0.75 * whole:
+            left = foreseen(history).left(history.active) or 0.0
+            told.append(left / (whole - history.active))
+    assert len(told) > 8
+    assert 1 / 1.3 < min(told) <= max(told) < 1.3
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_so_it_is_for_a_comparison(at_once: int) -> None:
+    contest = ContestConfig(searchers=("fade", "random", "evolution"))
+    space = GraphSpace.create(**vars(SpaceConfig()))
+    searches = {n: config.search(space) for n, config in CompareConfig(contest=contest).configs()}
+
+    def price(name: str, plan: Any) -> float:
+        return plan.epochs * EPOCH[plan.kind]
+
+    def of(plan: Any) -> tuple[float, Outcome]:
+        seconds, outcome = in_search(plan)
+        varied = seconds * (0.7 + 0.6 * (plan.index % 7) / 6)  # architectures differ
+        return varied, replace(outcome, cost=price("", plan))
+
+    events = played(Contest(searches, budget := 90.0, price), at_once, of)
+    read = partial(EnteredHistory.share, entries=searches, budget=budget)
+    within_1_3(events, EnteredHistory, lambda history: ByShare(partial(read, history)))
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 4])
+def test_so_it_is_for_searches_of_cells(at_once: int) -> None:
+    grid = GridConfig(recipes=("darts-1st", "darts-2nd"), spaces=("s5",), seeds=(0, 1, 2, 3))
+    config = CellsConfig(grid=replace(grid, epochs=10))
+    seconds = {"darts-1st-s5": 1.0, "darts-2nd-s5": 2.7}
+
+    def of(plan: Any) -> tuple[float, Outcome]:
+        return seconds[plan.alike], Outcome(found=plan.id)
+
+    events = played(staged(config, cell_stages(config)), at_once, of)
+    planned = CELLS.coming(config)
+    within_1_3(events, CellHistory, lambda history: GridForecast.of(planned, history))
+    assert GridForecast.of(planned, CellHistory(events)).left(1.0) == 0
+    more = replace(config, retraining=RetrainingOptions(retrain=True, retrain_epochs=(10,)))
+    (trained,) = (part for part in CELLS.coming(more).values() if part.at_once)
+    assert (trained.trials, trained.epochs) == (16, 160)
 
 
 @pytest.mark.parametrize("at_once", [1, 2, 4])
@@ -60,17 +130,10 @@ def test_after_a_quarter_the_time_left_is_within_a_factor_of_1_3(
     searcher: Any, at_once: int
 ) -> None:
     config = Config() if searcher is None else replace(Config(), searcher=searcher)
-    events = played(config, at_once)
+    events = played(SEARCH.searcher(config), at_once)
     whole = History(events).active
     planned = SEARCH.coming(config)
-    told = []
-    for count in range(2, len(events), max(1, len(events) // 30)):
-        history = History(events[:count])
-        left = Forecast.of(planned, history).left(history.active)
-        if 0.25 * whole <= history.active <= 0.75 * whole:
-            told.append((left or 0.0) / (whole - history.active))
-    assert len(told) > 8
-    assert 1 / 1.3 < min(told) <= max(told) < 1.3
+    within_1_3(events, History, lambda history: Forecast.of(planned, history))
     assert planned["retraining"].epochs >= config.outer.retrain_epochs
     assert Forecast.of(planned, History(events)).left(whole) == 0
 
@@ -90,5 +153,9 @@ def test_time_between_two_starts_and_before_the_first_trial_does_not_count() -> 
 
 def test_a_rehearsal_asks_for_what_the_search_asks() -> None:
     config = Config()
-    asked = [e["proposal"]["kind"] for e in played(config, 1) if e["event"] == "proposed"]
+    asked = [
+        e["proposal"]["kind"]
+        for e in played(SEARCH.searcher(config), 1)
+        if e["event"] == "proposed"
+    ]
     assert [plan.kind for plan in rehearsed(SEARCH.searcher(config))] == asked
