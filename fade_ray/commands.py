@@ -38,7 +38,7 @@ def carry_out(given: Sequence[str]) -> None:
     said: tuple[Any, Any] = _Named(sys.stdout), _Named(sys.stderr)
     try:
         with redirect_stdout(said[0]), redirect_stderr(said[1]), _Told():
-            _answered(given, Console(stderr=True, highlight=False))
+            _answered(given, Console(stderr=True, highlight=False, markup=False))
     except BrokenPipeError:
         # Whoever read this has seen enough, as `head` has; nor is the rest for the exit to write.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -76,8 +76,8 @@ class _Told(logging.Handler):
         log.setLevel(level)
 
     def emit(self, record: logging.LogRecord) -> None:
-        console = Console(stderr=True, highlight=False)
-        console.print(record.getMessage(), markup=False, soft_wrap=True)
+        console = Console(stderr=True, highlight=False, markup=False)
+        console.print(record.getMessage(), soft_wrap=True)
 
 
 class _Named:
@@ -99,7 +99,7 @@ class _Named:
 
 def _fail(console: Console, message: str) -> None:
     with suppress(OSError):  # the code says it where nothing else can
-        console.print(f"fade-ray: {message}", style="red", markup=False, soft_wrap=True)
+        console.print(f"fade-ray: {message}", style="red", soft_wrap=True)
     raise SystemExit(2)
 
 
@@ -170,7 +170,7 @@ def run_command(kind: RunKind[Any, Any], arguments: Sequence[str]) -> None:
     config = parse(kind, arguments)
     if config is None:
         return
-    ended, console = run(kind, config), Console(highlight=False)
+    ended, console = run(kind, config), Console(highlight=False, markup=False)
     kind.tell(ended, console)
     if (ended.folder / "report.html").exists():
         console.print(f"report         {ended.folder / 'report.html'}", soft_wrap=True)
@@ -278,7 +278,9 @@ def _describe(arguments: list[str]) -> None:
 def _doctor(arguments: list[str]) -> None:
     from fade_ray.run.doctor_command import DoctorOptions, doctor
 
-    if not doctor(_asked(DoctorOptions, "doctor", arguments), Console(highlight=False)):
+    if not doctor(
+        _asked(DoctorOptions, "doctor", arguments), Console(highlight=False, markup=False)
+    ):
         raise SystemExit(1)
 
 

@@ -112,5 +112,5 @@ class StudyRun(RunOfTrials[C, H], Generic[C, H]):
     def tell(self, run: Run[C, H], console: Console) -> None:
         console.print()
         for each in self.told(run.made):
-            console.print(each, soft_wrap=True, markup=False)
+            console.print(each, soft_wrap=True)
         console.print()

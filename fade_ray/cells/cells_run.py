@@ -127,7 +127,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 
     def tell(self, run: Ran, console: Console) -> None:
         for match in matchings(run.config, run.history):
-            console.print(match.text, soft_wrap=True, markup=False)
+            console.print(match.text, soft_wrap=True)
         rows, table = run.made
         _print(rows, console)
         best = best_row(rows)
@@ -204,12 +204,12 @@ def _print(rows: Sequence[Row], console: Console) -> None:
     settings = {row["method"]: row["setting"] for row in rows}
     if set(settings.values()) != {"small"}:
         told = "; ".join(f"{name}: {setting}" for name, setting in settings.items())
-        console.print(f"setting of {told}", soft_wrap=True, markup=False)
+        console.print(f"setting of {told}", soft_wrap=True)
     for row in rows:
         if row["genotype"]:
-            console.print(f"{row['id']} {row['genotype']}", soft_wrap=True, markup=False)
+            console.print(f"{row['id']} {row['genotype']}", soft_wrap=True)
         elif row["state"].startswith("failed"):
-            console.print(f"{row['id']} {row['state']}", soft_wrap=True, markup=False, style="red")
+            console.print(f"{row['id']} {row['state']}", soft_wrap=True, style="red")
 
 
 def _shown(row: Mapping[str, Any]) -> dict[str, str]:

@@ -125,7 +125,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         return super().to_json(config) | {"genotype": macro.to_dict()}
 
     def instead(self, asked: Asked) -> bool:
-        console = Console(highlight=False)
+        console = Console(highlight=False, markup=False)
         if asked.options.all:
             _retrain_all(asked, console)
             return True
@@ -230,7 +230,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
     def tell(self, run: Ran, console: Console) -> None:
         for label, text in _told(run.result, run.folder).items():
-            console.print(f"{label:14} {text}", soft_wrap=True, markup=False)
+            console.print(f"{label:14} {text}", soft_wrap=True)
 
     def architecture(self, run: Ran) -> Macro:
         return Retraining.asked(run.config).macro

@@ -183,7 +183,7 @@ def complaints(nodes: Iterable[Examined]) -> list[str]:
 
 def as_text(nodes: Sequence[Examined]) -> str:
     """`shown` as plain text, for an error message."""
-    console = Console(width=200, no_color=True)
+    console = Console(width=200, no_color=True, markup=False)
     with console.capture() as captured:
         console.print(shown(nodes), soft_wrap=True)
     return captured.get().rstrip()

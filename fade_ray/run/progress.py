@@ -20,7 +20,7 @@ class LiveWatcher(Watcher):
     """One `live` line on stderr in a terminal, elsewhere None; warnings are printed above it."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True, highlight=False)
+        self.console = console or Console(stderr=True, highlight=False, markup=False)
         self.started = time.monotonic()
         self.live = (
             Live(console=self.console, auto_refresh=False, transient=True)

@@ -114,7 +114,7 @@ def _open(trials: Sequence[TrialStanding]) -> list[str]:
     ]
     if not rows:
         return []
-    console = Console(width=200, color_system=None)
+    console = Console(width=200, color_system=None, markup=False)
     with console.capture() as shown:
         console.print(text_table(HEADS, rows, left=HEADS[:4]))
     more = len(begun) - len(rows)

@@ -434,7 +434,7 @@ def command(config: ReplayConfig) -> list[str]:
 def test_a_replay_that_was_killed_goes_on_where_it_stood(
     tmp_path: Path, real_data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    whole, killed = tmp_path / "whole", tmp_path / "[red]killed"  # no markup of a terminal's
     replay_run(small(real_data, whole))
     code = f"""
 import os, signal
@@ -460,7 +460,9 @@ main({command(small(real_data, killed))!r})
         False
     ] * 4
     main(["replay", "--out", str(killed)])  # with the flags it was started with
-    assert "random: 4 seeds" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "random: 4 seeds" in printed
+    assert f"{killed / 'report.html'}" in printed
     assert read_traces(killed / "traces.parquet") == read_traces(whole / "traces.parquet")
     assert (killed / "comparison.json").read_text() == (whole / "comparison.json").read_text()
 
