@@ -94,6 +94,11 @@ def _start_private(ray: Any, dashboard: bool, options: dict[str, Any]) -> None:
     several, constants.ENABLE_RAY_CLUSTER = constants.ENABLE_RAY_CLUSTER, False
     try:
         ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", **options)
+    except OSError as error:
+        if "AF_UNIX" not in str(error):
+            raise
+        rule = "Ray's sockets need temporary files at a short path"
+        raise InvalidInput(f"{rule}, but: {error}. Set RAY_TMPDIR=/tmp.") from error
     finally:
         constants.ENABLE_RAY_CLUSTER = several
 

@@ -14,9 +14,10 @@ from typing import Any
 import pytest
 from processes import children_of
 
-from fade_ray.run.ray_cluster import keep_token_private
+from fade_ray.run.ray_cluster import keep_token_private, ray_cluster
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
+from spaces.errors import InvalidInput
 
 pytestmark = pytest.mark.xdist_group("ray")
 
@@ -58,6 +59,16 @@ class Neighbour(Watcher):
         stranger = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")}
         stranger |= {"HOME": str(self.folder)}
         self.said = _refusal([*CALL, str(self.folder / "run"), "--address", address], stranger)
+
+
+@pytest.mark.slow
+def test_a_place_too_long_for_sockets_is_named_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 25)))
+    cluster = ray_cluster(RunConfig(address="local"))
+    with pytest.raises(InvalidInput, match=r"cannot exceed .* Set RAY_TMPDIR=/tmp"), cluster:
+        pass
 
 
 @pytest.mark.slow
