@@ -1,56 +1,186 @@
-"""Tables of whole spaces: which training a search sees, and which ones it is reported with."""
+"""Tables of spaces: which training a search sees, and which ones it is reported with."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from itertools import product
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from spaces import nasbench201, nasbench_cell, nasbench_macro
+from fade_ray.analysis.pair_regression import PairRegression
+from fade_ray.analysis.rank_measures import Rows, log_psis, spearman
+from fade_ray.ranks.rank_correlation import rank_against_table
+from spaces import accel_nasbench, nasbench201, nasbench_cell, nasbench_macro
+from spaces.accel_nasbench import BLOCKS, AccelTable
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput, require
-from spaces.feature_space import FeatureSpace
+from spaces.feature_space import Space
 from spaces.hyper import HyperArchitecture
 from spaces.nasbench201_table import OPERATIONS, Table
 from spaces.nasbench_macro import SEEDS, MacroTable
 
 Array = npt.NDArray[np.float64]
+Choice = tuple[int, ...]
 
 VALID = ("c10_valid_12", "c10_valid_200")
 """Columns of NAS-Bench-201 that a search may see."""
 TEST = "c10_test_200"
 
 
+class View(Protocol):
+    """A table as one replay sees it; accuracies are shares in [0, 1]. A choice [d] holds the place
+    of each row's candidate.
+    """
+
+    @property
+    def spread(self) -> float:
+        """The standard deviation of what a search may see."""
+
+    @property
+    def mean(self) -> float:
+        """Of the reports of all architectures."""
+
+    def score(self, choice: Choice) -> float:
+        """What an evaluation says."""
+
+    def report(self, choice: Choice) -> float:
+        """Of other trainings or images; never fed back."""
+
+    def marginals(self, rows: Sequence[Sequence[int]]) -> list[Array]:
+        """Mean score of all architectures with a candidate in a row, of those that take row i from
+        `rows[i]`, distinct places: [d][n_i] -> [d][n_i].
+        """
+
+    def spearman(self, weights: Rows) -> float:
+        """Between psi, of weights [d][w_i] of all candidates, and the reports."""
+
+
 @dataclass(frozen=True, eq=False)
-class View:
-    """The table as one replay sees it, both [w, ..., w] (d axes) of shares in [0, 1]."""
+class Whole:
+    """The `View` of a table of all architectures, [w, ..., w] (d axes) each."""
 
     scores: Array
-    """One training of each architecture: what evaluations and ranks are made of."""
     reports: Array
-    """Of other trainings or images; never fed back."""
+
+    @property
+    def spread(self) -> float:
+        return float(self.scores.std())
+
+    @property
+    def mean(self) -> float:
+        return float(self.reports.mean())
+
+    def score(self, choice: Choice) -> float:
+        return float(self.scores[choice])
+
+    def report(self, choice: Choice) -> float:
+        return float(self.reports[choice])
+
+    def marginals(self, rows: Sequence[Sequence[int]]) -> list[Array]:
+        return marginals(self.scores, rows)
+
+    def spearman(self, weights: Rows) -> float:
+        return rank_against_table(weights, self.reports).spearman
+
+
+def marginals(accuracies: Array, rows: Sequence[Sequence[int]]) -> list[Array]:
+    """Mean accuracy of all architectures with a candidate in a row, by row and candidate: [w, ...,
+    w], [d][n_i] -> [d][n_i].
+
+    Of the prod n_i architectures that take row i from `rows[i]`, distinct indices.
+    """
+    # One flat index of all of them: gathering by it is many times faster than by an index per axis.
+    index = np.zeros(1, dtype=np.intp)
+    for row, width in zip(rows, accuracies.shape, strict=True):
+        index = (index[:, None] * width + np.asarray(row)).reshape(-1)
+    return _marginals(accuracies.reshape(-1)[index], [len(row) for row in rows])
+
+
+def _marginals(values: Array, counts: list[int]) -> list[Array]:
+    """[prod n_i] -> [d][n_i], half of the rows averaged out at once: about two sums over all."""
+    if len(counts) == 1:
+        return [values]
+    half = len(counts) // 2
+    table = values.reshape(math.prod(counts[:half]), -1)
+    first, last = table.mean(axis=1), table.mean(axis=0)
+    return _marginals(first, counts[:half]) + _marginals(last, counts[half:])
+
+
+@dataclass(frozen=True, eq=False)
+class Predicted:
+    """The `View` of a regression fitted to some architectures, `choices` [N, d]: a search sees the
+    prediction with noise, of `noise` and `seed`, always the same for an architecture.
+    """
+
+    model: PairRegression
+    choices: npt.NDArray[np.intp]
+    rows: Sequence[Sequence[int]]
+    noise: float
+    seed: int
+
+    @cached_property
+    def _known(self) -> Array:
+        return self.model(self.choices)
+
+    @property
+    def spread(self) -> float:
+        return float(self._known.std())
+
+    @property
+    def mean(self) -> float:
+        first, *_ = self.model.marginals(self.rows)
+        return float(first.mean())
+
+    def score(self, choice: Choice) -> float:
+        generator = np.random.Generator(np.random.PCG64([self.seed, *choice]))
+        return self.report(choice) + self.noise * float(generator.standard_normal())
+
+    def report(self, choice: Choice) -> float:
+        return float(self.model(np.array([choice]))[0])
+
+    def marginals(self, rows: Sequence[Sequence[int]]) -> list[Array]:
+        return self.model.marginals(rows)
+
+    def spearman(self, weights: Rows) -> float:
+        """Over the architectures that were trained."""
+        return float(spearman(log_psis(weights, self.choices), self._known))
 
 
 @dataclass(frozen=True, eq=False)
 class Benchmark:
-    """All architectures of `depth` rows that each hold one of `candidates`."""
+    """Architectures of `depth` rows that each hold one of `candidates`."""
 
     name: str
-    space: FeatureSpace
+    space: Space
     depth: int
     candidates: Mapping[Candidate, int]
-    """Index of each candidate on the axes of the views."""
+    """Place of each candidate in the choices of the views."""
     view: Callable[[int], View]
     """By the seed of a replay."""
+    facts: Mapping[str, float] = field(default_factory=dict)
+    """What is to be known of a table that does not hold all."""
 
     @property
     def random_pick(self) -> float:
         """The mean report of all architectures: what can be handed over without any evaluation."""
-        return float(self.view(0).reports.mean())
+        return self.view(0).mean
 
-    def choice(self, architecture: HyperArchitecture) -> tuple[int, ...]:
+    @property
+    def rows(self) -> list[tuple[Candidate, ...]]:
+        """The candidates of each row, by their places."""
+        rows = (self.space.at(row).cells for row in range(self.depth))
+        return [tuple(sorted(cells, key=self.candidates.__getitem__)) for cells in rows]
+
+    @property
+    def narrowest(self) -> float:
+        """The width of a box of the coarsest axis."""
+        return 1 / min(min(self.space.at(row).bins) for row in range(self.depth))
+
+    def choice(self, architecture: HyperArchitecture) -> Choice:
         """[d]: where an architecture stands in the views."""
         return tuple(self.candidates[row[0]] for row in architecture.rows)
 
@@ -75,8 +205,9 @@ def read_benchmark(path: str | Path, valid: str = VALID[0]) -> Benchmark:
             return read(path, valid)
     has = ", ".join(sorted(columns)) or "no columns"
     raise InvalidInput(
-        "--table must be NAS-Bench-Macro (column arch) or NAS-Bench-201 (columns "
-        f"{', '.join(OPERATIONS)}), but {path} has {has}. Give one of these tables."
+        "--table must be NAS-Bench-Macro (column arch), NAS-Bench-201 (columns "
+        f"{', '.join(OPERATIONS)}) or Accel-NASBench (column {ACCEL} and more), but {path} has "
+        f"{has}. Give one of these tables."
     )
 
 
@@ -84,7 +215,7 @@ def macro_benchmark(table: MacroTable) -> Benchmark:
     """NAS-Bench-Macro has test accuracies only: seed s sees training s mod 3, the others report."""
     seen = [np.ascontiguousarray(table.accuracies[..., seed]) for seed in range(SEEDS)]
     others = [np.delete(table.accuracies, seed, axis=-1).mean(axis=-1) for seed in range(SEEDS)]
-    views = [View(*pair) for pair in zip(seen, others, strict=True)]
+    views = [Whole(*pair) for pair in zip(seen, others, strict=True)]
     blocks: dict[Candidate, int] = {block: i for i, block in enumerate(nasbench_macro.BLOCKS)}
     space = nasbench_macro.space()
     return Benchmark(
@@ -100,7 +231,7 @@ def cell_benchmark(table: Table, valid: str) -> Benchmark:
     require(whole, rule, "Give the whole table.", rows=len(table))
     powers = len(nasbench201.OPS) ** np.arange(len(nasbench201.EDGES))
     order = np.argsort(table.codes)
-    view = View(table.column(valid)[order] / 100, table.column(TEST)[order] / 100)
+    view = Whole(table.column(valid)[order] / 100, table.column(TEST)[order] / 100)
     ops = range(len(nasbench201.OPS))
     cells: dict[Candidate, int] = {
         nasbench_cell.BenchCell(numbers): int(np.dot(numbers, powers))
@@ -109,8 +240,57 @@ def cell_benchmark(table: Table, valid: str) -> Benchmark:
     return Benchmark("NAS-Bench-201", nasbench_cell.space(), 1, cells, lambda seed: view)
 
 
+def accel_benchmark(table: AccelTable) -> Benchmark:
+    """Accel-NASBench has a few of its architectures; the others are predicted by a regression. Its
+    noise is that of the architectures that were trained twice.
+    """
+    attributes = np.array([[b.layers, b.expansion, b.kernel, b.squeezes] for b in BLOCKS], float)
+    model = PairRegression.fit(table.choices, table.accuracies, attributes)
+    errors = model.left_out - table.accuracies
+    noise = repeat_noise(table.choices, table.accuracies)
+    rows = [range(len(accel_nasbench.blocks(row))) for row in range(accel_nasbench.DEPTH)]
+    candidates: dict[Candidate, int] = {block: place for place, block in enumerate(BLOCKS)}
+    return Benchmark(
+        "Accel-NASBench (predicted)",
+        accel_nasbench.space(sizes(table.choices, table.parameters, len(BLOCKS))),
+        accel_nasbench.DEPTH,
+        candidates,
+        partial(Predicted, model, table.choices, rows, noise),
+        {
+            "trained_architectures": len(errors),
+            "r2_of_left_out": float(1 - errors.var() / table.accuracies.var()),
+            "error_of_left_out_points": 100 * float(np.sqrt((errors**2).mean())),
+            "noise_points": 100 * noise,
+        },
+    )
+
+
+def repeat_noise(choices: npt.NDArray[np.intp], values: Array) -> float:
+    """The standard deviation between trainings of one architecture, from those that stand twice or
+    more; 0 without any.
+    """
+    groups: dict[Choice, list[float]] = {}
+    for choice, value in zip(map(tuple, choices.tolist()), values.tolist(), strict=True):
+        groups.setdefault(choice, []).append(value)
+    repeated = [group for group in groups.values() if len(group) > 1]
+    squares = sum(float(np.var(group)) * len(group) for group in repeated)
+    freedom = sum(len(group) - 1 for group in repeated)
+    return float(np.sqrt(squares / freedom)) if freedom else 0.0
+
+
+def sizes(choices: npt.NDArray[np.intp], values: Array, candidates: int) -> Array:
+    """[d, candidates]: what each adds to the sums `values` [N] in each row, but for a constant of
+    the row. (Parameters of a chain are such sums.)
+    """
+    rows = [row[:, None] == np.arange(candidates) for row in choices.T]
+    each: Array = np.linalg.lstsq(np.concatenate(rows, axis=1).astype(float), values, rcond=None)[0]
+    return each.reshape(len(rows), candidates).round(9)
+
+
+ACCEL = "block0_expansion"
 BENCHMARKS: dict[str, Callable[[Path, str], Benchmark]] = {
     "arch": lambda path, valid: macro_benchmark(MacroTable.read(path)),
     OPERATIONS[0]: lambda path, valid: cell_benchmark(Table.read(path), valid),
+    ACCEL: lambda path, valid: accel_benchmark(AccelTable.read(path)),
 }
 """By a column of their tables."""

@@ -18,7 +18,6 @@ import numpy as np
 from fade_ray.compare.entered_history import Job
 from fade_ray.compare.entry_job import first_evaluation
 from fade_ray.compare.trace import Trace
-from fade_ray.ranks.rank_correlation import rank_against_table
 from fade_ray.records.additions import Addition, load_additions
 from fade_ray.replay.benchmarks import Benchmark, read_benchmark
 from fade_ray.replay.replay_config import ReplayConfig
@@ -38,7 +37,7 @@ def searcher_of(benchmark: Benchmark, name: str, seed: int) -> AskTell:
     """The entrant `name` against a benchmark. The half width of its stencil is a box of the
     coarsest axis, so that M and both sides lie in three boxes; at most half the cube.
     """
-    walk = replace(WALK, gamma=min(0.5, 1 / min(benchmark.space.bins)))
+    walk = replace(WALK, gamma=min(0.5, benchmark.narrowest))
     options = entrant(name).build([walk])
     return options.build(benchmark.space, benchmark.depth, TrialLengths(lockstep=True), seed)
 
@@ -230,7 +229,7 @@ def noise_points(benchmark: Benchmark, model: RankModel) -> float | None:
     """
     if model.weights is not None:
         return None
-    spreads = [float(benchmark.view(seed).scores.std()) for seed in range(DRAWS)]
+    spreads = [benchmark.view(seed).spread for seed in range(DRAWS)]
     return 100 * model.noise * float(np.mean(spreads))
 
 
@@ -238,11 +237,14 @@ def agreement(benchmark: Benchmark, model: RankModel) -> float:
     """Spearman's rho between psi and the reports over all architectures of the benchmark, mean over
     `DRAWS` seeds and their noise: how good the ranks of a replay are, in the unit of rank studies.
     """
-    everything = HyperArchitecture((tuple(benchmark.candidates),) * benchmark.depth)
+    most = max(map(len, benchmark.rows))
+    filled = (tuple(row) + row[:1] * (most - len(row)) for row in benchmark.rows)
+    everything = HyperArchitecture(tuple(filled))
     rhos = []
     for seed in range(DRAWS):
         objective = TableObjective(benchmark, seed, model)
         rows = objective.log_weights(everything, seed)
-        weights = tuple(tuple(np.exp(row).tolist()) for row in rows)
-        rhos.append(rank_against_table(weights, objective.view.reports).spearman)
+        whole = zip(rows, benchmark.rows, strict=True)
+        weights = tuple(tuple(np.exp(row[: len(known)]).tolist()) for row, known in whole)
+        rhos.append(objective.view.spearman(weights))
     return float(np.mean(rhos))

@@ -1,7 +1,6 @@
 """A table in place of training: FaDE-ranks are made of marginals and noise, or were learned."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,24 +74,23 @@ class TableObjective:
 
     def __post_init__(self) -> None:
         self.view = self.benchmark.view(self.seed)
-        self._spread = float(self.view.scores.std())
-        width = len(self.benchmark.candidates)
-        learned = self.model.weights
-        if learned is not None and [len(row) for row in learned] != [width] * self.benchmark.depth:
+        self._spread = self.view.spread
+        widths, learned = [len(row) for row in self.benchmark.rows], self.model.weights
+        if learned is not None and [len(row) for row in learned] != widths:
             raise InvalidInput(
                 f"Learned weights of {self.benchmark.name} take {self.benchmark.depth} rows of "
-                f"{width}, but got rows of {[len(row) for row in learned]}. Give those of a "
+                f"{widths}, but got rows of {[len(row) for row in learned]}. Give those of a "
                 "hyper-architecture that holds all candidates in each row."
             )
 
     def __call__(self, proposal: Proposal) -> Outcome:
         if proposal.ranks:
             return Outcome(log_weights=self.log_weights(proposal.hyper, proposal.seed))
-        return Outcome(score=float(self.view.scores[self.benchmark.choice(proposal.hyper)]))
+        return Outcome(score=self.view.score(self.benchmark.choice(proposal.hyper)))
 
     def report(self, architecture: HyperArchitecture) -> float:
         """The accuracy that an architecture is reported with, in [0, 1]."""
-        return float(self.view.reports[self.benchmark.choice(architecture)])
+        return self.view.report(self.benchmark.choice(architecture))
 
     def log_weights(self, hyper: HyperArchitecture, seed: int) -> tuple[tuple[float, ...], ...]:
         """[d][w]: log weight credited to each place; `seed` draws the noise, and permutations."""
@@ -119,31 +117,8 @@ class TableObjective:
         scale = self.model.temperature * self._spread
         return [
             (self.model.signal * mean + noise * generator.standard_normal(len(mean))) / scale
-            for mean in marginals(self.view.scores, distinct)
+            for mean in self.view.marginals(distinct)
         ]
 
     def _generator(self, *seeds: int) -> np.random.Generator:
         return np.random.Generator(np.random.PCG64([self.seed, *seeds]))
-
-
-def marginals(accuracies: Array, rows: Sequence[Sequence[int]]) -> list[Array]:
-    """Mean accuracy of all architectures with a candidate in a row, by row and candidate: [w, ...,
-    w], [d][n_i] -> [d][n_i].
-
-    Of the prod n_i architectures that take row i from `rows[i]`, distinct indices.
-    """
-    # One flat index of all of them: gathering by it is many times faster than by an index per axis.
-    index = np.zeros(1, dtype=np.intp)
-    for row, width in zip(rows, accuracies.shape, strict=True):
-        index = (index[:, None] * width + np.asarray(row)).reshape(-1)
-    return _marginals(accuracies.reshape(-1)[index], [len(row) for row in rows])
-
-
-def _marginals(values: Array, counts: list[int]) -> list[Array]:
-    """[prod n_i] -> [d][n_i], half of the rows averaged out at once: about two sums over all."""
-    if len(counts) == 1:
-        return [values]
-    half = len(counts) // 2
-    table = values.reshape(math.prod(counts[:half]), -1)
-    first, last = table.mean(axis=1), table.mean(axis=0)
-    return _marginals(first, counts[:half]) + _marginals(last, counts[half:])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fade_ray.replay.benchmarks import Benchmark, View
+from fade_ray.replay.benchmarks import Benchmark, Whole
 from spaces.nasbench_macro import BLOCKS, space
 
 
@@ -12,7 +12,7 @@ def toy() -> Benchmark:
     """Scores are uniform in [0.2, 0.8], reports differ by up to 0.1."""
     generator = np.random.default_rng(7)
     scores = 0.2 + 0.6 * generator.random((3,) * 4)
-    view = View(scores, scores + 0.1 * generator.random(scores.shape))
+    view = Whole(scores, scores + 0.1 * generator.random(scores.shape))
     return Benchmark(
         "toy", space(), 4, {block: i for i, block in enumerate(BLOCKS)}, lambda seed: view
     )

@@ -13,10 +13,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fade_ray.replay.benchmarks import Benchmark, macro_benchmark, read_benchmark
-from fade_ray.replay.table_objective import Array, RankModel, TableObjective, marginals
+from fade_ray.replay.benchmarks import (
+    Benchmark,
+    macro_benchmark,
+    marginals,
+    read_benchmark,
+    repeat_noise,
+    sizes,
+)
+from fade_ray.replay.replay_study import agreement
+from fade_ray.replay.table_objective import Array, RankModel, TableObjective
 from searchers import Proposal
 from spaces import HyperArchitecture
+from spaces.accel_nasbench import BLOCKS as ACCEL_BLOCKS
+from spaces.accel_nasbench import AccelTable
 from spaces.errors import InvalidInput
 from spaces.nasbench_macro import BLOCKS, MacroTable, codes
 
@@ -151,7 +161,7 @@ def test_learned_weights_are_restricted_and_normalised(toy: Benchmark) -> None:
 
 
 def test_learned_weights_of_another_shape_are_refused(toy: Benchmark) -> None:
-    with pytest.raises(InvalidInput, match="4 rows of 3"):
+    with pytest.raises(InvalidInput, match=r"4 rows of \[3, 3, 3, 3\]"):
         TableObjective(toy, 0, RankModel(weights=((0.5, 0.5),) * 4))
 
 
@@ -160,14 +170,13 @@ def test_an_evaluation_sees_the_score_and_not_the_report(toy: Benchmark) -> None
     objective = TableObjective(benchmark, 0, RankModel())
     for choice in [(0, 0, 0, 0), (2, 1, 0, 2)]:
         architecture = hyper([[i] for i in choice])
-        assert (
-            objective(proposal("evaluation", architecture)).score
-            == benchmark.view(0).scores[choice]
+        assert objective(proposal("evaluation", architecture)).score == benchmark.view(0).score(
+            choice
         )
         assert (
             objective.report(architecture)
-            == benchmark.view(0).reports[choice]
-            != benchmark.view(0).scores[choice]
+            == benchmark.view(0).report(choice)
+            != benchmark.view(0).score(choice)
         )
 
 
@@ -189,8 +198,8 @@ def test_the_real_tables_are_known_by_their_columns(real_data: Path) -> None:
         numbers = tuple(line[f"op_e{edge}"] for edge in ("01", "02", "12", "03", "13", "23"))
         [cell] = [cell for cell in cells.candidates if cell.numbers == numbers]  # type: ignore[attr-defined]
         choice = cells.choice(HyperArchitecture(((cell,),)))
-        assert cells.view(0).scores[choice] == pytest.approx(line["c10_valid_200"] / 100)
-        assert cells.view(5).reports[choice] == pytest.approx(line["c10_test_200"] / 100)
+        assert cells.view(0).score(choice) == pytest.approx(line["c10_valid_200"] / 100)
+        assert cells.view(5).report(choice) == pytest.approx(line["c10_test_200"] / 100)
 
 
 def macro_columns() -> dict[str, list[object]]:
@@ -201,7 +210,7 @@ def macro_columns() -> dict[str, list[object]]:
     ("change", "text"),
     [
         (lambda columns: columns.pop("test_acc_1"), "lacks test_acc_1"),
-        (lambda columns: columns.pop("arch"), "NAS-Bench-Macro .column arch. or NAS-Bench-201"),
+        (lambda columns: columns.pop("arch"), "NAS-Bench-Macro .column arch., NAS-Bench-201"),
         (lambda columns: columns["arch"].__setitem__(0, columns["arch"][1]), "more than once"),
     ],
 )
@@ -218,3 +227,36 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     for path in (tmp_path / "text.parquet", tmp_path / "none.parquet"):
         with pytest.raises(InvalidInput, match="readable Parquet"):
             read_benchmark(path)
+
+
+def test_a_table_of_some_architectures_answers_for_all(real_data: Path) -> None:
+    benchmark = read_benchmark(real_data / "accel_nasbench.parquet")
+    facts = benchmark.facts
+    assert facts["trained_architectures"] == 5138
+    assert facts["r2_of_left_out"] > 0.96  # what boosted trees reach by cross-validation
+    assert facts["noise_points"] == pytest.approx(0.2697, abs=1e-3)
+    assert [len(row) for row in benchmark.rows] == [36] * 5 + [48, 36]
+    assert 0.95 < agreement(benchmark, RankModel(noise=0.0)) < 1
+    views = [benchmark.view(seed) for seed in (0, 0, 1)]
+    rng = np.random.default_rng(0)
+    choices = [tuple(int(rng.integers(len(row))) for row in benchmark.rows) for _ in range(300)]
+    seen = np.array([[view.score(choice) for choice in choices] for view in views])
+    reports = np.array([views[2].report(choice) for choice in choices])
+    assert (seen[0] == seen[1]).all()
+    assert (seen[0] != seen[2]).all()
+    noise = 100 * (seen[[0, 2]] - reports).std()
+    assert noise == pytest.approx(facts["noise_points"], rel=5 / np.sqrt(2 * 600))
+
+
+def test_parameters_are_sums_over_the_rows(real_data: Path) -> None:
+    table = AccelTable.read(real_data / "accel_nasbench.parquet")
+    each = sizes(table.choices, table.parameters, len(ACCEL_BLOCKS))
+    summed = each[range(7), table.choices].sum(axis=1)
+    np.testing.assert_allclose(summed, table.parameters, atol=1e-6)
+
+
+def test_noise_is_that_of_repeats() -> None:
+    choices = np.array([[0, 1], [0, 1], [2, 2], [1, 1], [1, 1], [1, 1]])
+    values = np.array([1.0, 3.0, 9.0, 0.0, 0.0, 3.0])
+    assert repeat_noise(choices, values) == pytest.approx(np.sqrt((2 + 6) / 3))
+    assert repeat_noise(choices[2:3], values[2:3]) == 0

@@ -262,7 +262,7 @@ def test_noise_in_points_is_said_and_kept(
     config = small(real_data, tmp_path / "out", seeds=2, rank_noise=2.0)
     replay_run(config, Console(width=1000))
     table = read_benchmark(config.table)
-    expected = np.mean([200 * table.view(seed % 3).scores.std() for seed in range(DRAWS)])
+    expected = np.mean([200 * table.view(seed % 3).spread for seed in range(DRAWS)])
     assert json.loads((tmp_path / "out" / "result.json").read_text())[
         "rank_noise_points"
     ] == pytest.approx(expected)

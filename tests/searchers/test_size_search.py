@@ -1,14 +1,18 @@
 """The largest first: every architecture once, in an order that ignores what it is told."""
 
+import math
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from searches import size_search
 
 from searchers import Outcome
-from spaces import nasbench_cell, nasbench_macro
+from searchers.size_search import LargestFirst, Sorted
+from spaces import HyperArchitecture, nasbench_cell, nasbench_macro
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
 from spaces.feature_space import FeatureSpace, GraphSpace
@@ -59,9 +63,35 @@ def test_cells_of_nasbench201_are_ordered_as_their_parameters_do() -> None:
     assert (np.unique(size, return_inverse=True)[1] == ranks).all()
 
 
-def test_what_cannot_be_put_into_order_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="architectures <= 1,000,000"):
-        size_search(GraphSpace.create(), depth=3, iterations=5)
+def test_spaces_too_large_to_be_put_into_order_are_walked_from_the_top() -> None:
+    space = GraphSpace.create()
+    codes = order(space, depth=6, trials=200)
+    sizes = [sum(row[0].size for row in HyperArchitecture.from_code(code).rows) for code in codes]
+    assert sizes == sorted(sizes, reverse=True)
+    assert len(set(codes)) == 200
+    assert sizes[0] == 6 * max(cell.size for cell in space.cells)
+    assert codes == order(space, depth=6, trials=200) != order(space, depth=6, trials=200, seed=1)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.lists(st.integers(0, 3), min_size=1, max_size=4), min_size=1, max_size=4),
+    st.integers(0, 9),
+)
+def test_both_orders_have_every_architecture_once_by_falling_sums(
+    sizes: list[list[int]], seed: int
+) -> None:
+    rows, count = [np.array(row, float) for row in sizes], math.prod(map(len, sizes))
+    both = []
+    for kind in (Sorted, LargestFirst):
+        ordered: Sorted | LargestFirst = kind(rows, np.random.default_rng(seed))
+        both.append([ordered.next() for _ in range(count)])
+    sums = [[sum(r[i] for r, i in zip(rows, p, strict=True)) for p in places] for places in both]
+    assert sums[0] == sums[1] == sorted(sums[0], reverse=True)
+    assert set(both[0]) == set(both[1]) == set(product(*(range(len(row)) for row in rows)))
+
+
+def test_what_has_no_size_is_refused() -> None:
     cells = [Unsized(number) for number in range(3)]
     feature = {"number": Feature(lambda cell: cell.number, True, "its number")}
     space = FeatureSpace.over(cells, ["number"], feature)

@@ -5,7 +5,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from spaces import GraphSpace, HyperArchitecture, InvalidInput, nasbench_cell, nasbench_macro
+from spaces import (
+    GraphSpace,
+    HyperArchitecture,
+    InvalidInput,
+    accel_nasbench,
+    nasbench_cell,
+    nasbench_macro,
+)
+from spaces.accel_nasbench import COLUMNS, AccelTable, MobileBlock
 from spaces.candidates import Candidate
 from spaces.nasbench_cell import BenchCell
 from spaces.nasbench_macro import MacroTable
@@ -14,6 +22,7 @@ SPACES = {
     "graphs": GraphSpace.create(3, 4),
     "blocks of NAS-Bench-Macro": nasbench_macro.space(),
     "cells of NAS-Bench-201": nasbench_cell.space(),
+    "blocks of Accel-NASBench": accel_nasbench.space(np.zeros((7, 48))).at(5),
 }
 every = pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 
@@ -37,7 +46,7 @@ def test_edits_are_other_cells_of_the_space_and_can_be_undone(space):
             assert cell not in edited
             for other in edited[:5]:
                 assert other in space.members(space.embed(other))
-                assert cell in other.edits()[opposite[kind]]
+                assert cell in other.edits()[opposite.get(kind, kind)]
 
 
 def test_every_graph_on_as_many_vertices_can_be_reached_by_adding_and_dropping():
@@ -52,7 +61,11 @@ def test_every_graph_on_as_many_vertices_can_be_reached_by_adding_and_dropping()
 
 
 @pytest.mark.parametrize(
-    "code", ["block.3", "block.", "block.00", "nb201.12345", "nb201.1234567", "nb201.55555x", "x.1"]
+    "code",
+    [
+        *("block.3", "block.", "block.00", "nb201.12345", "nb201.1234567", "nb201.55555x", "x.1"),
+        *("mbconv.2-3-1-0", "mbconv.6-5-5-1", "mbconv.6-5-3", "mbconv.6-5-3-2"),
+    ],
 )
 def test_malformed_codes_are_refused(code):
     with pytest.raises(InvalidInput):
@@ -109,3 +122,42 @@ def test_the_published_table(real_data):
     means = MacroTable.read(real_data / "nasbench_macro.parquet").accuracies.mean(axis=-1)
     assert means.max() == means[2, 2, 2, 1, 2, 2, 2, 0] == pytest.approx(0.93127, abs=1e-5)
     assert means.min() == means[(0,) * 8] == pytest.approx(0.45363, abs=1e-5)
+
+
+def accel(path, change=lambda rows: None):
+    block = {"expansion": 6, "kernel": 5, "layers": 3, "se": True}
+    row = {f"block{b}_{name}": block[name] for b in range(7) for name in COLUMNS}
+    rows = [row | {"top1": 50.0 + n, "params_m": 4.0} for n in range(3)]
+    pq.write_table(pa.Table.from_pylist(change(rows) or rows), path)
+    return path
+
+
+def test_a_table_of_accel_nasbench_is_read(tmp_path):
+    table = AccelTable.read(accel(tmp_path / "t.parquet"))
+    whole = accel_nasbench.blocks(0)
+    assert [whole[place] for place in table.choices[0]] == [MobileBlock(3, 6, 5, True)] * 7
+    assert table.accuracies == pytest.approx([0.5, 0.51, 0.52])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda rows: [{**row, "block3_layers": 4} for row in rows], "block3 in .* 3.* but one"),
+        (lambda rows: [{**row, "block2_kernel": 7} for row in rows], "kernel .3, 5."),
+        (lambda rows: [{**row, "top1": 101.0} for row in rows], "top1 <= 100"),
+        (lambda rows: [{**row, "params_m": None} for row in rows], "finite"),
+        (lambda rows: [{"block0_kernel": 3}], "lacks block0_expansion"),
+    ],
+)
+def test_bad_tables_of_accel_nasbench_are_refused(tmp_path, change, words):
+    with pytest.raises(InvalidInput, match=words):
+        AccelTable.read(accel(tmp_path / "t.parquet", change))
+
+
+def test_the_published_table_of_accel_nasbench(real_data):
+    table = AccelTable.read(real_data / "accel_nasbench.parquet")
+    assert len(table.choices) == 5138
+    assert 100 * table.accuracies.min() == pytest.approx(42.85)
+    assert 100 * table.accuracies.max() == pytest.approx(67.052, abs=1e-4)
+    assert 100 * table.accuracies.mean() == pytest.approx(60.176, abs=1e-3)
+    assert len(np.unique(table.choices, axis=0)) == 5138 - 13
