@@ -247,18 +247,20 @@ def accel_benchmark(table: AccelTable) -> Benchmark:
     attributes = np.array([[b.layers, b.expansion, b.kernel, b.squeezes] for b in BLOCKS], float)
     model = PairRegression.fit(table.choices, table.accuracies, attributes)
     errors = model.left_out - table.accuracies
+    fit = float(1 - errors.var() / table.accuracies.var())
+    trained = f"{len(errors):,} architectures trained, the others predicted with R2 {fit:.2f}"
     noise = repeat_noise(table.choices, table.accuracies)
     rows = [range(len(accel_nasbench.blocks(row))) for row in range(accel_nasbench.DEPTH)]
     candidates: dict[Candidate, int] = {block: place for place, block in enumerate(BLOCKS)}
     return Benchmark(
-        "Accel-NASBench (predicted)",
+        f"Accel-NASBench ({trained})",
         accel_nasbench.space(sizes(table.choices, table.parameters, len(BLOCKS))),
         accel_nasbench.DEPTH,
         candidates,
         partial(Predicted, model, table.choices, rows, noise),
         {
             "trained_architectures": len(errors),
-            "r2_of_left_out": float(1 - errors.var() / table.accuracies.var()),
+            "r2_of_left_out": fit,
             "error_of_left_out_points": 100 * float(np.sqrt((errors**2).mean())),
             "noise_points": 100 * noise,
         },

@@ -21,7 +21,8 @@ class ReplayConfig(RunOptions):
     """
 
     table: str
-    """Parquet table of NAS-Bench-Macro or NAS-Bench-201, told apart by its columns."""
+    """Parquet table of NAS-Bench-Macro, NAS-Bench-201 or Accel-NASBench, told apart by its columns.
+    """
     searchers: tuple[str, ...] = ("fade", "random", "evolution")
     """By name, separated by blanks or commas: those of `fade-ray compare` that differ in more than
     training: fade, random, bayes, evolution; by-size (a control without any search: the largest

@@ -137,6 +137,7 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         rho, done = agreement(benchmark, model), run.history.done.values()
         return {
             "benchmark": benchmark.name,
+            "table": dict(benchmark.facts),
             "floor": benchmark.random_pick,
             "rank_spearman": rho if math.isfinite(rho) else None,
             "rank_noise_points": noise_points(benchmark, model),
