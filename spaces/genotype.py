@@ -9,14 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from spaces import nasbench201
+from spaces import nasbench201, recurrent
 from spaces.cell import CellSpace, Gene, Macro
 from spaces.darts import CONV_7X1_1X7, DARTS_OPS, SPACES
 from spaces.errors import InvalidInput, require, require_known, upheld
-from spaces.notation import INPUTS
+from spaces.notation import FORMS, Form
+from spaces.stackings import STACKINGS
 
-FIELDS = ("normal", "normal_concat", "reduce", "reduce_concat")
-"""Of the notation `Genotype(...)`, in the order of its positional form."""
 DEPTH = 20
 """Cells in which published genotypes are retrained; the notation has no depth."""
 MAX_NODES = 64
@@ -27,27 +26,29 @@ _CALL = "Genotype("
 _LONGEST = 1 << 16  # characters of a call in a log
 _STRING = re.compile(r"\|\s*\w+\s*~\s*\d[\w~|+\s]*\|")
 """Of NAS-Bench-201, wherever it stands."""
-_CONCAT = "concat=range(2, 6)"
-_PAIRS = "normal=[('sep_conv_3x3', 1), ...]"
-_EXAMPLE = f"Genotype({_PAIRS}, normal_{_CONCAT}, reduce=[...], reduce_{_CONCAT})"
+_EXAMPLE = " or ".join(form.example for form in FORMS)
 
 
 def read_genotype(text: str, depth: int = DEPTH) -> Macro:
-    """The cells of DARTS in the field's notation, stacked `depth` high: two (operation, source)
-    pairs for each node in turn.
+    """The cells of DARTS in the field's notation, convolutional ones stacked `depth` high:
+    (operation, source) pairs for each node in turn, two of them, or one in a recurrent cell.
 
     `Genotype(normal=[('sep_conv_3x3', 1), ...], normal_concat=range(2, 6), reduce=[...],
-    reduce_concat=range(2, 6))`, also positional, and as the one such assignment in a Python source
-    or the one such call in lines of a training log. The text is parsed, never run. The cells are
-    over the operations of DARTS where these suffice, else over the smallest published set that
-    does, else over those of DARTS and the further ones.
+    reduce_concat=range(2, 6))` or `Genotype(recurrent=[('tanh', 0), ...], concat=range(1, 9))`,
+    also positional, and as the one such assignment in a Python source or the one such call in lines
+    of a training log. The text is parsed, never run. The cells are over the operations of DARTS
+    where these suffice, else over the smallest published set that does, else over those of DARTS
+    and the further ones.
     InvalidInput for no genotype, several, a gene that breaks a rule, an unknown operation.
     """
-    fields = _fields(_the_call(text))
-    genes = {kind: _genes(kind, fields[kind]) for kind in ("normal", "reduce")}
-    ops = _operations(gene.op for each in genes.values() for gene in each)
-    cells = {kind: _cell(kind, each, ops, fields[f"{kind}_concat"]) for kind, each in genes.items()}
-    return Macro(cells, "darts", depth)
+    form, fields = _fields(_the_call(text))
+    genes = {kind: _genes(kind, fields[own], form) for kind, (own, _) in form.fields.items()}
+    ops = _operations((gene.op for each in genes.values() for gene in each), form)
+    cells = {
+        kind: _cell(kind, genes[kind], ops, fields[outputs], form)
+        for kind, (_, outputs) in form.fields.items()
+    }
+    return Macro(cells, form.stacking, depth if STACKINGS[form.stacking].shared else 1)
 
 
 def read_cells(text: str) -> Macro:
@@ -146,16 +147,20 @@ def _called(call: ast.Call) -> str:
     return call.func.id if isinstance(call.func, ast.Name) else getattr(call.func, "attr", "")
 
 
-def _fields(call: ast.Call) -> dict[str, Any]:
-    """The values of the four fields."""
+def _fields(call: ast.Call) -> tuple[Form, dict[str, Any]]:
+    """The form of the notation, and the values of its fields."""
     named = [(keyword.arg or "**", keyword.value) for keyword in call.keywords]
-    given = [*zip(FIELDS, call.args, strict=False), *named]
-    names = [name for name, _ in given]
-    fits = sorted(names) == sorted(FIELDS) and len(call.args) <= len(FIELDS)
-    rule = f"a genotype has the fields {', '.join(FIELDS)}, each once"
-    remedy = f"Write {_EXAMPLE}; recurrent cells have another form."
-    require(fits, rule, remedy, fields=names)
-    return {name: _value(name, node) for name, node in given}
+    for form in FORMS:
+        given = [*zip(form.names, call.args, strict=False), *named]
+        fits = sorted(name for name, _ in given) == sorted(form.names)
+        if fits and len(call.args) <= len(form.names):
+            return form, {name: _value(name, node) for name, node in given}
+    fields = " or ".join(", ".join(form.names) for form in FORMS)
+    names = [name for name, _ in named]
+    raise InvalidInput(
+        f"A genotype has the fields {fields}, each once, but got {len(call.args)} without a name "
+        f"and {names}. Write {_EXAMPLE}."
+    )
 
 
 def _value(name: str, node: ast.expr) -> Any:
@@ -170,15 +175,16 @@ def _value(name: str, node: ast.expr) -> Any:
         raise InvalidInput(f"{rule}, but got {_shown(got)}. Write {_EXAMPLE}.") from error
 
 
-def _genes(kind: str, pairs: Any) -> list[Gene]:
-    """The genes of a cell: pairs 2j and 2j + 1 end at node 2 + j."""
-    held = list(pairs) if isinstance(pairs, list | tuple) else []
-    rule = f"two (operation, source) pairs for each of 1 to {MAX_NODES} nodes"
-    fits = len(held) in range(2, 2 * MAX_NODES + 1, 2)
+def _genes(kind: str, pairs: Any, form: Form = FORMS[0]) -> list[Gene]:
+    """The genes of a cell: pairs 2j and 2j + 1 end at node 2 + j; in a recurrent one j at 1 + j."""
+    held, each = list(pairs) if isinstance(pairs, list | tuple) else [], form.inputs
+    number = {1: "one (operation, source) pair", 2: "two (operation, source) pairs"}[each]
+    rule = f"{number} for each of 1 to {MAX_NODES} nodes"
+    fits = len(held) in range(each, each * MAX_NODES + 1, each)
     require(fits, rule, f"Write {_EXAMPLE}.", **{kind: _shown(repr(pairs))})
     genes: list[Gene] = []
     for place, pair in enumerate(held):
-        target = INPUTS + place // 2
+        target = each + place // each
         typed = isinstance(pair, list | tuple) and [type(part) for part in pair] == [str, int]
         rule = f"a gene is (operation, source), sources of node {target} being 0 to {target - 1}"
         holds = typed and 0 <= pair[1] < target
@@ -187,34 +193,48 @@ def _genes(kind: str, pairs: Any) -> list[Gene]:
     return genes
 
 
-def _operations(used: Iterable[str]) -> tuple[str, ...]:
+def _operations(used: Iterable[str], form: Form = FORMS[0]) -> tuple[str, ...]:
     """The operations that the cells are over."""
-    needed = set(used)
-    spaces = [space.ops for space in SPACES.values() if space.macro.stack.inputs == INPUTS]
-    published = [DARTS_OPS, *sorted(spaces, key=len)]
+    needed, (usual, further) = set(used), _OPERATIONS[form.stacking]
+    stack = STACKINGS[form.stacking]
+    alike = (s for s in SPACES.values() if s.macro.stack.task == stack.task)
+    spaces = [space.ops for space in alike if space.macro.stack.inputs == stack.inputs]
+    published = [usual, *sorted(spaces, key=len)]
     for ops in published:
         if needed <= set(ops):
             return ops
-    known = dict.fromkeys([*(op for ops in published for op in ops), CONV_7X1_1X7])
+    known = dict.fromkeys([*(op for ops in published for op in ops), *further])
     for op in sorted(needed):
         require_known("An operation", op, known)
-    return tuple(op for op in known if op in needed or op in DARTS_OPS)
+    return tuple(op for op in known if op in needed or op in usual)
 
 
-def _cell(kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any) -> CellSpace:
+_OPERATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "darts": (DARTS_OPS, (CONV_7X1_1X7,)),
+    "recurrent": (recurrent.OPS, ()),
+}
+"""By stacking: the operations of its usual space, and those of no space."""
+
+
+def _cell(
+    kind: str, genes: Sequence[Gene], ops: Sequence[str], concat: Any, form: Form = FORMS[0]
+) -> CellSpace:
     """The genotype of those genes in the full space of its size; where two of them join the same
     nodes there is an edge for each.
     """
-    nodes = INPUTS + len(genes) // 2
+    inputs, field = form.inputs, form.fields[kind][1]
+    nodes = inputs + len(genes) // inputs
     outputs = tuple(concat) if isinstance(concat, list | tuple) and len(concat) <= nodes else ()
     known = all(type(node) is int and 0 <= node < nodes for node in outputs)
     once = len(set(outputs)) == len(outputs) > 0
     rule = f"the output joins some of the nodes 0 to {nodes - 1}, each once"
-    remedy = f"Write {kind}_concat=range({INPUTS}, {nodes})."
-    require(known and once, rule, remedy, **{f"{kind}_concat": _shown(repr(concat))})
+    remedy = f"Write {field}=range({inputs}, {nodes})."
+    require(known and once, rule, remedy, **{field: _shown(repr(concat))})
     used = Counter((gene.source, gene.target) for gene in genes)
-    every = Counter((u, v) for v in range(INPUTS, nodes) for u in range(v)) | used
-    space = CellSpace.create(INPUTS, nodes, ops, edges=every.elements(), outputs=outputs, keep=2)
+    every = Counter((u, v) for v in range(inputs, nodes) for u in range(v)) | used
+    space = CellSpace.create(
+        inputs, nodes, ops, edges=every.elements(), outputs=outputs, keep=inputs
+    )
     return space.genotype(genes)
 
 
@@ -290,9 +310,33 @@ GENOTYPES: dict[str, Macro] = {
         (3, 4, 6),
     ),
     "all-skip": _from_short(_ALL_SKIP, _ALL_SKIP),
+    # recurrent ones: those of the repository of DARTS, where they have no prefix
+    **{
+        name: read_genotype(f"Genotype(recurrent=[{genes}], concat={outputs})")
+        for name, genes, outputs in (
+            (
+                "RNN_DARTS_V1",
+                "('relu', 0), ('relu', 1), ('tanh', 2), ('relu', 3), ('relu', 4), "
+                "('identity', 1), ('relu', 5), ('relu', 1)",
+                "range(1, 9)",
+            ),
+            (
+                "RNN_DARTS_V2",
+                "('sigmoid', 0), ('relu', 1), ('relu', 1), ('identity', 1), ('tanh', 2), "
+                "('sigmoid', 5), ('tanh', 3), ('relu', 5)",
+                "range(1, 9)",
+            ),
+            (
+                "RNN_ENAS",
+                "('tanh', 0), ('tanh', 1), ('relu', 1), ('tanh', 3), ('tanh', 3), ('relu', 3), "
+                "('relu', 4), ('relu', 7), ('relu', 8), ('relu', 8), ('relu', 8)",
+                "[2, 5, 6, 9, 10, 11]",
+            ),
+        )
+    },
 }
-"""Of 20 cells: those of the repositories of DARTS and its followers (algorithms F.1), and the
-collapsed one.
+"""Of 20 cells, or recurrent: those of the repositories of DARTS and its followers (algorithms F.1),
+and the collapsed one.
 """
 
 

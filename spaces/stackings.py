@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from spaces.errors import require
-from spaces.notation import genes_by_kind, in_darts_notation
+from spaces.notation import genes_by_kind, in_field_notation
 
 if TYPE_CHECKING:
     from spaces.cell import Macro
@@ -44,6 +44,8 @@ class Stacking:
     """A genotype on one line."""
     shared: bool = True
     """Whether kinds of cells repeat, so that they fit any depth; else each place has its own."""
+    task: str = "images"
+    """What its networks are given: images, or text."""
     inputs: int = 2
     """Inputs of every cell: the outputs of that many places before it."""
     single_output: bool = False
@@ -88,7 +90,7 @@ def three_stages(depth: int) -> tuple[Position, ...]:
 
 
 STACKINGS: dict[str, Stacking] = {
-    "darts": Stacking(darts_layout, in_darts_notation),
+    "darts": Stacking(darts_layout, in_field_notation),
     "unshared": Stacking(unshared_layout, genes_by_kind, shared=False),
 }
 """By name; that of NAS-Bench-201 stands with the rest of the benchmark."""

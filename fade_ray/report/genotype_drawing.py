@@ -25,6 +25,10 @@ FAMILIES = (
     ("max_pool", SERIES[2]),
     ("avg_pool", SERIES[2]),
     ("skip_connect", SERIES[1]),
+    ("identity", SERIES[1]),
+    ("tanh", SERIES[0]),
+    ("sigmoid", SERIES[6]),
+    ("relu", SERIES[2]),
     (NONE, MUTED),
 )
 """What the name of an operation begins with, and its colour."""
@@ -102,7 +106,8 @@ def draw_genotype(macro: Macro, title: str, caption: str = "", name: str = "cell
             axis.set(aspect="equal", anchor="NW", **limits)
             axis.axis("off")
             times = sum(place.kind == kind for place in macro.layout)
-            words = f"{kind} ({count(times, 'time')} in {macro.depth} cells)" if times else kind
+            words = f"{kind} ({count(times, 'time')} in {macro.depth} cells)"
+            words = words if times and macro.depth > 1 else kind
             axis.text(0.06, 0.28, words, va="center", fontsize=10, fontweight="bold")
             _draw(axis, macro.cells[kind], drawings[kind].placed)
             left += width

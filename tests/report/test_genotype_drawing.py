@@ -93,7 +93,20 @@ def test_every_line_passes_every_layer_on_its_way(cell: CellSpace) -> None:
     }
 
 
-@pytest.mark.parametrize("name", GENOTYPES)
+STACKED = [name for name, macro in GENOTYPES.items() if macro.stack.shared]
+
+
+def test_a_recurrent_cell_is_drawn_with_its_activations(tmp_path: Path) -> None:
+    with house_style():
+        picture = draw_genotype(GENOTYPES["RNN_DARTS_V2"], "cell")
+        svg = save(picture, tmp_path)
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+    assert [texts.count(op) for op in ("tanh", "relu", "sigmoid", "identity")] == [2, 3, 2, 1]
+    assert [text for text in texts if text.startswith("recurrent")] == ["recurrent"]
+    assert "recurrent: 1 = sigmoid(0); 2 = relu(1); " in picture.alt
+
+
+@pytest.mark.parametrize("name", STACKED)
 def test_the_picture_shows_every_operation(name: str, tmp_path: Path) -> None:
     macro = GENOTYPES[name]
     with house_style():
