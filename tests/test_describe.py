@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from fade_ray.describe.describe_command import describe, describe_command, find
+from fade_ray.describe.describe_text import as_text
 from fade_ray.describe.subjects import MACROS, Options
 from fade_ray.export import export_module
 from fade_ray.nn import ChainNetwork, NetworkConfig
@@ -84,7 +85,18 @@ def test_a_cell_of_nasbench201() -> None:
     assert found["parameters_with_auxiliary"] is None
 
 
-@pytest.mark.parametrize("macro", MACROS)
+def test_a_recurrent_cell() -> None:
+    found = told("RNN_DARTS_V2")
+    assert (found["vocabulary"], found["units"], found["parameters"]) == (10_000, 850, 22_960_000)
+    for name in ("parameters", "multiply_adds"):
+        whole = found[name] if name == "parameters" else found[name]["conv+fc"]
+        assert sum(stage[name] for stage in found["stages"]) == whole
+    assert "ptb: 850 units, 10,000 words" in as_text(found)
+    with pytest.raises(InvalidInput, match="where the cells are for text, must be one of ptb"):
+        told("RNN_DARTS_V2", macro="cifar10")
+
+
+@pytest.mark.parametrize("macro", [name for name, each in MACROS.items() if each.task == "images"])
 def test_shapes_are_those_of_a_forward_pass(macro: str) -> None:
     options = {"cells": 4, "channels": 4}
     found = told("DARTS_V2", macro=macro, **options)

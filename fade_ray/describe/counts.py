@@ -7,6 +7,8 @@ from torch import nn
 
 from fade_ray.nn import Network, parameters
 from fade_ray.nn.costs import CONVENTIONS, Cost
+from fade_ray.nn.language_network import LanguageNetwork
+from fade_ray.nn.network import AnyNetwork
 
 
 def counts(network: Network, **names: Any) -> dict[str, Any]:
@@ -17,9 +19,31 @@ def counts(network: Network, **names: Any) -> dict[str, Any]:
         "input_shape": list(network.input_shape),
         "parameters": whole - (0 if auxiliary is None else parameters(auxiliary)),
         "parameters_with_auxiliary": None if auxiliary is None else whole,
-        "multiply_adds": {name: network.multiply_adds((), name) for name in CONVENTIONS},
+        "multiply_adds": _multiply_adds(network),
         "stages": list(_stages(network)),
     }
+
+
+def language_counts(network: LanguageNetwork, **names: Any) -> dict[str, Any]:
+    """The same of a language model, per word. The decoder has its bias alone to itself."""
+    cell, vectors = network.cell, network.vectors
+    stages = (
+        ("word vectors", network.units, vectors.numel(), 0),
+        (cell.kind, network.units, parameters(cell), cell.cost.multiply_adds),
+        ("decoder", len(vectors), network.bias.numel(), vectors.numel()),
+    )
+    return names | {
+        "parameters": parameters(network),
+        "multiply_adds": _multiply_adds(network),
+        "stages": [
+            {"stage": name, "shape": [size], "parameters": count, "multiply_adds": multiply_adds}
+            for name, size, count, multiply_adds in stages
+        ],
+    }
+
+
+def _multiply_adds(network: AnyNetwork) -> dict[str, int]:
+    return {name: network.multiply_adds((), name) for name in CONVENTIONS}
 
 
 def _stages(network: Network) -> Iterator[dict[str, Any]]:

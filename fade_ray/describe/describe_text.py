@@ -30,9 +30,7 @@ def _figures(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "size of the space", _large(description["size"])
         yield "logits", f"{description['logits']:,}"
     if "parameters" in description:
-        shape = " x ".join(map(str, description["input_shape"]))
-        sizes = f"{description['cells']} cells, {description['channels']} channels"
-        yield "network", f"{description['macro']}: {sizes}, input {shape}"
+        yield "network", f"{description['macro']}: {_sizes(description)}"
         yield "parameters", f"{description['parameters']:,}"
         if description.get("parameters_with_auxiliary"):
             yield "  with auxiliary head", f"{description['parameters_with_auxiliary']:,}"
@@ -40,6 +38,13 @@ def _figures(description: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield f"multiply-adds, {name}", f"{count:,} ({count / 1e6:,.2f} M)"
     if description.get("drawing"):
         yield "drawing", description["drawing"]
+
+
+def _sizes(description: Mapping[str, Any]) -> str:
+    if "vocabulary" in description:
+        return f"{description['units']} units, {description['vocabulary']:,} words"
+    shape = " x ".join(map(str, description["input_shape"]))
+    return f"{description['cells']} cells, {description['channels']} channels, input {shape}"
 
 
 def _stage(stage: Mapping[str, Any]) -> tuple[str, ...]:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 import tyro
 
-from fade_ray.describe.counts import counts
+from fade_ray.describe.counts import counts, language_counts
 from fade_ray.nn import CellNetwork, CellNetworkConfig, ChainNetwork, NetworkConfig
+from fade_ray.nn.language_network import LanguageNetwork
 from spaces import Dag, HyperArchitecture
 from spaces.cell import CellSpace, Macro
 from spaces.errors import require, require_known, upheld
@@ -19,7 +20,9 @@ from spaces.stackings import RESIDUAL
 
 @dataclass(frozen=True)
 class Setting:
-    """Images, and the size of the networks that are retrained on them (algorithms B.4)."""
+    """Data, and the size of the networks that are retrained on them (algorithms B.4, B.5).
+    `classes` of images, or words of a vocabulary.
+    """
 
     name: str
     side: int
@@ -28,6 +31,7 @@ class Setting:
     channels: int
     stem: str = "cifar"
     auxiliary_norm: bool = True
+    task: str = "images"
 
 
 MACROS: dict[str, Setting] = {
@@ -35,9 +39,9 @@ MACROS: dict[str, Setting] = {
     "cifar100": Setting("cifar100", 32, 100, 20, 36),
     # the head of DARTS: algorithms F.1
     "imagenet": Setting("imagenet", 224, 1000, 14, 48, "imagenet", auxiliary_norm=False),
+    "ptb": Setting("ptb", 1, 10_000, 1, 850, task="text"),
 }
-"""What `--macro` names."""
-DEFAULT = "cifar10"
+"""What `--macro` names; the first of a task is its default."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,9 @@ class Options:
     what: tyro.conf.Positional[str | None] = None
     """File of cells, exported architecture (.json), published name, genotype, or code."""
     macro: str | None = None
-    """cifar10 (the default), cifar100 or imagenet: images, stem, usual size of the network."""
+    """cifar10 (the default), cifar100 or imagenet: images, stem, usual size of the network; of
+    recurrent cells ptb: 10,000 words.
+    """
     cells: int | None = None
     """Cells; by default 20, imagenet 14, NAS-Bench-201 15, in searches as published."""
     channels: int | None = None
@@ -61,11 +67,13 @@ class Options:
     draw: str | None = None
     """Draw the cells to this file, .svg or .png."""
 
-    @property
-    def setting(self) -> Setting:
-        """Images and usual options. Raises InvalidInput for an unknown `macro`."""
-        require_known("`--macro`", self.macro or DEFAULT, MACROS)
-        return MACROS[self.macro or DEFAULT]
+    def setting(self, task: str = "images") -> Setting:
+        """Data and usual options. Raises InvalidInput for an unknown `macro`."""
+        of_task = [name for name, setting in MACROS.items() if setting.task == task]
+        require_known(
+            f"`--macro`, where the cells are for {task},", self.macro or of_task[0], of_task
+        )
+        return MACROS[self.macro or of_task[0]]
 
 
 @dataclass(frozen=True)
@@ -82,27 +90,18 @@ class Cells:
         return {"kind": "genotype", "genotype": macro.notation, "graph": graph}
 
     def counts(self, options: Options) -> dict[str, Any]:
-        stack, setting = self.macro.stack, options.setting
+        stack, setting = self.macro.stack, options.setting(self.macro.stack.task)
         usual = (setting.cells if stack.shared else self.macro.depth, setting.channels)
-        cells, channels = stack.retrained or usual
-        norm = setting.auxiliary_norm
-        config = CellNetworkConfig(channels, auxiliary=stack.auxiliary, auxiliary_norm=norm)
-        return self._counts(options, cells, config)
+        return self._counts(options, *(stack.retrained or usual))
 
     def _counts(
-        self, options: Options, cells: int, config: CellNetworkConfig, search: bool = False
+        self, options: Options, cells: int, channels: int, search: bool = False
     ) -> dict[str, Any]:
-        """With `cells` and the channels of `config` where `options` name none."""
-        setting, stems = options.setting, self.macro.stack.stems
+        """With `cells` and `channels` where `options` name none."""
+        task = self.macro.stack.task
         macro = self.macro.at_depth(cells if options.cells is None else options.cells)
-        stem = setting.stem + "-search" * (search and setting.stem == "imagenet")
-        channels = config.channels if options.channels is None else options.channels
-        config = replace(config, channels=channels, stem=stem if stem in stems else stems[0])
-        config = config.for_search(macro.stack) if search else config
-        images = {"side": setting.side, "classes": setting.classes}
-        generator = torch.Generator().manual_seed(0)
-        network = CellNetwork(macro, config, **images, generator=generator)
-        return counts(network, macro=setting.name, cells=macro.depth, channels=channels)
+        channels = channels if options.channels is None else options.channels
+        return NETWORKS[task](macro, options.setting(task), channels, search)
 
     def picture(self) -> Any:
         from fade_ray.report.genotype_drawing import draw_genotype  # matplotlib takes a second
@@ -137,8 +136,30 @@ class SearchNetwork(Space):
         return super().facts() | {"kind": "search network"}
 
     def counts(self, options: Options) -> dict[str, Any]:
-        config = CellNetworkConfig(self.channels)
-        return self._counts(options, self.macro.depth, config, search=True)
+        return self._counts(options, self.macro.depth, self.channels, search=True)
+
+
+def _of_images(macro: Macro, setting: Setting, channels: int, search: bool) -> dict[str, Any]:
+    stack = macro.stack
+    stem = setting.stem + "-search" * (search and setting.stem == "imagenet")
+    config = CellNetworkConfig(channels, stem=stem if stem in stack.stems else stack.stems[0])
+    auxiliary, norm = stack.auxiliary, setting.auxiliary_norm
+    retrained = replace(config, auxiliary=auxiliary, auxiliary_norm=norm)
+    config = config.for_search(stack) if search else retrained
+    images = {"side": setting.side, "classes": setting.classes}
+    network = CellNetwork(macro, config, **images, generator=torch.Generator().manual_seed(0))
+    return counts(network, macro=setting.name, cells=macro.depth, channels=channels)
+
+
+def _of_text(macro: Macro, setting: Setting, channels: int, search: bool) -> dict[str, Any]:
+    sizes = {"vocabulary": setting.classes, "units": channels}
+    generator = torch.Generator().manual_seed(0)
+    network = LanguageNetwork(macro, **sizes, search=search, generator=generator)
+    return language_counts(network, macro=setting.name, **sizes)
+
+
+NETWORKS = {"images": _of_images, "text": _of_text}
+"""What is counted, by the task of the stacking: (cells, setting, channels, search) -> figures."""
 
 
 def _space(cell: CellSpace) -> dict[str, Any]:
@@ -180,7 +201,7 @@ class Chain:
         return {"kind": "chain", "genotype": self.hyper.code(), "graph": graph}
 
     def counts(self, options: Options) -> dict[str, Any]:
-        hyper, setting = self.hyper, options.setting
+        hyper, setting = self.hyper, options.setting()
         rule, remedy = "--cells is the number of rows of the code", "Leave it out."
         fits = options.cells in (None, hyper.depth)
         require(fits, rule, remedy, cells=options.cells, rows=hyper.depth)

@@ -69,8 +69,13 @@ class SkipDropout:
 
     def mask(self, like: Tensor) -> Tensor:
         """Factors 0 or 1 / (1 - rate), shaped as `like`."""
-        drawn = torch.rand(like.shape, generator=self.generator)
-        return (drawn >= self.rate).to(like, non_blocking=True) / (1 - self.rate)
+        return kept(like.shape, self.rate, self.generator, like)
+
+
+def kept(shape: Sequence[int], rate: float, generator: torch.Generator, like: Tensor) -> Tensor:
+    """Factors of this shape: 0 with probability `rate`, else 1 / (1 - rate); drawn on the CPU."""
+    drawn = torch.rand(tuple(shape), generator=generator)
+    return (drawn >= rate).to(like, non_blocking=True) / (1 - rate)
 
 
 @dataclass(frozen=True)
@@ -81,7 +86,7 @@ class Draw:
     architecture weights, one-hot at the path, which receive the straight-through gradient: of every
     candidate with `others`, else of the drawn one alone (see `Mixed`). `edges`: weights inside the
     cells by their kind, None where nothing is left to choose. `drop_path` and `skip_dropout` rest
-    in evaluation.
+    in evaluation, as does `noise`: a generator on the CPU, of the dropout of language models.
     """
 
     path: Path = ()
@@ -90,6 +95,7 @@ class Draw:
     edges: Mapping[str, EdgeWeights] | None = None
     drop_path: DropPath | None = None
     skip_dropout: SkipDropout | None = None
+    noise: torch.Generator | None = None
 
     def candidate(self, place: int) -> int:
         """Which candidate runs at a place."""
@@ -105,7 +111,12 @@ class Draw:
 
 
 class Scores(NamedTuple):
-    """Class scores [batch, classes], and those of the auxiliary head in training mode."""
+    """Class scores [batch, classes], and those of the auxiliary head in training mode. Of a
+    language model [batch, time, words], with the cell's outputs [batch, time, units] and what
+    dropout leaves of them.
+    """
 
     main: Tensor
     auxiliary: Tensor | None = None
+    outputs: Tensor | None = None
+    dropped: Tensor | None = None

@@ -89,7 +89,24 @@ class Head(nn.Module):
         return cast(Tensor, self.classifier(y.mean((2, 3)) if self.pooled else y.flatten(1)))
 
 
-class Network(nn.Module):
+class AnyNetwork(nn.Module):
+    """What a training asks of its network, whatever it is given."""
+
+    def compile_candidates(self) -> None:
+        """Compile what runs as a whole."""
+        raise NotImplementedError
+
+    def cost(self, path: Path = ()) -> Cost:
+        """Of one example along `path` in evaluation mode, with all operations of the cells."""
+        raise NotImplementedError
+
+    def multiply_adds(self, path: Path = (), convention: str = "conv+fc") -> int:
+        """Those of `cost(path)`, by one of the CONVENTIONS."""
+        require_known("A convention", convention, CONVENTIONS)
+        return CONVENTIONS[convention](self.cost(path))
+
+
+class Network(AnyNetwork):
     """`forward(x, draw)` maps images [batch, channels, side, side] to `Scores` [batch, classes].
 
     A search network and one architecture are the same class: what is left to choose is in the
@@ -133,21 +150,16 @@ class Network(nn.Module):
         return Source(_channels_last(before)), Source(_channels_last(last))
 
     def compile_candidates(self) -> None:
-        """Compile what runs as a whole: here each place."""
+        """Here each place."""
         for place in self.places:
             place.compile()
 
     def cost(self, path: Path = ()) -> Cost:
-        """Of one image along `path` in evaluation mode, with all operations of the cells."""
+        """Of one image."""
         total = self.stem.cost + self.head.cost
         for index, place in enumerate(self.places):
             total += place.along(path[index] if path else 0)
         return total
-
-    def multiply_adds(self, path: Path = (), convention: str = "conv+fc") -> int:
-        """Those of `cost(path)`, by one of the CONVENTIONS."""
-        require_known("A convention", convention, CONVENTIONS)
-        return CONVENTIONS[convention](self.cost(path))
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

@@ -353,7 +353,7 @@ def test_a_cell_of_nothing_gives_zeros(config: CellNetworkConfig) -> None:
     model = network(
         nasbench201.macro(3, space.genotype([(*edge, "none") for edge in space.edges])), config
     )
-    scores, _ = model(images(dtype=torch.float32))
+    scores = model(images(dtype=torch.float32)).main
     assert torch.isfinite(scores).all()
     assert scores.std(0).max() < 1e-6  # no image reaches the classifier
 
@@ -389,7 +389,7 @@ def test_any_image_side_will_do(
     weights = mixed(logits_of(SMALL, torch.float32), True)
     drop = DropPath(0.3, torch.Generator().manual_seed(0))
     draw = Draw(edges=weights, drop_path=drop)
-    scores, auxiliary = model(images(3, side, channels, dtype=torch.float32), draw)
+    scores, auxiliary = model(images(3, side, channels, dtype=torch.float32), draw)[:2]
     scores.sum().backward()
     assert scores.shape == (3, 10)
     assert auxiliary is None
@@ -410,7 +410,7 @@ def test_the_auxiliary_head_speaks_in_training_and_needs_room(stem: str, smalles
     for side in (factor * smallest, factor * (smallest + 3)):
         model = network(GENOTYPES["DARTS_V1"].at_depth(3), config, side=side)
         x = images(2, side, dtype=torch.float32)
-        scores, auxiliary = model(x)
+        scores, auxiliary = model(x)[:2]
         assert scores.shape == auxiliary.shape == (2, 10)
         assert model.eval()(x)[1] is None
     with pytest.raises(InvalidInput, match=f"a side of {smallest} or more"):
