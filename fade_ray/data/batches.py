@@ -62,7 +62,35 @@ class Draws:
         return self.order, self.flip, self.crop, self.cutout
 
 
-class ImageBatches(ABC):
+class AnyBatches(ABC):
+    """Examples as batches (inputs, targets) on a device; `batch_size` of them, or fewer."""
+
+    batch_size: int
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Batches per epoch; of batches cut at random, about as many."""
+
+    @abstractmethod
+    def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
+        """All examples once, as they are trained on.
+
+        All draws of the epoch are made in this call, on the host, and depend on nothing but the
+        state of `generator` (a CPU generator): the same batches on every device, and a state saved
+        between two calls is enough to go on.
+        """
+
+    def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Epochs without end. The draws of an epoch are made when its first batch is asked for."""
+        while True:
+            yield from self.epoch(generator)
+
+    @abstractmethod
+    def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
+        """All examples once, in order and unchanged, for evaluation."""
+
+
+class ImageBatches(AnyBatches):
     """Labelled images as batches: images float32 [B, C, H, W], normalised by `mean` and `std` (per
     channel, in units of [0, 1]), and labels int64 [B], both on `device`.
 
@@ -105,17 +133,8 @@ class ImageBatches(ABC):
     @abstractmethod
     def epoch(self, generator: torch.Generator) -> Iterator[Batch]:
         """Augmented batches of every image once, in random order; an incomplete last batch only
-        where it is the only one.
-
-        All draws of the epoch are made in this call, on the host, and depend on nothing but the
-        state of `generator` (a CPU generator): the same batches on every device, and a state saved
-        between two calls is enough to go on.
+        where it is the only one. See `AnyBatches`.
         """
-
-    def cycle(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Epochs without end. The draws of an epoch are made when its first batch is asked for."""
-        while True:
-            yield from self.epoch(generator)
 
     def ordered(self, batch_size: int | None = None) -> Iterator[Batch]:
         """Every image once, in order, without augmentation, for evaluation; of several workers each

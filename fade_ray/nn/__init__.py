@@ -6,13 +6,14 @@ from fade_ray.nn.draw import Draw, DropPath, EdgeWeights, Path, Scores
 from fade_ray.nn.layout import chain_layout, row_strides
 from fade_ray.nn.macro import MacroNetwork
 from fade_ray.nn.module_network import ModuleNetwork
-from fade_ray.nn.network import Network, parameters
+from fade_ray.nn.network import AnyNetwork, Network, parameters
 from fade_ray.nn.norms import still
 from fade_ray.nn.operations import OPERATIONS, Operation
 from fade_ray.nn.relaxations import architecture_weights, entropy, gumbel_softmax, initial_logits
 
 __all__ = [
     "OPERATIONS",
+    "AnyNetwork",
     "CellNetwork",
     "CellNetworkConfig",
     "Chain",

@@ -35,20 +35,20 @@ class Dropouts:
     all its words (variational), but for `word`, which takes whole words out of the vocabulary.
     """
 
-    output: float = 0.75
+    output_dropout: float = 0.75
     """What the decoder reads."""
-    hidden: float = 0.25
+    hidden_dropout: float = 0.25
     """The state and the nodes, wherever the cell multiplies them."""
-    input: float = 0.75
+    input_dropout: float = 0.75
     """The words' vectors, where the cell multiplies them."""
-    embedding: float = 0.2
+    embedding_dropout: float = 0.2
     """The words' vectors, before."""
-    word: float = 0.0
+    word_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for field in fields(self):
+        for field in fields(Dropouts):
             rate, remedy = getattr(self, field.name), "Use 0 for none."
-            require(0 <= rate < 1, f"0 <= {field.name} dropout < 1", remedy, rate=rate)
+            require(0 <= rate < 1, f"0 <= {field.name} < 1", remedy, rate=rate)
 
 
 class Masks(NamedTuple):
@@ -70,7 +70,7 @@ class Masks(NamedTuple):
         masks = {
             name: kept(shapes.get(name, (batch, 1, units)), rate, noise, like)
             for name in cls._fields
-            if (rate := getattr(rates, name))
+            if (rate := getattr(rates, f"{name}_dropout"))
         }
         return cls(**masks)
 
@@ -210,7 +210,7 @@ def _mixed(
 
 class LanguageNetwork(AnyNetwork):
     """`forward(words [batch, time], draw, state [batch, units], rates)` gives `Scores` of the next
-    words [batch, time, words] and the next state.
+    words [batch, time, words] and the next state, detached; it begins with zeros.
 
     A word's vector and its row of the decoder are the same weights. `vocabulary`: how many words.
     `search`: normalised by the batch. InvalidInput for cells of another stacking.
@@ -236,17 +236,18 @@ class LanguageNetwork(AnyNetwork):
         cell = macro.cells[place.kind]
         self.cell = RecurrentCell(place.kind, cell, units, search, generator)
 
-    def first_state(self, batch: int) -> Tensor:
-        """Zeros [batch, units]."""
-        return self.vectors.new_zeros(batch, self.units)
-
     def forward(
-        self, words: Tensor, draw: Draw, state: Tensor, rates: Dropouts | None = None
+        self,
+        words: Tensor,
+        draw: Draw,
+        state: Tensor | None = None,
+        rates: Dropouts | None = None,
     ) -> tuple[Scores, Tensor]:
         masks = Masks()
         if self.training and rates is not None and draw.noise is not None:
             masks = Masks.drawn(rates, len(words), self.vectors, draw.noise)
         x = _masked(F.embedding(words, _masked(self.vectors, masks.word)), masks.embedding)
+        state = x.new_zeros(len(words), self.units) if state is None else state
         outputs = self.cell(x, state, draw, masks)
         dropped = _masked(outputs, masks.output)
         scores = F.linear(dropped, self.vectors, self.bias)

@@ -3,7 +3,7 @@
 from fade_ray.training.device import Placement, place
 from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.loop import Training, evaluate
-from fade_ray.training.objectives import Classification, Objective
+from fade_ray.training.objectives import Classification, LanguageModel, Objective
 from fade_ray.training.optimisers import ASGD, SGD, Adam, Optimiser
 from fade_ray.training.row_architecture import ArchitectureConfig, RowArchitecture
 from fade_ray.training.train_config import TrainConfig
@@ -14,6 +14,7 @@ __all__ = [
     "Adam",
     "ArchitectureConfig",
     "Classification",
+    "LanguageModel",
     "Objective",
     "Optimiser",
     "Placement",

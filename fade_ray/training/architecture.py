@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import torch
 from torch import Tensor
 
-from fade_ray.data import ImageBatches
+from fade_ray.data import AnyBatches
 from fade_ray.nn.draw import Draw
 from fade_ray.training.objectives import Batch
 from fade_ray.training.updates import Unroll
@@ -39,7 +39,7 @@ class Architecture(Protocol):
     """Logits under training: rows of candidates, or edges of cells."""
 
     @property
-    def batches(self) -> ImageBatches | None:
+    def batches(self) -> AnyBatches | None:
         """Held-out images that the logits learn from; None where they learn from the weights'."""
 
     @property

@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from fade_ray.data import ImageBatches
+from fade_ray.data import AnyBatches
 from fade_ray.nn.draw import Draw, EdgeWeights, SkipDropout
 from fade_ray.nn.relaxations import EDGE_RELAXATIONS, RELAXATIONS, edge_weights
 from fade_ray.training.architecture import Step
@@ -59,6 +59,12 @@ class CellArchitectureConfig:
     """Amending coefficient of the amended update."""
     unroll_momentum: bool = True
     """Whether the unrolled step of the second order holds SGD's momentum, as DARTS's code."""
+    unroll_clip: float = 0.0
+    """Bound of the norm of the unrolled step's gradients, and of v (DARTS on PTB: 0.25); 0: none.
+    """
+    cap_clip: bool = True
+    """Off, as in DARTS's code: the implicit term is amplified where that norm is below the bound.
+    """
     difference: Literal["central", "forward"] = "central"
     """Of gradients, in float32: central, as in the papers, or forward: fewer passes, less exact."""
     skip_dropout: float = 0.0
@@ -73,7 +79,7 @@ class CellArchitectureConfig:
         require_known("An optimiser of logits", self.optimizer, LOGIT_OPTIMISERS)
         rate = self.learning_rate
         require(rate > 0, "learning_rate > 0", "Use 3e-4.", learning_rate=rate)
-        for name in ("logit_std", "weight_decay"):
+        for name in ("logit_std", "weight_decay", "unroll_clip"):
             value = getattr(self, name)
             require(value >= 0, f"{name} >= 0", "Use 0 to turn it off.", **{name: value})
         remedy = "Else no logit is ever trained."
@@ -109,7 +115,11 @@ class CellArchitectureConfig:
     @property
     def update_config(self) -> UpdateConfig:
         return UpdateConfig(
-            eta=self.eta, unroll_momentum=self.unroll_momentum, difference=self.difference
+            eta=self.eta,
+            unroll_momentum=self.unroll_momentum,
+            clip=self.unroll_clip,
+            cap=self.cap_clip,
+            difference=self.difference,
         )
 
 
@@ -152,7 +162,7 @@ class EdgeArchitecture:
         config: CellArchitectureConfig,
         generator: torch.Generator,
         device: torch.device,
-        batches: ImageBatches | None = None,
+        batches: AnyBatches | None = None,
     ) -> None:
         self.macro, self.config, self.generator = macro, config, generator
         self.batches = batches

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from fade_ray.data import ImageBatches
-from fade_ray.nn import Draw, DropPath, Network, still
+from fade_ray.data import AnyBatches
+from fade_ray.nn import AnyNetwork, Draw, DropPath, still
 from fade_ray.nn.noise import seeded
 from fade_ray.nn.norms import by_batch
 from fade_ray.training.architecture import Architecture, Step
@@ -45,8 +45,8 @@ class Training:
 
     def __init__(
         self,
-        network: Network,
-        batches: ImageBatches,
+        network: AnyNetwork,
+        batches: AnyBatches,
         config: TrainConfig,
         epochs: int,
         placement: Placement,
@@ -113,6 +113,7 @@ class Training:
         learned: Sums | None = None
         for train, held_out in self._steps():
             self.problem.begin(train, held_out)
+            self._set_rate(self.learning_rate * self.config.objective.pace(train))
             step = self._architecture_step(train, held_out)
             if step is not None:
                 learned = learned or Sums(step.measures, self.placement.device)
@@ -164,12 +165,14 @@ class Training:
         return swapped(weights, values) if values else None
 
     def _begin(self) -> None:
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
         if self.architecture is not None:
             self.architecture.begin(self.epoch, self.epochs, self.learning_rate)
         self.problem.restart()
         self.network.train()
+
+    def _set_rate(self, learning_rate: float) -> None:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
 
     def _moving(self) -> Architecture | None:
         """The architecture, where its logits are trained in this epoch."""
@@ -183,8 +186,9 @@ class Training:
         count, held_out = architecture.steps(len(self.batches)), architecture.batches
         longer = count > len(self.batches)
         train = self.batches.cycle(generator) if longer else self.batches.epoch(generator)
-        cycled = held_out.cycle(self.generators["architecture"])
-        return zip(islice(train, count), cycled, strict=False)
+        # an epoch of a text, cut at random, is not as long as it is on average
+        taken = train if count == len(self.batches) else islice(train, count)
+        return zip(taken, held_out.cycle(self.generators["architecture"]), strict=False)
 
     def _architecture_step(self, train: Batch, held_out: Batch | None) -> Step | None:
         architecture = self._moving()
@@ -218,6 +222,7 @@ class Training:
                     f"{self.epochs} at learning rate {self.learning_rate:g}; lower it, or turn a "
                     "norm on"
                 )
+        means = self.config.objective.told(means)
         known = {} if self.architecture is None else self.architecture.metrics()
         return means | known | {"learning_rate": self.learning_rate}
 
@@ -245,8 +250,8 @@ class Training:
 
 
 def evaluate(
-    network: Network,
-    batches: ImageBatches,
+    network: AnyNetwork,
+    batches: AnyBatches,
     objective: Objective,
     placement: Placement,
     draw: Draw = Draw(),  # noqa: B008, frozen
@@ -280,4 +285,4 @@ def evaluate(
             f"the loss on held-out images became {means['loss']}; lower the learning rate, or turn "
             "a norm on"
         )
-    return means
+    return objective.told(means)

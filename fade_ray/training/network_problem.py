@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fade_ray.nn import Draw, DropPath, Network, Scores
+from fade_ray.nn import AnyNetwork, Draw, DropPath, Scores
 from fade_ray.training.architecture import Architecture
 from fade_ray.training.device import Placement, without_tf32
 from fade_ray.training.estimators import split_batch
@@ -42,7 +42,7 @@ class NetworkProblem:
 
     def __init__(
         self,
-        network: Network,
+        network: AnyNetwork,
         module: nn.Module,
         objective: Objective,
         placement: Placement,
@@ -103,9 +103,12 @@ class NetworkProblem:
         objective = self.objective
         state = objective.first_state(batch) if stream.state is None else stream.state
         with self.placement.precision():
-            draw = replace(draw, drop_path=self.drop_path())
+            draw = replace(draw, drop_path=self.drop_path(), noise=self.generators[0])
             scores, stream.next_state = objective.forward(self.module, batch, draw, state)
             loss = objective.loss(scores, batch, training=True)
+            penalty = None if stream is self.held_out else objective.penalty(scores)
+            if penalty is not None:
+                loss = loss + penalty
             if share != 1:
                 loss = loss * share
         self.multiply_adds += 3 * self.network.multiply_adds(draw.path) * objective.count(batch)

@@ -1,5 +1,6 @@
 """What a network is trained for: the loss of a batch, what is measured of it, and the score."""
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,11 +10,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.nn import Draw, Scores
+from fade_ray.nn.language_network import Dropouts
 from spaces.choices import Choice
 from spaces.errors import require
 
 Batch = tuple[Tensor, Tensor]
-"""Inputs and targets: images [batch, channels, side, side] and labels [batch]."""
+"""Inputs and targets: images [batch, channels, side, side] and labels [batch]; or words [batch,
+time] and those that follow them.
+"""
 
 
 class Objective(Choice):
@@ -31,6 +35,9 @@ class Objective(Choice):
     def loss(self, scores: Scores, batch: Batch, *, training: bool) -> Tensor:
         """Mean over the batch's examples; `training`: with all that regularises it."""
 
+    def penalty(self, scores: Scores) -> Tensor | None:
+        """What is added to the loss of passes over the batches of the weights; None for nothing."""
+
     @abstractmethod
     def measured(self, scores: Scores, batch: Batch) -> dict[str, Tensor]:
         """Sum over the batch's examples of each measure, in the order of `higher_is_better`."""
@@ -39,9 +46,17 @@ class Objective(Choice):
     def score(self, means: Mapping[str, float]) -> float:
         """What is to be maximised, from the mean loss and measures of held-out examples."""
 
+    def told(self, means: Mapping[str, float]) -> dict[str, float]:
+        """The mean loss and measures as they are told."""
+        return dict(means)
+
     def count(self, batch: Batch) -> int:
         """The examples in a batch."""
         return len(batch[1])
+
+    def pace(self, batch: Batch) -> float:
+        """The share of the learning rate at which this batch is stepped on."""
+        return 1.0
 
     def first_state(self, batch: Batch) -> Any:
         """The state before the first batch of an epoch."""
@@ -86,3 +101,74 @@ class Classification(Objective, name="classification"):
 
     def score(self, means: Mapping[str, float]) -> float:
         return means["accuracy"]
+
+
+@dataclass(frozen=True)
+class LanguageModel(Dropouts, Objective, name="language-model"):
+    """Cross-entropy of the next word; the score is minus the perplexity. The defaults are those of
+    DARTS's search on PTB (algorithms B.5).
+    """
+
+    bptt: int = 35
+    """Words of a sequence, through which gradients go back."""
+    spread: float = 0.0
+    """Standard deviation of the length of sequences in training; 0: all are `bptt` long, but one
+    in twenty half of it.
+    """
+    slowness: float = 1e-3
+    """Penalty of the squared change of the cell's output from word to word (TAR)."""
+    activation: float = 0.0
+    """Penalty of its square, behind dropout (AR)."""
+
+    higher_is_better: ClassVar[Mapping[str, bool]] = {"perplexity": False}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.bptt >= 2, "bptt >= 2", "Use 35.", bptt=self.bptt)
+        for name in ("spread", "slowness", "activation"):
+            value = getattr(self, name)
+            require(value >= 0, f"{name} >= 0", "Use 0 to turn it off.", **{name: value})
+
+    def loss(self, scores: Scores, batch: Batch, *, training: bool) -> Tensor:
+        return F.cross_entropy(scores.main.flatten(0, 1), batch[1].flatten())
+
+    def penalty(self, scores: Scores) -> Tensor | None:
+        """On the text of the weights alone, also where an update looks ahead on it; DARTS's code
+        has it in the step of the weights only.
+        """
+        if (
+            scores.outputs is None
+            or scores.dropped is None
+            or not (self.slowness or self.activation)
+        ):
+            return None
+        changes = scores.outputs.diff(dim=1)
+        slowness = changes.square().mean() if changes.numel() else 0.0
+        return self.slowness * slowness + self.activation * scores.dropped.square().mean()
+
+    def measured(self, scores: Scores, batch: Batch) -> dict[str, Tensor]:
+        """The sum of -log p; `told` makes the perplexity of its mean."""
+        scored = scores.main.detach().flatten(0, 1)
+        return {"perplexity": F.cross_entropy(scored, batch[1].flatten(), reduction="sum")}
+
+    def told(self, means: Mapping[str, float]) -> dict[str, float]:
+        """exp of the mean -log p, at most 1e300, which JSON can hold."""
+        return {**means, "perplexity": math.exp(min(means["perplexity"], math.log(1e300)))}
+
+    def score(self, means: Mapping[str, float]) -> float:
+        return -means["perplexity"]
+
+    def count(self, batch: Batch) -> int:
+        """Words."""
+        return batch[1].numel()
+
+    def pace(self, batch: Batch) -> float:
+        """Shorter sequences take shorter steps: their length over `bptt` (algorithms B.5)."""
+        return batch[1].shape[1] / self.bptt
+
+    def forward(
+        self, network: Callable[..., Any], batch: Batch, draw: Draw, state: Any
+    ) -> tuple[Scores, Any]:
+        """`state` is what the network calls by that name, None for zeros."""
+        scores, after = network(batch[0], draw, state, self)
+        return scores, after

@@ -2,7 +2,7 @@
 
 import torch
 
-from fade_ray.data import ImageBatches
+from fade_ray.data import AnyBatches
 from fade_ray.training.failures import out_of_memory
 from fade_ray.training.loop import Training
 from fade_ray.training.objectives import Batch
@@ -53,7 +53,7 @@ def _fits(training: Training, size: int) -> bool:
 
 
 def _step(training: Training, size: int) -> None:
-    def first(batches: ImageBatches) -> Batch:
+    def first(batches: AnyBatches) -> Batch:
         return next(batches.ordered(size))
 
     problem, architecture, train = training.problem, training.architecture, first(training.batches)

@@ -99,9 +99,18 @@ class UpdateConfig:
     weights themselves, error O(radius), and the weight gradient found there serves the weight step,
     which then sees the logits before their step.
     """
+    clip: float = 0.0
+    """Second order: bound of the norm of the unrolled step's gradient, and of v; 0: none. DARTS on
+    PTB clips both to the 0.25 of its weight steps (algorithms B.5).
+    """
+    cap: bool = True
+    """Whether the coefficient of that clipping, which multiplies the implicit term, is 1 at most.
+    DARTS's code has it above 1 where the norm is below the bound, which amplifies the term.
+    """
 
     def __post_init__(self) -> None:
         require(self.radius > 0, "radius > 0", "The papers take 0.01.", radius=self.radius)
+        require(self.clip >= 0, "clip >= 0", "Use 0 for none.", clip=self.clip)
         known = ("central", "forward")
         require(
             self.difference in known,
@@ -184,15 +193,16 @@ def second_order(
         train = _Around(problem, train_batch, origin, generator_states(problem))
         here = train.gradients([*weights, *logits] if forward else weights)
         slope, base = here[: len(weights)], here[len(weights) :]
-        _step(weights, slope, unroll, config)
+        step, share = _clipped(slope, config)
+        _step(weights, step, unroll, config)
         loss, found = gradients(problem, valid_batch, [*logits, *weights])
-        direct, v = found[: len(logits)], found[len(logits) :]
+        direct, (v, _) = found[: len(logits)], _clipped(found[len(logits) :], config)
         after = generator_states(problem)
         implicit = train.difference(logits, v, config.radius / _norm(v), base)  # J v, eq. 8
         rewind(problem, after)
     # eq. 7
     architecture = tuple(
-        d - unroll.learning_rate * h for d, h in zip(direct, implicit, strict=True)
+        d - unroll.learning_rate * share * h for d, h in zip(direct, implicit, strict=True)
     )
     return Gradients(architecture, _own(slope) if forward else None, loss)
 
@@ -345,6 +355,15 @@ def _step(
         if moving and momentum:
             moved, pushed = zip(*moving, strict=True)
             torch._foreach_add_(moved, pushed, alpha=-xi * momentum)
+
+
+def _clipped(slope: tuple[Tensor, ...], config: UpdateConfig) -> tuple[tuple[Tensor, ...], float]:
+    """`slope`, of norm `config.clip` at most, and what it was multiplied by (see `cap`)."""
+    if not config.clip:
+        return slope, 1.0
+    share = config.clip / (_norm(slope) + 1e-6)  # as torch's clip_grad_norm_
+    clipped = tuple(torch._foreach_mul(slope, share)) if share < 1 else slope
+    return clipped, min(share, 1.0) if config.cap else share
 
 
 def _norm(vector: tuple[Tensor, ...]) -> float:

@@ -159,5 +159,5 @@ def test_what_it_cannot_be_built_of_or_run_with() -> None:
         network()(WORDS, Draw(), STATE)
     with pytest.raises(InvalidInput, match="of recurrent cells"):
         network(published("darts").macro)
-    with pytest.raises(InvalidInput, match="0 <= hidden dropout < 1"):
-        Dropouts(hidden=1.0)
+    with pytest.raises(InvalidInput, match="0 <= hidden_dropout < 1"):
+        Dropouts(hidden_dropout=1.0)
