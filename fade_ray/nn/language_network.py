@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import reduce
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -215,6 +215,8 @@ class LanguageNetwork(AnyNetwork):
     A word's vector and its row of the decoder are the same weights. `vocabulary`: how many words.
     `search`: normalised by the batch. InvalidInput for cells of another stacking.
     """
+
+    task: ClassVar[str] = "text"
 
     def __init__(
         self,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +90,9 @@ class Head(nn.Module):
 
 
 class AnyNetwork(nn.Module):
-    """What a training asks of its network, whatever it is given."""
+    """What a training asks of its network, whatever it is given. `task`: images, or text."""
+
+    task: ClassVar[str] = "images"
 
     def compile_candidates(self) -> None:
         """Compile what runs as a whole."""

@@ -50,6 +50,7 @@ class Retraining:
             "This is a search space: search it with `fade-ray cells`, then name its run directory.",
             choices=self.macro.size,
         )
+        self.config.train.check_task(self.macro.stack.task)
         check_texts(self.macro)
 
     @staticmethod

@@ -56,6 +56,7 @@ class Training:
         wrap: Callable[[nn.Module], nn.Module] = lambda network: network,
         workers: Workers = ALONE,
     ) -> None:
+        config.check_task(network.task)
         self.network, self.batches, self.config, self.epochs = network, batches, config, epochs
         self.placement, self.architecture, self.workers = placement, architecture, workers
         self.epoch, self.seed = 0, seed

@@ -28,6 +28,8 @@ class Objective(Choice):
     for those that have one, such as a recurrent network's hidden state, detached.
     """
 
+    task: ClassVar[str] = "images"
+    """What its networks are given: images, or text."""
     higher_is_better: ClassVar[Mapping[str, bool]] = {}
     """What `measured` measures, by name."""
 
@@ -120,6 +122,7 @@ class LanguageModel(Dropouts, Objective, name="language-model"):
     activation: float = 0.0
     """Penalty of its square, behind dropout (AR)."""
 
+    task: ClassVar[str] = "text"
     higher_is_better: ClassVar[Mapping[str, bool]] = {"perplexity": False}
 
     def __post_init__(self) -> None:

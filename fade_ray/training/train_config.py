@@ -17,7 +17,7 @@ class TrainConfig:
     optimiser: Optimiser = Adam()  # noqa: RUF009, frozen
     """How the weights are stepped: adam, sgd or asgd."""
     objective: Objective = Classification()  # noqa: RUF009, frozen
-    """What is trained for: classification."""
+    """What is trained for: classification of images, or language-model."""
     drop_path: float = 0.0
     """Probability, at the last epoch, of dropping the output of an operation in a cell for one
     image; it rises linearly from 0.
@@ -39,8 +39,16 @@ class TrainConfig:
         """The drop-path rate of `epoch`, counted from 0: p * e / E (algorithms B.4)."""
         return self.drop_path * epoch / max(1, epochs)
 
+    def check_task(self, task: str) -> None:
+        """Raises InvalidInput for an objective of other networks than of `task`: images, text."""
+        known = ", ".join(n for n, each in Objective.table.items() if each.task == task)
+        rule, remedy = f"an objective of {task}", f"Use --objective {known}."
+        objective = getattr(self.objective, "name", type(self.objective).__name__)
+        require(self.objective.task == task, rule, remedy, objective=objective)
+
     def check_rows(self) -> None:
         """Raises InvalidInput for what networks of rows do not have."""
+        self.check_task("images")
         rule, remedy = "drop_path == 0 in networks of rows", "Only networks of cells have it."
         require(not self.drop_path, rule, remedy, drop_path=self.drop_path)
         weight = getattr(self.objective, "auxiliary_weight", 0.0)

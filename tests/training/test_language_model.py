@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.data.text import TextBatches
 from fade_ray.nn import Draw
 from fade_ray.nn.language_network import LanguageNetwork
@@ -25,6 +26,7 @@ from fade_ray.training.updates import (
     generator_states,
     rewind,
 )
+from spaces.errors import InvalidInput
 from spaces.recurrent import KIND, macro, recurrent_cell
 
 CPU = place("cpu")
@@ -213,7 +215,7 @@ def test_the_perplexity_is_that_of_the_whole_text() -> None:
     found = evaluate(network, text, OBJECTIVE, CPU)
     words = torch.from_numpy(TEXT)
     scores = network.eval()(words[None, :-1], Draw())[0].main[0]
-    loss = float(F.cross_entropy(scores, words[1:]))
+    loss = float(F.cross_entropy(scores, words[1:]).detach())
     assert found["loss"] == pytest.approx(loss, rel=1e-5)
     assert found["perplexity"] == pytest.approx(math.exp(loss), rel=1e-5)
     assert OBJECTIVE.score(found) == -found["perplexity"]
@@ -229,3 +231,13 @@ def test_a_text_that_repeats_itself_is_learned() -> None:
     told = [training.run_epoch()["perplexity"] for _ in range(20)]
     assert told[0] > 3
     assert told[-1] < 1.2
+
+
+def test_an_objective_of_other_data_is_refused() -> None:
+    with pytest.raises(InvalidInput, match=r"an objective of text.*--objective language-model"):
+        searching("joint", TrainConfig())
+    with pytest.raises(InvalidInput, match=r"an objective of images.*objective='language-model'"):
+        TRAIN.check_rows()
+    grid = GridConfig(spaces=("s5",), recipes=("darts-1st",))
+    with pytest.raises(InvalidInput, match=r"an objective of images"):
+        CellsConfig(grid=grid, train=TRAIN)
