@@ -26,7 +26,7 @@ from fade_ray.records.run_files import legible
 from fade_ray.run.command import ALL, HELP, parse
 from fade_ray.run.flags import read_flags
 from fade_ray.run.kind import RunKind
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 LOG = logging.getLogger(__name__)
 
@@ -132,6 +132,8 @@ def _chosen(given: Sequence[str]) -> None:
         raise SystemExit(0 if given else 2)
     if given[0] == "--version":
         return print(f"fade-ray {VERSION}")
+    with upheld("The working directory must be there", "Change into another one.", OSError):
+        os.getcwd()  # libraries end the process where there is none
     for words in (2, 1):
         name, rest = " ".join(given[:words]), given[words:]
         if name in TOOLS:

@@ -1,5 +1,6 @@
 """The command line as a user meets it: one message for a mistake, no traceback, exit code 2."""
 
+import os
 import re
 import subprocess
 import sys
@@ -166,6 +167,16 @@ def test_streams_that_are_closed_or_full_are_no_reason_for_a_traceback(
     answer = subprocess.run(["sh", "-c", call], capture_output=True, text=True, timeout=60)
     assert answer.returncode == code
     assert "Traceback" not in answer.stderr
+
+
+def test_a_working_directory_that_is_gone_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gone").mkdir()
+    os.chdir("gone")
+    (tmp_path / "gone").rmdir()
+    assert "The working directory must be there" in refused(capsys, "describe", "DARTS_V2")
 
 
 def test_a_directory_is_for_one_process_at_a_time(
