@@ -35,7 +35,8 @@ class ViT(nn.TransformerEncoderLayer):
 
     def forward(self, x):
         x = self.patches(x)
-        return super().forward(x.flatten(2).mT).mT.unflatten(2, x.shape[2:])
+        tokens = super().forward(x.flatten(2).transpose(1, 2))
+        return tokens.transpose(1, 2).unflatten(2, x.shape[2:])
 
 
 space = fade_ray.choices(stem=conv, rows=[[ResNet, partial(mbconv, expansion=3), ViT]] * 4)

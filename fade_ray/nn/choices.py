@@ -90,7 +90,7 @@ class Choices:
         """
         if images is None:
             places = [{name: float(i) for i, name in enumerate(row)} for row in self.rows]
-            spaces = (row_space(row, dict.fromkeys(self.axes, row), {}, bins) for row in places)
+            spaces = (row_space([*row], dict.fromkeys(self.axes, row), {}, bins) for row in places)
             return RowSpaces(tuple(spaces))
         rows = []
         for number, place in enumerate(self.layouts(config, images)):

@@ -11,14 +11,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
 
-class Counting(TorchDispatchMode):
+class Counting(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Within, multiply-adds of convolutions and matrix products (of attention, too) are counted.
 
     `deepest`: how many of them stand one behind the other at most.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.multiply_adds = self.deepest = 0
         self._behind: dict[int, int] = {}  # by where a tensor lies, which views share
 

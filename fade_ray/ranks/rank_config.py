@@ -9,12 +9,13 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.ranks.candidates import CELLS
 from fade_ray.run.run_config import RunConfig, RunOptions
-from fade_ray.search.search_config import RECIPES, Config, OuterConfig
+from fade_ray.search.search_config import RECIPES, Config, OuterConfig, OwnSpace, SpaceConfig
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.row_architecture import ArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
 from spaces.errors import InvalidInput, at_least, each_once, require, require_known
 from spaces.hyper import HyperArchitecture
+from spaces.module_cell import ModuleCell
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,13 @@ class RankStudyConfig(RunOptions):
     network: NetworkConfig = field(default_factory=lambda: NetworkConfig(share=False))
     train: TrainConfig = field(default_factory=TrainConfig)
     architecture: ArchitectureConfig = field(default_factory=ArchitectureConfig)
+    space: OwnSpace = field(default_factory=OwnSpace)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        holds, remedy = not (self.space.space and self.study.table), "Leave one of them out."
+        given = {"space": self.space.space, "table": self.study.table}
+        require(holds, "space or table", remedy, **given)
         trainings = {name: self._training(name) for name in self.study.settings}
         for training in trainings.values():
             alike = [name for name, other in trainings.items() if other == training]
@@ -141,13 +146,28 @@ class RankStudyConfig(RunOptions):
                     "one of them out."
                 )
 
+    @property
+    def hyper(self) -> HyperArchitecture:
+        """What is trained: of a space of one's own all candidates of each row. InvalidInput where
+        rows hold more of them than others.
+        """
+        own = self.space.choices
+        if own is None:
+            return self.study.hyper_architecture(self.network.depth)
+        return HyperArchitecture(tuple(tuple(map(ModuleCell, row)) for row in own.rows))
+
+    @property
+    def blocks(self) -> bool:
+        """Whether the candidates have norms of their own, and no operations to share."""
+        return self.space.space is not None or CELLS[self.study.cells].blocks
+
     def check_ranks(self) -> None:
         """InvalidInput for a setting in which nothing is learned: see `Config.check_ranks`. The
         blocks of NAS-Bench-Macro have BatchNorms of their own, whatever `network.norm` is.
         """
         for name in self.study.settings:
             config = self.config(name)
-            if not CELLS[self.study.cells].blocks:
+            if self.space.space or not self.blocks:
                 config.check_ranks()
                 continue
             estimator = config.architecture.estimator
@@ -157,7 +177,7 @@ class RankStudyConfig(RunOptions):
     def _training(self, setting: str) -> Config:
         """Equal for settings that train the same: NAS-Bench-Macro has no operations to share."""
         config = self.config(setting)
-        if not CELLS[self.study.cells].blocks:
+        if not self.blocks:
             return config
         return replace(config, network=replace(config.network, share=False))
 
@@ -173,6 +193,7 @@ class RankStudyConfig(RunOptions):
         )
         return Config(
             data=self.data,
+            space=SpaceConfig(space=self.space.space),
             network=replace(self.network, **chosen.network),
             train=self.train,
             architecture=replace(self.architecture, **{**late, **chosen.architecture}),

@@ -57,16 +57,15 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     def prepare(self, config: RankStudyConfig) -> Trials[Any]:
         check_run(config.run, config.train.precision)
         config.check_ranks()
-        study, network = config.study, config.network
-        hyper = study.hyper_architecture(network.depth)
+        study, hyper = config.study, config.hyper
         if study.table is None:
             check_sample(hyper.size, study.sample)
         else:
             MacroTable.read(Path(study.table).expanduser())
         splits = load_images(config.data)
         if study.table is None:
-            network.layout(splits.side, splits.channels)  # checks it
-        return Trials(search(study, network.depth), RankJob(config), splits)
+            config.space.check(config.network, splits)
+        return Trials(search(study, hyper), RankJob(config), splits)
 
     def watchers(
         self, config: RankStudyConfig, prepared: Trials[Any], history: RankHistory
@@ -77,7 +76,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
     def finish(self, run: Ran) -> list[str]:
         """ranks.json and the report; the verdict in words."""
         study, history = run.config.study, run.history
-        hyper = study.hyper_architecture(run.config.network.depth)
+        hyper = run.config.hyper
         table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
         alone = trained_alone(history, hyper) if table is None else of_table(table)
         truth = truth_part(history) if table is None else "table"

@@ -48,9 +48,9 @@ class RankJob:
         return priced(trial, data, config, folder, training_images)
 
 
-def search(study: StudyConfig, depth: int) -> StagedSearch[RankTrial]:
+def search(study: StudyConfig, hyper: HyperArchitecture) -> StagedSearch[RankTrial]:
     """Every setting with every seed, then the sample, each architecture `repeats` times."""
-    hyper, epochs = study.hyper_architecture(depth), study.rank_epochs
+    epochs = study.rank_epochs
 
     def training(setting: str, seed: int) -> RankTrial:
         id, own = f"{setting}-{seed}", seed_of(seed, 1)

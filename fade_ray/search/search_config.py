@@ -38,11 +38,29 @@ class Images(Protocol):
 
 
 @dataclass(frozen=True)
-class SpaceConfig:
-    """The graphs that cells are made of, and the feature space the search walks in."""
+class OwnSpace:
+    """A space of modules of one's own."""
 
     space: str | None = None
     """A Python file of your own, in place of graphs: `space = fade_ray.choices(...)` in it."""
+
+    @property
+    def choices(self) -> Choices | None:
+        """The space of the user's own. InvalidInput where its file holds none."""
+        return None if self.space is None else choices_in(self.space)
+
+    def check(self, network: NetworkConfig, images: Images) -> None:
+        """InvalidInput where no network is made for the images."""
+        if (own := self.choices) is None:
+            network.layout(images.side, images.channels)
+        else:
+            own.check(network, Map(images.channels, images.side), images.num_classes)
+
+
+@dataclass(frozen=True)
+class SpaceConfig(OwnSpace):
+    """The graphs that cells are made of, and the feature space the search walks in."""
+
     min_vertices: int = 3
     max_vertices: int = 5
     features: tuple[str, ...] = ("eccentricity_variance", "degree_variance", "vertices")
@@ -51,11 +69,6 @@ class SpaceConfig:
     """
     bins: int = 6
     """Boxes per axis; axes of whole numbers have one per value."""
-
-    @property
-    def choices(self) -> Choices | None:
-        """The space of the user's own. InvalidInput where its file holds none."""
-        return None if self.space is None else choices_in(self.space)
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -70,13 +83,10 @@ class SpaceConfig:
         """What is walked in, where `network` fits the images. Without these a space of the user's
         own has its axes in another order. InvalidInput.
         """
-        own, image = self.choices, images and Map(images.channels, images.side)
-        if own is not None:
-            if images is not None and image is not None:
-                own.check(network, image, images.num_classes)
-            return own.space(network, image, self.bins)
         if images is not None:
-            network.layout(images.side, images.channels)  # checks it
+            self.check(network, images)
+        if (own := self.choices) is not None:
+            return own.space(network, images and Map(images.channels, images.side), self.bins)
         return GraphSpace.create(self.min_vertices, self.max_vertices, self.features, self.bins)
 
     def told(self, row: int, cell: Candidate) -> dict[str, float | str]:

@@ -36,7 +36,11 @@ def softmax(row: np.ndarray) -> tuple[float, ...]:
 
 def recorded(path: Path, seconds: float, counted: bool = True) -> RankHistory:
     """A whole study in a record, whose trials take so long for an epoch, the later ones longer."""
-    searcher, journal, rng = search(STUDY, 2), Journal(path), np.random.default_rng(0)
+    searcher, journal, rng = (
+        search(STUDY, STUDY.hyper_architecture(2)),
+        Journal(path),
+        np.random.default_rng(0),
+    )
     while not searcher.done:
         plan = searcher.ask()
         journal.append("proposed", proposal=plan.to_dict())

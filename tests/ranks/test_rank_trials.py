@@ -24,7 +24,7 @@ def outcomes(plan, ranks):
 
 
 def everything(study, depth=2, ranks=None):
-    searcher, asked = search(study, depth), []
+    searcher, asked = search(study, study.hyper_architecture(depth)), []
     while not searcher.done:
         plan = searcher.ask()
         asked.append(plan)
@@ -74,7 +74,8 @@ def test_every_setting_and_seed_then_the_sample_with_repeats():
 
 
 def test_what_failed_is_tried_again_under_another_id_and_seed():
-    searcher = search(StudyConfig(graphs=2, sample=3, repeats=1, seeds=(0,)), 2)
+    study = StudyConfig(graphs=2, sample=3, repeats=1, seeds=(0,))
+    searcher = search(study, study.hyper_architecture(2))
     plan = searcher.ask()
     searcher.tell(plan.id, Outcome.failed("crashed", "bad"))
     again = searcher.ask()

@@ -14,6 +14,7 @@ from stopper import Stopper
 
 import fade_ray
 from fade_ray.cli import main
+from fade_ray.records.journal import read_events
 from fade_ray.run.lifecycle import Interrupted
 from searchers import AnchorWalk, BayesPoints, Evolution, RandomPoints, Searcher
 from spaces.errors import InvalidInput
@@ -110,7 +111,7 @@ def test_another_file_is_refused_by_what_has_changed(tmp_path: Path) -> None:
     with pytest.raises(Interrupted):
         fade_ray.search(asked, watchers=[Stopper(1)])
     file.write_text(EXAMPLE.read_text().replace("expansion=3", "expansion=6"))
-    with pytest.raises(InvalidInput, match=f"{file} has changed since .*line 41: .*3.* -> .*6"):
+    with pytest.raises(InvalidInput, match=f"{file} has changed since .*line 42: .*3.* -> .*6"):
         fade_ray.search(asked, watchers=())
     other = replace(asked, space=fade_ray.SpaceConfig(space=str(file.rename(tmp_path / "six.py"))))
     with pytest.raises(InvalidInput, match=r"space.space: .*mine.py' -> .*six.py"):
@@ -122,6 +123,30 @@ def test_another_file_is_refused_by_what_has_changed(tmp_path: Path) -> None:
     moved.unlink()  # the run keeps a copy
     main(["report", str(tmp_path / "run")])
     main(["status", str(tmp_path / "run")])
+
+
+TINY = ("--space", str(EXAMPLE), "--limit", "120", "--final-channels", "8", "--batch-size", "40")
+KINDS = {
+    "compare": (
+        *("compare", "--searchers", "random", "fade", "--seeds", "0"),
+        *("--budget", "600", "--rank-epochs", "1", "--evaluation-epochs", "1"),
+    ),
+    "rank-study": (
+        *("rank-study", "--settings", "default", "exact", "sampled", "--seeds", "0"),
+        *("--rank-epochs", "1", "--alone-epochs", "1", "--sample", "3", "--repeats", "1"),
+    ),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KINDS)
+def test_other_kinds_of_run_take_a_space_too(kind: str, tmp_path: Path) -> None:
+    main([*KINDS[kind], *TINY, "--engine", "local", "--out", str(tmp_path / "run")])
+    events = list(read_events(tmp_path / "run" / "records.jsonl"))
+    ends = [event["outcome"].get("failure") for event in events if event["event"] == "finished"]
+    assert set(ends) == {None}
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert "own.mbconv-expansion3" in page
 
 
 START = "import fade_ray\nfrom torch import nn\n"
