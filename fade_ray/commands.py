@@ -214,6 +214,12 @@ class Export(OfRun):
 
     onnx: bool = False
     """As an ONNX file, too."""
+    pt2: bool = False
+    """As a program of torch.export, too."""
+
+    @property
+    def forms(self) -> tuple[str, ...]:
+        return tuple(form for form in ("onnx", "pt2") if getattr(self, form))
 
 
 def _asked(options: type[Any], command: str, arguments: list[str]) -> Any:
@@ -267,7 +273,7 @@ def _export(arguments: list[str]) -> None:
     asked = _asked(Export, "export", arguments)
     kind = kind_in(asked.folder)
     with legible(asked.folder):
-        for path in kind.export(kind.read(asked.folder), asked.onnx):
+        for path in kind.export(kind.read(asked.folder), asked.forms):
             print(path)
 
 
@@ -331,7 +337,7 @@ TOOLS: dict[str, Tool] = {
     "report": Tool("look", "DIR: draw its report again", "fade-ray report runs/mine", _report),
     "export": Tool(
         "look",
-        "DIR: the found architecture as a PyTorch module, --onnx as ONNX too",
+        "DIR: the found architecture as a PyTorch module, --onnx or --pt2 for other programs",
         "fade-ray export runs/mine --onnx",
         _export,
     ),

@@ -89,7 +89,7 @@ class Result:
         It takes a batch of normalised images [n, channels, side, side] and gives scores [n,
         classes]. Raises InvalidInput for a run that has trained none.
         """
-        (module, *_) = self.kind.export(self.run, onnx=False)
+        (module, *_) = self.kind.export(self.run)
         return load_module(module)
 
     def table(self, name: str) -> "pyarrow.Table":

@@ -151,7 +151,7 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         best = best_row([trial.row for trial in trials.values()])
         return None if best is None else trials[best["id"]].macro
 
-    def export(self, run: Ran, onnx: bool) -> list[Path]:
+    def export(self, run: Ran, forms: Sequence[str] = ()) -> list[Path]:
         raise InvalidInput(
             f"Trained networks are exported, but {run.folder} holds a search of cells. Train one "
             f"of its genotypes with `fade-ray retrain {run.folder}`, which exports it."

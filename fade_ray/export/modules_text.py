@@ -3,13 +3,11 @@
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import cast
 
 from torch import nn
 
 from fade_ray.export.text import Plain
 from fade_ray.nn import ModuleNetwork
-from fade_ray.nn.chain import Row
 from fade_ray.nn.module_network import ModuleHead
 from fade_ray.records.additions import LOADED
 
@@ -58,7 +56,7 @@ def _live(network: ModuleNetwork) -> Iterator[nn.Module]:
     """What the text makes, in its order."""
     yield from network.stem.blocks
     for place in network.places:
-        yield from cast(Row, place).mixed.cells.children()
+        yield from place.mixed.cells.children()
     if isinstance(network.head, ModuleHead):
         yield network.head.module
     else:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from fade_ray.export.export_module import check_images, exporter, write_whole
-from fade_ray.nn import Network, Scores
+from fade_ray.nn import ModuleNetwork, Network, Scores
 from fade_ray.records.run_files import read_object
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, upheld
 
 
 class MainScores(nn.Module):
@@ -59,17 +59,22 @@ def export_onnx(
         # PyTorch that we support have it.
         warnings.simplefilter("ignore")
         file = Path(folder) / "network.onnx"
-        torch.onnx.export(
-            model,
-            (torch.zeros(1, *network.input_shape),),
-            file,
-            input_names=["images"],
-            output_names=["scores"],
-            dynamic_axes={"images": {0: "batch"}, "scores": {0: "batch"}},
-            dynamo=False,
-        )
-        onnx.checker.check_model(file, full_check=True)
+        rule = "ONNX must have an operation for each of the network's"
+        remedy = "The .py and the .safetensors are exported: use these, or --pt2."
+        with upheld(rule, remedy, Exception):
+            torch.onnx.export(
+                model,
+                (torch.zeros(1, *network.input_shape),),
+                file,
+                input_names=["images"],
+                output_names=["scores"],
+                dynamic_axes={"images": {0: "batch"}, "scores": {0: "batch"}},
+                dynamo=False,
+            )
+            onnx.checker.check_model(file, full_check=True)
         described = onnx.load(file)
+        if isinstance(network, ModuleNetwork):
+            _check_batches(described, model, network.input_shape)
         about = {"classes": [*classes], "mean": [*map(float, mean)], "std": [*map(float, std)]}
         texts = {name: json.dumps(values) for name, values in about.items()}
         onnx.helper.set_model_props(described, texts)
@@ -83,6 +88,20 @@ class Facts(TypedDict):
     mean: list[float]
     std: list[float]
     input_shape: tuple[int, int, int]
+
+
+def _check_batches(described: Any, model: nn.Module, shape: Sequence[int]) -> None:
+    """InvalidInput for modules of a user's own that were written for one size of batch alone, as
+    torch's attention is, or for other scores.
+    """
+    from onnx.reference import ReferenceEvaluator
+
+    images = torch.rand(2, *shape)
+    rule = "As ONNX a network must run for any size of batch"
+    remedy = "The .py and the .safetensors are exported: use these, or --pt2."
+    with upheld(rule, remedy, Exception), torch.inference_mode():
+        (scores,) = ReferenceEvaluator(described).run(None, {"images": images.numpy()})
+        torch.testing.assert_close(torch.tensor(scores), model(images), rtol=1e-3, atol=1e-4)
 
 
 def of_images(described: Path) -> dict[str, Any]:

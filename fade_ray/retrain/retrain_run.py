@@ -1,7 +1,7 @@
 """A retraining as a kind of run: a genotype trained from scratch, exported and checked."""
 
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,7 @@ import torch
 from rich.console import Console
 
 from fade_ray.cells.cells_run import CELLS
-from fade_ray.export import export_onnx, of_images
+from fade_ray.export import in_forms
 from fade_ray.export.onnx_file import Facts
 from fade_ray.nn.cell_network import CellNetwork
 from fade_ray.records.additions import joined
@@ -235,7 +235,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
     def architecture(self, run: Ran) -> Macro:
         return Retraining.asked(run.config).macro
 
-    def export(self, run: Ran, onnx: bool) -> list[Path]:
+    def export(self, run: Ran, forms: Sequence[str] = ()) -> list[Path]:
         if not run.result:
             raise InvalidInput(
                 f"Only a finished retraining has files to export, and the one in {run.folder} is "
@@ -243,9 +243,9 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             )
         stem = run.folder / "architectures" / "architecture"
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
-        if onnx:
+        if forms:
             network = _trained(run, read_object(paths[-1], Weighed))
-            paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[-1])))
+            paths += in_forms(network, stem, forms)
         return paths
 
 

@@ -204,8 +204,8 @@ class RunKind(ABC, Generic[C, H]):
     def tell(self, run: Run[C, H], console: Console) -> None:
         """What is printed at the end."""
 
-    def export(self, run: Run[C, H], onnx: bool) -> list[Path]:
-        """The exported files of a finished run, with `onnx` one more. InvalidInput for others."""
+    def export(self, run: Run[C, H], forms: Sequence[str] = ()) -> list[Path]:
+        """The exported files of a finished run, and in further `forms`. InvalidInput for others."""
         raise InvalidInput(
             "Trained networks are exported, of `fade-ray search` and `fade-ray retrain`, but "
             f"{run.folder} holds a run of `fade-ray {self.name}`."

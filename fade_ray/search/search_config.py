@@ -83,10 +83,12 @@ class SpaceConfig(OwnSpace):
         """What is walked in, where `network` fits the images. Without these a space of the user's
         own has its axes in another order. InvalidInput.
         """
+        image = None
         if images is not None:
             self.check(network, images)
+            image = Map(images.channels, images.side)
         if (own := self.choices) is not None:
-            return own.space(network, images and Map(images.channels, images.side), self.bins)
+            return own.space(network, image, self.bins)
         return GraphSpace.create(self.min_vertices, self.max_vertices, self.features, self.bins)
 
     def told(self, row: int, cell: Candidate) -> dict[str, float | str]:

@@ -1,11 +1,12 @@
 """The end of a run: the found architecture exported, result.json made."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fade_ray.export import export_module, export_onnx, of_images
+from fade_ray.export import export_module, in_forms
 from fade_ray.nn import Network, parameters
 from fade_ray.records.additions import check_unchanged, load_additions
 from fade_ray.records.run_files import Run
@@ -110,8 +111,8 @@ def _retrained(history: History) -> Proposal | None:
     )
 
 
-def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
-    """The files of a finished run's architecture, with `onnx` one more. InvalidInput before."""
+def exported(run: Run[Config, History], forms: Sequence[str]) -> list[Path]:
+    """The files of a finished run's architecture, and in further `forms`. InvalidInput before."""
     if not run.result:
         raise InvalidInput(
             "Only a finished run has an architecture to export, and the one in "
@@ -122,9 +123,9 @@ def exported(run: Run[Config, History], onnx: bool) -> list[Path]:
     if run.config.space.space:
         paths.append(stem.with_name(Path(run.config.space.space).name))
     proposal = _retrained(run.history)
-    if onnx and proposal is not None:
+    if forms and proposal is not None:
         check_unchanged(load_additions(files_of(run.config)), run.environment, run.folder)
         shape = Shape(*(run.result["shape"][name] for name in Shape._fields))
         network = retrained_network(run.folder, proposal, shape, run.config)
-        paths.append(export_onnx(network, stem.with_suffix(".onnx"), **of_images(paths[2])))
+        paths += in_forms(network, stem, forms)
     return paths

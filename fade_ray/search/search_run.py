@@ -171,5 +171,5 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         found = run.result.get("architecture")
         return None if found is None else HyperArchitecture.from_code(found["code"])
 
-    def export(self, run: Ran, onnx: bool) -> list[Path]:
-        return exported(run, onnx)
+    def export(self, run: Ran, forms: Sequence[str] = ()) -> list[Path]:
+        return exported(run, forms)

@@ -311,9 +311,9 @@ def test_a_finished_retraining_is_exported_again_also_as_onnx(tiny: Tiny, tmp_pa
     with pytest.raises(Killed):
         run_retraining(tiny(epochs=1), folder, tell=kill)
     with pytest.raises(InvalidInput, match="not finished"):
-        kind.export(kind.read(folder), onnx=True)
+        kind.export(kind.read(folder), forms=["onnx"])
     run_retraining(tiny(epochs=1), folder)
-    *_, told, onnx = kind.export(kind.read(folder), onnx=True)
+    *_, told, onnx = kind.export(kind.read(folder), forms=["onnx"])
     images = torch.randn(2, *json.loads(told.read_text())["input_shape"])
     (scores,) = onnxruntime.InferenceSession(str(onnx)).run(None, {"images": images.numpy()})
     spec = importlib.util.spec_from_file_location(
