@@ -55,6 +55,7 @@ def test_the_file_of_a_space_travels_with_the_run(story: Callable[[Path], dict[s
             finally:
                 driver.kill()
                 driver.wait(30)
+                print(log.read_text())
             again = subprocess.run([*call, "--out", "run"], **around, timeout=400)
             assert again.returncode == 0, log.read_text()[-3000:]
         assert story(run) == story(base / "plain")
