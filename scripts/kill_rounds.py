@@ -313,8 +313,14 @@ def node_joins(stage: Stage) -> Mapping[str, Any]:
     stage.await_trial()
     with held(stage):
         stage.add()
-        wait_for(lambda: len(stage.used()) > 1 or not stage.running, PATIENCE)
-        return {"used": len(stage.used()) > 1}
+        wait_for(lambda: beside_head(stage) or not stage.running, PATIENCE)
+        return {"used": beside_head(stage)}
+
+
+def beside_head(stage: Stage) -> bool:
+    """Whether a trial has had an epoch on another node."""
+    head = f"{stage.up.address.partition(':')[0]} ("
+    return any(not node.startswith(head) for node in stage.used())
 
 
 @contextmanager
