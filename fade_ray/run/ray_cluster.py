@@ -31,21 +31,35 @@ def ray_cluster(run: RayOptions) -> Iterator[Any]:
     if ray.is_initialized():  # a notebook's or a test's own connection is used and left open
         yield ray
         return
-    ended_by = signal.getsignal(signal.SIGTERM)
     cluster, reason = find_cluster(run)
     try:
-        if cluster is None:
-            LOG.info("Ray: a cluster of this run's own (%s)", reason)
-            _start_private(ray, run.dashboard, options)
-        else:
-            LOG.info("Ray: the cluster at %s (%s), %s", cluster.address, reason, cluster)
-            _join(ray, cluster.address, options)
-        if threading.current_thread() is threading.main_thread():
-            # Ray puts its own in its place, which ends without a word
-            signal.signal(signal.SIGTERM, ended_by)
+        with ending_as_before():
+            if cluster is None:
+                LOG.info("Ray: a cluster of this run's own (%s)", reason)
+                _start_private(ray, run.dashboard, options)
+            else:
+                LOG.info("Ray: the cluster at %s (%s), %s", cluster.address, reason, cluster)
+                _join(ray, cluster.address, options)
         yield ray
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def ending_as_before() -> Iterator[None]:
+    """Within, Ray puts its own handler of SIGTERM in place of what was there, which is there again
+    at the end and gets what came: Ray's exits without a word.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    except SystemExit:
+        signal.signal(signal.SIGTERM, before)
+        signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Folders(list[str]):

@@ -23,7 +23,7 @@ from fade_ray.run.ending import SIGNALS, Ending, heed
 from fade_ray.run.folder import RUN
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.marks import set_level, taken_back
-from fade_ray.run.ray_cluster import _Folders
+from fade_ray.run.ray_cluster import _Folders, ending_as_before
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
 
@@ -75,6 +75,15 @@ def test_signals_mean_what_they_meant_before(hang_up_ignored: None) -> None:
             signal.raise_signal(signal.SIGTERM)
     assert ending.number == signal.SIGTERM
     assert {number: signal.getsignal(number) for number in SIGNALS} == before
+
+
+def test_what_ends_the_start_of_ray_ends_it_as_everywhere_else() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Ending() as ending, suppress(KeyboardInterrupt), ending_as_before():
+        signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))  # as Ray's does
+        signal.raise_signal(signal.SIGTERM)
+    assert ending.number == signal.SIGTERM
+    assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_an_interrupt_that_was_lost_is_heeded_once() -> None:
