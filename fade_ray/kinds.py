@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.records.additions import kept, load_additions
-from fade_ray.records.run_files import read_object
+from fade_ray.records.run_files import Begun, read_object
 from fade_ray.run.kind import RunKind, stored_kind
 from spaces.errors import require_known
 
@@ -92,5 +92,5 @@ def kind_in(folder: Path) -> RunKind[Any, Any]:
     InvalidInput where there is none.
     """
     name = stored_kind(folder)
-    load_additions(kept(folder, read_object(folder / "config.json").get("use", ())))
+    load_additions(kept(folder, read_object(folder / "config.json", Begun).get("use", ())))
     return kind_of_run(name)

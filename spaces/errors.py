@@ -1,5 +1,6 @@
 """The one exception for a user's mistake, and the one way to check a rule."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -57,6 +58,17 @@ def at_least(low: float, **values: float | None) -> None:
     for name, value in values.items():
         remedy = f"Give `{name}` a value of {low} or more."
         require(value is None or value >= low, f"{name} >= {low}", remedy, **{name: value})
+
+
+LARGEST = 2**31
+"""Whole numbers in configurations are smaller: images, epochs and channels that can be."""
+
+
+def countable(value: object) -> bool:
+    """Whether it is a finite number, and smaller than `LARGEST` where it is a whole one."""
+    if isinstance(value, int):
+        return abs(value) < LARGEST
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def each_once(**values: Sequence[object]) -> None:

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import Any
 
 from fade_ray.records.atomic import write_atomically
-from fade_ray.records.run_files import read_object
+from fade_ray.records.run_files import Around, read_object
 from spaces.errors import InvalidInput, upheld
 
 COPIES = "use"
@@ -141,7 +141,7 @@ def _copy(folder: Path, path: str, sha256: str) -> Path:
 
 
 def _noted(folder: Path) -> Mapping[str, str]:
-    noted: Mapping[str, str] = read_object(folder / "environment.json").get("use", {})
+    noted: Mapping[str, str] = read_object(folder / "environment.json", Around).get("use", {})
     return noted
 
 

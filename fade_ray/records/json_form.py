@@ -13,7 +13,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from spaces.cell import Macro
 from spaces.choices import Choice
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, countable
 from spaces.hyper import HyperArchitecture
 
 T = TypeVar("T")
@@ -100,10 +100,6 @@ def _unstructured_choice(cls: type[Any]) -> Callable[[Any], Any]:
     return unstructured
 
 
-LARGEST = 2**63
-"""Of whole numbers, which count things."""
-
-
 def _strict(what: str, fits: Callable[[Any], bool], cls: type[Any]) -> Callable[[Any, Any], Any]:
     """Instead of what cattrs does: it takes 0.5 for 0, and everything for text."""
 
@@ -116,11 +112,11 @@ def _strict(what: str, fits: Callable[[Any], bool], cls: type[Any]) -> Callable[
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return not isinstance(value, bool) and isinstance(value, int | float) and abs(value) < math.inf
 
 
 def _whole(value: Any) -> bool:
-    return _number(value) and value == int(value) and abs(value) < LARGEST
+    return _number(value) and value == int(value) and countable(int(value))
 
 
 _CONVERTER = cattrs.Converter(

@@ -36,7 +36,7 @@ class Row(TypedDict, total=False):
     cell: str
     channels: int
     side: int
-    parameters: int
+    parameters: float
     multiply_adds: float
 
 
@@ -45,7 +45,7 @@ class Found(TypedDict, total=False):
 
     code: str
     cells: list[str]
-    parameters: int
+    parameters: float
     multiply_adds: float
     latency_ms: float
     rows: list[Row]
@@ -68,6 +68,13 @@ class Ended(TypedDict, total=False):
     floor: float
     rank_spearman: float | None
     rank_noise_points: float | None
+
+
+class Begun(TypedDict, total=False):
+    """config.json, likewise, beside the configuration itself."""
+
+    kind: str
+    use: list[str]
 
 
 class Around(TypedDict, total=False):

@@ -18,7 +18,7 @@ from tyro.constructors import (
     StructTypeInfo,
 )
 
-from spaces.errors import InvalidInput
+from spaces.errors import LARGEST, InvalidInput, countable, require
 
 _registry = ConstructorRegistry()
 _cli: Any = tyro.cli  # of classes that are made on the way too, which have no static type
@@ -84,6 +84,11 @@ def _in_its_own_words(info: StructTypeInfo) -> StructConstructorSpec | None:
 def _unworded(make: Callable[..., Any]) -> Callable[..., Any]:
     def made(*values: Any, **named: Any) -> Any:
         try:
+            for name, value in named.items():
+                parts = value if isinstance(value, tuple) else (value,)
+                numbers = [part for part in parts if isinstance(part, int | float)]
+                rule = f"numbers are finite, whole ones below {LARGEST}"
+                require(all(map(countable, numbers)), rule, "Use a smaller one.", **{name: value})
             return make(*values, **named)
         except InvalidInput as error:
             raise _BrokenRule(str(error)) from error

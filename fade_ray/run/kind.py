@@ -13,7 +13,7 @@ from fade_ray.records.history import RunHistory
 from fade_ray.records.journal import Journal
 from fade_ray.records.json_form import as_json, differences, from_json
 from fade_ray.records.remote import directory, remove
-from fade_ray.records.run_files import Around, Ended, Run, read_object
+from fade_ray.records.run_files import Around, Begun, Ended, Run, read_object
 from fade_ray.run.folder import FOLDERS, Configuration
 from fade_ray.run.inputs import (
     IMAGES,
@@ -226,7 +226,7 @@ class RunKind(ABC, Generic[C, H]):
         path = folder / "config.json"
         if not path.exists():
             return None
-        values = read_object(path)
+        values = read_object(path, Begun)
         kind = values.pop("kind", FIRST_KIND)
         if kind != self.name:
             raise InvalidInput(
@@ -310,7 +310,7 @@ def stored_kind(folder: Path) -> str:
         for name, kind in EARLIER_FILES.items():
             if (folder / name).exists():
                 return kind
-    values = read_object(path)
+    values = read_object(path, Begun)
     if not values:
         raise InvalidInput(f"The directory of a run is needed, but {folder} holds none.")
     return str(values.get("kind", FIRST_KIND))

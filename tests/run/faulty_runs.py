@@ -37,7 +37,7 @@ from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import AnchorWalk, Outcome
 from searchers.grid import GridSearch
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, at_least
 from spaces.genotype import named_genotype
 from spaces.nasbench_macro import DEPTH, codes
 
@@ -71,6 +71,9 @@ class TinyConfig(RunOptions):
 
     trials: int = 3
     run: RunConfig = field(default_factory=lambda: RunConfig(engine="local"))
+
+    def __post_init__(self) -> None:
+        at_least(1, trials=self.trials)
 
 
 class TinyHistory(TrialHistory[TinyPlan]):

@@ -3,6 +3,7 @@ traceback, nor something that does not end. FADE_RAY_MUTATIONS=1000 tries so man
 """
 
 import io
+import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -13,13 +14,14 @@ from failing_disk import FailingDisk, Tree, placed, replaced
 from faulty_runs import RUNS, carried_out, left_behind
 from hypothesis import given
 from hypothesis import strategies as st
-from mutations import bounded, mutated_tree, mutations
+from mutations import bounded, mutated_json, mutated_tree, mutations, resealed
 from stopper import Stopper
 
 from fade_ray.cli import main
 from fade_ray.kinds import kind_in, kind_of_run
+from fade_ray.records.seal import KEY
 from fade_ray.run import lease
-from fade_ray.run.command import parse
+from fade_ray.run.command import _option_names, parse
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.lifecycle import run as carry_out
 from fade_ray.run.live_server import Watched
@@ -122,3 +124,32 @@ def test_run_directories(data: st.DataObject, trees: Any, names: tuple[str, ...]
     with FailingDisk(place), bounded():
         said = told(lambda: COMMANDS[command](place / "run"))
     assert "Traceback" not in said
+
+
+def ready(kind: Any, arguments: list[str]) -> None:
+    """All that is done before work starts."""
+    config = parse(kind, arguments)
+    kind.prepare(config)
+
+
+GIVEN = ("-1", "0", "3", "0.5", "1e999", "nan", "1" + "0" * 30, "x", "", "[]", "{}", "True", "~")
+"""To flags."""
+
+
+@mutations
+@given(data=st.data())
+def test_configurations(data: st.DataObject, tmp_path: Path) -> None:
+    name = data.draw(st.sampled_from(tuple(RUNS)))
+    kind, config = RUNS[name][0], RUNS[name][1](tmp_path / "run")
+    (tmp_path / "run").mkdir(exist_ok=True)
+    content = {**kind.to_json(config), KEY: "00000000"}
+    mutate = data.draw(st.booleans())
+    made = data.draw(mutated_json(content)) if mutate else content
+    (tmp_path / "run" / "config.json").write_bytes(
+        resealed("config.json", json.dumps(made).encode())
+    )
+    flags = sorted({f"--{name.replace('_', '-')}" for name in _option_names(config)} - {"--out"})
+    one = st.tuples(st.sampled_from(flags), st.sampled_from(GIVEN))
+    given_flags = [] if mutate else data.draw(one)
+    with bounded():
+        told(lambda: ready(kind, ["--out", str(tmp_path / "run"), *given_flags]))
