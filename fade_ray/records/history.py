@@ -44,13 +44,18 @@ class RunHistory:
                 raise InvalidInput(
                     "Every event of a record must be complete and follow from those before it, but "
                     f"event {number} ({event.get('event')!r}, {event.get('time')}) does not: "
-                    f"{error}. Was it written by another version of fade_ray, or edited?"
+                    f"{error}. Was it written by another version of fade_ray, or edited? Restore "
+                    "it from a copy of the run."
                 ) from error
 
     @classmethod
     def read(cls, path: Path | str) -> Self:
         """The history in a record; errors as in `read_events`, and for figures that are none."""
-        history = cls(read_events(path))
+        events = read_events(path)
+        try:
+            history = cls(events)
+        except InvalidInput as error:
+            raise InvalidInput(f"{path}: {error}") from error
         rule = f"What {path} says must be numbers and words where they belong"
         wrong = TypeError, ValueError, KeyError, AttributeError, OverflowError
         with upheld(rule, "Restore it from a copy; was it edited?", *wrong):

@@ -126,6 +126,35 @@ def test_run_directories(data: st.DataObject, trees: Any, names: tuple[str, ...]
     assert "Traceback" not in said
 
 
+WRONG = {
+    "whole record": ("records.jsonl", lambda text: text[20:]),
+    "time": ("records.jsonl", lambda text: text.replace(b'"time": "20', b'"time": "x')),
+    "trial": ("records.jsonl", lambda text: text.replace(b'"id": "00001", "e', b'"id": "9", "e')),
+    "share": ("result.json", lambda text: text.replace(b'"score"', b'"chance": [], "score"')),
+    "files": ("config.json", lambda text: text.replace(b'"use": []', b'"use": 0')),
+    "half a trial": ("config.json", lambda text: text.replace(b'trials": 3', b'trials": 0.5')),
+    "nothing": ("config.json", lambda text: b""),
+    "depth": ("config.json", lambda text: b"[" * 99_999),
+    "list": ("environment.json", lambda text: b"[]"),
+    "inputs": ("environment.json", lambda text: text.replace(b'"inputs": {}', b'"inputs": []')),
+}
+"""File of a finished run, and what becomes of its text."""
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_the_file_is_named(case: str, trees: Any) -> None:
+    name, change = WRONG[case]
+    place, tree = trees("tiny", True)
+    whole = tree[f"run/{name}"]
+    changed = resealed(name, change(whole))
+    assert changed != whole
+    placed(place, {**tree, f"run/{name}": changed})
+    said = told(lambda: main(["status", str(place / "run")]))
+    assert said.startswith("fade-ray: ")
+    assert name in said
+    assert "estore " in said or "Use the version" in said
+
+
 def ready(kind: Any, arguments: list[str]) -> None:
     """All that is done before work starts."""
     config = parse(kind, arguments)
