@@ -11,7 +11,7 @@ from fade_ray.cells.cells_config import CellPlan
 from fade_ray.cells.method_scores import scored
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
-from fade_ray.records.run_files import Run, read_object
+from fade_ray.records.run_files import Ended, Run, read_object
 from fade_ray.records.standings import TrialStanding
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
@@ -66,7 +66,7 @@ class Trial:
     def of(cls, run: CellRun, plan: CellPlan, retrained: float | None = None) -> "Trial":
         """Raises InvalidInput for a genotype, or the result of a retraining, that is none."""
         history, path = run.history, run.folder / "genotypes" / f"{plan.id}.json"
-        alone = read_object(run.folder / "retrain" / plan.id / "result.json")
+        alone = read_object(run.folder / "retrain" / plan.id / "result.json", Ended)
         return cls(
             plan,
             history.epochs.get(plan.id, {}),

@@ -60,6 +60,7 @@ class Ended(TypedDict, total=False):
     test_images: int
     valid_accuracy: float
     test_accuracy: float
+    test_accuracy_last: float
     architecture: Found
     shape: dict[str, int]
     complete: dict[str, bool]

@@ -4,6 +4,7 @@ import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from fade_ray.cells.cell_trials import best_row
 from fade_ray.cells.cells_run import CELLS
@@ -29,6 +30,21 @@ class Origin:
     trial: str | None = None
     data: DataConfig | None = None
     use: tuple[str, ...] = ()
+
+
+class Row(TypedDict, total=False):
+    """A line of cells.json, as far as it is read again."""
+
+    id: str
+    state: str
+    proxy_accuracy: float | None
+    proxy_images: str | None
+
+
+class Rows(TypedDict, total=False):
+    """cells.json, likewise."""
+
+    trials: list[Row]
 
 
 def find_genotype(source: str, trial: str | None = None) -> Origin:
@@ -73,7 +89,7 @@ def _from_run(folder: Path, trial: str | None) -> Origin:
 
 def _best(folder: Path) -> str:
     """The trial with the best proxy accuracy, see `best_row`."""
-    rows = read_object(folder / "cells.json").get("trials", [])
+    rows = read_object(folder / "cells.json", Rows).get("trials", [])
     best = best_row(rows)
     if best is None:
         done = ", ".join(row["id"] for row in rows if row.get("state") == "done")
