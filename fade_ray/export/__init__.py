@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from fade_ray.export.export_module import export_module
+from fade_ray.export.export_module import export_module, folded_text
 from fade_ray.export.onnx_file import export_onnx, of_images
 from fade_ray.export.operation_text import OPERATION_TEXTS, OperationText, check_texts
 from fade_ray.export.program_file import export_program
@@ -29,6 +29,7 @@ __all__ = [
     "export_module",
     "export_onnx",
     "export_program",
+    "folded_text",
     "in_forms",
     "of_images",
 ]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from fade_ray.export.cells_text import check_genotype, plain_cells
 from fade_ray.export.chain_text import check_chain, plain_chain
+from fade_ray.export.fold import folded
 from fade_ray.export.modules_text import plain_modules
 from fade_ray.export.text import Plain, list_lines, literal, template
 from fade_ray.nn import CellNetwork, ChainNetwork, ModuleNetwork, Network, parameters
@@ -27,14 +28,17 @@ from spaces.errors import InvalidInput, require
 
 @dataclass(frozen=True)
 class Exporter:
-    """How one class is exported. `check`: InvalidInput where a choice is left."""
+    """How one class is exported. `check`: InvalidInput where a choice is left. `fold`: a network of
+    the same scores with fewer operations; the same one where there is nothing to save.
+    """
 
     check: Callable[[Any], None]
     plain: Callable[[Any], Plain]
+    fold: Callable[[Any], Any] = lambda network: network
 
 
 EXPORTERS: dict[type[Network], Exporter] = {
-    ChainNetwork: Exporter(check_chain, plain_chain),
+    ChainNetwork: Exporter(check_chain, plain_chain, folded),
     CellNetwork: Exporter(check_genotype, plain_cells),
     ModuleNetwork: Exporter(check_chain, plain_modules),
 }
@@ -64,13 +68,16 @@ def export_module(
     The `.py` needs torch alone (and safetensors to load the weights) and gives the main scores of
     `network` in evaluation mode, up to rounding. What no output depends on is left out: the
     auxiliary head, operations of a shared hyper-cell that no edge uses, nodes whose every way on is
-    `none`. `network` stays as it is.
+    `none`. Convolutions of one value that a graph sums are one (`folded`). `network` stays as it
+    is.
 
     The `.json` holds code, cells (of a chain: code, n, edges; else a file of cells, such as
-    `spaces.genotype.load_cells` reads), layout (channels, side in pixels and more of each place),
-    network (its config), input_shape [channels, side, side], classes, mean, std, parameters (of the
-    `.py`), multiply_adds (per image, convolutions and linear maps) and multiply_adds_2bn_relu, and
-    `facts` beside them. The numbers among the facts stand in the docstring of the `.py` too.
+    `spaces.genotype.load_cells` reads), what was folded (the code that remains, parameters and
+    multiply-adds that it saves) where anything was, layout (channels, side in pixels and more of
+    each place), network (its config), input_shape [channels, side, side], classes, mean, std,
+    parameters (of the `.py`), multiply_adds (per image, convolutions and linear maps) and
+    multiply_adds_2bn_relu, and `facts` beside them. The numbers among the facts stand in the
+    docstring of the `.py` too.
 
     `name`: an identifier, so that `import <name>` works in `folder`. `mean`, `std`: [channels], in
     units of [0, 1], as the training images were normalised. Returns the path of the `.py`, which is
@@ -78,7 +85,9 @@ def export_module(
     without a text, a wrong name, number of classes or channels, mean or std, a fact under a name
     already taken, or a folder that cannot be written.
     """
-    plain = exporter(network).plain(network)
+    known = exporter(network)
+    written = known.fold(network)
+    plain = known.plain(written)
     images: dict[str, Any] = {"classes": list(classes)}
     images |= {"mean": [*map(float, mean)], "std": [*map(float, std)]}
     if not name.isidentifier() or keyword.iskeyword(name):
@@ -87,11 +96,11 @@ def export_module(
     check_images(network, **images)
     trained = parameters(*plain.live)
     whole = {
-        **plain.description,
+        **(plain.description if written is network else _of_folded(network, written)),
         "network": dataclasses.asdict(network.config),  # type: ignore[call-overload]
         "input_shape": network.input_shape,
-        "multiply_adds": network.multiply_adds(),
-        "multiply_adds_2bn_relu": CONVENTIONS["conv+fc+2bn+relu"](network.cost()),
+        "multiply_adds": written.multiply_adds(),
+        "multiply_adds_2bn_relu": CONVENTIONS["conv+fc+2bn+relu"](written.cost()),
         **images,
         "parameters": trained,
     }
@@ -119,6 +128,30 @@ def export_module(
     write_whole(folder / f"{name}.safetensors", weights)
     write_whole(folder / f"{name}.json", described.encode())
     return write_whole(folder / f"{name}.py", text.encode())
+
+
+def _of_folded(network: Network, written: Network) -> dict[str, Any]:
+    """The description of what was found, which is written with fewer operations."""
+    both = [exporter(each).plain(each) for each in (network, written)]
+    trained, left = (parameters(*plain.live) for plain in both)
+    saved = {
+        "code": both[1].description["code"],
+        "parameters_saved": trained - left,
+        "multiply_adds_saved": network.multiply_adds() - written.multiply_adds(),
+    }
+    return {**both[0].description, "folded": saved}
+
+
+def folded_text(described: Mapping[str, Any]) -> str:
+    """What an export has saved, by its `.json`; "" where there was nothing to save."""
+    saved = described.get("folded")
+    if saved is None:
+        return ""
+    numbers = f"{saved['parameters_saved']:,} parameters", f"{saved['multiply_adds_saved']:,}"
+    return (
+        f"convolutions of one value are one in the files: {numbers[0]} and {numbers[1]} "
+        "multiply-adds fewer"
+    )
 
 
 def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:

@@ -45,7 +45,7 @@ def export_onnx(
     with a choice left, what does not fit it, a place that cannot be written, and without the
     package onnx.
     """
-    exporter(network)
+    network = exporter(network).fold(network)
     check_images(network, classes, mean, std)
     try:
         import onnx

@@ -31,7 +31,7 @@ def export_program(
     network with a choice left, what does not fit it, modules that torch.export does not allow, a
     place that cannot be written.
     """
-    exporter(network)
+    network = exporter(network).fold(network)
     check_images(network, classes, mean, std)
     model = MainScores(copy.deepcopy(network)).eval().to("cpu", torch.float32)
     images = torch.zeros(2, *network.input_shape)

@@ -1,15 +1,16 @@
 """The end of a run: the found architecture exported, result.json made."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from fade_ray.export import export_module, in_forms
+from fade_ray.export import export_module, folded_text, in_forms
 from fade_ray.nn import Network, parameters
 from fade_ray.records.additions import check_unchanged, load_additions
-from fade_ray.records.run_files import Run
+from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
 from fade_ray.run.inputs import files_of
 from fade_ray.run.run_of_trials import Trials
@@ -22,6 +23,8 @@ from fade_ray.trials.trainee import read_weights
 from searchers import AskTell, Proposal
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
+
+LOG = logging.getLogger(__name__)
 
 
 def retrained_network(folder: Path, proposal: Proposal, shape: Shaped, config: Config) -> Network:
@@ -123,6 +126,8 @@ def exported(run: Run[Config, History], forms: Sequence[str]) -> list[Path]:
     if run.config.space.space:
         paths.append(stem.with_name(Path(run.config.space.space).name))
     proposal = _retrained(run.history)
+    if saved := folded_text(read_object(stem.with_suffix(".json"))):
+        LOG.info("%s", saved.capitalize())
     if forms and proposal is not None:
         check_unchanged(load_additions(files_of(run.config)), run.environment, run.folder)
         shape = Shape(*(run.result["shape"][name] for name in Shape._fields))

@@ -9,7 +9,8 @@ from typing import Any
 from rich.console import Console
 
 from fade_ray.data.data_config import load_images
-from fade_ray.records.run_files import Run
+from fade_ray.export import folded_text
+from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.tables import write_tables
 from fade_ray.report.trials import measure_of
@@ -162,6 +163,8 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         }
         if share is not None:
             lines["training"] = f"{share:.0%} of the trials' wall time"
+        if saved := folded_text(read_object(run.folder / "architectures" / "architecture.json")):
+            lines["exported"] = saved
         score = measure_of(run.settings)
         lines |= Beside.of(run.history, score).lines(score)
         for label, text in lines.items():
