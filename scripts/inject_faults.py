@@ -45,7 +45,7 @@ SAID = ("died", "in words", "ended")
 class Options:
     """Command line."""
 
-    runs: tuple[str, ...] = ("tiny", CONTINUED)
+    runs: tuple[str, ...] = ("tiny", CONTINUED, "search", "compare", "cells", "retrain", "replay")
     """`tiny`: three trials of two weights; `continued`: the rest of one that was killed; and the
     commands, in this process on a few of the digits: `search`, `compare`, `cells`, `retrain` and
     (on a table) `replay`.

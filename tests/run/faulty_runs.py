@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -213,14 +215,21 @@ def retraining(out: Path) -> RetrainConfig:
     )
 
 
+_OF_USER = TemporaryDirectory(prefix="fade-ray-table-")  # on a disk that does not fail
+
+
+@cache
+def table() -> str:
+    """A made up one."""
+    place = Path(_OF_USER.name) / "table.parquet"
+    columns = {f"test_acc_{seed}": np.linspace(20 + seed, 90, 3**DEPTH) for seed in range(3)}
+    write_table(pa.table({"arch": codes(), **columns}), place)
+    return str(place)
+
+
 def replayed(out: Path) -> ReplayConfig:
-    """On a made up table, which lies beside it."""
-    table = out.parent / "table.parquet"
-    if not table.exists():
-        columns = {f"test_acc_{seed}": np.linspace(20 + seed, 90, 3**DEPTH) for seed in range(3)}
-        write_table(pa.table({"arch": codes(), **columns}), table)
     searchers = ("random", "evolution")
-    return ReplayConfig(str(table), searchers=searchers, seeds=2, budget=5, out=str(out))
+    return ReplayConfig(table(), searchers=searchers, seeds=2, budget=5, out=str(out))
 
 
 def unreported(kind: RunKind[Any, Any]) -> RunKind[Any, Any]:
