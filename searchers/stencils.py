@@ -46,7 +46,13 @@ class HalfWidths(NamedTuple):
 
 
 def fixed(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
-    """gamma on each axis, as in the paper; of empty boxes both sides may draw the same cells."""
+    """gamma on each axis, as in the paper; of empty boxes both sides may draw the same cells. In a
+    sparse space, where most would, as `distinct`.
+    """
+    return distinct(space, anchor, gamma) if space.sparse else _plain(space, gamma)
+
+
+def _plain(space: FeatureSpace, gamma: float) -> HalfWidths:
     return HalfWidths(np.full(space.dim, gamma), np.ones(space.dim, dtype=bool))
 
 
@@ -58,7 +64,7 @@ def distinct(space: FeatureSpace, anchor: Array, gamma: float) -> HalfWidths:
     are the ends of the axis. Sides that share a box even then differ by the luck of the draw alone,
     and do not count.
     """
-    widths, apart = fixed(space, anchor, gamma)
+    widths, apart = _plain(space, gamma)
     for axis, bins in enumerate(space.bins):
         increments = math.ceil((0.5 - gamma) * 2 * bins)
         for increment in range(increments + 1):

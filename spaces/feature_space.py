@@ -48,6 +48,8 @@ class FeatureSpace:
     feature_map: FeatureMap
     bins: tuple[int, ...]
     """Shape [k], number of bins per axis."""
+    sparse: bool = False
+    """Whether it has few cells for its axes, so that most boxes are empty."""
     _resolved: dict[Box, Box] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:

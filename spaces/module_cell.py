@@ -62,7 +62,7 @@ def row_space(
     ends = tuple(float(max(1, *of.values())) for of in places.values())
     features = {axis: _feature(axis, of) for axis, of in places.items()}
     fitted = FeatureMap(tuple(places), (0.0,) * len(places), ends, features)
-    return FeatureSpace(cells, fitted, (bins,) * len(places))
+    return FeatureSpace(cells, fitted, (bins,) * len(places), sparse=True)
 
 
 def _places(numbers: Mapping[str, float]) -> dict[str, int]:
