@@ -24,6 +24,7 @@ from fade_ray.training import (
     place,
 )
 from fade_ray.training.estimators import ESTIMATORS
+from searchers import AnchorWalk, TrialLengths
 from spaces import HyperArchitecture
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
@@ -101,6 +102,15 @@ def test_features_are_those_at_the_place_and_the_search_walks_their_order() -> N
     rng = np.random.default_rng(0)
     drawn = {second.sample(second.uniform_point(rng), rng) for _ in range(60)}
     assert drawn == set(second.cells)
+
+
+def test_a_hyper_architecture_leaves_something_to_choose_in_each_row() -> None:
+    """Most boxes of so few candidates are empty: the stencil is widened until its sides differ."""
+    space = SPACE.space(CONFIG, IMAGE, 6)
+    for seed in range(20):
+        asked = AnchorWalk(walks=1).build(space, 2, TrialLengths(), seed).ask()
+        assert asked is not None
+        assert min(map(len, asked.hyper.distinct())) > 1
 
 
 def test_features_of_ones_own_take_their_place() -> None:

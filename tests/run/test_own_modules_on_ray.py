@@ -15,6 +15,7 @@ from processes import wait_for
 from fade_ray.records.journal import read_events
 
 ROOT = Path(__file__).parent.parent.parent
+HERE = {"PYTHONPATH": str(ROOT), "RAY_AUTH_MODE": "disabled"}
 SEARCH = (
     *("--limit", "120", "--final-channels", "8", "--batch-size", "40", "--iterations", "1"),
     *("--walks", "1", "--rank-epochs", "4", "--evaluation-epochs", "1", "--retrain-epochs", "2"),
@@ -33,7 +34,7 @@ def test_the_file_of_a_space_travels_with_the_run(story: Callable[[Path], dict[s
         base = Path(place)
         file, run, log = base / "mine.py", base / "run", base / "log"
         file.write_text((ROOT / "examples" / "own_modules.py").read_text())
-        around: Any = {"cwd": base, "env": os.environ | {"PYTHONPATH": str(ROOT)}}
+        around: Any = {"cwd": base, "env": os.environ | HERE}
         asked = [*SEARCH, "--space", "mine.py"]
         plain = [*call, *asked, "--engine", "local", "--out", "plain"]
         subprocess.run(plain, **around, check=True, capture_output=True, timeout=300)
@@ -43,7 +44,7 @@ def test_the_file_of_a_space_travels_with_the_run(story: Callable[[Path], dict[s
             return lambda: path.exists() and path.read_text().count(f'"{word}"') >= times
 
         with Loopback(base, cpus=0) as cluster, log.open("wb") as to:
-            cluster.add(environment={"PYTHONPATH": str(ROOT)})
+            cluster.add(environment=HERE)
             cluster.wait()
             around |= {"stdout": to, "stderr": subprocess.STDOUT}
             command = [*call, *asked, "--address", cluster.address, "--out", "run"]
