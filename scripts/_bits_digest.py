@@ -20,7 +20,7 @@ from typing import Any
 VOLATILE = re.compile(
     r"time|times|started|last|(.*_)?seconds?|.*per_second|.*memory.*|.*_mib|training_share|"
     r"share_of_wall|host(name)?|node|pid|path|folder|out|run|source|version|format|commit|"
-    r"command|environment|device|crc32|start_number"
+    r"command|environment|device|crc32|start_number|latency_ms"
 )
 """Keys and columns, whole, whose values differ from run to run or from place to place."""
 CONFIGURATIONS = ("config.json", "environment.json", "study.json")

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fade_ray.records.json_form import as_json
 from fade_ray.records.remote import directory, is_address, remove, store_of
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.records.standings import Epochs, TrialStanding
-from fade_ray.retrain.deliver import deliver, measure
+from fade_ray.retrain.deliver import deliver, measure, trained_network
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
 from fade_ray.retraining.retrain_config import RetrainConfig, RetrainData, upgrade
@@ -43,6 +44,7 @@ from fade_ray.run.run_config import RayOptions
 from fade_ray.run.tensorboard import EpochBoard
 from fade_ray.run.watcher import Watcher
 from fade_ray.training import Placement, TrainingFailed, place
+from fade_ray.training.latency import latency
 from fade_ray.trials.job import Unwritable
 from fade_ray.trials.trainee import read_weights
 from searchers import Outcome
@@ -216,7 +218,13 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
 
     def deliver(self, prepared: Prepared, run: Ran) -> Mapping[str, Any]:
         deliver(prepared.job, prepared.images, run.folder, run.result, prepared.placement)
-        return run.result
+        kept = run.folder, run.config.export
+        network = trained_network(prepared.job, prepared.images, *kept)
+        return {
+            **run.result,
+            "latency_ms": latency(network, torch.device("cpu")),
+            "places": [{"kind": place.kind, **place.out._asdict()} for place in network.places],
+        }
 
     def finish(self, run: Ran) -> None:
         remove(run.folder / CHECKPOINT)
@@ -384,10 +392,21 @@ def _told(result: Mapping[str, Any], folder: Path) -> dict[str, str]:
         f"{result['parameters_with_auxiliary']:,})",
         "multiply-adds": f"{result['multiply_adds']:,} per image (conv+fc), "
         f"{result['multiply_adds_2bn_relu']:,} (conv+fc+2bn+relu)",
+        "latency": f"{result.get('latency_ms', 0):.3g} ms for one image on a CPU of this machine, "
+        "beside whatever ran there",
+        "cells": _places(result.get("places", ())),
         "cost": f"{cost['images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, "
         f"{cost['seconds']:.0f} s training",
         "exported": str(folder / "architectures" / "architecture.py"),
     }
-    if average is None:
-        del lines["average"]
-    return lines
+    unknown = {"average"} if average is None else set()
+    if "latency_ms" not in result:  # of an earlier version
+        unknown |= {"latency", "cells"}
+    return {label: text for label, text in lines.items() if label not in unknown}
+
+
+def _places(places: Iterable[Mapping[str, Any]]) -> str:
+    """ "2 normal of 16 channels at 32x32; 1 reduce of 32 channels at 16x16"."""
+    sizes = ((p["kind"], p["channels"], p["side"]) for p in places)
+    runs = ((size, len(list(alike))) for size, alike in groupby(sizes))
+    return "; ".join(f"{n} {kind} of {c} channels at {side}x{side}" for (kind, c, side), n in runs)
