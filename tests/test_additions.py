@@ -229,7 +229,20 @@ def cluster() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize("part", ["searcher", "operation", "objective"])
+@pytest.mark.parametrize("command", ["compare", "cells"])
+def test_the_commands_know_it_on_ray(command: str, tmp_path: Path) -> None:
+    """A search stands in the next table."""
+    name, words = COMMANDS[command]
+    on_ray = [word for word in words if word not in LOCAL]
+    main([*on_ray, "--use", str(path(name)), "--out", str(tmp_path / "run")])
+    ended = open_run(tmp_path / "run").run
+    assert ended.result
+    assert ended.history.trials["failed"] == 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+@pytest.mark.parametrize("part", ["searcher", "objective"])
 def test_what_a_file_adds_is_known_to_the_workers_of_ray(part: str, tmp_path: Path) -> None:
     use, out = USES[part], tmp_path / "run"
     main([*use.command, "--use", str(path(use.file)), "--out", str(out)])
