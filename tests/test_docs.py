@@ -241,6 +241,7 @@ FIXED = {
     "HEADERS": "of one server",
     "GAUGES": "of one board",
     "CLOSED_FORMS": "of a toy",
+    "LOADED": "files of a process",
 }
 """Tables that are not meant to be added to, and why."""
 
