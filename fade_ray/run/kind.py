@@ -83,7 +83,7 @@ class Standing(NamedTuple):
 
 COMMON = frozenset(
     (
-        *("seeds", "data", "test_data", "image_side", "limit", "crop", "flip", "recipes"),
+        *("seeds", "space", "data", "test_data", "image_side", "limit", "crop", "flip", "recipes"),
         *("spaces", "setting", "settings", "searchers", "baseline"),
         *("budget", "unit", "table", "epochs", "cells", "channels", "batch_size", "iterations"),
         *("walks", "depth", "final_channels", "max_vertices", "learning_rate", "rank_epochs"),
