@@ -121,7 +121,8 @@ def headline(run: Compared, comparison: Comparison, score: Measure) -> list[Row]
     left = unspent(run.result, comparison.budget)
     if any(left.values()):
         text = listed([f"{percent(share)} ({name})" for name, share in left.items()])
-        rows.append(("unspent", text, "on average of each budget: it covers nothing more of use"))
+        remark = f"of a budget, on average: {text}; it covers nothing more of use"
+        rows.append(("unspent", f"up to {percent(max(left.values()))}", remark))
     whole = len(comparison.results)
     left_out = sum(not result.complete for result in comparison.results)
     text = f"{left_out} partial, left out of means and tests" if left_out else "all complete"

@@ -350,7 +350,8 @@ def test_what_a_budget_did_not_buy_is_told(tmp_path: Path) -> None:
     result = json.loads((tmp_path / "result.json").read_text())
     rest = {"random-0": 0.0, "random-1": 0.0, "fade-0": 400.0, "fade-1": 200.0}
     write(tmp_path, result=result | {"unspent": rest})
-    assert "unspent 0.0 % (random) and 7.5 % (fade)" in report(tmp_path, traces).text
+    text = report(tmp_path, traces).text
+    assert "unspent up to 7.5 % of a budget, on average: 0.0 % (random) and 7.5 % (fade)" in text
 
 
 def test_a_run_that_has_only_begun(tmp_path: Path) -> None:

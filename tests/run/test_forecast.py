@@ -17,7 +17,7 @@ from fade_ray.compare.entered_history import EnteredHistory
 from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import FORMAT
 from fade_ray.run.forecast import ByShare, Forecast, GridForecast, Remaining
-from fade_ray.search.search_config import Config, SpaceConfig
+from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from searchers import BayesPoints, Outcome, RandomPoints
 from searchers.contest import Contest
@@ -90,7 +90,7 @@ def within_1_3(
 @pytest.mark.parametrize("at_once", [1, 2, 4])
 def test_so_it_is_for_a_comparison(at_once: int) -> None:
     contest = ContestConfig(searchers=("fade", "random", "evolution"))
-    space = GraphSpace.create(**vars(SpaceConfig()))
+    space = GraphSpace.create()
     searches = {n: config.search(space) for n, config in CompareConfig(contest=contest).configs()}
 
     def price(name: str, plan: Any) -> float:
