@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from spaces import nasbench201
+from spaces import nasbench201, recurrent
 from spaces.cell import NONE, SKIP, CellSpace, Macro
 from spaces.errors import require_known
 from spaces.groups import Groups
@@ -138,6 +138,12 @@ SPACES: dict[str, PublishedSpace] = {
         16,
         "5 operations on 6 edges, one cell in all 15 places",
         "NAS-Bench-201",
+    ),
+    "recurrent": PublishedSpace(
+        recurrent.macro(),
+        300,
+        "4 activations and none, 36 edges, one of them kept into each node, on text",
+        "DARTS, section 3.2",
     ),
 }
 """Every published space of cells by name."""

@@ -26,10 +26,11 @@ from fade_ray.analyse.gradients import (
     first_middle_last,
     node_gradients,
 )
-from fade_ray.cells.cell_trial import CellSearch, halves
+from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan
+from fade_ray.cells.search_data import halves
 from fade_ray.cells.watch import indicators, learned
-from fade_ray.data import LabelledImages, Splits
+from fade_ray.data import Splits
 from fade_ray.training.failures import TrainingFailed
 from fade_ray.trials.job import Event, checkpoint_path
 from fade_ray.trials.trainee import Metrics, lifecycle
@@ -148,9 +149,7 @@ def correlations(search: CellSearch, pairs: int) -> dict[str, Any]:
     The batches are augmented as in training, and drawn by generators of their own: measuring does
     not change the search. Raises TrainingFailed when a gradient is not finite.
     """
-    ours, theirs = (
-        _gradients(search, part, pairs) for part in (search.train_images, search.valid_images)
-    )
+    ours, theirs = (_gradients(search, held_out, pairs) for held_out in (False, True))
     partners = {"held-out": theirs, "other": ours[1:] + ours[:1], "same": ours}
     means: dict[str, Any] = {}
     for situation in SITUATIONS:
@@ -166,10 +165,11 @@ def correlations(search: CellSearch, pairs: int) -> dict[str, Any]:
     return means
 
 
-def _gradients(search: CellSearch, part: LabelledImages, pairs: int) -> list[dict[Node, Tensor]]:
-    """The `node_gradients` of some batches of `part`, which depend on seed and epoch alone."""
+def _gradients(search: CellSearch, held_out: bool, pairs: int) -> list[dict[Node, Tensor]]:
+    """The `node_gradients` of some batches of a part, which depend on seed and epoch alone."""
     seed = np.random.SeedSequence([search.plan.seed, search.training.epoch]).generate_state(1)[0]
-    batches = search.feed.augmented(part).epoch(torch.Generator().manual_seed(int(seed)))
+    drawn = torch.Generator().manual_seed(int(seed))
+    batches = search.data.batches(held_out).epoch(drawn)
     problem, network = search.training.problem, search.network
     weights, places = search.architecture.expected(), first_middle_last(network.macro)
     return [

@@ -5,12 +5,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import numpy as np
 
 from fade_ray.analyse.operator_config import OperatorStudy
 from fade_ray.cells.cells_config import CellPlan
+from fade_ray.cells.search_data import ImageData
 from fade_ray.cells.stage_search import StageSearch
 from fade_ray.data import Splits
 from fade_ray.training.operator_correlation import OperatorCorrelations
@@ -81,9 +82,10 @@ class OperatorTrial(MeasuredTraining[StageSearch]):
     def __init__(self, plan: OperatorPlan, splits: Splits, study: OperatorStudy) -> None:
         search = CellPlan(plan.id, 0, 0, study.recipe, study.space, plan.seed, study.epochs)
         super().__init__(StageSearch(search, splits, study.search_config), PARTS)
-        images = self.network.train_images
+        data = cast(ImageData, self.network.data)
+        images = data.train_images
         self.images = min(study.images, len(images))
-        self.batches = self.network.feed.plain(images.take(np.arange(self.images)))
+        self.batches = data.feed.plain(images.take(np.arange(self.images)))
         self.study = study
         self.correlations = self._nothing_seen()
 

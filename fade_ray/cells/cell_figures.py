@@ -222,6 +222,7 @@ def _heaviest(course: Course) -> str:
 PANELS: tuple[tuple[str, dict[str, str]], ...] = (
     ("Loss", {"loss": "weights", "architecture_loss": "logits"}),
     ("Accuracy in training", {"accuracy": "of the mixture"}),
+    ("Perplexity in training", {"perplexity": "of the mixture"}),
     (
         "Share of that epoch's genotype",
         {"parameter_free_share": "free of parameters", "skip_share": "skip-connect"},

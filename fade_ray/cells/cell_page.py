@@ -134,11 +134,12 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
         Column("true: C10 / C100 / IN16 (%)", lambda row: _true(row["true"])),
     )
     rows = [trial.row | {"state": trial.state} for trial in trials]
+    data = score.data
     note = (
-        f"Proxy {score.name}: of the mixture with its own weights, on held-out images, which the "
-        "logits learned from unless they learn with the weights, or on training images where that "
-        "is said; as genotype: of the found operations alone, with the same weights and images. "
-        "Retrained: test images, last epoch."
+        f"Proxy {score.name}: of the mixture with its own weights, on held-out {data}, which the "
+        f"logits learned from unless they learn with the weights, or on training {data} where that "
+        f"is said; as genotype: of the found operations alone, with the same weights and {data}. "
+        f"Retrained: test {data}, last epoch."
     )
     missing = "No search has begun yet."
     return Table.of("All searches", columns, rows, note=note, missing=missing, label="searches")

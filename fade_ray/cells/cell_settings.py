@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
 from typing import Any, TypeVar
 
+from fade_ray.training.objectives import LanguageModel
+
 T = TypeVar("T")
 
 Setting = Mapping[str, Any]
@@ -20,7 +22,40 @@ _SIZE: Setting = {"cells": 8, "channels": 16}
 _DARTS: Setting = {"epochs": 50, "batch_size": 64, "held_out": 0.5, **_SIZE}
 # AutoDL's, for the baselines (algorithms E.2)
 _AUTODL: Setting = {**_DARTS, "cells": 15, "weight_decay": 5e-4, "nesterov": True}
-DARTS: Mapping[str, Setting] = {PUBLISHED: _DARTS, "nasbench201": _AUTODL}
+# algorithms B.5: plain SGD on PTB, constant; Adam of the logits with its usual betas; the unrolled
+# step clipped as the others
+_PTB: Setting = {
+    "epochs": 50,
+    "batch_size": 256,
+    "channels": 300,
+    "objective": LanguageModel(),
+    "weight_decay": 5e-7,
+    "unroll_clip": 0.25,
+}
+DARTS: Mapping[str, Setting] = {
+    PUBLISHED: _DARTS,
+    "nasbench201": _AUTODL,
+    "recurrent": _PTB,
+}
+
+OF_TASK: Mapping[str, Setting] = {
+    "text": {
+        "epochs": 10,
+        "batch_size": 64,
+        "channels": 64,
+        "objective": LanguageModel(),
+        "learning_rate": 20.0,
+        "schedule": "constant",
+        "momentum": 0.0,
+        "weight_decay": 5e-7,
+        "clip": 0.25,
+        "architecture_learning_rate": 3e-3,
+        "architecture_beta1": 0.9,
+    }
+}
+"""What stands under every setting, by the task of the space: of text a small network, trained as
+DARTS does on PTB.
+"""
 
 # algorithms E.2, E.5. The paper searches NAS-Bench-201 and ImageNet; elsewhere DARTS's values.
 _ON_NB201: Setting = {**_DARTS, "cells": 15, "learning_rate": 0.005}
@@ -55,6 +90,13 @@ AMENDED: Mapping[str, Setting] = {
     PUBLISHED: _CONSISTENT,
     "amended-s2": _FULL_SIZE,
     "amended-s2-fixed": _FULL_SIZE,
+    # the retraining's weight decay and dropout; a step without clipping (algorithms D.6)
+    "recurrent": {
+        **_PTB,
+        "objective": LanguageModel(word_dropout=0.1),
+        "weight_decay": 8e-7,
+        "unroll_clip": 0.0,
+    },
 }
 
 GDAS: Mapping[str, Setting] = {name: {**s, "epochs": 250} for name, s in DARTS.items()}
@@ -112,7 +154,10 @@ def laid_under(given: T, usual: T, setting: Setting) -> T:
     """
     values = {}
     for name, mine, default in _options(given, usual):
-        if is_dataclass(mine) and type(mine) is type(default):
+        own = setting.get(name)
+        if is_dataclass(own) and mine in (default, _bare(own)):
+            values[name] = own
+        elif is_dataclass(mine) and type(mine) is type(default):
             values[name] = laid_under(mine, default, setting)
         elif name in setting and mine == default:
             values[name] = setting[name]
@@ -126,19 +171,26 @@ def departures(given: Any, usual: Any, setting: Setting) -> dict[str, Any]:
         if is_dataclass(mine) and type(mine) is type(default):
             found |= departures(mine, default, setting)
         elif is_dataclass(mine):
+            own = setting.get(name)
+            if is_dataclass(own) and mine in (own, _bare(own)):
+                continue
             found[name] = getattr(mine, "name", type(mine).__name__)
         elif name in setting and mine not in (default, setting[name]):
             found[name] = mine
     return found
 
 
+def _bare(part: Any) -> Any:
+    """A part of that class that says nothing."""
+    return type(part)()
+
+
 def option_names(given: Any) -> Iterator[str]:
     """Of all options that a setting may have."""
     for name, mine, _ in _options(given, given):
+        yield name
         if is_dataclass(mine):
             yield from option_names(mine)
-        else:
-            yield name
 
 
 def _options(given: Any, usual: Any) -> Iterator[tuple[str, Any, Any]]:

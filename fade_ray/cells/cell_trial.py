@@ -12,11 +12,10 @@ import torch
 
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.discretise import Whole
-from fade_ray.cells.search_setup import SearchSetup, SizedStage, after
+from fade_ray.cells.search_data import SEARCH_DATA
+from fade_ray.cells.search_setup import after
 from fade_ray.cells.watch import genotype_now, indicators, learned, misgivings, share
-from fade_ray.data import Feed, LabelledImages, Splits
-from fade_ray.data.splits import stratified_halves
-from fade_ray.nn import CellNetwork, CellNetworkConfig, Draw, EdgeWeights
+from fade_ray.nn import CellNetwork, Draw, EdgeWeights
 from fade_ray.training import Training, evaluate, place
 from fade_ray.training.edge_architecture import EdgeArchitecture
 from fade_ray.training.hessian import dominant_eigenvalue
@@ -48,16 +47,14 @@ class CellSearch(Trainee):
     """
 
     def __init__(
-        self, plan: CellPlan, splits: Splits, config: CellsConfig, folder: Path | None = None
+        self, plan: CellPlan, splits: Any, config: CellsConfig, folder: Path | None = None
     ) -> None:
         self.plan, self.splits, self.config, self.folder = plan, splits, config, folder
         self.setup = config.setup(plan.recipe, plan.space)
         self.recipe, self.stages = self.setup.recipe, self.setup.stages
         train = self.setup.train
         self.placement = place(config.run.device, train.precision)
-        augment = self.setup.data.augmentation(splits.augment)
-        self.feed = Feed(splits, self.placement, train.batch_size, augment)
-        self.train_images, self.valid_images = halves(splits, self.setup.grid.held_out)
+        self.data = SEARCH_DATA[self.setup.task](self.setup, splits, self.placement)
         self.table = config.table(plan.space)
         self.searches = 0  # that ended before this one, at higher learning rates
         self.stage = 0
@@ -207,15 +204,15 @@ def begin_stage(search: CellSearch) -> Training:
     seeds = [int(s) for s in np.random.SeedSequence(entropy).generate_state(3) >> 1]
     generator, drawn = (torch.Generator().manual_seed(seed) for seed in seeds[:2])
     search.searched = macro = search.searched.at_depth(stage.cells)
-    network = search_network(macro, search.splits, setup, stage, generator)
+    network = search.data.network(macro, search.splits, setup, stage, generator)
     options = replace(setup.architecture, edges=stage.edges, skip_dropout=stage.skip_dropout)
-    images = search.train_images if options.same_images else search.valid_images
-    batches = search.feed.augmented(images) if options.other_batches else None
+    other = options.other_batches
+    batches = search.data.batches(held_out=not options.same_images) if other else None
     architecture = EdgeArchitecture(macro, options, drawn, search.placement.device, batches)
     optimiser = setup.train.optimiser.slower(LOWER**search.searches)
     return Training(
         network,
-        search.feed.augmented(search.train_images),
+        search.data.batches(held_out=False),
         replace(setup.train, optimiser=optimiser),
         stage.epochs,
         search.placement,
@@ -224,47 +221,12 @@ def begin_stage(search: CellSearch) -> Training:
     )
 
 
-def search_network(
-    macro: Macro,
-    splits: Splits,
-    setup: SearchSetup,
-    stage: SizedStage,
-    generator: torch.Generator,
-) -> CellNetwork:
-    """The search network of a stage: batch statistics, no scale and shift (algorithms B.1)."""
-    network = CellNetworkConfig(
-        channels=stage.channels,
-        stem=setup.stem,
-        auxiliary=setup.train.auxiliary,
-        partial=setup.recipe.partial,
-    ).for_search(macro.stack)
-    return CellNetwork(
-        macro,
-        network,
-        side=splits.side,
-        channels=splits.channels,
-        classes=splits.num_classes,
-        generator=generator,
-    )
-
-
-def halves(splits: Splits, held_out: float) -> tuple[LabelledImages, LabelledImages]:
-    """The training images in two disjoint parts, stratified: for the weights, and (a share
-    `held_out`) for the logits.
-
-    DARTS halves the training set of CIFAR-10 (algorithms B.2). The parts of the outer search, 4 :
-    1, are put together and split anew. Where nothing is held out both are all of them.
-    """
-    images = splits.all_but_test
-    return stratified_halves(images, held_out) if held_out else (images, images)
-
-
 def eigenvalue(search: CellSearch) -> float | None:
     """Dominant, of the validation loss's Hessian in the logits, in the epochs that ask for it."""
     every = search.setup.grid.eigenvalue_every
     if not every or search.training.epoch % every or not search.recipe.trains:
         return None
-    batch = next(search.feed.plain(search.valid_images).ordered())
+    batch = next(search.data.plain(held_out=True).ordered())
     generator = torch.Generator().manual_seed(search.plan.seed)
     with search.training.problem.exact():
         return dominant_eigenvalue(search.training.problem, batch, PRODUCTS, generator).value
@@ -274,7 +236,7 @@ def measured_groups(search: CellSearch) -> Groups:
     """Of the operations, by how their outputs correlate on the first edge of the first cell of the
     trained mixture (algorithms C.2, C.3).
     """
-    batches = search.feed.plain(search.train_images).ordered()
+    batches = search.data.plain(held_out=False).ordered()
     count = -(-CORRELATED // search.setup.train.batch_size)
     weights = search.architecture.expected()
     matrices = operator_correlation(
@@ -287,7 +249,7 @@ def proxy(search: CellSearch, genotype: Macro) -> tuple[float, float]:
     """Score on the held-out images, not augmented: of the mixture, and of the genotype alone with
     the same network weights.
     """
-    objective, held_out = search.setup.train.objective, search.feed.plain(search.valid_images)
+    objective, held_out = search.setup.train.objective, search.data.plain(held_out=True)
     weights = search.architecture.expected(), alone(search, genotype)
     mixture, single = (
         evaluate(search.network, held_out, objective, search.placement, Draw(edges=edges))

@@ -13,6 +13,7 @@ from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Ended, Run, read_object
 from fade_ray.records.standings import TrialStanding
+from fade_ray.report.words import ACCURACY, Measure
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
 from spaces.darts import SPACES
@@ -146,9 +147,9 @@ def best_row(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return max(held_out or done, key=lambda row: float(row["proxy_accuracy"]), default=None)
 
 
-def proxy_name(row: Mapping[str, Any]) -> str:
+def proxy_name(row: Mapping[str, Any], score: Measure = ACCURACY) -> str:
     """What the proxy of a search is called where its figure stands alone."""
-    return "proxy accuracy" + " on training images" * (row.get("proxy_images") == "training")
+    return f"proxy {score.name}" + " on training images" * (row.get("proxy_images") == "training")
 
 
 def trials_of(run: CellRun) -> list[Trial]:

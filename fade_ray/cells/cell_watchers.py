@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from fade_ray.cells.cell_trials import proxy_name
-from fade_ray.report.words import si
+from fade_ray.report.words import ACCURACY, Measure, si
 from fade_ray.run.grid_progress import GridProgress
 from fade_ray.run.tensorboard import Board, Tags, scalars
 from searchers import Outcome
@@ -23,23 +23,27 @@ class CellProgress(GridProgress):
         return f"{name} {epoch}/{proposal.epochs}{told}"
 
 
-def ended(plan: Any, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
+def ended(
+    plan: Any, outcome: Outcome, metrics: Mapping[str, Any], score: Measure = ACCURACY
+) -> str:
     """What is told of a trial that has ended well; warnings tell of the others."""
     if outcome.failure is not None:
         return ""
-    return f"{plan.id} {plan.kind}: {TOLD[plan.sort](metrics)}"
+    return f"{plan.id} {plan.kind}: {TOLD[plan.sort](metrics, score)}"
 
 
-def _searched(metrics: Mapping[str, Any]) -> str:
+def _searched(metrics: Mapping[str, Any], score: Measure) -> str:
     proxy = metrics["proxy_accuracy"]
-    accuracy = "" if proxy is None else f", {proxy_name(metrics)} {proxy:.3f}"
-    return f"{metrics['parameter_free_share']:.0%} free of parameters{accuracy}"
+    told = "" if proxy is None else f", {proxy_name(metrics, score)} {score.plain(proxy):.3f}"
+    return f"{metrics['parameter_free_share']:.0%} free of parameters{told}"
 
 
-TOLD: dict[str, Callable[[Mapping[str, Any]], str]] = {
-    "confusion": lambda metrics: f"confusion {si(metrics['confusion'])} per million parameters",
+TOLD: dict[str, Callable[[Mapping[str, Any], Measure], str]] = {
+    "confusion": lambda metrics, _: f"confusion {si(metrics['confusion'])} per million parameters",
     "search": _searched,
-    "retraining": lambda metrics: f"test accuracy {metrics['test_accuracy']:.4f}",
+    "retraining": lambda metrics, score: (
+        f"test {score.name} {score.plain(metrics['test_accuracy']):.4f}"
+    ),
 }
 """By the sort of a plan."""
 

@@ -16,6 +16,7 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.retraining import RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
+from fade_ray.training.objectives import Classification, LanguageModel
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.train_config import CELL_TRAINING, TrainConfig
 from spaces.cell import Macro
@@ -35,9 +36,17 @@ class ArchitectureOptions:
     """sgd: plain, with the learning rate of the network weights (single-level, section 4.1)."""
     architecture_learning_rate: float | None = None
     """Adam's learning rate for the logits."""
+    architecture_beta1: float | None = None
+    """Adam's first beta for the logits (0.5)."""
     architecture_weight_decay: float | None = None
     eta: float | None = None
     """Amending coefficient of the amended update (0.1)."""
+    unroll_clip: float | None = None
+    """Second order: bound of the norm of the unrolled step's gradients; 0: none (0.25 on text)."""
+    cap_clip: bool | None = None
+    """Second order, clipped: off, the implicit term grows where that norm is below the bound, as in
+    DARTS's code.
+    """
     difference: Literal["central", "forward"] | None = None
     """Finite differences of the second-order and amended updates: central as in the papers, or
     forward: fewer passes, less exact.
@@ -61,7 +70,7 @@ class GridConfig:
     """
     spaces: tuple[str, ...] = ("s5",)
     """Spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed, amended-s3,
-    nasbench201, and those of one's own.
+    nasbench201, recurrent (of text), and those of one's own.
     """
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""
@@ -191,6 +200,12 @@ class CellsConfig(RunOptions):
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        tasks = {space: published(space).macro.stack.task for space in self.grid.spaces}
+        rule, remedy = "all spaces of a run are of one task", "Run them apart."
+        require(len(set(tasks.values())) == 1, rule, remedy, tasks=tasks)
+        if self.task == "text" and self.train.objective == Classification():
+            train = replace(self.train, objective=LanguageModel())
+            object.__setattr__(self, "train", train)
         for space in self.grid.spaces:
             for name in self.grid.recipes:
                 self.setup(name, space)
@@ -200,6 +215,11 @@ class CellsConfig(RunOptions):
             rule = f"{option} has one value for each stage of a recipe"
             remedy = f"The recipes have {' or '.join(map(str, sorted(lengths)))} stages."
             require(not values or len(values) in lengths, rule, remedy, **{option: values})
+
+    @property
+    def task(self) -> str:
+        """What the networks are given: images, or text."""
+        return published(self.grid.spaces[0]).macro.stack.task
 
     def setup(self, name: str, space: str) -> SearchSetup:
         """The recipe of that name on that space, see `search_setup.setup`."""

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,7 +12,6 @@ from rich.console import Console
 
 from fade_ray.cells.cell_job import CellJob, cell_stages, staged
 from fade_ray.cells.cell_page import cells_page, open_sections
-from fade_ray.cells.cell_trial import search_network
 from fade_ray.cells.cell_trials import CellHistory, best_row, proxy_name, trials_of
 from fade_ray.cells.cell_watchers import EDGES, CellProgress, ended
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, upgrade
@@ -20,11 +20,12 @@ from fade_ray.cells.depth_matching import check_matching, matchings, most_traini
 from fade_ray.cells.method_page import method_table, print_methods, write_methods
 from fade_ray.cells.method_table import MethodTable
 from fade_ray.cells.retrainings import RetrainPlan, check_settings, retrainings, trained_in
+from fade_ray.cells.search_data import SEARCH_DATA
 from fade_ray.data import Splits
-from fade_ray.data.data_config import load_images
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import Section, write_page
 from fade_ray.report.trials import measure_of
+from fade_ray.report.words import Measure
 from fade_ray.run.folder import write_json
 from fade_ray.run.forecast import Planned, counted
 from fade_ray.run.inputs import IMAGES
@@ -33,7 +34,7 @@ from fade_ray.run.text_table import number, text_table
 from fade_ray.run.watcher import Watcher
 from searchers.staged import StagedSearch
 from spaces.cell import Macro
-from spaces.errors import InvalidInput
+from spaces.errors import InvalidInput, require
 
 Ran = Run[CellsConfig, CellHistory]
 Row = dict[str, Any]
@@ -71,13 +72,14 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         return now.grid.seeds[: len(known)] == known and options and same == before
 
     def prepare(self, config: CellsConfig) -> Trials[StagedSearch[Any]]:
-        return Trials(staged(config, cell_stages(config)), CellJob(config), checked_images(config))
+        return Trials(staged(config, cell_stages(config)), CellJob(config), checked_data(config))
 
     def watchers(
         self, config: CellsConfig, prepared: Trials[Any], history: CellHistory
     ) -> list[Watcher]:
         total = len(config.plans()) + most_trainings(config) + trainings(config, history)
-        return [CellProgress(total, ended, self.forecast(config, history), history.active)]
+        told = partial(ended, score=measure_of(self.to_json(config)))
+        return [CellProgress(total, told, self.forecast(config, history), history.active)]
 
     def coming(self, config: CellsConfig) -> dict[str, Planned]:
         """Searches, and what they find trained from scratch: at most, as equal cells are trained
@@ -123,13 +125,15 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
         if row is None:
             return "-"
         kind = run.history.proposals[row["id"]].kind
-        return f"{proxy_name(row)} {row['proxy_accuracy']:.4f} ({kind}, trial {row['id']})"
+        score = measure_of(run.settings)
+        proxy = score.plain(row["proxy_accuracy"])
+        return f"{proxy_name(row, score)} {proxy:.4f} ({kind}, trial {row['id']})"
 
     def tell(self, run: Ran, console: Console) -> None:
         for match in matchings(run.config, run.history):
             console.print(match.text, soft_wrap=True)
         rows, table = run.made
-        _print(rows, console)
+        _print(rows, run, console)
         best = best_row(rows)
         # drawn cells were not searched, so that none of them is the best
         chosen = best or next((row for row in rows if row["genotype"]), None)
@@ -137,11 +141,12 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             raise InvalidInput(
                 f"A search must have ended well, but none has in {run.folder}. See its report.html."
             )
-        console.print(
-            f"train {'the best' if best else 'the first'} "
-            f"fade-ray retrain {run.folder} --trial {chosen['id']}",
-            soft_wrap=True,
-        )
+        if run.config.task == "images":  # recurrent cells cannot be retrained yet
+            console.print(
+                f"train {'the best' if best else 'the first'} "
+                f"fade-ray retrain {run.folder} --trial {chosen['id']}",
+                soft_wrap=True,
+            )
         if table is not None:
             print_methods(table, measure_of(run.settings), console)
 
@@ -161,19 +166,28 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
 CELLS = CellsRun()
 
 
-def checked_images(config: CellsConfig) -> Splits:
-    """The images of a run whose every network can be built on them. Raises InvalidInput."""
+def checked_data(config: CellsConfig) -> Any:
+    """The data of a run whose every network can be built on them. Raises InvalidInput."""
     check_run(config.run, config.train.precision)
     config.check_table()
-    splits, generator = load_images(config.data), torch.Generator(device="cpu")
+    kind, generator = SEARCH_DATA[config.task], torch.Generator(device="cpu")
+    splits: Any = kind.load(config.data)
     with torch.device("meta"):  # shapes alone
         for space, name in itertools.product(config.grid.spaces, config.grid.recipes):
             setup = config.setup(name, space)
             for stage, macro in zip(setup.stages, setup.unlearned, strict=False):
-                search_network(macro.at_depth(stage.cells), splits, setup, stage, generator)
+                kind.network(macro.at_depth(stage.cells), splits, setup, stage, generator)
         for space in config.grid.spaces:
             check_settings(config, space, splits)
     check_matching(config, splits)
+    return splits
+
+
+def checked_images(config: CellsConfig) -> Splits:
+    """The same of studies that know images alone. Raises InvalidInput for spaces of text."""
+    rule, remedy = "a study of spaces for images", "Choose another space."
+    require(config.task == "images", rule, remedy, spaces=config.grid.spaces)
+    splits: Splits = checked_data(config)
     return splits
 
 
@@ -189,16 +203,17 @@ def trainings(config: CellsConfig, history: CellHistory) -> int:
 COLUMNS = ("id", "method", "space", "seed", "free", "proxy", "retrained", "true", "seconds", "MiB")
 
 
-def _print(rows: Sequence[Row], console: Console) -> None:
+def _print(rows: Sequence[Row], run: Ran, console: Console) -> None:
     """The table at the end of a run."""
+    score = measure_of(run.settings)
     left_out = set() if any(row["true"] for row in rows) else {"true"}
     heads = [head for head in COLUMNS if head not in left_out]
-    cells, marked = [_shown(row) for row in rows], any(map(_on_training_images, rows))
+    cells, marked = [_shown(row, score) for row in rows], any(map(_on_training_images, rows))
     table = [[texts[head] for head in heads] for texts in cells]
     console.print(text_table(heads, table, left=("id", "method", "space")))
     console.print(
-        "free: share of operations without parameters; proxy: accuracy of the search network on "
-        "held-out images" + ", or, where a t stands, on training images" * marked,
+        f"free: share of operations without parameters; proxy: {score.name} of the search network "
+        f"on held-out {score.data}" + f", or, where a t stands, on training {score.data}" * marked,
         soft_wrap=True,
     )
     settings = {row["method"]: row["setting"] for row in rows}
@@ -212,14 +227,18 @@ def _print(rows: Sequence[Row], console: Console) -> None:
             console.print(f"{row['id']} {row['state']}", soft_wrap=True, style="red")
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, str]:
+def _shown(row: Mapping[str, Any], score: Measure) -> dict[str, str]:
     """By the head of its column."""
+
+    def plain(name: str) -> float | None:
+        return None if row[name] is None else score.plain(row[name])
+
     free = row["parameter_free_share"]
     return {
         **{name: str(row[name]) for name in ("id", "method", "space", "seed")},
         "free": "-" if free is None else f"{free:.0%}",
-        "proxy": number(row["proxy_accuracy"], 3) + " t" * _on_training_images(row),
-        "retrained": number(row["retrained_accuracy"], 3),
+        "proxy": number(plain("proxy_accuracy"), 3) + " t" * _on_training_images(row),
+        "retrained": number(plain("retrained_accuracy"), 3),
         "true": number((row["true"] or {}).get("c10_test_200"), 2),
         "seconds": number(row["device_seconds"], 0),
         "MiB": number(row["peak_memory_mib"], 0),

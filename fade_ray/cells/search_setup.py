@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fade_ray.cells.cell_recipes import Recipe, Stage, recipe
-from fade_ray.cells.cell_settings import PUBLISHED, Setting, departures, laid_under, option_names
+from fade_ray.cells.cell_settings import (
+    OF_TASK,
+    PUBLISHED,
+    Setting,
+    departures,
+    laid_under,
+    option_names,
+)
 from fade_ray.cells.discretise import DISCRETISERS, Learned, Whole
 from fade_ray.training.edge_architecture import CellArchitectureConfig
 from fade_ray.training.train_config import TrainConfig
@@ -63,6 +70,11 @@ class SearchSetup:
     def epochs(self) -> int:
         """Of one search; one that is run again at a lower rate takes more."""
         return sum(stage.epochs for stage in self.stages) if self.recipe.trains else 0
+
+    @property
+    def task(self) -> str:
+        """What the networks are given: images, or text."""
+        return self.whole.stack.task
 
     @property
     def stem(self) -> str:
@@ -119,7 +131,8 @@ def setup(config: CellsConfig, name: str, space: str) -> SearchSetup:
     """
     chosen, place = recipe(name), published(space)
     given, usual = _parts(config)
-    setting = chosen.setting(config.grid.setting, space)
+    task = place.macro.stack.task
+    setting = {**OF_TASK.get(task, {}), **chosen.setting(config.grid.setting, space)}
     for option in setting:
         known = [known for part in usual.values() for known in option_names(part)]
         require_known(f"An option in a setting of recipe {name!r}", option, known)
@@ -205,7 +218,7 @@ def _groups(grid: GridConfig, chosen: Recipe, space: str) -> Groups | None:
 
 def _check(made: SearchSetup, name: str) -> None:
     """Whether a recipe makes sense on a space: see `setup`."""
-    made.train.check_task(made.whole.stack.task)
+    made.train.check_task(made.task)
     partial, said = made.recipe.partial, f"Recipe {name!r} makes no sense on space {made.space!r}: "
     for stage in made.stages:
         require(

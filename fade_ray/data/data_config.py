@@ -11,7 +11,8 @@ class DataConfig:
 
     data: str = "digits"
     """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label`: a
-    file, or a folder of files as hubs keep them.
+    file, or a folder of files as hubs keep them; for spaces of text a folder with train.txt,
+    valid.txt and test.txt.
     """
     test_data: str | None = None
     """Parquet file or folder of the test images; without one, a sixth of the data is the test part.
@@ -21,9 +22,11 @@ class DataConfig:
     image_side: int | None = None
     """Resize images to this side, in pixels (shorter side, then centre crop)."""
     limit: int | None = None
-    """Use this many images (test images of a test set of its own not counted), drawn stratified."""
+    """Use this many images (test images of a test set of its own not counted), drawn stratified; of
+    a text the first words of train and of valid.
+    """
     test_limit: int | None = None
-    """Use this many images of the test set."""
+    """Use this many images, or words, of the test set."""
     split_seed: int = 0
     """Seed of the stratified split 1:1:4 (test : architecture : weights)."""
     crop: int | None = None

@@ -33,8 +33,8 @@ class Corpus:
     valid: IntArray
     test: IntArray
 
-    @property
-    def description(self) -> str:
+    def describe(self) -> str:
+        """In words."""
         parts = ", ".join(f"{len(getattr(self, part)):,} words to {part}" for part in PARTS)
         return f"{self.name}: {parts}; a vocabulary of {len(self.vocabulary):,}"
 

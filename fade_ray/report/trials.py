@@ -15,7 +15,17 @@ from fade_ray.records.journal import wording
 from fade_ray.records.remote import address
 from fade_ray.records.standings import Cost
 from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
-from fade_ray.report.words import ACCURACY, DASH, Measure, count, duration, moment, percent, si
+from fade_ray.report.words import (
+    ACCURACY,
+    DASH,
+    PERPLEXITY,
+    Measure,
+    count,
+    duration,
+    moment,
+    percent,
+    si,
+)
 from searchers.outcome import Outcome
 
 History = TrialHistory[Any]
@@ -28,7 +38,7 @@ KIND_NAMES = {
     "baseline": "baseline",
 }
 
-MEASURES = {"classification": ACCURACY}
+MEASURES = {"classification": ACCURACY, "language-model": PERPLEXITY}
 """What scores measure, by the name of the objective; of others they are scores and no more."""
 
 

@@ -49,11 +49,17 @@ class Measure:
     high: float = math.inf
     steps: str = ""
     """The unit of differences."""
+    data: str = "images"
+    """What it is measured on."""
 
     def text(self, score: float | None, digits: int = 1) -> str:
         """ "97.2 %"; a dash for none."""
         text = number(None if score is None else self.scale * score, digits)
         return text if text == DASH else f"{text} {self.unit}".rstrip()
+
+    def plain(self, score: float) -> float:
+        """What a score measures, as a number without a unit: an accuracy of 1 at most."""
+        return math.copysign(score, self.scale * score)
 
     def difference(self, shares: float) -> str:
         """ "+1.20 points"."""
@@ -66,6 +72,8 @@ class Measure:
 
 
 ACCURACY = Measure("accuracy", "%", 100.0, 0.0, 1.0, "points")
+PERPLEXITY = Measure("perplexity", scale=-1.0, data="text")
+"""The score is minus it."""
 
 
 def si(number: float | None) -> str:

@@ -50,7 +50,9 @@ class Retraining:
             "This is a search space: search it with `fade-ray cells`, then name its run directory.",
             choices=self.macro.size,
         )
-        self.config.train.check_task(self.macro.stack.task)
+        task, remedy = self.macro.stack.task, "Recurrent cells cannot be retrained yet."
+        require(task == "images", "cells of networks for images", remedy, task=task)
+        self.config.train.check_task(task)
         check_texts(self.macro)
 
     @staticmethod

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 from fade_ray.data import Splits
+from fade_ray.data.text import Corpus
 from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import writable
 from fade_ray.records.history import TrialHistory
@@ -62,7 +63,7 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
 
     def data(self, prepared: Any) -> str:
         data = prepared.data
-        return data.describe() if isinstance(data, Splits) else ""
+        return data.describe() if isinstance(data, Splits | Corpus) else ""
 
     def session(self, trials: Any, start: Start[C, H], watchers: Sequence[Watcher]) -> Session[Any]:
         """What stands between the searcher and the engine."""

@@ -76,8 +76,9 @@ def measuring(problem: NetworkProblem, *, auxiliary: bool) -> NetworkProblem:
     """
     apart = copy.copy(problem)
     apart.restart()
-    if not auxiliary and problem.network.auxiliary is not None:
-        others = {id(weight) for weight in problem.network.auxiliary.parameters()}
+    head = getattr(problem.network, "auxiliary", None)  # networks of images may have one
+    if not auxiliary and head is not None:
+        others = {id(weight) for weight in head.parameters()}
         apart.weights = [weight for weight in problem.weights if id(weight) not in others]
         apart.objective = replace(problem.objective, auxiliary_weight=0.0)  # type: ignore[type-var]
     return apart

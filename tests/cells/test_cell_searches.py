@@ -15,9 +15,10 @@ import torch
 
 from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cell_recipes import RECIPES, recipe
-from fade_ray.cells.cell_trial import CellSearch, halves
+from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellPlan, CellsConfig, GridConfig
 from fade_ray.cells.discretise import Learned, Whole, top_edges
+from fade_ray.cells.search_data import halves
 from fade_ray.cells.watch import Drawn, misgivings, parameter_free, share
 from fade_ray.data import Splits, load
 from fade_ray.records.json_form import as_json, from_json
@@ -219,7 +220,7 @@ def test_the_eigenvalue_is_that_of_the_whole_hessian(splits: Splits) -> None:
     config = small("darts-1st", space="nasbench201", cells=3, channels=4)
     search = CellSearch(config.plans()[0], splits, config)
     problem = search.training.problem
-    batch = next(search.feed.plain(search.valid_images).ordered())
+    batch = next(search.data.plain(held_out=True).ordered())
     with asking(problem, problem.logits):
         (logits,) = problem.logits
         (gradient,) = torch.autograd.grad(problem.loss(batch), (logits,), create_graph=True)

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from fade_ray.cells import cell_trial
 from fade_ray.cells.cell_job import CellJob
 from fade_ray.cells.cell_recipes import RECIPES, EarlyStop
-from fade_ray.cells.cell_trial import CellSearch, search_network
+from fade_ray.cells.cell_trial import CellSearch
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.discretise import Learned, Whole, activate_groups, drop_edges, top_edges
+from fade_ray.cells.search_data import ImageData
 from fade_ray.cells.search_setup import SearchSetup, after
 from fade_ray.data import Splits, load
 from fade_ray.records.json_form import as_json, from_json
@@ -126,7 +127,8 @@ def test_the_first_stage_has_its_published_size(cells: int, size: int) -> None:
     splits = load("digits", limit=72)
     macro = made.start(made.groups, 0)
     with torch.device("meta"):
-        network = search_network(macro, splits, made, made.stages[0], torch.Generator("cpu"))
+        drawn = torch.Generator("cpu")
+        network = ImageData.network(macro, splits, made, made.stages[0], drawn)
     # digits have one channel in place of three: 2 * 9 * 48 weights of the stem less
     assert sum(p.numel() for p in network.parameters()) == size - 864
     assert sum(int(cell.mask.sum()) for cell in macro.cells.values()) == 140
@@ -216,7 +218,8 @@ def test_an_early_end_takes_the_genotype_of_before_and_goes_on_with_the_same_bit
 def test_nothing_held_out_is_all_images_and_is_said(splits: Splits, tmp_path: Path) -> None:
     config = small("stacnas", held_out=0.0)
     search = CellSearch(config.plans()[0], splits, config)
-    assert len(search.train_images) == len(search.valid_images) == len(splits.all_but_test)
+    parts = [search.data.plain(held_out) for held_out in (False, True)]
+    assert [part.count for part in parts] == [len(splits.all_but_test)] * 2
     first, *_, last = events(CellJob(config), config.plans()[0].to_dict(), splits, tmp_path)
     for event in (first, last):
         assert event["metrics"]["proxy_images"] == "training"

@@ -27,7 +27,7 @@ def test_words_are_numbered_as_train_uses_them(tmp_path: Path, prefix: str) -> N
     assert corpus.train.tolist() == [0, 1, 2, 3, 0, 2]
     assert corpus.valid.tolist() == [1, 0, 2, 3, 2]
     assert corpus.test.tolist() == [3, 2, 1, 2]
-    assert corpus.description == (
+    assert corpus.describe() == (
         f"{tmp_path.name}: 6 words to train, 5 words to valid, 4 words to test; a vocabulary of 4"
     )
     assert len(corpus.limited(3, None).train) == 3
