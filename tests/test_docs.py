@@ -242,6 +242,7 @@ FIXED = {
     "GAUGES": "of one board",
     "CLOSED_FORMS": "of a toy",
     "LOADED": "files of a process",
+    "ACTIVATIONS": "of the published recurrent cell",
 }
 """Tables that are not meant to be added to, and why."""
 
