@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from failing_disk import FAULTS, Died, FailingDisk
-from faulty_runs import carried_out, damages, judged, judged_damage, left_behind, story
+from faulty_runs import RUNS, carried_out, damages, judged, judged_damage, left_behind, story
 
 from fade_ray.records.lasting import flush_folder, made
 
@@ -37,6 +37,20 @@ def test_a_run_goes_on_behind_every_fault(
         assert found.fine, (at, found)
         at += every
     assert at > 100
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(set(RUNS) - {"tiny"}))
+def test_commands_go_on_behind_a_fault(name: str, tmp_path: Path) -> None:
+    with FailingDisk(tmp_path) as disk:
+        carried_out(name, tmp_path)
+    undisturbed, last = story(tmp_path / "run"), len(disk.calls)
+    for number, fault in enumerate(("fails", "killed", "reordered"), start=1):
+        place = tmp_path / fault
+        place.mkdir()
+        found = judged(name, place, fault, number * last // 4, undisturbed)
+        assert found is not None
+        assert found.fine, found
 
 
 def after(fault: str, at: int, place: Path, work: Callable[[], None]) -> dict[str, bytes | None]:
