@@ -43,7 +43,8 @@ def config(texts: Path, **grid: Any) -> CellsConfig:
 
 def test_the_published_settings(texts: Path) -> None:
     """Algorithms B.5, D.6."""
-    made = CellsConfig(grid=GridConfig(spaces=("recurrent",), setting="published"))
+    grid = GridConfig(("darts-2nd", "amended"), ("recurrent",), setting="published")
+    made = CellsConfig(grid=grid)
     setup = made.setup("darts-2nd", "recurrent")
     (stage,) = setup.stages
     assert (stage.channels, stage.epochs, setup.train.batch_size) == (300, 50, 256)
