@@ -243,6 +243,7 @@ FIXED = {
     "CLOSED_FORMS": "of a toy",
     "LOADED": "files of a process",
     "ACTIVATIONS": "of the published recurrent cell",
+    "SEARCH_DATA": "of the tasks that there are",
 }
 """Tables that are not meant to be added to, and why."""
 
