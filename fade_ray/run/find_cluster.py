@@ -106,7 +106,7 @@ def find_cluster(run: RayOptions) -> Found:
 def _looked_for(run: RayOptions) -> Found:
     imported_ray(run.verbose)
     source = "--address" if run.address else "RAY_ADDRESS"
-    named = run.address or os.environ.get("RAY_ADDRESS", "auto")
+    named = run.address or os.environ.get("RAY_ADDRESS") or "auto"
     if named == "local":
         return None, f"{source} asks for it"
     if named != "auto":

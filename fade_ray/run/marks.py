@@ -4,9 +4,10 @@ import logging
 import os
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import partial
 
 VARIABLES = ("RAY_", "TUNE_", "MLFLOW_", "PYTHONBREAKPOINT", "CRC32C_")
 """How those begin that a run sets, or has Ray and TensorBoard's writer set."""
@@ -37,9 +38,15 @@ def _variables() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name.startswith(VARIABLES)}
 
 
+def afterwards(take_back: Callable[[], None]) -> None:
+    """Called behind all else where `taken_back` ends."""
+    undo = _UNDO.get()
+    if undo is not None:
+        undo.callback(take_back)
+
+
 def set_level(logger: str, level: int) -> None:
     """Set the level of a logger, within `taken_back` for so long."""
-    log, undo = logging.getLogger(logger), _UNDO.get()
-    if undo is not None:
-        undo.callback(log.setLevel, log.level)
+    log = logging.getLogger(logger)
+    afterwards(partial(log.setLevel, log.level))
     log.setLevel(level)

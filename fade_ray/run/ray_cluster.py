@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from fade_ray.run.find_cluster import REMEDY, find_cluster, imported_ray
+from fade_ray.run.marks import afterwards
 from fade_ray.run.run_config import RayOptions
 from spaces.errors import InvalidInput
 
@@ -32,6 +33,8 @@ def ray_cluster(run: RayOptions) -> Iterator[Any]:
         yield ray
         return
     cluster, reason = find_cluster(run)
+    _ask_anew_for_tokens()
+    afterwards(_ask_anew_for_tokens)
     try:
         with ending_as_before():
             if cluster is None:
@@ -43,6 +46,13 @@ def ray_cluster(run: RayOptions) -> Iterator[Any]:
         yield ray
     finally:
         ray.shutdown()
+
+
+def _ask_anew_for_tokens() -> None:
+    """Else Ray does as the environment said at its first cluster in this process."""
+    from ray._private.authentication_test_utils import reset_auth_token_state
+
+    reset_auth_token_state()
 
 
 @contextmanager
@@ -109,9 +119,9 @@ def _start_private(ray: Any, dashboard: bool, options: dict[str, Any]) -> None:
     try:
         ray.init("local", include_dashboard=dashboard, dashboard_host="127.0.0.1", **options)
     except OSError as error:
-        if "AF_UNIX" not in str(error):
+        if "AF_UNIX" not in str(error) and error.filename is None:
             raise
-        rule = "Ray's sockets need temporary files at a short path"
+        rule = "Ray's temporary files need a short path that can be written"
         raise InvalidInput(f"{rule}, but: {error}. Set RAY_TMPDIR=/tmp.") from error
     finally:
         constants.ENABLE_RAY_CLUSTER = several

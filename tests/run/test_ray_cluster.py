@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from loopback import own_ray
 from processes import children_of
 
+from fade_ray.run.marks import taken_back
 from fade_ray.run.ray_cluster import keep_token_private, ray_cluster
 from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
@@ -67,8 +69,33 @@ def test_a_place_too_long_for_sockets_is_named_with_its_remedy(
 ) -> None:
     monkeypatch.setenv("RAY_TMPDIR", str(tmp_path / ("long" * 25)))
     cluster = ray_cluster(RunConfig(address="local"))
-    with pytest.raises(InvalidInput, match=r"cannot exceed .* Set RAY_TMPDIR=/tmp"), cluster:
+    told = pytest.raises(InvalidInput, match=r"cannot exceed .* Set RAY_TMPDIR=/tmp")
+    with told, taken_back(), cluster:
         pass
+
+
+@pytest.mark.slow
+def test_a_users_own_clusters_may_be_open_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ray keeps in a process whether its first one asked for a token."""
+    import ray
+
+    @ray.remote
+    class Actor:
+        def answer(self) -> int:
+            return 42
+
+    def answered() -> int:
+        actor = Actor.remote()
+        return int(ray.get(actor.answer.remote(), timeout=60))
+
+    with taken_back(), ray_cluster(RunConfig(address="local")):
+        assert answered() == 42
+    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
+    with own_ray(num_cpus=1):
+        assert answered() == 42
+    monkeypatch.undo()
+    with taken_back(), ray_cluster(RunConfig(address="local")):
+        assert answered() == 42
 
 
 @pytest.mark.slow
