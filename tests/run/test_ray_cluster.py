@@ -85,7 +85,7 @@ def test_a_users_own_clusters_may_be_open_ones(monkeypatch: pytest.MonkeyPatch) 
             return 42
 
     def answered() -> int:
-        actor = Actor.remote()
+        actor = Actor.remote()  # type: ignore[attr-defined]
         return int(ray.get(actor.answer.remote(), timeout=60))
 
     with taken_back(), ray_cluster(RunConfig(address="local")):
