@@ -141,14 +141,14 @@ def _chosen(given: Sequence[str]) -> None:
         if name in KINDS or name in _added(rest):
             return run_command(kind_of_run(name), rest)
     commands = [*KINDS, *TOOLS]
-    if any(name.startswith(f"{given[0]} ") for name in commands):
+    within = [name for name in commands if name.startswith(f"{given[0]} ")]
+    asked = " ".join(given[: 2 if within else 1])
+    if within and (HELP & set(given) or asked == given[0]):
         print(usage(f"{given[0]} "))
         raise SystemExit(0 if HELP & set(given) else 2)
-    near = get_close_matches(given[0], commands, n=1)
+    near = get_close_matches(asked, within or commands, n=1)
     meant = "".join(f" Did you mean `fade-ray {name}`?" for name in near)
-    raise InvalidInput(
-        f"`fade-ray {given[0]}` is no command.{meant} There are {', '.join(commands)}."
-    )
+    raise InvalidInput(f"`fade-ray {asked}` is no command.{meant} There are {', '.join(commands)}.")
 
 
 @dataclass(frozen=True)

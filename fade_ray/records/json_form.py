@@ -13,7 +13,7 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 
 from spaces.cell import Macro
 from spaces.choices import Choice
-from spaces.errors import InvalidInput, countable
+from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
 
 T = TypeVar("T")
@@ -100,6 +100,10 @@ def _unstructured_choice(cls: type[Any]) -> Callable[[Any], Any]:
     return unstructured
 
 
+MOST = 2**63
+"""Of whole numbers in records, which count multiply-adds, too."""
+
+
 def _strict(what: str, fits: Callable[[Any], bool], cls: type[Any]) -> Callable[[Any, Any], Any]:
     """Instead of what cattrs does: it takes 0.5 for 0, and everything for text."""
 
@@ -116,7 +120,7 @@ def _number(value: Any) -> bool:
 
 
 def _whole(value: Any) -> bool:
-    return _number(value) and value == int(value) and countable(int(value))
+    return _number(value) and value == int(value) and abs(value) < MOST
 
 
 _CONVERTER = cattrs.Converter(
