@@ -319,14 +319,14 @@ def test_a_replay_has_no_record(tmp_path: Path) -> None:
 
 
 def test_scores_that_are_no_accuracies_are_told_as_they_are(tmp_path: Path) -> None:
-    """Minus a perplexity, say: nothing is a share of anything, or cut at 0."""
+    """Minus a distance, say: nothing is a share of anything, or cut at 0."""
     traces = [
         replace(t, **{name: tuple(-10 * value for value in getattr(t, name)) for name in VALUES})
         for t in synthetic_traces(4, 5, ("fade", "random"))
     ]
     comparison = Comparison.of(traces, floor=-12.0)
     run = SyntheticEntered(tmp_path, "fade-ray compare")
-    write(tmp_path, config={"train": {"objective": {"name": "language-model"}}})
+    write(tmp_path, config={"train": {"objective": {"name": "of-ones-own"}}})
     history = read_run(run.folder, EnteredHistory)
     page = Page(write_page(comparison_page(history, traces, comparison), tmp_path))
     summary = comparison.summaries[0]
