@@ -4,7 +4,6 @@ or a result, never a traceback. FADE_RAY_MUTATIONS=1000 tries so many of each ki
 
 import io
 import json
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
+from mutations import mutated, mutations
 from PIL import Image
 
 from fade_ray.data.decode import Pictures, Shape, decode, survey
@@ -24,12 +24,6 @@ from fade_ray.describe.describe_command import _named
 from spaces.errors import InvalidInput
 from spaces.genotype import GENOTYPES, load_cells, read_genotype
 
-EXAMPLES = int(os.environ.get("FADE_RAY_MUTATIONS", "15"))
-mutations = settings(
-    max_examples=EXAMPLES,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-)
 PIXELS = (np.arange(12 * 12 * 3, dtype=np.uint8) * 7).reshape(12, 12, 3)
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -38,29 +32,6 @@ def encoded(form: str) -> bytes:
     file = io.BytesIO()
     Image.fromarray(PIXELS).save(file, form)
     return file.getvalue()
-
-
-@st.composite
-def mutated(draw: st.DrawFn, content: bytes) -> bytes:
-    """A few bytes other, gone, repeated or new; or the tail gone."""
-    data = bytearray(content)
-    for _ in range(draw(st.integers(1, 4))):
-        start = draw(st.integers(0, len(data)))
-        end = min(len(data), start + draw(st.integers(0, 12)))
-        part = draw(st.sampled_from(["other", "gone", "twice", "new", "cut", "number"]))
-        if part == "other" and start < end:
-            data[start] ^= draw(st.integers(1, 255))
-        elif part == "gone":
-            del data[start:end]
-        elif part == "twice":
-            data[start:start] = data[start:end] * draw(st.integers(1, 3))
-        elif part == "new":
-            data[start:start] = draw(st.binary(max_size=8))
-        elif part == "cut":
-            del data[start:]
-        elif part == "number":
-            data[start:end] = draw(st.sampled_from([b"-1", b"0", b"1e999", b"null", b"[]", b"{}"]))
-    return bytes(data)
 
 
 @mutations
