@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fade_ray.nn.costs import Cost, Map
 from fade_ray.nn.counting import counted
+from fade_ray.nn.network import parameters
 from fade_ray.nn.noise import seeded
 from spaces.errors import InvalidInput, require, upheld
 
@@ -69,9 +70,8 @@ def measured(asked: Asked, before: Map) -> Measured:
     if not isinstance(out, Tensor) or len(out) != BATCH:
         shape = [*out.shape] if isinstance(out, Tensor) else type(out).__name__
         raise InvalidInput(f"{rule} and give a tensor of as many, but gives {shape}.")
-    weights = sum(weight.numel() for weight in module.parameters())
     work = counting.multiply_adds // BATCH
-    return Measured(tuple(out.shape[1:]), weights, work, counting.deepest)
+    return Measured(tuple(out.shape[1:]), parameters(module), work, counting.deepest)
 
 
 def fitting(asked: Asked, before: Map, shape: tuple[int, ...]) -> Measured:
