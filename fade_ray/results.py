@@ -159,39 +159,58 @@ def search(
     config: Any = None,
     *,
     space: "Choices | Path | str | None" = None,
-    data: Path | str | None = None,
+    data: Any = None,
     watchers: "Sequence[Watcher] | None" = None,
 ) -> Result:
     """Search which graphs form the cells of a network, retrain, test and report: `Config`.
 
-    `space`: what `choices` gave, in place of graphs, or the file that holds it; `data`: a name or
-    path, in place of those of the configuration. The file is run again in every process: there the
-    space is called `space`, and the call of this function stands behind `if __name__ ==
-    "__main__":`.
+    `space`: what `choices` gave, in place of graphs, or the file that holds it. The file is run
+    again in every process: there the space is called `space`, and the call of this function stands
+    behind `if __name__ == "__main__":`.
+
+    `data`, in place of those of the configuration: a name or path; pictures and labels as a pair,
+    or a data set of (picture, label), see `write_images`. These are written once, as a file in
+    runs/data by which the run is continued.
     """
     from fade_ray.search.search_config import Config, file_of
 
     chosen: Config = config or Config()
     if space is not None:
         chosen = replace(chosen, space=replace(chosen.space, space=file_of(space)))
-    if data is not None:
-        chosen = replace(chosen, data=replace(chosen.data, data=str(data)))
-    return carry_out("search", chosen, watchers)
+    return carry_out("search", _on(chosen, data), watchers)
 
 
-def cells(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Search which operation stands on which edge of a cell: `CellsConfig`."""
-    return carry_out("cells", config, watchers)
+def _on(config: Any, data: Any) -> Any:
+    """`config` with these data in place of its own; with None as it is."""
+    from fade_ray.data.parquet import file_of_images
+
+    if data is None:
+        return config
+    file = file_of_images(data, Path("runs") / "data")
+    return replace(config, data=replace(config.data, data=file))
 
 
-def compare(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Compare searchers with several seeds under one budget: `CompareConfig`."""
-    return carry_out("compare", config, watchers)
+def cells(config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None) -> Result:
+    """Search which operation stands on which edge of a cell: `CellsConfig`; `data` as in
+    `search`.
+    """
+    return carry_out("cells", _on(config, data), watchers)
 
 
-def rank_study(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Hold ranks against architectures trained alone: `RankStudyConfig`."""
-    return carry_out("rank-study", config, watchers)
+def compare(
+    config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None
+) -> Result:
+    """Compare searchers with several seeds under one budget: `CompareConfig`; `data` as in
+    `search`.
+    """
+    return carry_out("compare", _on(config, data), watchers)
+
+
+def rank_study(
+    config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None
+) -> Result:
+    """Hold ranks against architectures trained alone: `RankStudyConfig`; `data` as in `search`."""
+    return carry_out("rank-study", _on(config, data), watchers)
 
 
 def replay(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
@@ -199,6 +218,8 @@ def replay(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Resul
     return carry_out("replay", config, watchers)
 
 
-def retrain(config: Any, *, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Train a genotype from scratch, test and export it: `RetrainConfig`."""
-    return carry_out("retrain", config, watchers)
+def retrain(
+    config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None
+) -> Result:
+    """Train a genotype from scratch, test and export it: `RetrainConfig`; `data` as in `search`."""
+    return carry_out("retrain", _on(config, data), watchers)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
 import re
+import tempfile
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -91,6 +93,21 @@ def write_images(
         rows.append({"img": {"bytes": encoded.getvalue()}, "label": named})
     pq.write_table(pa.Table.from_pylist(rows), path)
     return str(path)
+
+
+def file_of_images(data: Any, folder: Path) -> str:
+    """What `data` of a configuration may name: a name or path as it is; pictures and labels as a
+    pair, or a data set, see `write_images`, as a file in `folder`, named by its content: the same
+    data are the same file. Raises InvalidInput.
+    """
+    if isinstance(data, str | Path):
+        return str(data)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        images = data if isinstance(data, tuple) and len(data) == 2 else (data,)
+        written = Path(write_images(Path(scratch) / "images.parquet", *images))
+        name = f"{hashlib.sha256(written.read_bytes()).hexdigest()[:16]}.parquet"
+        return str(written.replace(folder / name))
 
 
 def hub_files(folder: Path) -> list[Path]:

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fade_ray import DataConfig, write_images
 from fade_ray.data.data_config import load_images
+from fade_ray.data.parquet import file_of_images
 from spaces.errors import InvalidInput
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (36, 8, 8, 3), np.uint8)
@@ -32,6 +33,19 @@ def test_arrays_and_a_data_set_come_back_as_they_were(tmp_path: Path) -> None:
     assert stored(write_images(tmp_path / "a.parquet", PIXELS, LABELS)) == (("0", "1", "2"), pixels)
     pairs = Pairs((Image.fromarray(x), y) for x, y in zip(PIXELS, LABELS, strict=True))
     assert stored(write_images(tmp_path / "b.parquet", pairs)) == (Pairs.classes, pixels)
+
+
+def test_data_given_to_a_run_are_one_file_as_long_as_they_are_the_same(tmp_path: Path) -> None:
+    assert file_of_images("digits", tmp_path / "none") == "digits"
+    assert not (tmp_path / "none").exists()
+    first = file_of_images((PIXELS, LABELS), tmp_path)
+    pairs = Pairs((Image.fromarray(x), y) for x, y in zip(PIXELS, LABELS, strict=True))
+    assert file_of_images((PIXELS, LABELS), tmp_path) == first != file_of_images(pairs, tmp_path)
+    assert stored(first)[0] == ("0", "1", "2")
+    assert len(list(tmp_path.iterdir())) == 2
+    with pytest.raises(InvalidInput, match="uint8"):
+        file_of_images((PIXELS / 255.0, LABELS), tmp_path)
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 @pytest.mark.parametrize("wrong", [PIXELS / 255.0, PIXELS.transpose(0, 3, 1, 2)])
