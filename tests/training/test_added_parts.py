@@ -92,7 +92,7 @@ def test_an_objective_decides_what_is_trained_for_and_the_score(
     assert measures.keys() == {"loss", "accuracy", "error"}
     assert measures["error"] == pytest.approx(measures["loss"], rel=1e-5)
     assert last["outcome"]["score"] == -measures["error"]
-    *_, last = run_trial(trial("ranks", HYPER), splits, chosen, tmp_path)
+    *_, last = run_trial(trial("ranks", HYPER), splits, chosen, tmp_path / "ranks")
     assert last["metrics"]["hyper_error"] > 0
 
 
