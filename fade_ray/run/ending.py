@@ -65,6 +65,12 @@ def ended_by(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or _came.is_set()
 
 
+def take_back() -> None:
+    """What came was no signal, but an interrupt of ours, which is told in other words."""
+    _came.clear()
+    _asked.clear()
+
+
 def _leave_dead_terminal(descriptor: int) -> None:
     """Every line to one would be an error."""
     if stat.S_ISCHR(os.fstat(descriptor).st_mode) and not os.isatty(descriptor):

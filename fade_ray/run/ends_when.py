@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from fade_ray.run.ending import take_back
 from spaces.errors import InvalidInput
 
 GRACE = 10.0  # seconds that the main thread has to end by itself
@@ -48,6 +49,7 @@ def ends_when(look: Callable[[], str | None], period: float) -> Iterator[None]:
     except (Exception, KeyboardInterrupt) as error:
         if not said:
             raise
+        take_back()
         raise InvalidInput(said[0]) from error
     finally:
         ended.set()

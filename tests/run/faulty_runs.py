@@ -292,7 +292,7 @@ def story(folder: Path) -> dict[str, Any]:
         *folder.glob("architectures/*"),
         *folder.glob("checkpoints/*"),
     ]
-    files = {str(path.relative_to(folder)): lasting(path) for path in kept}
+    files = {str(path.relative_to(folder)): lasting(path) for path in kept if path.is_file()}
     return {**told, **files, "result": timeless(read_object(folder / "result.json"))}
 
 

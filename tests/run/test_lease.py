@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,6 +20,8 @@ from runs import TINY_SEARCH
 from fade_ray.records.journal import read_events
 from fade_ray.records.remote import directory
 from fade_ray.run import lease
+from fade_ray.run.ending import Ending, ended_by, heed
+from fade_ray.run.ends_when import ends_when
 from fade_ray.run.folder import opened
 from spaces.errors import InvalidInput
 
@@ -189,6 +192,20 @@ def test_a_search_that_was_frozen_leaves_its_record_to_the_next_one(
         end_by_id([frozen.pid, next_one.pid])
     assert f"process {next_one.pid} on" in (tmp_path / "run.log").read_text()
     assert story(tmp_path / "run") == story(tmp_path / "plain")
+
+
+def test_what_ends_by_itself_has_no_signal() -> None:
+    """Though the main thread is interrupted as by one: words and code are those of an error."""
+
+    def go_on() -> None:
+        for _ in range(6000):
+            threading.Event().wait(0.01)
+
+    with Ending():
+        with pytest.raises(InvalidInput, match="gone") as raised, ends_when(lambda: "gone", 0.01):
+            go_on()
+        assert not ended_by(raised.value)
+        heed()
 
 
 def test_the_lock_names_who_has_it(tmp_path: Path) -> None:
