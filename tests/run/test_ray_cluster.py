@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from loopback import own_ray
 from processes import children_of
 
 from fade_ray.run.marks import taken_back
@@ -74,28 +73,40 @@ def test_a_place_too_long_for_sockets_is_named_with_its_remedy(
         pass
 
 
+CLUSTERS = """
+import os, ray
+from fade_ray.run.marks import taken_back
+from fade_ray.run.ray_cluster import ray_cluster
+from fade_ray.run.run_config import RunConfig
+
+@ray.remote
+class Actor:
+    def answer(self):
+        return 42
+
+def answered():
+    actor = Actor.remote()
+    assert ray.get(actor.answer.remote(), timeout=60) == 42
+
+with taken_back(), ray_cluster(RunConfig(address="local")):
+    answered()
+os.environ["RAY_AUTH_MODE"] = "disabled"
+ray.init(address="local", include_dashboard=False, num_cpus=1)
+answered()
+ray.shutdown()
+del os.environ["RAY_AUTH_MODE"]
+with taken_back(), ray_cluster(RunConfig(address="local")):
+    answered()
+"""
+
+
 @pytest.mark.slow
-def test_a_users_own_clusters_may_be_open_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_users_own_clusters_may_be_open_ones() -> None:
     """Ray keeps in a process whether its first one asked for a token."""
-    import ray
-
-    @ray.remote
-    class Actor:
-        def answer(self) -> int:
-            return 42
-
-    def answered() -> int:
-        actor = Actor.remote()  # type: ignore[attr-defined]
-        return int(ray.get(actor.answer.remote(), timeout=60))
-
-    with taken_back(), ray_cluster(RunConfig(address="local")):
-        assert answered() == 42
-    monkeypatch.setenv("RAY_AUTH_MODE", "disabled")
-    with own_ray(num_cpus=1):
-        assert answered() == 42
-    monkeypatch.undo()
-    with taken_back(), ray_cluster(RunConfig(address="local")):
-        assert answered() == 42
+    around = {k: v for k, v in os.environ.items() if k != "RAY_AUTH_MODE"}
+    call = [sys.executable, "-c", CLUSTERS]
+    ended = subprocess.run(call, env=around, capture_output=True, text=True, timeout=300)
+    assert ended.returncode == 0, ended.stderr[-3000:]
 
 
 @pytest.mark.slow
