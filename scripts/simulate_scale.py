@@ -254,11 +254,12 @@ def compute(sim: Simulation) -> Found:
 
 def simulated(case: str, sim: Simulation) -> dict[str, dict[str, float]]:
     """By mode."""
-    name, gpus = case.split("/")
-    searches = {
-        mode: POPULATIONS[name](int(gpus), sim, lockstep) for mode, lockstep in MODES.items()
+    name, number = case.split("/")
+    gpus = int(number)
+    return {
+        mode: simulate(POPULATIONS[name](gpus, sim, lockstep), gpus, lockstep, sim)
+        for mode, lockstep in MODES.items()
     }
-    return {m: simulate(options, int(gpus), MODES[m], sim) for m, options in searches.items()}
 
 
 def table(found: Found) -> Table:

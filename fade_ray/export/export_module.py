@@ -94,9 +94,11 @@ def export_module(
         rule = "The name of a module must be a Python identifier"
         raise InvalidInput(f"{rule}, but got {name!r}. Use 'architecture'.")
     check_images(network, **images)
-    trained = parameters(*plain.live)
+    trained, described = parameters(*plain.live), plain.description
+    if written is not network:
+        described = _of_folded(network, known.plain(network), written, plain)
     whole = {
-        **(plain.description if written is network else _of_folded(network, written)),
+        **described,
         "network": dataclasses.asdict(network.config),  # type: ignore[call-overload]
         "input_shape": network.input_shape,
         "multiply_adds": written.multiply_adds(),
@@ -124,22 +126,20 @@ def export_module(
     weights = save(tensors, {"format": "pt", "code": whole["code"]})
     for file, content in plain.beside.items():
         write_whole(folder / file, content.encode())
-    described = json.dumps(jsonable({**whole, **facts}), indent=2) + "\n"
+    told = json.dumps(jsonable({**whole, **facts}), indent=2) + "\n"
     write_whole(folder / f"{name}.safetensors", weights)
-    write_whole(folder / f"{name}.json", described.encode())
+    write_whole(folder / f"{name}.json", told.encode())
     return write_whole(folder / f"{name}.py", text.encode())
 
 
-def _of_folded(network: Network, written: Network) -> dict[str, Any]:
+def _of_folded(network: Network, found: Plain, written: Network, plain: Plain) -> dict[str, Any]:
     """The description of what was found, which is written with fewer operations."""
-    both = [exporter(each).plain(each) for each in (network, written)]
-    trained, left = (parameters(*plain.live) for plain in both)
     saved = {
-        "code": both[1].description["code"],
-        "parameters_saved": trained - left,
+        "code": plain.description["code"],
+        "parameters_saved": parameters(*found.live) - parameters(*plain.live),
         "multiply_adds_saved": network.multiply_adds() - written.multiply_adds(),
     }
-    return {**both[0].description, "folded": saved}
+    return {**found.description, "folded": saved}
 
 
 def folded_text(described: Mapping[str, Any]) -> str:

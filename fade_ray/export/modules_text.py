@@ -14,7 +14,7 @@ from fade_ray.records.additions import LOADED
 
 def plain_modules(network: ModuleNetwork) -> Plain:
     """With the user's file, which holds the modules."""
-    names = [cell.code.partition(".")[2] for (cell,) in network.hyper.rows]
+    names = [name for (name,) in network.names]
     file = LOADED[str(network.space.file)]
     values = {
         "title": "modules of " + Path(file.path).name,

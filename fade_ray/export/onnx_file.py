@@ -1,31 +1,20 @@
 """A trained architecture as ONNX, for other runtimes."""
 
-import copy
 import json
 import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fade_ray.export.export_module import check_images, exporter, write_whole
-from fade_ray.nn import ModuleNetwork, Network, Scores
+from fade_ray.export.export_module import write_whole
+from fade_ray.export.main_scores import main_scores
+from fade_ray.nn import ModuleNetwork, Network
 from fade_ray.records.run_files import read_object
 from spaces.errors import InvalidInput, upheld
-
-
-class MainScores(nn.Module):
-    """A network as a module from images to its main scores alone."""
-
-    def __init__(self, network: Network) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, x: Tensor) -> Tensor:
-        return cast(Scores, self.network(x)).main
 
 
 def export_onnx(
@@ -45,14 +34,12 @@ def export_onnx(
     with a choice left, what does not fit it, a place that cannot be written, and without the
     package onnx.
     """
-    network = exporter(network).fold(network)
-    check_images(network, classes, mean, std)
+    model, about = main_scores(network, classes, mean, std)
     try:
         import onnx
     except ImportError as error:
         rule = f"ONNX export needs the package onnx, which cannot be imported: {error}"
         raise InvalidInput(f'{rule}. Run: pip install "fade-ray[onnx]"') from error
-    model = MainScores(copy.deepcopy(network)).eval().to("cpu", torch.float32)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         # PyTorch 2.9 deprecates this exporter for one built on torch.export. For these networks
         # both write the same graph, but this one takes 0.5 s instead of 16 s, and all versions of
@@ -75,7 +62,6 @@ def export_onnx(
         described = onnx.load(file)
         if isinstance(network, ModuleNetwork):
             _check_batches(described, model, network.input_shape)
-        about = {"classes": [*classes], "mean": [*map(float, mean)], "std": [*map(float, std)]}
         texts = {name: json.dumps(values) for name, values in about.items()}
         onnx.helper.set_model_props(described, texts)
         return write_whole(path, described.SerializeToString())

@@ -1,6 +1,5 @@
 """A trained architecture as a program of `torch.export`, which runs without its source."""
 
-import copy
 import json
 import tempfile
 import warnings
@@ -9,8 +8,8 @@ from pathlib import Path
 
 import torch
 
-from fade_ray.export.export_module import check_images, exporter, write_whole
-from fade_ray.export.onnx_file import MainScores
+from fade_ray.export.export_module import write_whole
+from fade_ray.export.main_scores import main_scores
 from fade_ray.nn import Network
 from spaces.errors import upheld
 
@@ -31,14 +30,11 @@ def export_program(
     network with a choice left, what does not fit it, modules that torch.export does not allow, a
     place that cannot be written.
     """
-    network = exporter(network).fold(network)
-    check_images(network, classes, mean, std)
-    model = MainScores(copy.deepcopy(network)).eval().to("cpu", torch.float32)
+    model, about = main_scores(network, classes, mean, std)
     images = torch.zeros(2, *network.input_shape)
     batch = ({0: torch.export.Dim("batch")},)
     rule = "torch.export must be able to follow the modules of a network"
     remedy = "The .py and the .safetensors are exported: use these, or mend the module."
-    about = {"classes": [*classes], "mean": [*map(float, mean)], "std": [*map(float, std)]}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         file = Path(folder) / "network.pt2"

@@ -29,7 +29,9 @@ class ModuleHead(Head):
 
 
 class ModuleNetwork(NamedChain):
-    """A chain of rows of `space`. InvalidInput for candidates that are not of it."""
+    """A chain of rows of `space`. `names`: of the candidates of each row. InvalidInput for those
+    that are not of it.
+    """
 
     def __init__(
         self,
@@ -47,16 +49,17 @@ class ModuleNetwork(NamedChain):
         require(hyper.depth == rows, f"{rows} rows", remedy, rows=hyper.depth)
         image = Map(channels, side)
         layouts = space.layouts(config, image)
+        names = [[cell.code.partition(".")[2] for cell in cells] for cells in hyper.distinct()]
         # weights of such modules are drawn from torch's own generator
         with seeded(int(torch.randint(2**62, (), generator=generator))):
             stem = _stem(space, image, layouts[0])
             made = [
-                _row(space, number, [cell.code.partition(".")[2] for cell in cells], place)
-                for number, (cells, place) in enumerate(zip(hyper.distinct(), layouts, strict=True))
+                _row(space, number, row, place)
+                for number, (row, place) in enumerate(zip(names, layouts, strict=True))
             ]
             head = _head(space, layouts[-1].out, classes, generator)
         super().__init__(hyper, stem, made, head, image)
-        self.config, self.layout, self.space = config, layouts, space
+        self.config, self.layout, self.space, self.names = config, layouts, space, names
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

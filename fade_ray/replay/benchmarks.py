@@ -169,7 +169,7 @@ class Benchmark:
         """The mean report of all architectures: what can be handed over without any evaluation."""
         return self.view(0).mean
 
-    @property
+    @cached_property
     def rows(self) -> list[tuple[Candidate, ...]]:
         """The candidates of each row, by their places."""
         rows = (self.space.at(row).cells for row in range(self.depth))

@@ -11,7 +11,7 @@ from fade_ray.records.journal import Journal, wording
 from fade_ray.records.remote import clear, remove
 from fade_ray.records.standings import epoch_sums
 from fade_ray.run.watcher import Watcher, show
-from fade_ray.trials.job import checkpoint_path
+from fade_ray.trials.job import checkpoint_path, checkpoints
 from searchers import Outcome
 from searchers.plan import Asks, Plan
 from spaces.errors import InvalidInput
@@ -161,7 +161,7 @@ class Session(Generic[P]):
         wrote which was frozen while its trial went on elsewhere.
         """
         try:
-            clear(checkpoint_path(self.journal.path.parent, "").parent)
+            clear(checkpoints(self.journal.path.parent))
         except OSError as error:
             self.warn(f"checkpoints that are not needed any more could not be removed: {error}")
 

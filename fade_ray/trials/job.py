@@ -62,9 +62,14 @@ def failure_of(error: Exception) -> Failure:
     return Failure("out of memory" if out_of_memory(error) else "crashed", reason)
 
 
+def checkpoints(folder: Path) -> Path:
+    """Where the trials of a run keep theirs."""
+    return folder / "checkpoints"
+
+
 def checkpoint_path(folder: Path, id: str) -> Path:
     """Where a trial keeps all that its next epoch depends on, until its end is on record."""
-    return folder / "checkpoints" / f"{id}.pt"
+    return checkpoints(folder) / f"{id}.pt"
 
 
 class Unwritable(OSError):

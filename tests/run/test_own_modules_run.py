@@ -81,11 +81,11 @@ def test_what_is_exported_is_loaded_elsewhere(found: fade_ray.Result, tmp_path: 
         "sys.meta_path.insert(0, Blocked())\n"
         f"sys.path.insert(0, {str(folder)!r})\n"
         "import architecture\n"
-        "torch.save(architecture.load()(torch.load('x.pt')), 'y.pt')\n"
+        "torch.save(architecture.load()(torch.load('x.pt', weights_only=True)), 'y.pt')\n"
     )
     subprocess.run([sys.executable, "-c", blocked], cwd=tmp_path, check=True, timeout=120)
     scores = found.model()(x)
-    assert torch.allclose(torch.load(tmp_path / "y.pt"), scores)
+    assert torch.allclose(torch.load(tmp_path / "y.pt", weights_only=True), scores)
     assert scores.shape == (3, 10)
 
 
