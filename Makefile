@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help venv search test slow lint docs bench clean
+.PHONY: help venv search test slow slow-ray slow-rest lint docs bench clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,14 @@ test: $(STAMP)  ## the tests that fit into 8 minutes on 2 cores
 	$(BIN)/pytest -m 'not slow' -n 2 --dist loadfile --no-loadscope-reorder tests/run tests
 
 slow: $(STAMP)  ## the long tests, those that start Ray in one process and the others beside them
-	$(BIN)/pytest -m slow -n 2 --dist loadgroup -o timeout=900
+	@echo "The long tests run in two processes; what each prints follows at its end."
+	$(MAKE) --jobs=2 --keep-going --output-sync slow-ray slow-rest
+
+slow-ray: $(STAMP)
+	$(BIN)/pytest -m 'slow and ray' -o timeout=900 --durations=10
+
+slow-rest: $(STAMP)
+	$(BIN)/pytest -m 'slow and not ray' -o timeout=900 --durations=10
 
 lint: $(STAMP)  ## ruff and mypy --strict
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ from fade_ray.results import open_run
 from fade_ray.training import Optimiser
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 FILES = Path(__file__).parent / "additions"
 CHAIN = ["--limit", "120", "--batch-size", "40", "--depth", "2", "--final-channels", "4"]

@@ -12,7 +12,7 @@ EXAMPLES = ROOT / "examples"
 LONGEST = 60
 """Lines: an example is short."""
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("examples")]
+pytestmark = pytest.mark.slow
 
 
 def run(folder: Path, *words: str) -> str:

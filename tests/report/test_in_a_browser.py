@@ -27,7 +27,7 @@ from fade_ray.report.page import write_page
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page, search_sections
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 FRAMES = [(width, dark) for width in (400, 1400) for dark in (False, True)]
 
 

@@ -12,7 +12,7 @@ from fade_ray.records.journal import Journal
 from fade_ray.run.live_server import live_server
 
 __all__ = ["begun"]
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from fade_ray.retraining.retraining import retrain
 from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 Tiny = Callable[..., Retraining]
 Told = Callable[[Path], dict[str, Any]]

@@ -26,7 +26,7 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.training import SGD, TrainConfig
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 Story = Callable[[Path], dict[str, Any]]
 GRID = [

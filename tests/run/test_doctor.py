@@ -25,7 +25,7 @@ from fade_ray.run.ray_nodes import coming
 from fade_ray.run.run_config import RunConfig
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).resolve().parents[2]
 MARK = "a mark"

@@ -19,7 +19,7 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.trials.job import Job
 from spaces.errors import InvalidInput
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 Toy, ToyConfigs = Callable[..., Path], Callable[..., Any]
 
 

@@ -19,7 +19,7 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 from fade_ray.trials.job import Event, Job, checkpoint_path
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 Toy, ToyConfigs = Callable[..., Path], Callable[..., Any]
 Story = Callable[[Path], dict[str, Any]]
 

@@ -17,7 +17,7 @@ from fade_ray.run.lifecycle import run
 from fade_ray.run.run_config import RayOptions, RunConfig
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture

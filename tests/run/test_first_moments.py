@@ -10,7 +10,7 @@ import pytest
 from forked import ROOT, signals_as_usual
 from runs import TINY_SEARCH
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 HOOK = """
 import os, sys

@@ -20,7 +20,7 @@ from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import read_events
 from fade_ray.run.lifecycle import run
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ray"), pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 ROOT = Path(__file__).resolve().parents[2]
 SEARCH = (
     *("--limit", "240", "--depth", "2", "--final-channels", "4", "--kernel", "3", "--lockstep"),

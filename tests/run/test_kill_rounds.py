@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kill_rounds import DRAWN, FAULTS, TEN, compared, drawn, got_on, recorded, table
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 
 from fade_ray.results import open_run
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 
 def run(*arguments: str, timeout: float) -> str:

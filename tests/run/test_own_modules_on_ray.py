@@ -22,7 +22,7 @@ SEARCH = (
     *("--finalists", "1", "--confirmed", "0", "--baselines", "off", "--lockstep"),
 )
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 
 @pytest.mark.slow

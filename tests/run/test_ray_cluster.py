@@ -20,7 +20,7 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 WILD = {"0.0.0.0", "::"}
 CALL = [sys.executable, "-P", "-m", "fade_ray.cli", "search", "--limit", "120"]

@@ -24,7 +24,7 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.search.search_config import Config
 from searchers import Proposal
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 Small = Callable[..., Config]
 Story = Callable[[Path], dict[str, Any]]

@@ -16,7 +16,7 @@ from fade_ray.run.run_config import RunConfig
 from fade_ray.run.watcher import Watcher
 from searchers import Outcome
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 BOARD = Path(__file__).resolve().parents[2] / "docs" / "grafana.json"
 

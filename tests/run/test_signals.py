@@ -15,7 +15,7 @@ from processes import wait_for
 
 from fade_ray.records.journal import read_events
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 LONG = ["--limit", "240", "--final-channels", "8", "--kernel", "3", "--baselines", "off"]
 CALL = [sys.executable, "-m", "fade_ray.cli", "search", *LONG, "--out"]

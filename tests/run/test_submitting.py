@@ -33,7 +33,7 @@ TINY = [
 LONG = ["search", "--limit", "1000", "--final-channels", "16", "--retrain-epochs", "300", "--out"]
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.xdist_group("ray")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900), pytest.mark.ray]
 
 
 def epochs(run: Path) -> int:

@@ -21,7 +21,7 @@ from searchers import Outcome
 from searchers.grid import GridSearch
 from spaces.errors import InvalidInput
 
-pytestmark = pytest.mark.xdist_group("ray")
+pytestmark = pytest.mark.ray
 
 PLAN = ToyPlan("00003", 3, 0, 7, 3)
 
