@@ -5,7 +5,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +39,8 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
     of a training log. The text is parsed, never run. The cells are over the operations of DARTS
     where these suffice, else over the smallest published set that does, else over those of DARTS
     and the further ones.
-    InvalidInput for no genotype, several, a gene that breaks a rule, an unknown operation.
+    InvalidInput for no genotype, several, a gene that breaks a rule, an unknown operation, and for
+    what no search of ours finds in cells that nobody has published: see `_check_usual`.
     """
     form, fields = _fields(_the_call(text))
     genes = {kind: _genes(kind, fields[own], form) for kind, (own, _) in form.fields.items()}
@@ -48,7 +49,41 @@ def read_genotype(text: str, depth: int = DEPTH) -> Macro:
         kind: _cell(kind, genes[kind], ops, fields[outputs], form)
         for kind, (_, outputs) in form.fields.items()
     }
+    _check_usual(genes, cells)
     return Macro(cells, form.stacking, depth if STACKINGS[form.stacking].shared else 1)
+
+
+def _check_usual(genes: Mapping[str, Sequence[Gene]], cells: Mapping[str, CellSpace]) -> None:
+    """InvalidInput for two operations on one edge, and for an operation of no space, unless the
+    cells are those of a published genotype that has them: there they are meant, elsewhere they are
+    slips, which would be trained in silence.
+    """
+    spaces = {op for space in SPACES.values() for op in space.ops}
+    broken = [(kind, *each) for kind, held in genes.items() for each in _unusual(held, spaces)]
+    if broken and _sorted(cells) not in [_sorted(known.cells) for known in GENOTYPES.values()]:
+        kind, rule, values = broken[0]
+        remedy = (
+            "Published genotypes alone may break this: NASNET_A and AMOEBANET_A are read by these "
+            "names, and from a text as they were published. Mend the gene; if it is meant, give "
+            "the cells as JSON (`Macro.to_dict`)."
+        )
+        require(False, rule, remedy, cell=kind, **values)
+
+
+def _sorted(cells: Mapping[str, CellSpace]) -> dict[str, tuple[list[Gene], tuple[int, ...]]]:
+    """Genes and outputs by kind, equal for the same cells over other operations."""
+    return {kind: (sorted(cell.genes), cell.outputs) for kind, cell in cells.items()}
+
+
+def _unusual(genes: Sequence[Gene], spaces: Container[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(rule, the values that break it) of a cell."""
+    joined = Counter((gene.source, gene.target) for gene in genes)
+    for gene in genes:
+        if joined[gene[:2]] > 1:
+            both = [other.op for other in genes if other[:2] == gene[:2]]
+            yield "one operation per edge", {"edge": gene[:2], "operations": both}
+        if gene.op not in spaces:
+            yield "an operation of a space that is searched", {"operation": gene.op}
 
 
 def read_cells(text: str) -> Macro:

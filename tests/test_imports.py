@@ -48,7 +48,7 @@ FLOORS = (
     *("records", "data", "nn", "training", "trials", "export", "analysis"),
     *("report", "run", "retraining"),
     *("search", "compare", "ranks", "replay", "cells", "retrain", "analyse", "describe"),
-    *("kinds", "results", "commands", "cli"),
+    *("config", "kinds", "results", "commands", "cli"),
 )
 """Of the house, lowest first: what stands on one may import those below it and itself."""
 

@@ -138,6 +138,10 @@ class OuterConfig(TrialLengths):
     test_evaluations: bool = False
     """Measure evaluated architectures on the test part too, for the record alone."""
 
+    def parts(self) -> Mapping[str, Any]:
+        """What it says of parts of `Config`: nothing, but in `fade_ray.config`."""
+        return {}
+
 
 @dataclass(frozen=True)
 class FinishConfig:
@@ -213,6 +217,8 @@ class Config(RunOptions):
     """Seed of the whole run."""
 
     def __post_init__(self) -> None:
+        for name, part in self.outer.parts().items():
+            object.__setattr__(self, name, part)
         require(0 <= self.seed < 2**31, "0 <= seed < 2**31", "Use a small number.", seed=self.seed)
         carried, share = self.outer.carry_weights, self.network.share
         remedy = "Only shared hyper-cells have weights to carry: add --share or --no-carry-weights."

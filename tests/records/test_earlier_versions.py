@@ -10,10 +10,11 @@ import fade_ray
 from fade_ray import results
 from fade_ray.kinds import kind_in
 from fade_ray.ranks.rank_trials import RankTrial
-from fade_ray.records.json_form import from_json
+from fade_ray.records.json_form import as_json, from_json
 from fade_ray.records.old_formats import from_format_1
 from fade_ray.run.standing import status
 from fade_ray.search.search_config import Config, upgrade
+from fade_ray.training.optimisers import Adam
 from searchers import AnchorWalk, BayesPoints, Evolution, RandomPoints, Searcher
 from searchers.contest import Entered
 
@@ -55,6 +56,27 @@ def test_each_searcher_finds_its_options(name: str, expected: Searcher) -> None:
     config = from_json(Config, upgrade({"outer": {**OUTER, "searcher": name}}))
     assert config.searcher == expected
     assert (config.outer.rank_epochs, config.outer.carry_weights) == (3, False)
+
+
+def test_scripts_of_the_first_version_find_their_configurations() -> None:
+    from fade_ray.config import OuterConfig
+    from fade_ray.training.config import TrainConfig
+
+    options = {name: value for name, value in OUTER.items() if value is not None}
+    config = fade_ray.Config(
+        outer=OuterConfig(**options | {"searcher": "evolution"}),
+        train=TrainConfig(batch_size=16, learning_rate=0.1, clip=5.0),
+    )
+    assert config.searcher == Evolution(iterations=4, batch=3, population=4, tournament=2)
+    lengths = fade_ray.OuterConfig(rank_epochs=3, carry_weights=False, lockstep=True)
+    assert config.outer == lengths
+    assert config.train == fade_ray.TrainConfig(16, Adam(learning_rate=0.1, clip=5.0))
+    assert replace(config, seed=1).searcher == config.searcher
+    assert from_json(Config, as_json(config)) == config
+    assert fade_ray.Config(outer=OuterConfig(walks=1)).searcher == AnchorWalk(walks=1)
+    for given in (lambda: OuterConfig(iteration=3), lambda: TrainConfig(learning_rat=1.0)):
+        with pytest.raises(fade_ray.InvalidInput, match="Did you mean"):
+            given()
 
 
 def test_plans_around_a_proposal_are_read() -> None:

@@ -18,7 +18,8 @@ from spaces import (
     read_genotype,
     write_genotype,
 )
-from spaces.genotype import named_genotype
+from spaces.darts import PublishedSpace
+from spaces.genotype import genotype_of, named_genotype
 
 untimed = settings(deadline=None, max_examples=60)
 # As printed in the repositories of DARTS and PC-DARTS.
@@ -202,6 +203,49 @@ def test_several_genotypes_are_refused():
         read_genotype(f"A = {DARTS_V2}\nB = {DARTS_V2}\n")
     with pytest.raises(InvalidInput, match=r"one genotype in the text.*genotypes=2"):
         read_genotype(f"epoch 1: {DARTS_V1}\nepoch 2: {DARTS_V2}\n")
+
+
+TWICE = [("('sep_conv_3x3', 1), ('skip_connect', 0)", "('dil_conv_5x5', 0), ('skip_connect', 0)")]
+AXES = [("('skip_connect', 0)", "('conv_7x1_1x7', 0)")]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (DARTS_V2.replace(*TWICE[0]), r"one operation per edge.*cell='normal', edge=\(0, 4\)"),
+        (DARTS_V2.replace(*AXES[0]), r"a space that is searched.*operation='conv_7x1_1x7'"),
+        (
+            write_genotype(GENOTYPES["NASNET_A"]).replace("sep_conv_7x7", "sep_conv_5x5"),
+            r"one operation per edge.*NASNET_A and AMOEBANET_A are read",
+        ),
+        (
+            write_genotype(GENOTYPES["AMOEBANET_A"]).replace("[3, 4, 6]", "[3, 4, 5]"),
+            r"one operation per edge.*AMOEBANET_A",
+        ),
+    ],
+)
+def test_slips_that_only_published_genotypes_may_have(text, words, tmp_path):
+    path = tmp_path / "slip.txt"
+    path.write_text(text)
+    for read in (lambda: read_genotype(text), lambda: load_cells(path), lambda: genotype_of(text)):
+        with pytest.raises(InvalidInput, match=words):
+            read()
+
+
+@pytest.mark.parametrize("name", ["NASNET_A", "AMOEBANET_A"])
+def test_published_genotypes_with_them_are_read_in_every_form(name, tmp_path):
+    macro, path = GENOTYPES[name], tmp_path / "cells"
+    for text in (f"Found = {macro.notation}\n", json.dumps(macro.to_dict())):
+        path.write_text(text)
+        assert load_cells(path) == named_genotype(name) == macro
+    assert read_genotype(macro.notation, depth=8) == macro.at_depth(8)
+
+
+def test_an_operation_of_a_space_of_ones_own_is_usual(monkeypatch):
+    text = DARTS_V2.replace(*AXES[0])
+    own = Macro(cells_of(("none", "conv_7x1_1x7", *DARTS_OPS[1:])), "darts", 8)
+    monkeypatch.setitem(SPACES, "own", PublishedSpace(own, 16, "", ""))
+    assert (0, 4, "conv_7x1_1x7") in read_genotype(text).cells["normal"].genes
 
 
 def test_nothing_in_the_text_is_run(tmp_path):
