@@ -453,7 +453,7 @@ def drawn(seed: int, kinds: Sequence[str], epochs: int) -> list[tuple[int, str]]
 
 # rounds
 
-TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node"}
+TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node", "latency_ms"}
 """What a record says of when and where."""
 
 

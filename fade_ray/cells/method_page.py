@@ -24,7 +24,7 @@ from fade_ray.report.tables import write_tables
 from fade_ray.report.words import DASH, Measure, count, duration, interval, listed, number, si
 from fade_ray.run.folder import write_json
 from fade_ray.run.text_table import text_table
-from fade_ray.training.latency import LATENCY
+from fade_ray.training.latency import about_latency
 
 
 def method_table(history: TrialHistory[Any]) -> tuple[list[Scored], MethodTable | None]:
@@ -91,7 +91,7 @@ def notes(scores: Sequence[Scored], table: MethodTable, device: str) -> str:
         f"seeds of the search, of the mean of {repeats} of its genotype.{equal if again else ''} "
         "Mean rank: 1 is best, over the searches that all methods have. Parameters and "
         "multiply-adds (conv+fc, per image) of the retrained network, without auxiliary head. "
-        f"Latency: {LATENCY}, on {device} beside whatever else ran there; median over all. "
+        f"{about_latency(device)} "
         "Search time: seconds of the device in training, per search, as the images are; a drawn "
         "genotype costs none."
     )

@@ -1,19 +1,23 @@
 """`report.html` of a comparison of searchers, trained or replayed: what its sections say."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from statistics import fmean
 from typing import Any
 
 from fade_ray.analysis.paired_tests import PairedTest
 from fade_ray.compare import comparison_figures as figures
 from fade_ray.compare.comparison import Comparison, Summary
 from fade_ray.compare.entered_history import EnteredHistory, unspent
-from fade_ray.compare.trace import Trace
+from fade_ray.compare.trace import Trace, pooled
 from fade_ray.records.run_files import Run
 from fade_ray.report import trials
 from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, Table, Verdict
 from fade_ray.report.verdict import conclusion, in_one
 from fade_ray.report.words import DASH, Measure, count, interval, listed, number, percent, si
+from fade_ray.search.beside import LATENCY, median_latency
+from fade_ray.training.latency import about_latency
 from searchers.contest import Entered
 
 Compared = Run[Any, EnteredHistory]
@@ -54,7 +58,8 @@ def _sections(
     against = score.axis("{} against budget", "").capitalize()
     yield Section(against, [curves, results_table(made, score), seeds])
     yield Section("Tests", [figures.effects(made, score), paired_table(made, score)])
-    yield Section("Best architectures", [figures.best_evaluations(traces, made, score)])
+    best = figures.best_evaluations(traces, made, score)
+    yield Section("Best architectures", [best, *sizes_table(run.history, traces)])
     searchers = [summary.searcher for summary in made.summaries]
 
     def searcher(plan: Entered) -> str:
@@ -163,6 +168,31 @@ def results_table(comparison: Comparison, score: Measure) -> Table:
     )
     title, label = "Results per searcher", "results per searcher"
     return Table.of(title, columns, comparison.summaries, note=note, label=label)
+
+
+def sizes_table(history: EnteredHistory, traces: Sequence[Trace]) -> Iterator[Table]:
+    """What the architectures take that the complete searches of each searcher ended with; nothing
+    where none was measured, as in replays.
+    """
+    ended = defaultdict[str, list[Mapping[str, Any]]](list)
+    for trace in traces:
+        found = history.measured(f"{trace.searcher}-{trace.seed}", str(pooled([trace]).best))
+        if trace.complete and found:
+            ended[trace.searcher].append(found)
+
+    def mean(name: str) -> Callable[[str], str]:
+        return lambda searcher: si(fmean(each[name] for each in ended[searcher]))
+
+    columns = (
+        Column("searcher", lambda searcher: searcher),
+        Numbers("seeds", lambda searcher: str(len(ended[searcher]))),
+        Numbers("parameters", mean("parameters")),
+        Numbers("multiply-adds", mean("network_multiply_adds")),
+        Numbers(LATENCY, lambda searcher: number(median_latency(ended[searcher]))),
+    )
+    note = f"Of the best validated architecture of each search, mean over seeds. {about_latency()}"
+    if ended:
+        yield Table.of("What was found takes", columns, list(ended), note=note)
 
 
 def seeds_text(summary: Summary) -> str:

@@ -83,6 +83,11 @@ class EnteredHistory(TrialHistory[Entered]):
         whole = [evaluation for evaluation in known if None not in evaluation]
         return list(zip(*whole, strict=True)) or [()] * 4
 
+    def measured(self, entry: str, code: str) -> Mapping[str, Any]:
+        """The metrics of an evaluation that measured that architecture; {} where there is none."""
+        ended = (id for id in self.of(entry=entry) if self.proposals[id].hyper.code() == code)
+        return next((m for m in map(self.metrics.get, ended) if m and "parameters" in m), {})
+
     def without_evaluation(self, traces: Sequence[Trace]) -> str | None:
         """What to tell where searches came to their end before their first evaluation did, as they
         may if only trials tell their cost; None without any.

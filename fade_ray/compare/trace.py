@@ -93,6 +93,16 @@ class Pool:
             self.best = max(self.means, key=lambda name: self.means[name][0])
 
 
+def pooled(traces: Iterable[Trace]) -> Pool:
+    """The evaluations of all traces that ended within their budgets."""
+    pool = Pool()
+    for trace in traces:
+        evaluations = zip(trace.names, trace.scores, trace.reports, strict=True)
+        for each in islice(evaluations, trace.within):
+            pool.add(*each)
+    return pool
+
+
 def incumbents(trace: Trace) -> Array:
     """[N, 2]: after each evaluation, mean score and mean report of the best architecture so far."""
     pool, found = Pool(), list[tuple[float, float]]()
@@ -133,11 +143,7 @@ def top_reports(traces: Iterable[Trace], k: int) -> tuple[tuple[float, float], .
     """Mean (score, report) of the k architectures of best mean score in all `traces` together,
     within their budgets, best first, of equal ones the earlier.
     """
-    pool = Pool()
-    for trace in traces:
-        evaluations = zip(trace.names, trace.scores, trace.reports, strict=True)
-        for each in islice(evaluations, trace.within):
-            pool.add(*each)
+    pool = pooled(traces)
     return tuple(sorted(pool.means.values(), key=lambda pair: -pair[0])[:k])
 
 

@@ -1,8 +1,9 @@
 """Has a search earned anything? What it found beside the baselines, as its record says it."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, median
 from typing import Any, Self
 
 import numpy as np
@@ -15,9 +16,17 @@ from fade_ray.report.verdict import in_one, powerless, sentences
 from fade_ray.report.words import Measure, count, number, si
 from fade_ray.search.baselines import BASELINES, FOUND
 from fade_ray.search.search_history import History
+from fade_ray.training.latency import about_latency
 
 UNTRAINED = "No baseline was trained, so nothing says whether the search has earned anything."
 MEASURE = "test"
+LATENCY = "latency (ms)"
+
+
+def median_latency(metrics: Iterable[Mapping[str, Any]]) -> float | None:
+    """Of trials, in ms; None of those of versions that did not measure it."""
+    known = [each["latency_ms"] for each in metrics if each.get("latency_ms") is not None]
+    return median(known) if known else None
 
 
 @dataclass(frozen=True)
@@ -28,6 +37,8 @@ class Trained:
     parameters: float
     multiply_adds: float
     """Of one image."""
+    latency_ms: float | None
+    """Of one image, median; None where it was not measured."""
     scores: dict[int, float]
     """On the test part, by repeat."""
 
@@ -67,6 +78,7 @@ class Beside:
                 name,
                 fmean(each.get("parameters") or 0 for each in told.values()),
                 fmean(each.get("network_multiply_adds") or 0 for each in told.values()),
+                median_latency(told.values()),
                 {repeat: each[f"test_{score.name}"] for repeat, each in told.items()},
             )
             for name, told in ended.items()
@@ -89,11 +101,12 @@ class Beside:
             Column("network", lambda n: n.text),
             Numbers("parameters", lambda n: si(n.parameters)),
             Numbers("multiply-adds", lambda n: si(n.multiply_adds)),
+            Numbers(LATENCY, lambda n: number(n.latency_ms)),
             Numbers("seeds", lambda n: str(len(n.scores))),
             Numbers(f"test {score.name}", lambda n: score.text(n.mean, 2)),
             Numbers("standard deviation", lambda n: number(n.std and score.scale * n.std, 2)),
         )
-        note = "All trained from scratch by the same recipe, on the same images."
+        note = f"All trained from scratch by the same recipe, on the same images. {about_latency()}"
         table = Table.of("Networks that took no search", columns, self.networks, note=note)
         details = sentences(self.tests, {MEASURE: f"test {score.name}"}, score)
         told = Verdict(self.sentence, details[: len(self.tests)])

@@ -24,6 +24,7 @@ from fade_ray.search.baselines import BASELINES, chain_of, of_the_space
 from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
+from fade_ray.training.latency import latency
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import Outcome, Proposal, Trial
@@ -124,15 +125,21 @@ def _evaluation(trial: ChainTrial) -> Ending:
     outcome = Outcome(score=config.train.objective.score(means), measures=means)
     if not config.outer.test_evaluations:
         return Ending(outcome)
-    return Ending(outcome, _named("test", trial.measured(trial.splits.test)))
+    return Ending(outcome, _named("test", trial.measured(trial.splits.test)) | _sizes(trial))
 
 
 def _retraining(trial: ChainTrial) -> Ending:
     means = trial.measured(trial.splits.test)
-    score, network = trial.train.objective.score(means), trial.network
-    sizes = {"parameters": parameters(network), "network_multiply_adds": network.multiply_adds()}
+    score = trial.train.objective.score(means)
     # the outcome that a searcher sees holds nothing of the test part
-    return Ending(Outcome(), _named("test", means | {"score": score}) | sizes)
+    return Ending(Outcome(), _named("test", means | {"score": score}) | _sizes(trial))
+
+
+def _sizes(trial: ChainTrial) -> dict[str, float]:
+    """What its network takes; latency on its device."""
+    network, device = trial.network, trial.placement.device
+    sizes = {"parameters": parameters(network), "network_multiply_adds": network.multiply_adds()}
+    return sizes | {"latency_ms": latency(network, device)}
 
 
 def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:

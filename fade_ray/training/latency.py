@@ -13,6 +13,11 @@ LATENCY = (
 )
 
 
+def about_latency(where: str = "the device of the training") -> str:
+    """What a table of latencies says of them."""
+    return f"Latency: {LATENCY}, on {where}, beside whatever else ran there; median over all."
+
+
 def latency(network: Network, device: torch.device) -> float:
     """Milliseconds of `LATENCY`, for a network that is on `device`."""
     image = torch.zeros(1, *network.input_shape, device=device)

@@ -25,7 +25,7 @@ from fade_ray.trials.job import Event, Job
 from searchers import AnchorWalk
 from searchers.grid import GridSearch
 
-TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node"}
+TIMES = {"seconds", "trial_seconds", "images_per_second", "peak_memory_mib", "node", "latency_ms"}
 
 
 @pytest.fixture

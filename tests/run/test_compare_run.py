@@ -15,7 +15,9 @@ from stopper import Stopper
 from fade_ray.cli import main
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.compare.trace import pooled
 from fade_ray.data.data_config import DataConfig
+from fade_ray.kinds import kind_in
 from fade_ray.nn import NetworkConfig
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.run.run_config import RunConfig
@@ -95,6 +97,17 @@ def test_the_folder_of_a_comparison(whole: Path) -> None:
     assert (whole / "report.html").stat().st_size > 10_000
     assert list((whole / "tables").glob("*.csv"))
     assert "finished, 99% of the budgets of 8 searches on digits, 8 at their end" in status(whole)
+
+
+def test_the_report_tells_what_the_found_architectures_take(whole: Path) -> None:
+    text = (whole / "report.html").read_text()
+    table = text[text.index("What was found takes") :]
+    assert "latency (ms)" in table[: table.index("</table>")]
+    history = kind_in(whole).read(whole).history
+    for trace in read_traces(whole):
+        sizes = history.measured(f"{trace.searcher}-{trace.seed}", str(pooled([trace]).best))
+        assert sizes["latency_ms"] > 0
+        assert sizes["parameters"] > 0
 
 
 def test_seeds_that_cannot_show_anything_are_said_to_before_the_first_trial(whole: Path) -> None:

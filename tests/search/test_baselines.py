@@ -14,7 +14,7 @@ from fade_ray.nn import Network, NetworkConfig, parameters
 from fade_ray.nn.resnet import resnet18
 from fade_ray.report.words import ACCURACY
 from fade_ray.search.baselines import BASELINES, chain_of
-from fade_ray.search.beside import UNTRAINED, Beside
+from fade_ray.search.beside import UNTRAINED, Beside, median_latency
 from fade_ray.search.search_config import FORMERLY, Config, FinishConfig, upgrade
 from fade_ray.search.search_history import History
 from fade_ray.training import Adam, TrainConfig
@@ -140,6 +140,7 @@ def beside(folder: Path, scores: dict[str, list[float]]) -> Beside:
             kind, network = ("baseline", name) if name in BASELINES else ("retraining", "")
             plan = run.propose(kind, 7, FOUND, repeat=repeat, network=network)
             sizes = {"parameters": 1000, "network_multiply_adds": 2000}
+            sizes |= {"latency_ms": [3.0, 1.0, 9.0][repeat]} if repeat < 3 else {}
             run.finish(plan, Outcome(), test_accuracy=score, **sizes)
     return Beside.of(History.read(folder / "records.jsonl"), ACCURACY)
 
@@ -167,6 +168,12 @@ def test_one_sentence_says_what_is_shown(
     assert [network.name for network in made.networks] == list(gains)
     assert made.networks[0].mean == pytest.approx(np.mean(SEEDS))
     assert {test.family for test in made.tests} == {3}
+
+
+def test_latency_is_the_median_of_what_was_measured(tmp_path: Path) -> None:
+    (found, chain) = beside(tmp_path, {"found": SEEDS, "plain-chain": SEEDS[:2]}).networks
+    assert (found.latency_ms, chain.latency_ms) == (3.0, 2.0)
+    assert median_latency([{"latency_ms": None}, {}]) is None
 
 
 def test_too_few_seeds_say_how_many_it_takes(tmp_path: Path) -> None:
