@@ -21,6 +21,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from older_python import newer_parts
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -288,19 +289,6 @@ def test_the_files_run_on_every_python_of_their_torch(exported: Any) -> None:
     assert newer_parts("isinstance(1, int | str)")
     assert newer_parts("zip(a, b, strict=True)")
     assert not newer_parts("def f(a: int | str) -> int | None: ...")
-
-
-def newer_parts(text: str) -> list[str]:
-    """What Python 3.8 cannot evaluate."""
-    every = list(ast.walk(ast.parse(text, feature_version=(3, 8))))
-    notes = [getattr(node, part, None) for node in every for part in ("annotation", "returns")]
-    kept = {part for note in notes if note is not None for part in ast.walk(note)}
-    return [
-        ast.unparse(node)
-        for node in every
-        if (isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitOr) and node not in kept)
-        or (isinstance(node, ast.Call) and "strict" in [word.arg for word in node.keywords])
-    ]
 
 
 def imported(node: ast.Import | ast.ImportFrom) -> str:
