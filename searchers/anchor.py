@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from searchers.base import AskTell, Proposal, Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher, TrialLengths
-from searchers.paths import best_paths
+from searchers.paths import best_paths, paths_within
 from searchers.row_weights import among, firsts, merits, pooled
 from searchers.stencils import GAMMA_RULES, HalfWidths, stencil
 from searchers.steps import GRADIENTS, STEP_RULES, Surroundings, inside
@@ -320,10 +321,21 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         # One weight per distinct candidate: a duplicate would give the same architecture twice.
         rows = zip(log_weights, hyper.rows, strict=True)
         distinct = [row[firsts(cells)].tolist() for row, cells in rows]
-        paths = best_paths(distinct, group.offered)[first:]
-        for repeat, (choice, _) in enumerate(paths, start=first):
+        for repeat, choice in enumerate(self._choices(hyper, distinct, group.offered)[first:], first):
             about = {"walk": group.number, "repeat": repeat, "iteration": group.iteration}
             self.propose_architecture(hyper.architecture(choice), **about)
+
+    def _choices(
+        self, hyper: HyperArchitecture, distinct: list[list[float]], count: int
+    ) -> list[tuple[int, ...]]:
+        """The `count` choices of largest psi within the limits; fewer where there are no more."""
+        limits = self.space.limits
+        if not limits:
+            return [choice for choice, _ in best_paths(distinct, count)]
+        costs = [limits.costs(row, cells) for row, cells in enumerate(hyper.distinct())]
+        values = [np.asarray(row) for row in distinct]
+        ties = np.random.default_rng(self.seed)  # not what the walk draws from
+        return [*islice(paths_within(values, costs, limits.room, ties), count)]
 
 
 def medians(told: Told) -> dict[int, float]:

@@ -25,6 +25,7 @@ from searchers.options import Searcher, TrialLengths
 from searchers.outcome import Outcome
 from spaces.errors import at_least
 from spaces.feature_space import Space
+from spaces.generator import generate, uniform_points, within
 from spaces.hyper import HyperArchitecture
 
 Array = NDArray[np.float64]
@@ -201,17 +202,11 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
 
     def uniform_points(self) -> Array:
         """A point per row, drawn uniformly from the feature space, [d, k]."""
-        rows = range(self.depth)
-        return np.asarray([self.space.at(row).uniform_point(self.rng) for row in rows])
+        return uniform_points(self.space, self.depth, self.rng)
 
     def generate(self, points: Array) -> HyperArchitecture:
         """One cell drawn per point [d, w, k] by the space's generator (FaDE 2.4)."""
-        rows = ((self.space.at(row), around) for row, around in enumerate(points))
-        return HyperArchitecture(
-            tuple(
-                tuple(space.sample(point, self.rng) for point in around) for space, around in rows
-            )
-        )
+        return generate(self.space, points, self.rng)
 
     def propose_at(self, points: Array, **about: Any) -> None:
         """The evaluation of an architecture generated from one point per row, [d, k]."""
@@ -219,5 +214,8 @@ class SpaceSearcher(BatchSearcher, Generic[Options]):
         self.propose_architecture(self.generate(stacked), points=stacked, **about)
 
     def propose_architecture(self, architecture: HyperArchitecture, **about: Any) -> None:
-        """The evaluation of an architecture, of window 1; `about` as in `propose`."""
-        self.propose("evaluation", architecture, self.lengths.evaluation_epochs, **about)
+        """The evaluation of an architecture, of window 1, or of one near it that keeps to the
+        limits of the space; `about` as in `propose`.
+        """
+        kept = within(self.space, lambda: architecture, self.rng, 1)
+        self.propose("evaluation", kept, self.lengths.evaluation_epochs, **about)

@@ -13,6 +13,7 @@ from searchers.options import Batch, Searcher, TrialLengths
 from spaces.candidates import Candidate
 from spaces.errors import at_least, require
 from spaces.feature_space import FeatureSpace, Space
+from spaces.generator import within
 from spaces.hyper import HyperArchitecture
 
 
@@ -144,6 +145,10 @@ class EvolutionSearch(SpaceSearcher[Evolution]):
         drawn = self.rng.integers(len(self.population_scored), size=self.options.tournament)
         # Ties: the one drawn first, so that neither age nor place in the population counts.
         parent = max((self.population_scored[i] for i in drawn), key=lambda member: member[1])[0]
-        row = int(self.rng.integers(self.depth))
-        cell = mutated(self.space.at(row), parent.rows[row][0], self.rng)
-        return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))
+
+        def child() -> HyperArchitecture:
+            row = int(self.rng.integers(self.depth))
+            cell = mutated(self.space.at(row), parent.rows[row][0], self.rng)
+            return HyperArchitecture((*parent.rows[:row], (cell,), *parent.rows[row + 1 :]))
+
+        return within(self.space, child, self.rng)

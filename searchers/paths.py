@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from spaces.errors import require
+from spaces.limits import Whole, front
+
+Array = NDArray[np.float64]
 
 
 def best_paths(
@@ -43,3 +49,54 @@ def best_paths(
             if ranks[i] + 1 < len(order[i]):
                 heapq.heappush(heap, entry((*ranks[:i], ranks[i] + 1, *ranks[i + 1 :])))
     return best
+
+
+def paths_within(
+    values: Sequence[Array], costs: Sequence[Whole], room: Whole, rng: np.random.Generator
+) -> Iterator[tuple[int, ...]]:
+    """All choices whose `costs` [d][n_i, c] add up to `room` [c] or less, by falling sums of
+    `values` [d][n_i]; equal ones in an order that is drawn.
+
+    Best first over beginnings of choices, each with the most that it can come to: its value, and
+    for the rows behind it the bound of Lagrange, with the multipliers of the linear relaxation.
+    """
+    depth = len(values)
+    rests = [front(costs[row:], len(room)) for row in range(depth + 1)]
+    prices = _multipliers(values, costs, room)  # [c]
+    best = [float((v - c @ prices).max()) for v, c in zip(values, costs, strict=True)]
+    tails = [sum(best[row:]) for row in range(depth + 1)]
+    heap = [(0.0, 0.0, (), 0.0, np.zeros_like(room))]
+    while heap:
+        _, _, chosen, value, spent = heapq.heappop(heap)
+        row = len(chosen)
+        if row == depth:
+            yield chosen
+            continue
+        behind = spent + costs[row]  # [n, c]
+        fits = (behind[:, None] + rests[row + 1] <= room).all(axis=-1).any(axis=-1)
+        for place in np.flatnonzero(fits).tolist():
+            sum_ = value + float(values[row][place])
+            left = float((room - behind[place]) @ prices) + tails[row + 1]
+            bound = sum_ if row + 1 == depth else sum_ + left
+            entry = -round(bound, 9), float(rng.random()), (*chosen, place), sum_, behind[place]
+            heapq.heappush(heap, entry)
+
+
+def _multipliers(values: Sequence[Array], costs: Sequence[Whole], room: Whole) -> Array:
+    """[c], 0 or more: what the linear relaxation would give for more room; any would do."""
+    from scipy.optimize import linprog
+
+    unit = np.maximum(room, 1)
+    rows = np.repeat(np.arange(len(values)), [len(row) for row in values])
+    each = rows == np.arange(len(values))[:, None]  # [d, sum n_i]
+    solved = linprog(
+        -np.concatenate(values),
+        np.concatenate(costs).T / unit[:, None],
+        room / unit,
+        each.astype(float),
+        np.ones(len(values)),
+        method="highs",
+    )
+    if not solved.success:
+        return np.zeros(len(room))
+    return np.asarray(np.maximum(-solved.ineqlin.marginals, 0.0) / unit)

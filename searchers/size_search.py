@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from searchers.base import AskTell, Told
 from searchers.batch import Array, SpaceSearcher
 from searchers.options import Searcher, TrialLengths
+from searchers.paths import paths_within
 from spaces.feature_space import Space
 from spaces.hyper import HyperArchitecture
 
@@ -41,18 +42,21 @@ class SizeSearch(SpaceSearcher[BySize]):
     def begin(self) -> None:
         self._cells = [self.space.at(row).cells for row in range(self.depth)]
         sizes = [np.array([cell.size for cell in cells], dtype=float) for cells in self._cells]
-        self._count = math.prod(map(len, sizes))
-        self._order = (
-            Sorted(sizes, self.rng)
-            if self._count <= LARGEST_SPACE
-            else LargestFirst(sizes, self.rng)
-        )
+        limits = self.space.limits
+        if limits:
+            costs = [limits.costs(row, cells) for row, cells in enumerate(self._cells)]
+            self._order = paths_within(sizes, costs, limits.room, self.rng)
+        else:
+            few = math.prod(map(len, sizes)) <= LARGEST_SPACE
+            self._order = (sorted_sums if few else largest_first)(sizes, self.rng)
         self.ahead()
 
     def ahead(self) -> None:
-        if self.proposed >= min(self.options.iterations, self._count):
+        if self.proposed >= self.options.iterations:
             return
-        places = self._order.next()
+        places = next(self._order, None)
+        if places is None:
+            return
         cells = [row[place] for row, place in zip(self._cells, places, strict=True)]
         rows = enumerate(cells)
         points = np.stack([self.space.at(row).embed(cell) for row, cell in rows])[:, None, :]
@@ -63,44 +67,35 @@ class SizeSearch(SpaceSearcher[BySize]):
         """The order is known before."""
 
 
-class Sorted:
+def sorted_sums(sizes: Sequence[Array], rng: np.random.Generator) -> Iterator[Places]:
     """Places [d] of one candidate per row by falling sums of `sizes` [d][n_i], equal ones in an
     order that is drawn: all put into order at once.
     """
-
-    def __init__(self, sizes: Sequence[Array], rng: np.random.Generator) -> None:
-        sums = np.zeros(1)  # lexicographically by places
-        for row in sizes:
-            sums = (sums[:, None] + row).reshape(-1)
-        self._shape, self._given = tuple(map(len, sizes)), 0
-        self._order = np.lexsort((rng.random(len(sums)), -sums))
-
-    def next(self) -> Places:
-        places = np.unravel_index(self._order[self._given], self._shape)
-        self._given += 1
-        return tuple(map(int, places))
+    sums = np.zeros(1)  # lexicographically by places
+    for row in sizes:
+        sums = (sums[:, None] + row).reshape(-1)
+    shape = tuple(map(len, sizes))
+    for place in np.lexsort((rng.random(len(sums)), -sums)):
+        yield tuple(map(int, np.unravel_index(place, shape)))
 
 
-class LargestFirst:
+def largest_first(sizes: Sequence[Array], rng: np.random.Generator) -> Iterator[Places]:
     """The same one by one, for spaces too large to be put into order. In a tree whose root is the
     largest architecture a child takes the next smaller candidate of one row, of its parent's last
     changed row or one behind it: each stands in it once, below what is larger.
     """
+    orders = [np.lexsort((rng.random(len(row)), -row)) for row in sizes]
+    falling = [row[order] for row, order in zip(sizes, orders, strict=True)]
 
-    def __init__(self, sizes: Sequence[Array], rng: np.random.Generator) -> None:
-        self._rng = rng
-        self._orders = [np.lexsort((rng.random(len(row)), -row)) for row in sizes]
-        self._sizes = [row[order] for row, order in zip(sizes, self._orders, strict=True)]
-        self._heap = list[tuple[float, float, Places, int]]()
-        self._add((0,) * len(sizes), 0)
+    def entry(steps: Places, changed: int) -> tuple[float, float, Places, int]:
+        total = sum(float(row[step]) for row, step in zip(falling, steps, strict=True))
+        return -round(total, 9), float(rng.random()), steps, changed
 
-    def _add(self, steps: Places, changed: int) -> None:
-        total = sum(float(row[step]) for row, step in zip(self._sizes, steps, strict=True))
-        heapq.heappush(self._heap, (-round(total, 9), float(self._rng.random()), steps, changed))
-
-    def next(self) -> Places:
-        _, _, steps, changed = heapq.heappop(self._heap)
+    heap = [entry((0,) * len(sizes), 0)]
+    while heap:
+        _, _, steps, changed = heapq.heappop(heap)
         for row in range(changed, len(steps)):
-            if steps[row] + 1 < len(self._sizes[row]):
-                self._add((*steps[:row], steps[row] + 1, *steps[row + 1 :]), row)
-        return tuple(int(order[step]) for order, step in zip(self._orders, steps, strict=True))
+            if steps[row] + 1 < len(falling[row]):
+                below = (*steps[:row], steps[row] + 1, *steps[row + 1 :])
+                heapq.heappush(heap, entry(below, row))
+        yield tuple(int(order[step]) for order, step in zip(orders, steps, strict=True))

@@ -13,6 +13,7 @@ from spaces.candidates import Candidate
 from spaces.dag import catalogue
 from spaces.errors import InvalidInput, require
 from spaces.features import DEFAULT_FEATURES, FEATURES, Feature, FeatureMap
+from spaces.limits import UNLIMITED, Limits
 
 Box = tuple[int, ...]
 Point = Sequence[float] | npt.NDArray[np.float64]
@@ -27,6 +28,10 @@ class Space(Protocol):
 
     def at(self, row: int) -> "FeatureSpace":
         """That of row `row`, from 0."""
+
+    @property
+    def limits(self) -> Limits:
+        """What every architecture of it has to keep to."""
 
     def check_gamma(self, gamma: float) -> None:
         """As `FeatureSpace.check_gamma`."""
@@ -80,6 +85,10 @@ class FeatureSpace:
     def at(self, row: int) -> Self:
         """As `Space`: all rows hold the same cells."""
         return self
+
+    @property
+    def limits(self) -> Limits:
+        return UNLIMITED
 
     @property
     def _axes(self) -> str:
@@ -173,6 +182,7 @@ class RowSpaces:
 
     rows: tuple[FeatureSpace, ...]
     """On the same axes."""
+    limits: Limits = UNLIMITED
 
     @property
     def dim(self) -> int:

@@ -16,6 +16,7 @@ from fade_ray.nn import ChainNetwork, Network, NetworkConfig, parameters
 from fade_ray.nn.resnet import resnet18
 from spaces import Dag, HyperArchitecture
 from spaces.feature_space import Space
+from spaces.generator import generate, uniform_points
 
 Alone = Callable[..., Network]
 FOUND = "found"
@@ -31,10 +32,7 @@ def found_itself(
 
 def drawn(space: Space, found: HyperArchitecture, rng: np.random.Generator) -> HyperArchitecture:
     """As random search draws: a cell from the box around a uniform point, in each row."""
-    rows = [space.at(row) for row in range(found.depth)]
-    points = [row.uniform_point(rng) for row in rows]
-    drawn = (row.sample(point, rng) for row, point in zip(rows, points, strict=True))
-    return HyperArchitecture(tuple((cell,) for cell in drawn))
+    return generate(space, uniform_points(space, found.depth, rng)[:, None], rng)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from searches import size_search
 
 from searchers import Outcome
-from searchers.size_search import LargestFirst, Sorted
+from searchers.size_search import largest_first, sorted_sums
 from spaces import HyperArchitecture, nasbench_cell, nasbench_macro
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput
@@ -81,11 +81,10 @@ def test_spaces_too_large_to_be_put_into_order_are_walked_from_the_top() -> None
 def test_both_orders_have_every_architecture_once_by_falling_sums(
     sizes: list[list[int]], seed: int
 ) -> None:
-    rows, count = [np.array(row, float) for row in sizes], math.prod(map(len, sizes))
+    rows = [np.array(row, float) for row in sizes]
     both = []
-    for kind in (Sorted, LargestFirst):
-        ordered: Sorted | LargestFirst = kind(rows, np.random.default_rng(seed))
-        both.append([ordered.next() for _ in range(count)])
+    for order in (sorted_sums, largest_first):
+        both.append([*order(rows, np.random.default_rng(seed))])
     sums = [[sum(r[i] for r, i in zip(rows, p, strict=True)) for p in places] for places in both]
     assert sums[0] == sums[1] == sorted(sums[0], reverse=True)
     assert set(both[0]) == set(both[1]) == set(product(*(range(len(row)) for row in rows)))

@@ -1,0 +1,147 @@
+"""Limits on what an architecture may cost, where costs add up over the rows of a chain."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from spaces.candidates import Candidate
+from spaces.errors import InvalidInput
+from spaces.hyper import HyperArchitecture
+
+Whole = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `most` of a cost, which is whole numbers, so that sums of it are exact: `fixed`, and
+    what each cell adds in its row.
+    """
+
+    name: str
+    """What is limited, in words: "parameters"."""
+    flag: str
+    """How a user sets it: "--max-params"."""
+    most: int
+    fixed: int
+    costs: tuple[Mapping[Candidate, int], ...] = field(repr=False)
+    """[row]: cell -> what it costs there."""
+    unit: int = 1
+    """Parts of what a user counts in."""
+
+    def of(self, architecture: HyperArchitecture) -> int:
+        """What an architecture costs."""
+        rows = zip(self.costs, architecture.rows, strict=True)
+        return self.fixed + sum(costs[cells[0]] for costs, cells in rows)
+
+    @cached_property
+    def least(self) -> int:
+        """What the cheapest architecture costs."""
+        return self.fixed + sum(min(row.values()) for row in self.costs)
+
+    @cached_property
+    def enough(self) -> int:
+        """The smallest limit that leaves something to choose in each row that has a choice."""
+        rows = (sorted(row.values())[:2] for row in self.costs)
+        return self.least + max(row[-1] - row[0] for row in rows)
+
+    def text(self, cost: int) -> str:
+        """In the unit of a user."""
+        return f"{cost:,}" if self.unit == 1 else f"{cost / self.unit:,.6g}"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """All that an architecture has to keep to; () for nothing. [c] of them below."""
+
+    limits: tuple[Limit, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.limits)
+
+    @cached_property
+    def room(self) -> Whole:
+        """[c]: what the cells may cost together."""
+        return np.array([limit.most - limit.fixed for limit in self.limits], np.int64)
+
+    def costs(self, row: int, cells: Sequence[Candidate]) -> Whole:
+        """[n, c] of cells [n] in a row."""
+        each = [[limit.costs[row][cell] for limit in self.limits] for cell in cells]
+        return np.array(each, np.int64)
+
+    def fit(self, costs: Whole, others: Whole) -> npt.NDArray[np.bool_]:
+        """[n]: which of some costs [n, c] keep to the limits beside one of `others` [m, c]."""
+        return np.asarray((costs[:, None] + others <= self.room).all(axis=-1).any(axis=-1))
+
+    def others(self, rows: Sequence[Sequence[Candidate]]) -> list[Whole]:
+        """[d] of [m, c]: the least that the other rows can cost together, where row i takes one of
+        `rows[i]`.
+        """
+        costs = [undominated(self.costs(row, cells)) for row, cells in enumerate(rows)]
+        kinds = len(self.limits)
+        return [front((*costs[:row], *costs[row + 1 :]), kinds) for row in range(len(rows))]
+
+    def leave(self, rows: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
+        """Of each row those that an architecture of such rows can hold."""
+        others = self.others(rows)
+        fits = [self.fit(self.costs(row, cells), others[row]) for row, cells in enumerate(rows)]
+        return [
+            [cell for cell, fit in zip(cells, those, strict=True) if fit]
+            for cells, those in zip(rows, fits, strict=True)
+        ]
+
+    def allow(self, hyper: HyperArchitecture) -> bool:
+        """Whether each candidate is part of an architecture in `hyper` that keeps to the limits; of
+        an architecture, whether it does.
+        """
+        if hyper.is_architecture:
+            return all(limit.of(hyper) <= limit.most for limit in self.limits)
+        return not self.limits or self.leave(hyper.distinct()) == [*map(list, hyper.distinct())]
+
+    def check(self, rows: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
+        """What they leave of the rows of a space. InvalidInput where that is fewer than two of a
+        row that has so many.
+        """
+        left = self.leave(rows)
+        few = [row for row, cells in enumerate(left) if len(cells) < min(2, len(rows[row]))]
+        if few:
+            row = few[0]
+            told = ", ".join(
+                f"{limit.flag} {limit.text(limit.most)} (the cheapest architecture has "
+                f"{limit.text(limit.least)} {limit.name})"
+                for limit in self.limits
+            )
+            enough = " and ".join(f"{li.flag} {li.text(li.enough)}" for li in self.limits)
+            together = " or more, each by itself" if len(self.limits) > 1 else " or more"
+            raise InvalidInput(
+                f"Limits must leave two candidates in every row, but {told} leave "
+                f"{len(left[row])} of {len(rows[row])} in row {row + 1}. Give {enough}{together}, "
+                "or make the network narrower."
+            )
+        return left
+
+
+def front(rows: Sequence[Whole], kinds: int) -> Whole:
+    """[m, c]: of the sums of one cost [c] of each row [n_i, c], those that none undercuts; c is the
+    number of `kinds`.
+    """
+    sums = np.zeros((1, kinds), np.int64)
+    for row in rows:
+        sums = undominated((sums[:, None] + row).reshape(-1, kinds))
+    return sums
+
+
+def undominated(costs: Whole) -> Whole:
+    """Of [n, c] those that no other is at most as large as in every cost; each once."""
+    ordered, kept = np.unique(costs, axis=0), np.zeros((0, costs.shape[1]), np.int64)
+    if costs.shape[1] == 1:
+        return ordered[:1]
+    for each in ordered:  # what undercuts one comes before it
+        if not (kept <= each).all(axis=1).any():
+            kept = np.vstack([kept, each])
+    return kept
+
+
+UNLIMITED = Limits()
