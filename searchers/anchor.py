@@ -321,7 +321,9 @@ class AnchorSearch(SpaceSearcher[AnchorWalk]):
         # One weight per distinct candidate: a duplicate would give the same architecture twice.
         rows = zip(log_weights, hyper.rows, strict=True)
         distinct = [row[firsts(cells)].tolist() for row, cells in rows]
-        for repeat, choice in enumerate(self._choices(hyper, distinct, group.offered)[first:], first):
+        for repeat, choice in enumerate(
+            self._choices(hyper, distinct, group.offered)[first:], first
+        ):
             about = {"walk": group.number, "repeat": repeat, "iteration": group.iteration}
             self.propose_architecture(hyper.architecture(choice), **about)
 

@@ -48,8 +48,8 @@ class Limit:
         return self.least + max(row[-1] - row[0] for row in rows)
 
     def text(self, cost: int) -> str:
-        """In the unit of a user."""
-        return f"{cost:,}" if self.unit == 1 else f"{cost / self.unit:,.6g}"
+        """In the unit of a user, to be typed."""
+        return f"{cost / self.unit:.6g}" if self.unit > 1 else str(cost)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.entrants import WALK, entrant, names
+from fade_ray.search.limit_config import LimitConfig
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig, options_in
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.row_architecture import ArchitectureConfig
@@ -74,6 +75,7 @@ class CompareConfig(RunOptions):
     bayes: BayesModel = field(default_factory=BayesModel)
     evolution: Breeding = field(default_factory=Breeding)
     outer: OuterConfig = field(default_factory=OuterConfig)
+    limits: LimitConfig = field(default_factory=LimitConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
@@ -81,7 +83,7 @@ class CompareConfig(RunOptions):
 
     def configs(self) -> Iterator[tuple[str, Config]]:
         """(name of the search, its configuration), in the order of `jobs`."""
-        parts = ("data", "space", "network", "train", "architecture", "run")
+        parts = ("data", "space", "network", "train", "architecture", "limits", "run")
         # what a search asks depends on its outcomes alone; the test part is for the report alone
         outer = replace(self.outer, lockstep=True, test_evaluations=True)
         base = Config(outer=outer, **{name: getattr(self, name) for name in parts})

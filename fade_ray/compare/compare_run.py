@@ -24,6 +24,7 @@ from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
+from fade_ray.search.limited import limited_space
 from searchers.contest import Contest
 from spaces.errors import InvalidInput
 
@@ -64,7 +65,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         for each in configs.values():
             each.search(space)  # checks it before anything is loaded
         splits = load_images(config.data)
-        space = config.space.build(config.network, splits)
+        space = limited_space(next(iter(configs.values())), splits)
         searches = {name: each.search(space) for name, each in configs.items()}
         unit = config.contest.unit
         images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)

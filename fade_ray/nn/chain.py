@@ -13,7 +13,7 @@ from fade_ray.nn.draw import Draw, Path
 from fade_ray.nn.graph_cell import GraphCell, hyper_cell_names, operation_names
 from fade_ray.nn.layout import RowLayout, chain_layout
 from fade_ray.nn.mixed import Mixed
-from fade_ray.nn.network import Head, Network, Place, Stem
+from fade_ray.nn.network import Head, Network, Place, Stem, parameters
 from fade_ray.nn.norms import Norm
 from fade_ray.nn.sums import Source
 from spaces import Dag, HyperArchitecture
@@ -65,6 +65,10 @@ class Row(Place):
 
     def forward(self, values: Sequence[Source], draw: Draw, place: int) -> Tensor:
         return self.leave(self.mixed(self.entry(values[-1].value), draw, place))
+
+    def sizes(self) -> list[int]:
+        """How many parameters each candidate computes with."""
+        return [parameters(self.mixed.cells[key]) for key, _ in self.mixed.candidates]
 
     def leave(self, x: Tensor) -> Tensor:
         """Behind the candidates: here nothing."""
@@ -167,6 +171,10 @@ class GraphRow(Row):
         self.norm = Norm(channels) if config.norm == "row" else None
         norms = 0 if self.norm is None else self.out.entries
         self.cost = Cost(entry.weight.numel() * inside, norms)
+
+    def sizes(self) -> list[int]:
+        held = ((self.mixed.cells[key].operations, dag) for key, (dag,) in self.mixed.candidates)
+        return [parameters(*map(each.__getitem__, operation_names(dag))) for each, dag in held]
 
     def leave(self, x: Tensor) -> Tensor:
         """Pooling and norm, behind the candidates."""

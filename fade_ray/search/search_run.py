@@ -21,8 +21,9 @@ from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.baselines import BASELINES
 from fade_ray.search.beside import Beside
-from fade_ray.search.chain_trial import SearchJob
-from fade_ray.search.search_config import RECIPES, Config, Images, upgrade
+from fade_ray.search.chain_trial import SearchJob, Shaped
+from fade_ray.search.limited import limited_space
+from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page, search_sections
 from fade_ray.search.search_progress import Progress
@@ -71,9 +72,12 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         splits = load_images(config.data)
         return Trials(self.searcher(config, splits), SearchJob(config), splits)
 
-    def searcher(self, config: Config, images: Images | None = None) -> AskTell:
-        """At its beginning, with the trainings from scratch behind it."""
-        space = config.space.build(config.network, images)
+    def searcher(self, config: Config, images: Shaped | None = None) -> AskTell:
+        """At its beginning, with the trainings from scratch behind it; within its limits where the
+        images are known.
+        """
+        free = images is None
+        space = config.space.build(config.network) if free else limited_space(config, images)
         outer, finish = config.outer, config.finish
         return WithRetraining(
             config.choice(space),

@@ -1,6 +1,5 @@
 """The largest first: every architecture once, in an order that ignores what it is told."""
 
-import math
 from dataclasses import dataclass
 from itertools import product
 

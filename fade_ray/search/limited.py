@@ -1,0 +1,75 @@
+"""The space of a search within its limits: what chains of it cost, asked of the network itself."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+
+from fade_ray.nn import Chain, parameters
+from fade_ray.search.chain_trial import Shaped, build_network
+from fade_ray.search.search_config import Config
+from searchers import Trial
+from spaces import HyperArchitecture
+from spaces.feature_space import Space
+from spaces.generator import limited
+from spaces.limits import Limit, Limits
+
+Costs = tuple[int, list[list[int]]]
+"""What every architecture costs, and what each candidate adds [row][candidate]."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A cost that is limited by the field `max_...` of a `LimitConfig`."""
+
+    text: str
+    of: Callable[[Chain], Costs]
+
+
+def _parameters(network: Chain) -> Costs:
+    cells = sum(parameters(row.mixed) for row in network.places)
+    return parameters(network) - cells, [row.sizes() for row in network.places]
+
+
+def _multiply_adds(network: Chain) -> Costs:
+    always = sum((row.cost for row in network.places), network.stem.cost + network.head.cost)
+    rows = [[cost.multiply_adds for cost in row.choices] for row in network.places]
+    return always.multiply_adds, rows
+
+
+COUNTED: Mapping[str, Counted] = {
+    "max_params": Counted("parameters", _parameters),
+    "max_macs": Counted("multiply-adds", _multiply_adds),
+}
+"""What is counted, by its limit."""
+
+
+def limited_space(config: Config, images: Shaped) -> Space:
+    """What a search of `config` walks in. InvalidInput, with numbers, where the limits leave
+    nothing to choose.
+    """
+    space = config.space.build(config.network, images)
+    most = {name: getattr(config.limits, name) for name in COUNTED}
+    wanted = [name for name, value in most.items() if value is not None]
+    if not wanted:
+        return space
+    depth = config.space.depth(config.network)
+    network, rows = whole_network(config, space, images), range(depth)
+    limits = []
+    for name in wanted:
+        fixed, each = COUNTED[name].of(network)
+        costs = (dict(zip(space.at(r).cells, each[r], strict=True)) for r in rows)
+        flag = f"--{name.replace('_', '-')}"
+        limits.append(Limit(COUNTED[name].text, flag, most[name], fixed, tuple(costs)))
+    return limited(space, depth, Limits(tuple(limits)))
+
+
+def whole_network(config: Config, space: Space, images: Shaped) -> Chain:
+    """All cells of a space in one network, in their order; those of graphs share their weights."""
+    rows = [space.at(row).cells for row in range(config.space.depth(config.network))]
+    most = max(map(len, rows))
+    hyper = HyperArchitecture(tuple((*cells, *cells[:1] * (most - len(cells))) for cells in rows))
+    sharing = replace(config, network=replace(config.network, share=True))
+    network = build_network(Trial("", "ranks", hyper, 0, 1), images, sharing, torch.Generator())
+    assert isinstance(network, Chain)
+    return network
