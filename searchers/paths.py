@@ -65,7 +65,8 @@ def paths_within(
     prices = _multipliers(values, costs, room)  # [c]
     best = [float((v - c @ prices).max()) for v, c in zip(values, costs, strict=True)]
     tails = [sum(best[row:]) for row in range(depth + 1)]
-    heap = [(0.0, 0.0, (), 0.0, np.zeros_like(room))]
+    begun: tuple[float, float, tuple[int, ...], float, Whole] = (0, 0, (), 0, np.zeros_like(room))
+    heap = [begun]
     while heap:
         _, _, chosen, value, spent = heapq.heappop(heap)
         row = len(chosen)

@@ -173,8 +173,8 @@ class GraphRow(Row):
         self.cost = Cost(entry.weight.numel() * inside, norms)
 
     def sizes(self) -> list[int]:
-        held = ((self.mixed.cells[key].operations, dag) for key, (dag,) in self.mixed.candidates)
-        return [parameters(*map(each.__getitem__, operation_names(dag))) for each, dag in held]
+        held = ((cast(GraphCell, self.mixed.cells[k]), dag) for k, (dag,) in self.mixed.candidates)
+        return [parameters(*(c.operations[n] for n in operation_names(dag))) for c, dag in held]
 
     def leave(self, x: Tensor) -> Tensor:
         """Pooling and norm, behind the candidates."""

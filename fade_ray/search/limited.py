@@ -44,14 +44,14 @@ COUNTED: Mapping[str, Counted] = {
 """What is counted, by its limit."""
 
 
-def limited_space(config: Config, images: Shaped) -> Space:
-    """What a search of `config` walks in. InvalidInput, with numbers, where the limits leave
-    nothing to choose.
+def limited_space(config: Config, images: Shaped | None) -> Space:
+    """What a search of `config` walks in; without the sizes of the images as if it had no limits.
+    InvalidInput, with numbers, where these leave nothing to choose.
     """
     space = config.space.build(config.network, images)
     most = {name: getattr(config.limits, name) for name in COUNTED}
     wanted = [name for name, value in most.items() if value is not None]
-    if not wanted:
+    if images is None or not wanted:
         return space
     depth = config.space.depth(config.network)
     network, rows = whole_network(config, space, images), range(depth)

@@ -76,8 +76,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         """At its beginning, with the trainings from scratch behind it; within its limits where the
         images are known.
         """
-        free = images is None
-        space = config.space.build(config.network) if free else limited_space(config, images)
+        space = limited_space(config, images)
         outer, finish = config.outer, config.finish
         return WithRetraining(
             config.choice(space),
