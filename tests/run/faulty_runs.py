@@ -14,12 +14,15 @@ import torch
 from failing_disk import Died, FailingDisk, Tree, placed, replaced
 from pyarrow.parquet import write_table
 
+from fade_ray.analyse.alpha_config import AlphaStudy, SwapOptions
+from fade_ray.analyse.gradient_config import GradientStudy
 from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.data.data_config import DataConfig
 from fade_ray.export.export_module import write_whole
 from fade_ray.kinds import kind_in, kind_of_run
 from fade_ray.nn import NetworkConfig
+from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import read_events
 from fade_ray.records.run_files import Run, read_object
@@ -232,6 +235,40 @@ def replayed(out: Path) -> ReplayConfig:
     return ReplayConfig(table(), searchers=searchers, seeds=2, budget=5, out=str(out))
 
 
+def ranked(out: Path) -> RankStudyConfig:
+    """Ranks of three graphs in each of two rows, and three architectures alone."""
+    return RankStudyConfig(
+        study=StudyConfig(seeds=(0,), graphs=3, rank_epochs=2, sample=3, repeats=1, alone_epochs=1),
+        data=DataConfig(limit=120),
+        network=NetworkConfig(depth=2, final_channels=4, kernel=3, share=False),
+        train=TrainConfig(batch_size=40),
+        architecture=ArchitectureConfig(paths=2),
+        run=RunConfig(engine="local"),
+        out=str(out),
+    )
+
+
+def gradients(out: Path) -> GradientStudy:
+    """Of two searches, bilevel and joint."""
+    sizes = {"channels": 2, "epochs": 1, "batch_size": 16, "pairs": 1}
+    run = RunConfig(engine="local", device="cpu")
+    return GradientStudy(data=DataConfig(limit=96), seeds=(0,), run=run, out=str(out), **sizes)
+
+
+def swapped(out: Path) -> AlphaStudy:
+    """One search whose operations are swapped on one edge, each trained."""
+    many = {"retrain": True, "retrain_seeds": 1, "retrain_epochs": (1,), "retrain_cells": (3,)}
+    return AlphaStudy(
+        data=DataConfig(limit=96),
+        grid=GridConfig(("darts-1st",), ("nasbench201",), (0,), epochs=1, cells=3, channels=2),
+        train=TrainConfig(batch_size=24, optimiser=SGD()),
+        retraining=RetrainingOptions(**many),
+        swaps=SwapOptions(("cell:0-1",)),
+        run=RunConfig(engine="local", device="cpu"),
+        out=str(out),
+    )
+
+
 def unreported(kind: RunKind[Any, Any]) -> RunKind[Any, Any]:
     """`kind` without its page, which is made of the record again whenever it is asked for."""
     made: type[RunKind[Any, Any]] = type("Unreported", (type(kind),), {"finish": lambda *_: None})
@@ -245,6 +282,9 @@ RUNS: dict[str, tuple[RunKind[Any, Any], Callable[[Path], Any]]] = {
     "cells": (unreported(kind_of_run("cells")), grid),
     "retrain": (kind_of_run("retrain"), retraining),
     "replay": (unreported(kind_of_run("replay")), replayed),
+    "rank-study": (unreported(kind_of_run("rank-study")), ranked),
+    "gradients": (unreported(kind_of_run("analyse gradients")), gradients),
+    "alpha": (unreported(kind_of_run("analyse alpha")), swapped),
 }
 
 # what became of it
@@ -306,6 +346,8 @@ def lasting(path: Path) -> bytes:
 def timeless(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {k: timeless(v) for k, v in value.items() if k not in (*TIMES, "time")}
+    if isinstance(value, list):
+        return [timeless(each) for each in value]
     return value
 
 

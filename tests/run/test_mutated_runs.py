@@ -28,6 +28,7 @@ from fade_ray.run.live_server import Watched
 from spaces.errors import InvalidInput
 
 HALF = {"tiny": 70, "search": 120, "compare": 120, "cells": 60, "retrain": 40, "replay": 20}
+HALF |= {"rank-study": 60, "gradients": 60, "alpha": 60}
 """Calls after which a run was killed."""
 
 
@@ -106,7 +107,8 @@ COMMANDS = {
 
 def commands_of(name: str) -> list[str]:
     """Those that make sense for this kind of run."""
-    others = {"report": ("tiny", "retrain"), "export": ("tiny", "compare", "cells", "replay")}
+    studies = ("compare", "cells", "replay", "rank-study", "gradients", "alpha")
+    others = {"report": ("tiny", "retrain"), "export": ("tiny", *studies)}
     others["retrain"] = tuple(kind for kind in RUNS if kind != "cells")
     return [command for command in COMMANDS if name not in others.get(command, ())]
 
