@@ -19,6 +19,11 @@ OF_TRIALS = ("begun", "epoch", "finished", "restarted")
 """Events of a trial that has been proposed."""
 
 
+def passed(before: str, now: str) -> float:
+    """Seconds between the times of two events."""
+    return (datetime.fromisoformat(now) - datetime.fromisoformat(before)).total_seconds()
+
+
 class RunHistory:
     """What the events of any run say; a subclass takes those of its kind.
 
@@ -132,8 +137,7 @@ class TrialHistory(RunHistory, Generic[P]):
         super()._take(event)
         self._working &= name != "start"
         if self._working and before is not None:
-            passed = datetime.fromisoformat(event["time"]) - datetime.fromisoformat(before)
-            self.active += passed.total_seconds()
+            self.active += passed(before, event["time"])
         self._working |= name in ("proposed", "epoch")
         if name in OF_TRIALS and event["id"] not in self.proposals:
             raise ValueError(f"trial {event['id']} has not been proposed")

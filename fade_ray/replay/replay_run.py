@@ -1,6 +1,8 @@
 """A replay as a kind of run: searchers against a table, and the comparison that follows from it."""
 
 import math
+import time
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from functools import partial
@@ -10,12 +12,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.text import Text
 
 from fade_ray.compare.comparison import Comparison
 from fade_ray.compare.comparison_output import print_summaries, print_verdict, write_comparison
 from fade_ray.compare.entered_history import EnteredHistory, Job
 from fade_ray.compare.trace import Trace
-from fade_ray.records.history import RunHistory
+from fade_ray.records.history import RunHistory, passed
 from fade_ray.records.journal import Event
 from fade_ray.records.json_form import as_json, from_json
 from fade_ray.records.run_files import Run, read_object
@@ -31,7 +34,9 @@ from fade_ray.replay.replay_study import (
 )
 from fade_ray.report.tables import REAL, TEXT, WHOLE, YES, columns, write_tables
 from fade_ray.report.words import ACCURACY
+from fade_ray.run.forecast import GridForecast, Planned
 from fade_ray.run.kind import RunKind, Standing, Start
+from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.watcher import Watcher
 from spaces.errors import InvalidInput
 
@@ -48,10 +53,14 @@ class ReplayHistory(RunHistory):
 
     def __init__(self, events: Iterable[Event] = ()) -> None:
         self.done: dict[Job, Replayed] = {}
+        self.active = 0.0  # seconds, without those between an end and the next start
         super().__init__(events)
 
     def _take(self, event: Event) -> None:
+        before = self.last
         super()._take(event)
+        if before is not None and event["event"] != "start":
+            self.active += passed(before, event["time"])
         if event["event"] == "replayed":
             held = (field.name for field in fields(Replayed) if field.name in event)
             self.add(from_json(Replayed, {name: event[name] for name in held}))
@@ -63,14 +72,42 @@ class ReplayHistory(RunHistory):
 Ran = Run[ReplayConfig, ReplayHistory]
 
 
-class Lines(Watcher):
-    """Prints how far a replay is."""
+def forecast(config: ReplayConfig, history: ReplayHistory) -> GridForecast:
+    """Of searches, each of which is taken for a trial of one epoch; nothing is known before one of
+    each searcher has ended.
+    """
+    jobs, done = config.jobs(), history.done.values()
+    known = {replayed.alike for replayed in done} >= set(config.searchers)
+    seeds = Counter(name for name, _ in jobs)
+    told = GridForecast({name: Planned(n, n) for name, n in seeds.items()})
+    for replayed in done if known else ():
+        told.begun(replayed)
+        told.epoch(replayed, 1, {"seconds": replayed.seconds})
+        told.ended(replayed, {})
+    told.most = config.workers
+    return told
 
-    def __init__(self) -> None:
-        self.console = Console(highlight=False, markup=False)
+
+class Lines(LiveWatcher):
+    """How far a replay is: a line for each searcher, in a terminal a live one too."""
+
+    def __init__(self, config: ReplayConfig, history: ReplayHistory) -> None:
+        self.config, self.history, self.before = config, history, history.active
+        super().__init__()
 
     def noted(self, line: str) -> None:
         self.console.print(line, soft_wrap=True)
+
+    def advanced(self, part: Replayed) -> None:
+        if self.live is not None:
+            active = self.before + time.monotonic() - self.started
+            told = forecast(self.config, self.history).words(active)
+            self.live.update(Text(f"{reached(self.config, self.history)} · {told}"), refresh=True)
+
+
+def reached(config: ReplayConfig, history: ReplayHistory) -> str:
+    jobs = config.jobs()
+    return f"{sum(job in history.done for job in jobs)} of {len(jobs)} searches"
 
 
 class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
@@ -118,15 +155,20 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
     def watchers(
         self, config: ReplayConfig, prepared: Study, history: ReplayHistory
     ) -> list[Watcher]:
-        return [Lines()]
+        return [Lines(config, history)]
 
     def work(self, prepared: Study, start: Start[ReplayConfig, ReplayHistory]) -> Mapping[str, Any]:
+        def keep(replayed: Replayed) -> None:
+            start.journal.append("replayed", **as_json(replayed))
+            start.history.add(replayed)
+            start.show("advanced", replayed)
+
         run_study(
             prepared,
             start.additions,
             lambda line: start.show("noted", line),
             start.history.done,
-            lambda replayed: start.journal.append("replayed", **as_json(replayed)),
+            keep,
         )
         start.journal.append("end")
         return {}
@@ -169,9 +211,10 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
     def standing(self, run: Ran) -> Standing:
         if run.result:
             return Standing(f"a replay on {run.result['benchmark']}")
-        jobs = run.config.jobs()
-        done = sum(job in run.history.done for job in jobs)
-        return Standing(f"{done} of {len(jobs)} searches of a replay on {run.config.table}")
+        told = forecast(run.config, run.history).words(run.history.active)
+        lines = [("time", f"{told}, by its last event")] if run.history.active else []
+        where = f"a replay on {run.config.table}"
+        return Standing(f"{reached(run.config, run.history)} of {where}", lines)
 
     def tell(self, run: Ran, console: Console) -> None:
         """Means, the tests in words, and what the ranks were made of."""

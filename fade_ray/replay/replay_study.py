@@ -7,11 +7,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import groupby
 from multiprocessing import active_children, get_context
-from operator import itemgetter
 
 import numpy as np
 
@@ -55,6 +53,17 @@ class Replayed:
     spent_on_ranks: float
     failure: str | None = None
     """What the searcher raised, on one line; its trace ends with the evaluation before."""
+    seconds: float = field(default=0.0, compare=False)
+    """It took; 0 where an earlier version did not tell."""
+
+    @property
+    def alike(self) -> str:
+        """What takes as long."""
+        return self.trace.searcher
+
+    @property
+    def id(self) -> str:
+        return f"{self.trace.searcher}-{self.trace.seed}"
 
 
 def replay(
@@ -71,7 +80,7 @@ def replay(
     evaluations: list[
         tuple[float, float, float, str]
     ] = []  # (spent until then, score, report, code)
-    spent = on_ranks = 0.0
+    spent, on_ranks, began = 0.0, 0.0, time.perf_counter()
     complete = False
     try:
         contest = Contest({name: build()}, budget, lambda _, asked: price(asked, rank_cost))
@@ -91,7 +100,8 @@ def replay(
     costs, scores, reports, codes = zip(*evaluations, strict=True) if evaluations else [()] * 4
     told = costs, scores, reports, complete, codes
     trace = Trace(name, objective.seed, budget, UNIT, *told)
-    return Replayed(trace, on_ranks, None if failure is None else " ".join(failure.split()))
+    reason = None if failure is None else " ".join(failure.split())
+    return Replayed(trace, on_ranks, reason, time.perf_counter() - began)
 
 
 DRAWS = 20
@@ -144,25 +154,25 @@ def run_study(
     done: Mapping[Job, Replayed] | None = None,
     keep: Callable[[Replayed], None] = lambda one: None,
 ) -> list[Replayed]:
-    """All jobs, in their order; those that are `done`, failed ones too, are not run again: they
-    would answer the same.
+    """All jobs in their order, but for one seed of each searcher first, which tells how long it
+    takes; those that are `done`, failed ones too, are not run again: they would answer the same.
 
     `additions` are loaded in each worker first. `keep` gets each of the others as it ends, `tell` a
     line per searcher and per search that failed.
     """
     known, jobs = dict(done or {}), study.config.jobs()
-    left = [job for job in jobs if job not in known]
+    left = sorted((job for job in jobs if job not in known), key=lambda job: job[1] > 0)
     with _mapped(study, left, additions) as results:
-        for name, group in groupby(left, key=itemgetter(0)):
-            searches, started = list(group), time.perf_counter()
-            for job, result in zip(searches, results, strict=False):
-                keep(result)
-                known[job] = result
-                if result.failure is not None:
-                    partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
-                    tell(f"{name}, seed {job[1]}: {partial}: {result.failure}")
-            took = time.perf_counter() - started
-            tell(f"{name}: {count(len(searches), 'seed')}, {took:.1f} s")
+        for job, result in zip(left, results, strict=True):
+            keep(result)
+            known[job] = result
+            if result.failure is not None:
+                partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
+                tell(f"{job[0]}, seed {job[1]}: {partial}: {result.failure}")
+            ended = [one for one in known.values() if one.alike == job[0]]
+            if len(ended) == sum(name == job[0] for name, _ in jobs):
+                took = sum(one.seconds for one in ended)
+                tell(f"{job[0]}: {count(len(ended), 'seed')}, {took:.1f} s")
     return [known[job] for job in jobs]
 
 

@@ -34,6 +34,9 @@ class Watcher:
     def noted(self, line: str) -> None:
         """How far it is, in a line, from a run that is not made of trials."""
 
+    def advanced(self, part: Any) -> None:
+        """A part of such a run is over."""
+
     def iteration(self, number: int, anchors: Sequence[Any]) -> None:
         """Iteration `number` is over (0: the start); `anchors` [walk][d][k] after it."""
 

@@ -460,9 +460,9 @@ main({command(small(real_data, killed))!r})
         False
     ] * 4
     main(["replay", "--out", str(killed)])  # with the flags it was started with
-    printed = capsys.readouterr().out
-    assert "random: 4 seeds" in printed
-    assert f"{killed / 'report.html'}" in printed
+    printed = capsys.readouterr()
+    assert "random: 6 seeds" in printed.err
+    assert f"{killed / 'report.html'}" in printed.out
     assert read_traces(killed / "traces.parquet") == read_traces(whole / "traces.parquet")
     assert (killed / "comparison.json").read_text() == (whole / "comparison.json").read_text()
 

@@ -14,8 +14,13 @@ from fade_ray.cells.cell_trials import CellHistory
 from fade_ray.cells.cells_config import CellsConfig, GridConfig, RetrainingOptions
 from fade_ray.compare.compare_config import CompareConfig, ContestConfig
 from fade_ray.compare.entered_history import EnteredHistory
+from fade_ray.compare.trace import Trace
 from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import FORMAT
+from fade_ray.records.json_form import as_json
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_run import ReplayHistory, forecast
+from fade_ray.replay.replay_study import Replayed
 from fade_ray.run.forecast import ByShare, Forecast, GridForecast, Remaining
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
@@ -136,6 +141,35 @@ def test_after_a_quarter_the_time_left_is_within_a_factor_of_1_3(
     within_1_3(events, History, lambda history: Forecast.of(planned, history))
     assert planned["retraining"].epochs >= config.outer.retrain_epochs
     assert Forecast.of(planned, History(events)).left(whole) == 0
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_so_it_is_for_a_replay(workers: int) -> None:
+    """Bayesian search takes two hundred times as long, for fewer seeds; it is stopped once."""
+    names = ("random", "bayes", "fade")
+    config = ReplayConfig("x.parquet", names, seeds=60, bayes_seeds=40, workers=workers)
+    lasts = {"random": 0.1, "bayes": 20.0, "fade": 8.0}
+    events: list[dict[str, Any]] = []
+    now, places, late = 0.0, [5.0] * workers, 0.0  # processes are started
+
+    def event(name: str, **fields: Any) -> None:
+        time = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=now + late)
+        events.append({"event": name, "time": time.isoformat(), **fields})
+
+    event("start", format=FORMAT)
+    for number, (name, seed) in enumerate(sorted(config.jobs(), key=lambda job: job[1] > 0)):
+        seconds = lasts[name] * (0.8 + 0.4 * (seed * 7 % 5) / 4)
+        ended = heapq.heappop(places) + seconds
+        heapq.heappush(places, ended)
+        now = max(now, ended)  # they are told of in their order
+        if number == 75:
+            late = 10000.0
+            event("start", resumed=True)
+        trace = Trace(name, seed, 200.0, "evaluations", (), (), ())
+        event("replayed", **as_json(Replayed(trace, 0.0, None, seconds)))
+    within_1_3(events, ReplayHistory, partial(forecast, config))
+    assert forecast(config, ReplayHistory(events)).left(100.0) == 0
+    assert forecast(config, ReplayHistory(events[:2])).left(100.0) is None
 
 
 def test_time_between_two_starts_and_before_the_first_trial_does_not_count() -> None:
