@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fade_ray.kinds import kind_in, kind_of_run
-from fade_ray.records.additions import load_additions
+from fade_ray.records.additions import check_loaded, joined, load_additions
 from fade_ray.records.remote import directory
 from fade_ray.records.run_files import Run
 from fade_ray.run.kind import RunKind
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from fade_ray.nn.choices import Choices
     from fade_ray.run.watcher import Watcher
+    from fade_ray.training.objectives import Objective
 
 
 @dataclass(frozen=True, repr=False)
@@ -160,6 +161,7 @@ def search(
     *,
     space: "Choices | Path | str | None" = None,
     data: Any = None,
+    objective: "Objective | str | None" = None,
     watchers: "Sequence[Watcher] | None" = None,
 ) -> Result:
     """Search which graphs form the cells of a network, retrain, test and report: `Config`.
@@ -168,26 +170,53 @@ def search(
     again in every process: there the space is called `space`, and the call of this function stands
     behind `if __name__ == "__main__":`.
 
-    `data`, in place of those of the configuration: a name or path; pictures and labels as a pair,
-    or a data set of (picture, label), see `write_images`. These are written once, as a file in
+    `data`, in place of those of the configuration: a name or path; pictures and targets as a pair,
+    or a data set of (picture, target), see `write_images`. These are written once, as a file in
     runs/data by which the run is continued.
+
+    `objective`: what is trained for, by name or as one of your own, whose file is run again in
+    every process, as that of a space is.
     """
     from fade_ray.search.search_config import Config, file_of
 
     chosen: Config = config or Config()
     if space is not None:
         chosen = replace(chosen, space=replace(chosen.space, space=file_of(space)))
-    return carry_out("search", _on(chosen, data), watchers)
+    return carry_out("search", _on(chosen, data, objective), watchers)
 
 
-def _on(config: Any, data: Any) -> Any:
-    """`config` with these data in place of its own; with None as it is."""
+def _on(config: Any, data: Any, objective: "Objective | str | None" = None) -> Any:
+    """`config` with these data and this objective in place of its own; with None as it is."""
     from fade_ray.data.parquet import file_of_images
 
+    if objective is not None:
+        config = _for(config, objective)
     if data is None:
         return config
     file = file_of_images(data, Path("runs") / "data")
     return replace(config, data=replace(config.data, data=file))
+
+
+def _for(config: Any, objective: "Objective | str") -> Any:
+    """`config` with this objective; one of a user's own comes from its file, as in every worker."""
+    from fade_ray.training import Objective
+
+    check_loaded()
+    if isinstance(objective, str):
+        made, use = Objective.member(objective)(), config.use
+    else:
+        _, file = objective.defined
+        if not Path(file).is_file():
+            raise InvalidInput(
+                "An objective must stand in a file, which every process of a run reads, but "
+                f"{objective.name!r} was made in a notebook or at a prompt. Write it to a file "
+                "(`%%writefile my_task.py`) and load that with fade_ray.use('my_task.py')."
+            )
+        own = not type(objective).__module__.startswith("fade_ray.")
+        use = joined(config.use, [file] if own else [])
+        load_additions(use)
+        made = Objective.member(objective.name)(**vars(objective))
+    return replace(config, use=use, train=replace(config.train, objective=made))
 
 
 def cells(config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None) -> Result:
@@ -198,12 +227,16 @@ def cells(config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None"
 
 
 def compare(
-    config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None
+    config: Any,
+    *,
+    data: Any = None,
+    objective: "Objective | str | None" = None,
+    watchers: "Sequence[Watcher] | None" = None,
 ) -> Result:
-    """Compare searchers with several seeds under one budget: `CompareConfig`; `data` as in
-    `search`.
+    """Compare searchers with several seeds under one budget: `CompareConfig`; `data` and
+    `objective` as in `search`.
     """
-    return carry_out("compare", _on(config, data), watchers)
+    return carry_out("compare", _on(config, data, objective), watchers)
 
 
 def rank_study(

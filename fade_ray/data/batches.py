@@ -8,13 +8,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.data.images import Augment, LabelledImages
+from fade_ray.data.targets import IGNORED, Array
 from spaces.errors import require
 
 Batch = tuple[Tensor, Tensor]
@@ -207,19 +206,27 @@ class Batches(ImageBatches):
         draws = draws.to(self.device)
         for run in self._runs():
             chosen = draws.slice(run)
-            yield self._augmented(chosen), self.labels.index_select(0, chosen.order)
+            yield self._augmented(chosen), self._targets(chosen)
+
+    def _targets(self, draws: Draws) -> Tensor:
+        """Maps move with their images; what a crop brings in from outside counts nowhere."""
+        if self.labels.ndim < 3:
+            return self.labels.index_select(0, draws.order)
+        return self._moved(self.labels.unsqueeze(1), draws, IGNORED).squeeze(1)
 
     def _augmented(self, draws: Draws) -> Tensor:
         """Cheap in this order: whole rows of bytes are moved while they are bytes, NHWC last."""
-        images = self.images.index_select(0, draws.order)
-        if draws.flip is not None:
-            images = self._flipped(images, draws.flip)
-        if draws.crop is not None:
-            images = self._cropped(images, draws.crop)
-        batch = self._normalised(images)
+        batch = self._normalised(self._moved(self.images, draws))
         if draws.cutout is not None:
             batch.mul_(self._kept(draws.cutout))
         return self._laid_out(batch)
+
+    def _moved(self, images: Tensor, draws: Draws, outside: int = 0) -> Tensor:
+        """Those that were drawn, flipped and cropped; `outside`: what lies around them."""
+        images = images.index_select(0, draws.order)
+        if draws.flip is not None:
+            images = self._flipped(images, draws.flip)
+        return images if draws.crop is None else self._cropped(images, draws.crop, outside)
 
     def _flipped(self, images: Tensor, flip: Tensor) -> Tensor:
         """Each image whole from all, or from all flipped: faster than `torch.where`."""
@@ -228,7 +235,7 @@ class Batches(ImageBatches):
             0, torch.arange(count, device=self.device) + count * flip
         )
 
-    def _cropped(self, images: Tensor, offsets: Tensor) -> Tensor:
+    def _cropped(self, images: Tensor, offsets: Tensor, outside: int) -> Tensor:
         """Pad [B, C, H, W] on all sides and cut one window [H, W] out of each image.
 
         A row of a window is W neighbouring bytes of the padded batch. Seen as a matrix [bytes, W]
@@ -236,7 +243,7 @@ class Batches(ImageBatches):
         the data set, which would cost memory.
         """
         (B, C, H, W), p = images.shape, self.augment.crop
-        padded = F.pad(images, (p, p, p, p))
+        padded = F.pad(images, (p, p, p, p), value=outside)
         runs = padded.view(-1).as_strided((padded.numel() - W + 1, W), (1, 1))
         height, width = H + 2 * p, W + 2 * p
         first = (
@@ -259,7 +266,7 @@ def _outside(positions: Tensor, side: int) -> Tensor:
     return ((distance < 0) | (distance >= side)).float()
 
 
-def _shared(array: npt.NDArray[np.uint8] | npt.NDArray[np.int64]) -> Tensor:
+def _shared(array: Array) -> Tensor:
     """A tensor on the array's own memory. Read-only is fine, since it is never written to."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="The given NumPy array is not writable")

@@ -10,9 +10,9 @@ class DataConfig:
     """The images of a run."""
 
     data: str = "digits"
-    """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label`: a
-    file, or a folder of files as hubs keep them; for spaces of text a folder with train.txt,
-    valid.txt and test.txt.
+    """digits, cifar10, cifar100, a folder of class folders, or Parquet with `img` and `label` (for
+    other objectives than classification `target`): a file, or a folder of files as hubs keep them;
+    for spaces of text a folder with train.txt, valid.txt and test.txt.
     """
     test_data: str | None = None
     """Parquet file or folder of the test images; without one, a sixth of the data is the test part.
@@ -42,7 +42,7 @@ class DataConfig:
         return replace(usual, **{name: v for name, v in given.items() if v is not None})
 
 
-def load_images(data: DataConfig) -> Splits:
+def load_images(data: DataConfig, target: str = "class") -> Splits:
     """`load` with the values of `data`, and the augmentation that these ask for. Raises
     InvalidInput for everything a user can mend.
     """
@@ -54,5 +54,6 @@ def load_images(data: DataConfig) -> Splits:
         limit=data.limit,
         test_limit=data.test_limit,
         split_seed=data.split_seed,
+        target=target,
     )
     return replace(splits, augment=data.augmentation(splits.augment))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from fade_ray.data.targets import TARGETS, Array, Target, target_of
 from spaces.errors import at_least, require
 
 IntArray = npt.NDArray[np.int64]
@@ -19,15 +20,16 @@ _STATISTICS_CHUNK = 1024  # images at a time: bounds the memory of the wide inte
 
 @dataclass(frozen=True, eq=False)
 class LabelledImages:
-    """Images with their class numbers.
+    """Images with their targets, class numbers unless `target` says otherwise.
 
-    `images`: uint8 [N, C, H, W], N >= 1, C = 1 (grayscale) or 3 (RGB). `labels`: int64 [N], not
-    negative. The arrays may be read-only (as those from an object store are). Raises `InvalidInput`
-    for anything else.
+    `images`: uint8 [N, C, H, W], N >= 1, C = 1 (grayscale) or 3 (RGB). `labels`: of the form of
+    this one of TARGETS; int64 [N], not negative, of classes. The arrays may be read-only (as those
+    from an object store are). Raises `InvalidInput` for anything else.
     """
 
     images: ByteArray
-    labels: IntArray
+    labels: Array
+    target: str = "class"
 
     def __post_init__(self) -> None:
         images, labels = self.images, self.labels
@@ -38,13 +40,17 @@ class LabelledImages:
         fits = images.dtype == np.uint8 and images.ndim == 4 and images.shape[1] in (1, 3)
         rule = "images are uint8 [N, C, H, W] with 1 or 3 channels"
         require(fits, rule, "Convert them first.", **given)
-        fits = labels.dtype == np.int64 and labels.shape == images.shape[:1]
-        rule = "labels are int64, one per image"
-        require(fits, rule, "Give one class number per image.", **given)
+        rule = "labels are one per image"
+        require(len(labels) == len(images), rule, "Give a target of each.", **given)
+        target = target_of(self.target, labels)
         fits, rule = images.size > 0, "images >= 1, of at least one pixel"
         require(fits, rule, "Give more images.", **given)
-        remedy = "Number the classes from 0 and leave out unlabelled images."
-        require(labels.min() >= 0, "labels >= 0", remedy, lowest=int(labels.min()))
+        if target.dtype == np.int64:
+            remedy = "Number the classes from 0 and leave out unlabelled images."
+            require(labels.min() >= 0, "labels >= 0", remedy, lowest=int(labels.min()))
+        sides, maps = images.shape[2:], labels.shape[1:]
+        rule, remedy = "maps of classes are of the size of their images", "Resize one of them."
+        require(not target.dense or sides == maps, rule, remedy, images=sides, maps=maps)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -53,7 +59,7 @@ class LabelledImages:
     def joined(*parts: LabelledImages) -> LabelledImages:
         """Several parts as one, in their order, copied."""
         images, labels = ([getattr(part, n) for part in parts] for n in ("images", "labels"))
-        return LabelledImages(np.concatenate(images), np.concatenate(labels))
+        return LabelledImages(np.concatenate(images), np.concatenate(labels), parts[0].target)
 
     def take(self, indices: Sequence[int] | IntArray) -> LabelledImages:
         """Those at `indices`, in that order, copied. Raises `InvalidInput` where there is none."""
@@ -61,7 +67,7 @@ class LabelledImages:
         within = chosen.size == 0 or (chosen.min() >= 0 and chosen.max() < len(self))
         rule = f"indices in 0..{len(self) - 1}"
         require(within, rule, "Ask for images that exist.", indices=chosen.tolist())
-        return LabelledImages(self.images[chosen], self.labels[chosen])
+        return LabelledImages(self.images[chosen], self.labels[chosen], self.target)
 
 
 @dataclass(frozen=True)
@@ -92,8 +98,9 @@ class Splits:
     """One data set in three disjoint parts (FaDE 3: weights, architecture, test).
 
     All images are square, [C, side, side], side >= 8. `mean`, `std`: per channel, in units of [0,
-    1], from the weights part alone. `augment`: what is recommended for this data set. Raises
-    `InvalidInput` where the parts do not agree.
+    1], from the weights part alone. `augment`: what is recommended for this data set. `classes`:
+    the names of the outputs, whatever the targets are. Raises `InvalidInput` where the parts do not
+    agree.
     """
 
     name: str
@@ -113,12 +120,12 @@ class Splits:
         require(alike, rule, "Give an image side.", **shapes)
         remedy = "Give a larger image side to scale up."
         require(self.side >= MIN_SIDE, f"side >= {MIN_SIDE}", remedy, side=self.side)
-        classes, rule = self.classes, "two classes or more, with different names"
-        differ = len(set(classes)) == len(classes) >= 2
+        classes, target = self.classes, self.target
+        rule = f"{('one', 'two')[target.least - 1]} {target.noun[1]} or more, with different names"
+        differ = len(set(classes)) == len(classes) >= target.least
         require(differ, rule, "Name each class once.", classes=classes)
-        highest = max(int(part.labels.max()) for part in parts.values())
-        rule = f"labels in 0..{len(classes) - 1}"
-        require(highest < len(classes), rule, "Name every class.", highest=highest)
+        for part in parts.values():
+            target.check(part.labels, len(classes), f"Name every {target.noun[0]}.")
         rule = "mean and std have one entry per channel, std positive"
         fits = len(self.mean) == len(self.std) == self.channels and min(self.std) > 0
         require(fits, rule, "Use `channel_statistics`.", mean=self.mean, std=self.std)
@@ -135,7 +142,18 @@ class Splits:
 
     @property
     def num_classes(self) -> int:
+        """Scores of an image, or of a pixel."""
         return len(self.classes)
+
+    @property
+    def target(self) -> Target:
+        """What is asked of each image."""
+        return TARGETS[self.weights.target]
+
+    @property
+    def dense(self) -> bool:
+        """Whether each pixel has scores of its own."""
+        return self.target.dense
 
     @property
     def all_but_test(self) -> LabelledImages:
@@ -148,8 +166,8 @@ class Splits:
         parts = ", ".join(f"{name} {size:,}" for name, size in sizes.items())
         return (
             f"{self.name}: {sum(sizes.values()):,} images of {self.side}x{self.side} in "
-            f"{self.channels} channel(s), {self.num_classes} classes; {parts}; augmentation: "
-            f"{self.augment}"
+            f"{self.channels} channel(s), {self.target.count(self.num_classes)}; {parts}; "
+            f"augmentation: {self.augment}"
         )
 
 

@@ -8,7 +8,7 @@ import json
 import logging
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,32 +22,38 @@ from PIL import Image
 from fade_ray.data.decode import Pictures
 from fade_ray.data.images import IntArray
 from fade_ray.data.source import Source
+from fade_ray.data.targets import TARGETS, Array, Target
 from spaces.errors import InvalidInput, require, upheld
 
 IMAGE_COLUMNS = ("img", "image")
-LABEL_COLUMNS = ("label", "labels", "fine_label")
 LOG = logging.getLogger(__name__)
 TESTED = ("test", "validation")
 PARTS = ("train", *TESTED)
 _SHARD = re.compile(r"(.*?)(?:-(\d{5})-of-(\d{5})(?:-[0-9a-f]+)?)?")
 
 
-def read_parquet(*paths: Path, name: str | None = None, test: Source | None = None) -> Source:
+def read_parquet(
+    *paths: Path,
+    name: str | None = None,
+    test: Source | None = None,
+    target: Target = TARGETS["class"],
+) -> Source:
     """Files of one table, one behind the other. Column `img` or `image`: encoded pictures as a
-    struct with a field `bytes`, or as binary; the first of `LABEL_COLUMNS` that is there: integers,
-    or text, which names the classes in the order of their names.
+    struct with a field `bytes`, or as binary; the first of the target's `columns` that is there:
+    numbers, lists of numbers, maps as encoded pictures of one channel, or text, which names the
+    classes in the order of their names.
 
     Names of numbered classes come from the schema's metadata (`huggingface`:
     `info.features.label.names`) where it has them. Only the labels are read at once; pictures are
     read from the row groups they are in. Raises `InvalidInput` for a file that is not Parquet or
     lacks a column.
     """
-    heads = [_head(path) for path in paths]
+    heads = [_head(path, target) for path in paths]
     _check_alike(paths, heads)
-    if heads[0].label != LABEL_COLUMNS[0]:
+    if heads[0].label != target.columns[0]:
         LOG.info("%s: labels are those of the column %s", paths[0], heads[0].label)
     rows = np.cumsum([0, *(len(head.labels) for head in heads)])
-    labels, classes = _numbered(heads)
+    labels, classes = _numbered(heads, str(paths[0]))
 
     def pictures(numbers: IntArray) -> Pictures:
         held = np.searchsorted(rows, numbers, side="right") - 1  # in which file
@@ -70,29 +76,80 @@ def read_parquet(*paths: Path, name: str | None = None, test: Source | None = No
     )
 
 
-def write_images(
-    path: Path | str, images: Iterable[Any], labels: Iterable[int | str] | None = None
-) -> str:
-    """Write labelled images as a Parquet file that `data` of a configuration may name; its path.
+def write_images(path: Path | str, images: Any, labels: Iterable[Any] | None = None) -> str:
+    """Write images with their targets as a Parquet file that `data` of a configuration may name;
+    its path.
 
-    `images`: uint8 [N, H, W] or [N, H, W, 3] with `labels` [N], numbers or names; or a data set of
-    (picture, label), a picture being uint8 too or one of PIL, whose `classes` name the labels
-    where it has them. Raises InvalidInput for other pictures.
+    `images`: uint8 [N, H, W] or [N, H, W, 3] with `labels` [N, ...]: numbers or names of classes,
+    real numbers, rows of numbers, or maps [H, W] of classes; or a data set of (picture, label), a
+    picture being uint8 too or one of PIL, whose `classes` name the labels where it has them, such
+    as `torch.utils.data.Dataset`; or one of rows by name, such as `datasets.Dataset` of Hugging
+    Face. Raises InvalidInput for others.
     """
-    known = getattr(images, "classes", None)
-    pairs = images if labels is None else zip(images, labels, strict=True)
+    known = _known_classes(images)
     rows: list[dict[str, Any]] = []
-    for picture, label in pairs:
+    for picture, label in _pairs(images) if labels is None else _zipped([*images], [*labels]):
         array, encoded = np.asarray(picture), io.BytesIO()
         fits = array.dtype == np.uint8 and (array.ndim == 2 or array.shape[2:] == (3,))
         rule = "pictures are uint8 [H, W] or [H, W, 3]"
         shape = f"{array.dtype} {array.shape}"
         require(fits, rule, "Scale them to 0..255, channels last.", picture=shape)
         Image.fromarray(array).save(encoded, "PNG")
-        named = label if known is None else str(known[int(label)])
-        rows.append({"img": {"bytes": encoded.getvalue()}, "label": named})
-    pq.write_table(pa.Table.from_pylist(rows), path)
+        rows.append({"img": {"bytes": encoded.getvalue()}, **_stored(label, known)})
+    rule, remedy = "all images have targets of one form", "Convert those that differ."
+    with upheld(rule, remedy, pa.ArrowException):
+        pq.write_table(pa.Table.from_pylist(rows), path)
     return str(path)
+
+
+def _zipped(images: list[Any], labels: list[Any]) -> Iterator[tuple[Any, Any]]:
+    sizes = {"images": len(images), "labels": len(labels)}
+    require(len({*sizes.values()}) == 1, "a target for each image", "Give as many.", **sizes)
+    return zip(images, labels, strict=True)
+
+
+def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
+    """(picture, target) of a data set, those of rows by the names of their columns."""
+    sized = hasattr(data, "__len__") and hasattr(data, "__getitem__")
+    for row in map(data.__getitem__, range(len(data))) if sized else data:
+        if isinstance(row, Mapping):
+            targets = dict.fromkeys(name for each in TARGETS.values() for name in each.columns)
+            row = [_held(row, IMAGE_COLUMNS), _held(row, tuple(targets))]
+        fits, rule = len(row) == 2, "a data set gives pairs of picture and target"
+        require(fits, rule, "Leave out the rest.", given=len(row))
+        yield row[0], row[1]
+
+
+def _held(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    name = next((name for name in names if name in row), None)
+    if name is None:
+        raise InvalidInput(
+            f"The rows of a data set need a column {' or '.join(names)}, but have "
+            f"{', '.join(row)}. Rename one of them (`rename_column`)."
+        )
+    return row[name]
+
+
+def _known_classes(data: Any) -> Sequence[str] | None:
+    """Their names where a data set tells them: `classes`, or its features do (Hugging Face)."""
+    features = getattr(data, "features", None) or {}
+    columns: list[Any] = [features.get(name) for name in TARGETS["class"].columns]
+    known: Sequence[str] | None = getattr(data, "classes", None)
+    return known or next((c.names for c in columns if hasattr(c, "names")), None)
+
+
+def _stored(target: Any, known: Sequence[str] | None) -> dict[str, Any]:
+    """A target as the columns of its row: what `read_parquet` reads again."""
+    array, encoded = np.asarray(target), io.BytesIO()
+    if array.ndim == 2:
+        low, high = array.min(initial=0), array.max(initial=0)
+        fits, rule = array.dtype.kind in "iub" and 0 <= low <= high <= 255, "maps hold 0..255"
+        require(fits, rule, "Renumber them.", map=f"{array.dtype} {low}..{high}")
+        Image.fromarray(array.astype(np.uint8)).save(encoded, "PNG")
+        return {"target": encoded.getvalue()}
+    if array.ndim or array.dtype.kind == "f":
+        return {"target": array.tolist()}
+    return {"label": target if known is None else str(known[int(target)])}
 
 
 def file_of_images(data: Any, folder: Path) -> str:
@@ -133,7 +190,7 @@ def _of_part(path: Path) -> Path | None:
     return path.parent.parent if path.parent.name in PARTS else None
 
 
-def read_hub(folder: Path, files: Sequence[Path]) -> Source:
+def read_hub(folder: Path, files: Sequence[Path], target: Target = TARGETS["class"]) -> Source:
     """`train-00000-of-00002.parquet` or `train/0000.parquet` and so on: the part `train`, or the
     only one there is; its test part is `test`, else `validation`, unless no label of it is public
     (-1). Raises `InvalidInput` for other parts alone, and for files that are not there.
@@ -157,7 +214,7 @@ def read_hub(folder: Path, files: Sequence[Path]) -> Source:
             f"{', '.join(parts)}. Name one file as the data, and one as the test data."
         )
     others = [part for part in TESTED if part in parts and part != training]
-    tested = next((part for part in others if _has_labels(parts[part])), None)
+    tested = next((part for part in others if _has_labels(parts[part], target)), None)
     unused = sorted(parts.keys() - {training, tested})
     LOG.info(
         "%s: %d Parquet file(s) of the part %s; tested on %s%s",
@@ -166,14 +223,16 @@ def read_hub(folder: Path, files: Sequence[Path]) -> Source:
         f"; not used: {', '.join(unused)}" if unused else "",
     )
     name = folder.resolve().name
-    test = None if tested is None else read_parquet(*parts[tested], name=f"{name} {tested}")
-    return read_parquet(*parts[training], name=name, test=test)
+    test = None
+    if tested is not None:
+        test = read_parquet(*parts[tested], name=f"{name} {tested}", target=target)
+    return read_parquet(*parts[training], name=name, test=test, target=target)
 
 
-def _has_labels(paths: Iterable[Path]) -> bool:
+def _has_labels(paths: Iterable[Path], target: Target) -> bool:
     """Whether some are public: hubs write -1 for others."""
-    labels = [_head(path).labels for path in paths]
-    return any(_is_text(each.type) or np.any(each.to_numpy() >= 0) for each in labels)
+    labels = [_head(path, target).labels for path in paths]
+    return any(not _is_integer(each.type) or np.any(each.to_numpy() >= 0) for each in labels)
 
 
 class _Head(NamedTuple):
@@ -185,15 +244,17 @@ class _Head(NamedTuple):
     classes: tuple[str, ...] | None
 
 
-def _head(path: Path) -> _Head:
+def _head(path: Path, target: Target) -> _Head:
     with _readable(path), pq.ParquetFile(path) as file:
         schema = file.schema_arrow
         image = _image_column(path, schema)
-        column = next((name for name in LABEL_COLUMNS if name in schema.names), None)
-        if column is None or not (_is_text(kind := schema.field(column).type) or _is_integer(kind)):
+        column = next((name for name in target.columns if name in schema.names), None)
+        form = None if column is None else _form(schema.field(column).type)
+        if column is None or form not in target.forms:
             raise InvalidInput(
-                f"A Parquet file needs a column `label` of integers or text, but {str(path)!r} has "
-                f"{_columns(schema)}. Rename or convert the column."
+                f"A Parquet file needs a column `{target.columns[0]}` of "
+                f"{' or '.join(target.forms)}, but {str(path)!r} has {_columns(schema)}. Rename or "
+                "convert the column, or choose another --objective."
             )
         labels = file.read(columns=[column]).column(column)
     if labels.null_count:
@@ -201,8 +262,8 @@ def _head(path: Path) -> _Head:
             f"Every row needs a label, but {labels.null_count} of {len(labels)} rows of "
             f"{str(path)!r} have none. Leave these rows out."
         )
-    as_text = labels.cast(pa.string()) if _is_text(kind) else labels.cast(pa.int64())
-    return _Head(image, column, as_text, _class_names(schema.metadata, column))
+    kind = {"text": pa.string(), "integers": pa.int64()}.get(form, labels.type)
+    return _Head(image, column, labels.cast(kind), _class_names(schema.metadata, column))
 
 
 def _check_alike(paths: Sequence[Path], heads: Sequence[_Head]) -> None:
@@ -223,24 +284,52 @@ def _is_text(kind: Any) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _numbered(heads: Sequence[_Head]) -> tuple[IntArray, tuple[str, ...] | None]:
+def _numbered(heads: Sequence[_Head], source: str) -> tuple[Array, tuple[str, ...] | None]:
     """The labels of all files as numbers, and the names of the classes where they have some."""
+    form = _form(heads[0].labels.type)
+    if form in ("lists", "maps"):
+        items = [item for head in heads for item in head.labels.to_pylist()]
+        rule = f"The {form} in {source!r} must all be of one size, of numbers"
+        with upheld(rule, "Convert them.", ValueError, TypeError, OSError):
+            rows = map(_map_of, items) if form == "maps" else map(np.asarray, items)
+            return np.stack(list(rows)), heads[0].classes
     values = np.concatenate([head.labels.to_numpy() for head in heads])
-    if not _is_text(heads[0].labels.type):
-        return values.astype(np.int64), heads[0].classes
+    if form != "text":
+        return values, heads[0].classes
     names, numbers = np.unique(values.astype(str), return_inverse=True)
     LOG.info("labels are text: %d classes, numbered in the order of their names", len(names))
     return numbers.astype(np.int64), tuple(map(str, names))
 
 
+def _form(kind: Any) -> str:
+    """What a column holds, as targets name it in `forms`."""
+    if _is_text(kind):
+        return "text"
+    if _is_picture(kind):
+        return "maps"
+    held = {"integers": _is_integer(kind), "lists": pa.types.is_nested(kind)}
+    held["numbers"] = pa.types.is_floating(kind) or pa.types.is_boolean(kind)
+    return next((name for name, holds in held.items() if holds), str(kind))
+
+
+def _is_picture(kind: Any) -> bool:
+    """A struct with `bytes`, or binary."""
+    if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
+        kind = kind.field("bytes").type
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def _map_of(item: Any) -> Array:
+    """The numbers in an encoded picture of one channel: of a palette its indices."""
+    encoded = item["bytes"] if isinstance(item, dict) else item
+    with Image.open(io.BytesIO(encoded)) as picture:
+        return np.asarray(picture)
+
+
 def _image_column(path: Path, schema: Any) -> str:
     for name in IMAGE_COLUMNS:
-        if name in schema.names:
-            kind = schema.field(name).type
-            if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-                kind = kind.field("bytes").type
-            if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-                return name
+        if name in schema.names and _is_picture(schema.field(name).type):
+            return name
     raise InvalidInput(
         f"A Parquet file needs a column {' or '.join(f'`{name}`' for name in IMAGE_COLUMNS)} with "
         f"encoded pictures (a struct with `bytes`, or binary), but {str(path)!r} has "

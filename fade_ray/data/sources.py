@@ -20,8 +20,9 @@ from fade_ray.data.images import (
     channel_statistics,
 )
 from fade_ray.data.parquet import hub_files, read_hub, read_parquet
-from fade_ray.data.source import Source, check_same_classes, check_without_gaps
+from fade_ray.data.source import Source, check_same_classes
 from fade_ray.data.splits import stratified_limit, stratified_parts
+from fade_ray.data.targets import TARGETS, Target
 from spaces.errors import InvalidInput, at_least, upheld
 
 _TRAINING_DRAW, _TEST_DRAW = 0, 1  # independent streams of one seed
@@ -68,6 +69,7 @@ def load(
     test_limit: int | None = None,
     split_seed: int = 0,
     download: bool = True,
+    target: str = "class",
 ) -> Splits:
     """Read, choose, decode and split one data set (FaDE's 1:1:4 split: algorithms A.5).
 
@@ -82,15 +84,21 @@ def load(
     how many images to keep at most of `data` and of its own test set, in the proportions of the
     classes.
 
+    `target`: what is asked of each image, by its name in TARGETS; splits of anything but classes
+    are not stratified.
+
     Images are grayscale where all of them are (training and test), else RGB. Raises `InvalidInput`,
     before anything is decoded wherever the fault can be seen before.
     """
     at_least(MIN_SIDE, image_side=image_side)
     at_least(1, limit=limit, test_limit=test_limit)
     at_least(0, split_seed=split_seed)
-    training = _open(data, "data", root, download)
-    check_without_gaps(training)
-    test = training.test if test_data is None else _open(test_data, "test data", root, download)
+    asked = TARGETS[target]
+    training = _open(data, "data", root, download, asked).of(asked)
+    asked.learnable(training.labels, training.classes, training.name)
+    test = training.test
+    if test_data is not None:
+        test = _open(test_data, "test data", root, download, asked).of(asked)
     if test is None and test_limit is not None:
         raise InvalidInput(
             f"`test_limit` needs a test set of its own, but got test_limit={test_limit} and "
@@ -105,8 +113,8 @@ def load(
             "out."
         )
     if test is not None:
-        check_same_classes(training, test)
-    return _decode(training, test, image_side, limit, test_limit, split_seed)
+        check_same_classes(training, test, asked)
+    return _decode(training, test, image_side, limit, test_limit, split_seed, target)
 
 
 def _decode(
@@ -116,11 +124,12 @@ def _decode(
     limit: int | None,
     test_limit: int | None,
     seed: int,
+    target: str,
 ) -> Splits:
-    classes = training.class_names()
+    asked = TARGETS[target]
+    classes = asked.names(training.labels, training.classes)
     parts = stratified_parts(
-        training.labels,
-        classes,
+        *asked.strata(training.labels, classes),
         with_test=test is None,
         limit=limit,
         rng=np.random.default_rng([seed, _TRAINING_DRAW]),
@@ -129,11 +138,12 @@ def _decode(
     groups = [(training, np.concatenate([parts.weights, parts.architecture, parts.test]))]
     if test is not None:
         rng = np.random.default_rng([seed, _TEST_DRAW])
-        groups.append((test, stratified_limit(test.labels, len(classes), test_limit, rng)))
+        strata, names = asked.strata(test.labels, classes)
+        groups.append((test, stratified_limit(strata, len(names), test_limit, rng)))
     pictures = [source.pictures(numbers) for source, numbers in groups]
     shape = survey(*pictures).shape(image_side)
     decoded = [
-        LabelledImages(decode(encoded, shape), source.labels[numbers])
+        LabelledImages(decode(encoded, shape), source.labels[numbers], target)
         for encoded, (source, numbers) in zip(pictures, groups, strict=True)
     ]
     n, m = len(parts.weights), len(parts.weights) + len(parts.architecture)
@@ -147,7 +157,7 @@ def _decode(
         test=_slice(decoded[0], m, None) if test is None else decoded[1],
         mean=mean,
         std=std,
-        augment=Augment(crop=_usual_crop(shape.side), flip=training.flip),
+        augment=Augment(crop=_usual_crop(shape.side) * asked.augmented, flip=training.flip),
     )
 
 
@@ -157,10 +167,10 @@ def _usual_crop(side: int) -> int:
 
 
 def _slice(images: LabelledImages, start: int, stop: int | None) -> LabelledImages:
-    return LabelledImages(images.images[start:stop], images.labels[start:stop])
+    return LabelledImages(images.images[start:stop], images.labels[start:stop], images.target)
 
 
-def _open(data: str, role: str, root: str, download: bool) -> Source:
+def _open(data: str, role: str, root: str, download: bool, target: Target) -> Source:
     rule, remedy = f"The {role} must be readable, as {data!r} is to be", "Check the path."
     # no permission, name too long, a `~user` that does not exist
     with upheld(rule, remedy, OSError, RuntimeError):
@@ -171,10 +181,10 @@ def _open(data: str, role: str, root: str, download: bool) -> Source:
             files = hub_files(path)
             if not files:
                 return read_folder(path)
-            source = read_hub(path, files)
+            source = read_hub(path, files, target)
             return (role == "test data" and source.test) or source
         if data and path.is_file():
-            return read_parquet(path)
+            return read_parquet(path, target=target)
     names = f"one of {', '.join(SOURCES)}, " if role == "data" else ""
     raise InvalidInput(
         f"The {role} must be {names}a folder of class folders, or a Parquet file, but got "

@@ -9,8 +9,10 @@ from torch import nn
 from fade_ray.export.text import INDENT, Plain, statement, wrapped
 from fade_ray.nn import Chain, ChainNetwork, NetworkConfig
 from fade_ray.nn.chain import GraphRow
+from fade_ray.nn.costs import Map
 from fade_ray.nn.graph_cell import GraphCell
 from fade_ray.nn.layout import RowLayout
+from fade_ray.nn.network import DenseHead, Head
 from spaces import Dag
 from spaces.errors import require
 
@@ -28,16 +30,19 @@ def plain_chain(network: ChainNetwork) -> Plain:
     config, layout, dags = network.config, network.layout, _dags(network)
     rows = enumerate(zip(layout, dags, strict=True), start=1)
     pooled = any(row.stride > 1 for row in layout)
+    classifier, result = head_text(network.head, layout[-1].out)
     values = {
         "title": f"{len(dags)} chained cell" + "s" * (len(dags) > 1),
         "notation": [],
         "description": _description(config, pooled),
         "rows": [_row(number, row, dag, config) for number, (row, dag) in rows],
         "last": layout[-1].out,
+        "classifier": classifier,
+        "result": result,
         "kernel": config.kernel,
         "row_norm": config.norm == "row",
         "pool": {"max": "max", "average": "avg"}[config.pool],
-        "uses_functions": pooled or config.activation == "vertex",
+        "uses_functions": pooled or config.activation == "vertex" or "F." in result,
         "operation_text": ", ".join(_operation_parts(config)),
         "operation_source": _operation_source(config),
     }
@@ -47,6 +52,16 @@ def plain_chain(network: ChainNetwork) -> Plain:
         "layout": [dataclasses.asdict(row) for row in layout],
     }
     return Plain("chain.py.j2", values, list(_live(network)), description)
+
+
+def head_text(head: Head, last: Map) -> tuple[str, str]:
+    """What makes its classifier, and what it gives."""
+    if not isinstance(head, DenseHead):
+        return f"nn.Linear({last.entries}, {head.classes})", "self.classifier(x.flatten(1))"
+    how = f'size=({head.side}, {head.side}), mode="bilinear"'
+    scaled = f"F.interpolate(self.classifier(x), {how})"
+    result = "self.classifier(x)" if last.side == head.side else scaled
+    return f"nn.Conv2d({last.channels}, {head.classes}, 1)", result
 
 
 def _live(network: ChainNetwork) -> Iterator[nn.Module]:

@@ -17,6 +17,7 @@ from fade_ray.export.cells_text import check_genotype, plain_cells
 from fade_ray.export.chain_text import check_chain, plain_chain
 from fade_ray.export.fold import folded
 from fade_ray.export.modules_text import plain_modules
+from fade_ray.export.task_words import TASK_WORDS
 from fade_ray.export.text import Plain, list_lines, literal, template
 from fade_ray.nn import CellNetwork, ChainNetwork, ModuleNetwork, Network, parameters
 from fade_ray.nn.costs import CONVENTIONS
@@ -62,6 +63,7 @@ def export_module(
     mean: Sequence[float],
     std: Sequence[float],
     facts: Mapping[str, Any] = {},
+    target: str = "class",
 ) -> Path:
     """Write a network without choices as `<name>.py`, `.safetensors` and `.json` into `folder`.
 
@@ -78,6 +80,9 @@ def export_module(
     parameters (of the `.py`), multiply_adds (per image, convolutions and linear maps) and
     multiply_adds_2bn_relu, and `facts` beside them. The numbers among the facts stand in the
     docstring of the `.py` too.
+
+    `target`: what was asked of each image, by its name in TARGETS. `classes` names the outputs,
+    whatever they are; the `.json` says which target it was, unless classes.
 
     `name`: an identifier, so that `import <name>` works in `folder`. `mean`, `std`: [channels], in
     units of [0, 1], as the training images were normalised. Returns the path of the `.py`, which is
@@ -105,6 +110,7 @@ def export_module(
         "multiply_adds_2bn_relu": CONVENTIONS["conv+fc+2bn+relu"](written.cost()),
         **images,
         "parameters": trained,
+        **({} if target == "class" else {"target": target}),
     }
     if taken := sorted(whole.keys() & facts.keys()):
         rule = "Facts need names that the description does not use"
@@ -112,6 +118,7 @@ def export_module(
     lines = {"Parameters": trained, "Multiply-adds per image": whole["multiply_adds"]}
     lines |= {key: value for key, value in facts.items() if key.isidentifier()}
     channels, side, _ = network.input_shape
+    task = TASK_WORDS[target]
     text = template(plain.template).render(
         plain.values,
         name=name,
@@ -119,7 +126,9 @@ def export_module(
         facts=dict(_numbers(lines)),
         shape=f"[batch, {channels}, {side}, {side}]",
         classes=len(classes),
-        constants=list(_constants(**images)),
+        task=task,
+        scores=task.scores.format(n=len(classes), side=side),
+        constants=list(_constants(task.constant, **images)),
     )
     named = plain.weights or named_weights(text, plain.live)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}
@@ -184,9 +193,11 @@ def check_images(
     require(fits, rule, remedy, mean=mean, std=std, channels=channels)
 
 
-def _constants(classes: list[str], mean: list[float], std: list[float]) -> Iterator[str]:
+def _constants(
+    names: str, classes: list[str], mean: list[float], std: list[float]
+) -> Iterator[str]:
     """The lines of CLASSES, MEAN and STD."""
-    yield from list_lines("CLASSES", [literal(text) for text in classes])
+    yield from list_lines(names, [literal(text) for text in classes])
     yield from list_lines("MEAN", [repr(value) for value in mean])
     yield from list_lines("STD", [repr(value) for value in std])
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from fade_ray.nn import ChainNetwork
 from fade_ray.nn.chain import GraphRow
 from fade_ray.nn.graph_cell import GraphCell
+from fade_ray.nn.network import DenseHead
 from spaces import Dag, HyperArchitecture
 
 Edge = tuple[int, int]  # the target n of a graph on n vertices is OUTPUT
@@ -35,6 +36,7 @@ def folded(network: ChainNetwork) -> ChainNetwork:
         side=side,
         channels=channels,
         classes=network.classes,
+        dense=isinstance(network.head, DenseHead),
         generator=torch.Generator(),
     )
     fewer.to(network.head.classifier.weight).train(network.training)

@@ -9,6 +9,7 @@ from torch import nn
 from fade_ray.export.text import Plain
 from fade_ray.nn import ModuleNetwork
 from fade_ray.nn.module_network import ModuleHead
+from fade_ray.nn.network import DenseHead
 from fade_ray.records.additions import LOADED
 
 
@@ -44,12 +45,16 @@ def _calls(network: ModuleNetwork, names: list[str]) -> Iterator[str]:
         sizes = f"{row.channels_in}, {row.channels}, {row.stride}"
         place = list(space.rows[number]).index(name)
         yield f"candidate({number}, {place})({sizes}),  # {name}"
-    last = layout[-1].channels
+    last, head = layout[-1].channels, network.head
     if space.head is not None:
         yield f"SPACE.head({last}, {network.classes}),"
+    elif isinstance(head, DenseHead):
+        yield f"nn.Conv2d({last}, {network.classes}, 1),"
     else:
         yield from ("nn.AdaptiveAvgPool2d(1),", "nn.Flatten(),")
         yield f"nn.Linear({last}, {network.classes}),"
+    if isinstance(head, DenseHead | ModuleHead) and head.side is not None:
+        yield f'nn.Upsample(size=({head.side}, {head.side}), mode="bilinear"),'
 
 
 def _live(network: ModuleNetwork) -> Iterator[nn.Module]:
@@ -59,5 +64,7 @@ def _live(network: ModuleNetwork) -> Iterator[nn.Module]:
         yield from place.mixed.cells.children()
     if isinstance(network.head, ModuleHead):
         yield network.head.module
+    elif isinstance(network.head, DenseHead):
+        yield network.head.classifier
     else:
         yield from (nn.AdaptiveAvgPool2d(1), nn.Flatten(), network.head.classifier)

@@ -13,7 +13,7 @@ from fade_ray.nn.draw import Draw, Path
 from fade_ray.nn.graph_cell import GraphCell, hyper_cell_names, operation_names
 from fade_ray.nn.layout import RowLayout, chain_layout
 from fade_ray.nn.mixed import Mixed
-from fade_ray.nn.network import Head, Network, Place, Stem, parameters
+from fade_ray.nn.network import DenseHead, Head, Network, Place, Stem, parameters
 from fade_ray.nn.norms import Norm
 from fade_ray.nn.sums import Source
 from spaces import Dag, HyperArchitecture
@@ -195,7 +195,7 @@ def _cost(dag: Dag, channels: int, inside: int, config: NetworkConfig) -> Cost:
 
 class ChainNetwork(Chain):
     """A chain of graphs. `share_vertices`: the largest graph that a shared hyper-cell must hold
-    (`config.share`), by default the largest candidate.
+    (`config.share`), by default the largest candidate. `dense`: scores of each pixel.
     """
 
     def __init__(
@@ -208,6 +208,7 @@ class ChainNetwork(Chain):
         classes: int,
         generator: torch.Generator,
         share_vertices: int = 0,
+        dense: bool = False,
     ) -> None:
         rule, remedy = "depth is the number of rows", "Set one to the other."
         require(hyper.depth == config.depth, rule, remedy, depth=config.depth, rows=hyper.depth)
@@ -219,9 +220,13 @@ class ChainNetwork(Chain):
             GraphRow(candidates, layout, config, share, generator)
             for candidates, layout in zip(graphs, layouts, strict=True)
         ]
-        classifier = linear(layouts[-1].out.entries, classes, generator)
-        stem = Stem([], (0, 0), [image], Cost())
-        super().__init__(hyper, stem, rows, Head(classifier, pooled=False), image)
+        stem, last = Stem([], (0, 0), [image], Cost()), layouts[-1].out
+        head = (
+            DenseHead(last, classes, side, generator)
+            if dense
+            else Head(linear(last.entries, classes, generator), pooled=False)
+        )
+        super().__init__(hyper, stem, rows, head, image)
         self.config, self.layout = config, layouts
 
 

@@ -108,7 +108,7 @@ class Choices:
             return {name: self.features[axis][name] for name in sizes}
         return {name: float(getattr(size, axis)) for name, size in sizes.items()}
 
-    def check(self, config: NetworkConfig, image: Map, classes: int) -> None:
+    def check(self, config: NetworkConfig, image: Map, classes: int, dense: bool = False) -> None:
         """InvalidInput, naming row and candidate, for what one pass through each module finds."""
         places = self.layouts(config, image)
         sizes = [
@@ -119,7 +119,10 @@ class Choices:
         weights, remedy = sum(size.parameters for size in sizes), "There is nothing to train."
         require(weights > 0, "a candidate has a parameter", remedy, parameters=weights)
         if self.head is not None:
-            fitting(self.asked_head(places[-1].out, classes), places[-1].out, (classes,))
+            last = places[-1].out
+            asked = self.asked_head(last, classes)
+            sides = (measured(asked, last).shape[-1],) * 2 if dense else ()
+            fitting(asked, last, (classes, *sides))
 
 
 def choices(
@@ -142,7 +145,8 @@ def choices(
     stem : called as `stem(channels_in, channels_out)`, from the images to square maps; without one
         the first row reads the images.
     head : called as `head(channels_in, classes)`, from the last maps to scores [batch, classes];
-        without one their mean and a linear map.
+        without one their mean and a linear map. Where each pixel has its scores, to square maps
+        [batch, classes, ...], which are scaled up to the images; without one a 1x1 convolution.
     features : what a search walks along, as feature -> name -> number; by default the parameters,
         multiply-adds and depth of each candidate at its place. Their order in a row counts, not
         their scale.

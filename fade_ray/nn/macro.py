@@ -16,7 +16,7 @@ from fade_ray.nn.chain import NamedChain, Row, linear, named_row
 from fade_ray.nn.costs import Cost, Map, halved
 from fade_ray.nn.layers import ConvNorm
 from fade_ray.nn.layout import SMALLEST_SIDE, RowLayout
-from fade_ray.nn.network import Head, Stem
+from fade_ray.nn.network import DenseHead, Head, Stem
 from fade_ray.nn.norms import Norm
 from spaces import HyperArchitecture
 from spaces.errors import require
@@ -124,6 +124,7 @@ class MacroNetwork(NamedChain):
         channels: int,
         classes: int,
         generator: torch.Generator,
+        dense: bool = False,
     ) -> None:
         rule = f"side >= {SMALLEST_SIDE}"
         require(side >= SMALLEST_SIDE, rule, "Resize the images with `--image-side 32`.", side=side)
@@ -135,9 +136,12 @@ class MacroNetwork(NamedChain):
         stem = Stem([first], (1, 1), [image, behind], first.cost(side, relu=False))
         rows = [_row(row, place, generator) for row, place in zip(candidates, where, strict=True)]
         last, features = where[-1].out, HEAD_CHANNELS * base_channels
-        before = conv_norm(last.channels, features, 1, generator)
-        classifier = linear(features, classes, generator)
-        head = Head(classifier, before, before.cost(last.side, relu=False))
+        if dense:
+            head: Head = DenseHead(last, classes, side, generator)
+        else:
+            before = conv_norm(last.channels, features, 1, generator)
+            classifier = linear(features, classes, generator)
+            head = Head(classifier, before, before.cost(last.side, relu=False))
         super().__init__(hyper, stem, rows, head, image)
 
 

@@ -11,21 +11,24 @@ from fade_ray.nn.choices import Choices
 from fade_ray.nn.costs import Cost, Map
 from fade_ray.nn.layout import RowLayout
 from fade_ray.nn.measured import measured
-from fade_ray.nn.network import Head, Stem
+from fade_ray.nn.network import DenseHead, Head, Stem, scaled_up
 from fade_ray.nn.noise import seeded
 from spaces.errors import require
 from spaces.hyper import HyperArchitecture
 
 
 class ModuleHead(Head):
-    """A module of the user's own from the last map to scores."""
+    """A module of the user's own from the last map to scores; those of pixels are scaled up to the
+    `side` of the images.
+    """
 
-    def __init__(self, module: nn.Module, classes: int, cost: Cost) -> None:
+    def __init__(self, module: nn.Module, classes: int, cost: Cost, side: int | None) -> None:
         nn.Module.__init__(self)
-        self.module, self.classes, self.cost = module, classes, cost
+        self.module, self.classes, self.cost, self.side = module, classes, cost, side
 
     def forward(self, x: Tensor) -> Tensor:
-        return cast(Tensor, self.module(x))
+        scores = cast(Tensor, self.module(x))
+        return scores if self.side is None else scaled_up(scores, self.side)
 
 
 class ModuleNetwork(NamedChain):
@@ -43,6 +46,7 @@ class ModuleNetwork(NamedChain):
         channels: int,
         classes: int,
         generator: torch.Generator,
+        dense: bool = False,
     ) -> None:
         remedy = "The architecture is of another space."
         rows = len(space.rows)
@@ -57,7 +61,7 @@ class ModuleNetwork(NamedChain):
                 _row(space, number, row, place)
                 for number, (row, place) in enumerate(zip(names, layouts, strict=True))
             ]
-            head = _head(space, layouts[-1].out, classes, generator)
+            head = _head(space, layouts[-1].out, classes, generator, side if dense else None)
         super().__init__(hyper, stem, made, head, image)
         self.config, self.layout, self.space, self.names = config, layouts, space, names
 
@@ -83,8 +87,13 @@ def _row(space: Choices, number: int, names: list[str], place: RowLayout) -> Row
     return named_row(built, costs, place.out)
 
 
-def _head(space: Choices, last: Map, classes: int, generator: torch.Generator) -> Head:
-    if space.head is None:
-        return Head(linear(last.channels, classes, generator))
-    asked = space.asked_head(last, classes)
-    return ModuleHead(asked.make(), classes, measured(asked, last).cost)
+def _head(
+    space: Choices, last: Map, classes: int, generator: torch.Generator, side: int | None
+) -> Head:
+    """`side`: of the images, where each pixel has its scores."""
+    if space.head is not None:
+        asked = space.asked_head(last, classes)
+        return ModuleHead(asked.make(), classes, measured(asked, last).cost, side)
+    if side is not None:
+        return DenseHead(last, classes, side, generator)
+    return Head(linear(last.channels, classes, generator))

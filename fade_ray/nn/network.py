@@ -70,6 +70,8 @@ class Stem(nn.Module):
 class Head(nn.Module):
     """Scores [batch, classes]: `before` (of `cost`), the mean where `pooled`, a classifier."""
 
+    classifier: nn.Linear | nn.Conv2d
+
     def __init__(
         self,
         classifier: nn.Linear,
@@ -87,6 +89,30 @@ class Head(nn.Module):
         y = x if self.before is None else self.before(x)
         # flattened as [channel, row, column]: to the weights the layout in memory does not matter
         return cast(Tensor, self.classifier(y.mean((2, 3)) if self.pooled else y.flatten(1)))
+
+
+class DenseHead(Head):
+    """Scores of each pixel [batch, classes, side, side]: a 1x1 convolution on the last map, scaled
+    up to the side of the images.
+    """
+
+    def __init__(self, last: Map, classes: int, side: int, generator: torch.Generator) -> None:
+        nn.Module.__init__(self)
+        self.classifier = nn.Conv2d(last.channels, classes, 1)
+        nn.init.kaiming_normal_(self.classifier.weight, nonlinearity="linear", generator=generator)
+        nn.init.zeros_(cast(Tensor, self.classifier.bias))
+        self.classes, self.side = classes, side
+        self.cost = Cost(self.classifier.weight.numel() * last.side**2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return scaled_up(self.classifier(x), self.side)
+
+
+def scaled_up(maps: Tensor, side: int) -> Tensor:
+    """Maps [batch, channels, ...] of that side, bilinearly; as they are where they have it."""
+    if maps.shape[-2:] == (side, side):
+        return maps
+    return F.interpolate(maps, size=(side, side), mode="bilinear", align_corners=False)
 
 
 class AnyNetwork(nn.Module):
@@ -109,7 +135,8 @@ class AnyNetwork(nn.Module):
 
 
 class Network(AnyNetwork):
-    """`forward(x, draw)` maps images [batch, channels, side, side] to `Scores` [batch, classes].
+    """`forward(x, draw)` maps images [batch, channels, side, side] to `Scores` [batch, classes], or
+    with a `DenseHead` of each pixel.
 
     A search network and one architecture are the same class: what is left to choose is in the
     places, what is chosen in the `Draw`. `image`: its map. `auxiliary`: a second head behind the

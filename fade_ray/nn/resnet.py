@@ -11,7 +11,7 @@ from fade_ray.nn.costs import Cost, Map
 from fade_ray.nn.draw import Draw
 from fade_ray.nn.layers import Build, ConvNorm
 from fade_ray.nn.layout import RowLayout
-from fade_ray.nn.network import Head, Network, Place, Stem
+from fade_ray.nn.network import DenseHead, Head, Network, Place, Stem
 from fade_ray.nn.sums import Source
 
 STAGES = ((1, 1), (2, 2), (4, 2), (8, 2))
@@ -42,7 +42,13 @@ class BasicBlock(Place):
 
 
 def resnet18(
-    width: int, *, side: int, channels: int, classes: int, generator: torch.Generator
+    width: int,
+    *,
+    side: int,
+    channels: int,
+    classes: int,
+    generator: torch.Generator,
+    dense: bool = False,
 ) -> Network:
     """With `width` channels in the stem, 64 in the paper."""
     build = Build(width, 1, True, True, False, generator)
@@ -55,4 +61,9 @@ def resnet18(
             layout = RowLayout(before.channels, factor * width, before.side, step)
             blocks.append(BasicBlock(build, layout))
             before = layout.out
-    return Network(stem, blocks, Head(build.linear(before.channels, classes)), image=image)
+    head = (
+        DenseHead(before, classes, side, generator)
+        if dense
+        else Head(build.linear(before.channels, classes))
+    )
+    return Network(stem, blocks, head, image=image)

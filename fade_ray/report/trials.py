@@ -12,13 +12,12 @@ from typing import Any, NamedTuple
 
 from fade_ray.records.history import RunHistory, TrialHistory
 from fade_ray.records.journal import wording
+from fade_ray.records.measures import MEASURES
 from fade_ray.records.remote import address
 from fade_ray.records.standings import Cost
 from fade_ray.report.page import Column, Numbers, Origin, Row, State, Table, Warnings, Words
 from fade_ray.report.words import (
-    ACCURACY,
     DASH,
-    PERPLEXITY,
     Measure,
     count,
     duration,
@@ -37,9 +36,6 @@ KIND_NAMES = {
     "retraining": "retraining",
     "baseline": "baseline",
 }
-
-MEASURES = {"classification": ACCURACY, "language-model": PERPLEXITY}
-"""What scores measure, by the name of the objective; of others they are scores and no more."""
 
 
 def measure_of(config: Mapping[str, Any]) -> Measure:
@@ -173,11 +169,10 @@ class Attempt(NamedTuple):
             return "in flight"
         return "done" if self.outcome.failure is None else f"failed: {self.outcome.failure}"
 
-    @property
-    def score(self) -> float | None:
+    def score(self, measure: Measure) -> float | None:
         """Of a hyper-architecture that of its path of largest weights."""
         if self.outcome is None or self.outcome.score is None:
-            return self.metrics.get("hyper_accuracy")
+            return measure.score(self.metrics, "hyper")
         return self.outcome.score
 
 
@@ -201,8 +196,8 @@ def trial_table(
         Column("kind", lambda one: kind_text(one.plan)),
         Numbers("epochs", lambda one: str(one.plan.epochs)),
         Column("state", lambda one: one.state),
-        Numbers(score.name, lambda one: score.text(one.score, 2)),
-        Numbers(f"test {score.name}", lambda one: score.text(one.metrics.get("test_accuracy"), 2)),
+        Numbers(score.name, lambda one: score.text(one.score(score), 2)),
+        Numbers(f"test {score.name}", lambda one: score.text(score.score(one.metrics, "test"), 2)),
         Numbers("training time", lambda one: spent(one.metrics.get("seconds"))),
         Column("architecture, rows separated by /", lambda one: one.plan.hyper.code()),
     ]

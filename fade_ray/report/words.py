@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from fade_ray.records.measures import ACCURACY as ACCURACY
+from fade_ray.records.measures import DASH as DASH
+from fade_ray.records.measures import Measure as Measure
+from fade_ray.records.measures import number as number
 from spaces.features import FEATURES
 
-DASH = "–"
 LONGEST = 22
 """Characters of a name in a figure."""
 
@@ -14,13 +16,6 @@ LONGEST = 22
 def count(number: int, noun: str, plural: str = "") -> str:
     """ "1 vertex", "2,400 vertices"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
-
-
-def number(value: float | None, digits: int = 2, signed: bool = False) -> str:
-    """A figure with its digits; a dash where there is none."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
 
 
 def interval(low: float, high: float, digits: int = 2, signed: bool = False) -> str:
@@ -36,44 +31,6 @@ def percent(fraction: float | None, digits: int = 1) -> str:
 def share(fraction: float | None, digits: int = 2) -> str:
     """In percent; a dash for none."""
     return DASH if fraction is None else percent(fraction, digits)
-
-
-@dataclass(frozen=True)
-class Measure:
-    """What scores measure, and how they are told: as multiples of 1 / `scale`, in `unit`s."""
-
-    name: str = "score"
-    unit: str = ""
-    scale: float = 1.0
-    low: float = -math.inf
-    high: float = math.inf
-    steps: str = ""
-    """The unit of differences."""
-    data: str = "images"
-    """What it is measured on."""
-
-    def text(self, score: float | None, digits: int = 1) -> str:
-        """ "97.2 %"; a dash for none."""
-        text = number(None if score is None else self.scale * score, digits)
-        return text if text == DASH else f"{text} {self.unit}".rstrip()
-
-    def plain(self, score: float) -> float:
-        """What a score measures, as a number without a unit: an accuracy of 1 at most."""
-        return math.copysign(score, self.scale * score)
-
-    def difference(self, shares: float) -> str:
-        """ "+1.20 points"."""
-        return f"{self.scale * shares:+.2f} {self.steps}".rstrip()
-
-    def axis(self, words: str, unit: str | None = None) -> str:
-        """The label of an axis: "reported accuracy (%)" of "reported {}"."""
-        unit = self.unit if unit is None else unit
-        return words.format(self.name) + (f" ({unit})" if unit else "")
-
-
-ACCURACY = Measure("accuracy", "%", 100.0, 0.0, 1.0, "points")
-PERPLEXITY = Measure("perplexity", scale=-1.0, data="text")
-"""The score is minus it."""
 
 
 def si(number: float | None) -> str:

@@ -71,7 +71,7 @@ class Beside:
         ended = defaultdict[str, dict[int, dict[str, Any]]](dict)
         for id, plan in history.proposals.items():
             tested = history.metrics.get(id, {})
-            if plan.follows and tested.get(f"test_{score.name}") is not None:
+            if plan.follows and score.score(tested, "test") is not None:
                 ended[plan.network or FOUND][plan.repeat] = tested
         networks = tuple(
             Trained(
@@ -79,7 +79,7 @@ class Beside:
                 fmean(each.get("parameters") or 0 for each in told.values()),
                 fmean(each.get("network_multiply_adds") or 0 for each in told.values()),
                 median_latency(told.values()),
-                {repeat: each[f"test_{score.name}"] for repeat, each in told.items()},
+                {repeat: score.score(each, "test") or 0.0 for repeat, each in told.items()},
             )
             for name, told in ended.items()
         )
@@ -104,7 +104,7 @@ class Beside:
             Numbers(LATENCY, lambda n: number(n.latency_ms)),
             Numbers("seeds", lambda n: str(len(n.scores))),
             Numbers(f"test {score.name}", lambda n: score.text(n.mean, 2)),
-            Numbers("standard deviation", lambda n: number(n.std and score.scale * n.std, 2)),
+            Numbers("standard deviation", lambda n: number(n.std and abs(score.scale) * n.std, 2)),
         )
         note = f"All trained from scratch by the same recipe, on the same images. {about_latency()}"
         table = Table.of("Networks that took no search", columns, self.networks, note=note)

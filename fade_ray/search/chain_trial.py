@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from fade_ray.data import Feed, LabelledImages, Splits
+from fade_ray.data.targets import TARGETS
 from fade_ray.nn import (
     Chain,
     ChainNetwork,
@@ -125,7 +126,10 @@ def _evaluation(trial: ChainTrial) -> Ending:
     outcome = Outcome(score=config.train.objective.score(means), measures=means)
     if not config.outer.test_evaluations:
         return Ending(outcome)
-    return Ending(outcome, _named("test", trial.measured(trial.splits.test)) | _sizes(trial))
+    tested, objective = trial.measured(trial.splits.test), config.train.objective
+    if objective.measure.key not in tested:
+        tested["score"] = objective.score(tested)
+    return Ending(outcome, _named("test", tested) | _sizes(trial))
 
 
 def _retraining(trial: ChainTrial) -> Ending:
@@ -203,6 +207,7 @@ def build_network(
     Raises InvalidInput for cells of several kinds, and of a kind that no network is made of.
     """
     sizes = {"side": shape.side, "channels": shape.channels, "classes": shape.num_classes}
+    dense = TARGETS[config.train.objective.target].dense
     kinds = {type(cell) for row in plan.hyper.rows for cell in row}
     if len(kinds) > 1 or not kinds <= set(NETWORKS):
         names = " or ".join(kind.__name__ for kind in NETWORKS)
@@ -216,7 +221,7 @@ def build_network(
         return made(replace(plan, hyper=hyper), config, **built)
 
     build = BASELINES[plan.network].build if plan.network else of_the_space
-    return build(alone, plan.hyper, config.network, generator=generator, **sizes)
+    return build(alone, plan.hyper, config.network, generator=generator, dense=dense, **sizes)
 
 
 def _graph_network(plan: Trial, config: Config, **built: Any) -> Chain:

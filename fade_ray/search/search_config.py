@@ -37,6 +37,9 @@ class Images(Protocol):
     @property
     def num_classes(self) -> int: ...
 
+    @property
+    def dense(self) -> bool: ...
+
 
 @dataclass(frozen=True)
 class OwnSpace:
@@ -55,7 +58,8 @@ class OwnSpace:
         if (own := self.choices) is None:
             network.layout(images.side, images.channels)
         else:
-            own.check(network, Map(images.channels, images.side), images.num_classes)
+            image = Map(images.channels, images.side)
+            own.check(network, image, images.num_classes, images.dense)
 
 
 @dataclass(frozen=True)

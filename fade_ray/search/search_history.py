@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
+from fade_ray.records.measures import Measure
 from fade_ray.records.run_files import Run
 from searchers.base import Proposal
 from searchers.repeats import Pooled, chosen, pooled
@@ -72,13 +73,12 @@ class History(TrialHistory[Proposal]):
         """All evaluations by architecture, the best mean first."""
         return pooled((self.proposals[e.id], e.score) for e in self.evaluations)
 
-    @property
-    def chosen_text(self) -> str:
+    def chosen_text(self, measure: Measure) -> str:
         """What its score is: "mean of 3 evaluations, 0.7340 to 0.7660"."""
         found = chosen(self.pooled)
         if found is None or not found.repeated:
             return "one evaluation"
-        low, high = min(found.scores), max(found.scores)
+        low, high = sorted(map(measure.plain, (min(found.scores), max(found.scores))))
         return f"mean of {len(found.scores)} evaluations, {low:.4f} to {high:.4f}"
 
 

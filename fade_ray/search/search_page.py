@@ -56,10 +56,10 @@ def search_sections(run: SearchRun) -> Iterator[Section]:
 def headline(run: SearchRun, score: Measure) -> list[Row]:
     """(label, value, remark) of the figures that matter, the first the result of the run."""
     found, best = run.result.get("architecture") or {}, run.history.best
-    rows, valid = _tested(run, score), run.result.get(f"valid_{score.name}")
+    rows, valid = _tested(run, score), score.score(run.result, "valid")
     if valid is not None:
         chosen = (
-            f"{run.history.chosen_text}, on the architecture split, by which it was chosen: "
+            f"{run.history.chosen_text(score)}, on the architecture split, by which it was chosen: "
             "optimistic"
         )
         rows.append((f"valid {score.name}", score.text(valid, 2), chosen))
@@ -77,24 +77,24 @@ def headline(run: SearchRun, score: Measure) -> list[Row]:
 
 
 def _tested(run: SearchRun, score: Measure) -> list[Row]:
-    key = f"test_{score.name}"
-    tested, chance = run.result.get(key), run.result.get("chance")
+    tested, chance = score.score(run.result, "test"), run.result.get("chance")
     if tested is None:
         return []
-    shares = score.high == 1.0  # a chance level and an interval are those of a share
-    remarks = [f"chance level {score.text(chance)}"] if shares and chance is not None else []
+    level = "chance level" if score.counted else "the same answer for all images reaches"
+    known = chance is not None and score.key != "score"
+    remarks = [f"{level} {score.text(score.plain(chance or 0.0))}"] if known else []
     images = run.result.get("test_images")
-    if images and shares:
+    if images and score.counted:
         low, high = (score.scale * end for end in wilson(tested, images))
         ends = f"95 % interval {interval(low, high, 1)} {score.unit}".rstrip()
         remarks.append(f"{count(images, 'test image')}, {ends}")
     retrained = [
-        metrics[key]
+        value
         for id, metrics in run.history.metrics.items()
-        if run.history.proposals[id].final and metrics.get(key) is not None
+        if run.history.proposals[id].final and (value := score.score(metrics, "test")) is not None
     ]
     if len(retrained) > 1:
-        spread = f"{score.scale * stdev(retrained):.2f} {score.steps}".rstrip()
+        spread = f"{abs(score.scale) * stdev(retrained):.2f} {score.steps}".rstrip()
         over = f"standard deviation {spread} over {len(retrained)} retrainings"
         remarks.append(f"mean {score.text(mean(retrained), 2)}, {over}")
     else:

@@ -8,6 +8,7 @@ import numpy as np
 from rich.console import Console
 from rich.text import Text
 
+from fade_ray.records.measures import ACCURACY, Measure
 from fade_ray.run.forecast import Forecast
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.search.search_history import Evaluation
@@ -29,7 +30,9 @@ class Progress(LiveWatcher):
         active: float = 0.0,
         best: Evaluation | None = None,
         console: Console | None = None,
+        measure: Measure = ACCURACY,
     ) -> None:
+        self.measure = measure
         self.iterations, self.forecast, self.before = iterations, forecast, active
         super().__init__(console)
         self.first: float | None = None  # when the first trial of this process began
@@ -74,7 +77,9 @@ class Progress(LiveWatcher):
         parts = [f"iteration {min(self.number, self.iterations)}/{self.iterations}"]
         if self.behind:
             parts = ["retraining, {}/{:.0f} epochs".format(*self._from_scratch())]
-        parts.append("best " + ("-" if self.best is None else f"{self.best:.3f}"))
+        name = "" if self.measure.counted else f"{self.measure.name} "
+        best = "-" if self.best is None else f"{self.measure.plain(self.best):.3f}"
+        parts.append(f"best {name}{best}")
         if self.moved is not None:
             parts.append(f"anchors moved {self.moved:.3f}")
         if self.rates:

@@ -19,6 +19,7 @@ from fade_ray.search.chain_trial import Shape, Shaped, build_network, weights_pa
 from fade_ray.search.search_config import Config
 from fade_ray.search.search_history import History
 from fade_ray.training.latency import latency
+from fade_ray.training.objective_check import guess
 from fade_ray.trials.trainee import read_weights
 from searchers import AskTell, Proposal
 from spaces import HyperArchitecture
@@ -46,9 +47,10 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         )
     architecture, score = best
     network = retrained_network(folder, proposal, splits, run.config)
-    name = measure_of(run.settings).name
+    measure = measure_of(run.settings)
     tested = history.metrics[proposal.id].items()
-    scores = {f"valid_{name}": score, **{k: v for k, v in tested if k.startswith("test_")}}
+    valid = {f"valid_{measure.key}": measure.plain(score)}
+    scores = {**valid, **{k: v for k, v in tested if k.startswith("test_")}}
     export_module(
         network,
         folder / "architectures",
@@ -56,6 +58,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         classes=splits.classes,
         mean=splits.mean,
         std=splits.std,
+        target=splits.weights.target,
         facts={"data": splits.describe(), **scores},
     )
     cost = history.cost
@@ -70,7 +73,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
         },
         **scores,
         "shape": {name: getattr(splits, name) for name in Shape._fields},
-        "chance": 1 / splits.num_classes,
+        "chance": measure.plain(guess(run.config.train.objective, splits)),
         "test_images": len(splits.test),
         "data": splits.describe(),
         "cost": {
@@ -80,7 +83,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             "trial_seconds": cost.trial_seconds,
         },
         "trials": history.trials,
-        "beside": Beside.of(history, measure_of(run.settings)).to_dict(),
+        "beside": Beside.of(history, measure).to_dict(),
         **run.result,
         "run": run.name,
     }

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.console import Console
 
-from fade_ray.data.data_config import load_images
 from fade_ray.export import folded_text
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.page import Section, write_page
@@ -30,6 +29,7 @@ from fade_ray.search.search_progress import Progress
 from fade_ray.search.search_result import deliver, exported
 from fade_ray.search.search_session import SearchSession
 from fade_ray.search.search_tables import search_tables
+from fade_ray.training.objective_check import images_for
 from searchers import AskTell, Proposal, WithRetraining
 from searchers.rehearsal import rehearsed
 from spaces import HyperArchitecture
@@ -69,7 +69,7 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         check_run(config.run, config.train.precision)
         config.check_ranks()
         self.searcher(config)  # checks it before anything is loaded
-        splits = load_images(config.data)
+        splits = images_for(config.train.objective, config.data)
         return Trials(self.searcher(config, splits), SearchJob(config), splits)
 
     def searcher(self, config: Config, images: Shaped | None = None) -> AskTell:
@@ -92,7 +92,8 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
     ) -> list[Watcher]:
         forecast = self.forecast(config, history)
         so_far = history.active, history.best
-        return [Progress(config.searcher.iterations, forecast, *so_far)]
+        measure = config.train.objective.measure
+        return [Progress(config.searcher.iterations, forecast, *so_far, measure=measure)]
 
     def coming(self, config: Config) -> dict[str, Planned]:
         """What its searcher would ask for; of a slow or a long search, by its beginning."""
@@ -117,7 +118,8 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return deliver(prepared, run)
 
     def finish(self, run: Ran) -> None:
-        tables = search_tables(run.history, run.config.space.axes)
+        measure = run.config.train.objective.measure
+        tables = search_tables(run.history, run.config.space.axes, measure)
         write_tables(tables, run.folder / "tables")
         write_page(search_page(run), run.folder)
 
@@ -130,12 +132,16 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         )
 
     def best(self, run: Ran) -> str:
-        best = run.history.best
-        return "-" if best is None else f"{best.score:.4f} (evaluation {best.id})"
+        best, score = run.history.best, measure_of(run.settings)
+        if best is None:
+            return "-"
+        name = "" if score.counted else f"{score.name} "
+        return f"{name}{score.plain(best.score):.4f} (evaluation {best.id})"
 
     def found(self, run: Ran) -> str:
-        name, result = measure_of(run.settings).name, run.result
-        return f"test {name} {result[f'test_{name}']:.4f}, {result['architecture']['code']}"
+        score, result = measure_of(run.settings), run.result
+        told = result[f"test_{score.key}"]
+        return f"test {score.name} {told:.4f}, {result['architecture']['code']}"
 
     def watched(self, run: Ran) -> Iterator[Section]:
         yield from search_sections(run)
@@ -151,13 +157,14 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         return told
 
     def tell(self, run: Ran, console: Console) -> None:
-        name, result = measure_of(run.settings).name, run.result
+        score, result = measure_of(run.settings), run.result
+        name, key = score.name, score.key
         trials, cost, share = result["trials"], result["cost"], result["training_share"]
         lines = {
             "architecture": result["architecture"]["code"],
-            f"valid {name}": f"{result[f'valid_{name}']:.4f} ({run.history.chosen_text}, on the "
-            "architecture part)",
-            f"test {name}": f"{result[f'test_{name}']:.4f} (retrained, "
+            f"valid {name}": f"{result[f'valid_{key}']:.4f} ({run.history.chosen_text(score)}, on "
+            "the architecture part)",
+            f"test {name}": f"{result[f'test_{key}']:.4f} (retrained, "
             f"{result['test_images']:,} images)",
             "trials": f"{trials['done']} done, {trials['failed']} failed, "
             f"{trials['retried']} retried",
@@ -168,7 +175,6 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
             lines["training"] = f"{share:.0%} of the trials' wall time"
         if saved := folded_text(read_object(run.folder / "architectures" / "architecture.json")):
             lines["exported"] = saved
-        score = measure_of(run.settings)
         lines |= Beside.of(run.history, score).lines(score)
         for label, text in lines.items():
             console.print(f"{label:14} {text}", soft_wrap=True)

@@ -107,7 +107,7 @@ def on_the_same_images(problem: RowProblem, batch: Batch, paths: Sequence[Path])
     scores = [Scores(main) for main in network.forward_paths(batch[0], paths)]
     losses = torch.stack([objective.loss(score, batch, training=False) for score in scores])
     each = [objective.measured(score, batch) for score in scores]
-    measures = {name: torch.stack([m[name] for m in each]).float().mean() for name in each[0]}
+    measures = {name: torch.stack([m[name] for m in each]).float().mean(0) for name in each[0]}
     counts = torch.full((len(paths),), images)
     cost = network.multiply_adds_paths(paths) * images
     return PathLosses(losses, counts, losses.mean(), measures, cost)
@@ -125,7 +125,7 @@ def on_parts(problem: RowProblem, batch: Batch, paths: Sequence[Path]) -> PathLo
         cost += network.multiply_adds(path) * counts[-1]
     total = sum(counts)
     shares = [loss * (count / total) for loss, count in zip(losses, counts, strict=True)]
-    measures = {name: torch.stack([m[name] for m in each]).sum() for name in each[0]}
+    measures = {name: torch.stack([m[name] for m in each]).sum(0) for name in each[0]}
     return PathLosses(
         torch.stack(losses), torch.tensor(counts), torch.stack(shares).sum(), measures, cost
     )

@@ -209,13 +209,15 @@ class Training:
         objective, passes = self.config.objective, self.problem.train.passes
         each = [objective.measured(part.scores, part.batch) for part in passes]
         loss = torch.stack([part.loss for part in passes]).sum()
-        measures = {name: torch.stack([m[name] for m in each]).sum() for name in each[0]}
+        measures = {name: torch.stack([m[name] for m in each]).sum(0) for name in each[0]}
         sums.add(loss, measures, objective.count(batch))
 
     def _read(self, sums: Sums, learned: Sums | None) -> dict[str, Any]:
-        means = sums.read()
+        told = self.config.objective.told
+        means = told(sums.read())
         if learned is not None:
-            means |= {f"architecture_{name}": value for name, value in learned.read().items()}
+            held_out = told(learned.read()) if len(learned.names) > 1 else learned.read()
+            means |= {f"architecture_{name}": value for name, value in held_out.items()}
         for name, value in means.items():
             if not math.isfinite(value):
                 raise TrainingFailed(
@@ -223,7 +225,6 @@ class Training:
                     f"{self.epochs} at learning rate {self.learning_rate:g}; lower it, or turn a "
                     "norm on"
                 )
-        means = self.config.objective.told(means)
         known = {} if self.architecture is None else self.architecture.metrics()
         return means | known | {"learning_rate": self.learning_rate}
 
@@ -265,7 +266,7 @@ def evaluate(
 
     `batch_statistics` normalises by the statistics of each batch: a row's running ones mix all its
     candidates. `workers`: those that share the images, each calling this. Raises TrainingFailed
-    when the loss is not finite.
+    when one of them is not finite.
     """
     mode, state = network.training, None
     network.eval()
@@ -280,10 +281,11 @@ def evaluate(
             loss = objective.loss(scores, batch, training=False)
             sums.add(loss, objective.measured(scores, batch), objective.count(batch))
     network.train(mode)
-    means = sums.read()
-    if not math.isfinite(means["loss"]):
-        raise TrainingFailed(
-            f"the loss on held-out images became {means['loss']}; lower the learning rate, or turn "
-            "a norm on"
-        )
-    return objective.told(means)
+    means = objective.told(sums.read())
+    for name, value in means.items():
+        if not math.isfinite(value):
+            raise TrainingFailed(
+                f"the {name.replace('_', ' ')} on held-out images became {value}; lower the "
+                "learning rate, or turn a norm on"
+            )
+    return means

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from fade_ray.nn import Draw, Scores
 from fade_ray.nn.language_network import Dropouts
+from fade_ray.records.measures import MEASURES, Measure
 from spaces.choices import Choice
 from spaces.errors import require
 
@@ -22,7 +23,8 @@ time] and those that follow them.
 
 class Objective(Choice):
     """A task. A user's own is a frozen dataclass `class Mine(Objective, name="mine")` with `loss`,
-    `measured` and `score`.
+    `measured` and `higher_is_better`; its first measure is the score, unless it has a `score` of
+    its own.
 
     A state may be carried from each batch to the next of its epoch: `first_state` and `forward` are
     for those that have one, such as a recurrent network's hidden state, detached.
@@ -30,8 +32,33 @@ class Objective(Choice):
 
     task: ClassVar[str] = "images"
     """What its networks are given: images, or text."""
+    target: ClassVar[str] = "class"
+    """What is asked of each image: a name in `fade_ray.data.targets.TARGETS`."""
     higher_is_better: ClassVar[Mapping[str, bool]] = {}
     """What `measured` measures, by name."""
+
+    def __init_subclass__(cls, name: str | None = None, **rest: Any) -> None:
+        super().__init_subclass__(name, **rest)
+        if name is not None and not cls.__module__.startswith("fade_ray."):
+            MEASURES[name] = cls._measure()
+
+    @classmethod
+    def _measure(cls) -> Measure:
+        """What its scores are told as: as those of what it was made from, if they are the same."""
+        for base in cls.__mro__[1:]:
+            named = MEASURES.get(getattr(base, "name", ""))
+            held = getattr(base, "score", None), getattr(base, "higher_is_better", None)
+            if named is not None and held == (cls.score, cls.higher_is_better):
+                return named
+        first = next(iter(cls.higher_is_better.items()), None)
+        if first is None or cls.score is not Objective.score:
+            return Measure()
+        return Measure(first[0].replace("_", " "), scale=1.0 if first[1] else -1.0)
+
+    @property
+    def measure(self) -> Measure:
+        """What its scores are told as."""
+        return MEASURES.get(getattr(self, "name", ""), Measure())
 
     @abstractmethod
     def loss(self, scores: Scores, batch: Batch, *, training: bool) -> Tensor:
@@ -42,13 +69,18 @@ class Objective(Choice):
 
     @abstractmethod
     def measured(self, scores: Scores, batch: Batch) -> dict[str, Tensor]:
-        """Sum over the batch's examples of each measure, in the order of `higher_is_better`."""
+        """Sum over the batch's examples of each measure, in the order of `higher_is_better`; of
+        several numbers, such as counts of each class, where `told` makes one of their means.
+        """
 
-    @abstractmethod
     def score(self, means: Mapping[str, float]) -> float:
-        """What is to be maximised, from the mean loss and measures of held-out examples."""
+        """What is to be maximised, from the mean loss and measures of held-out examples as they are
+        told: by default the first measure.
+        """
+        name, higher = next(iter(self.higher_is_better.items()))
+        return means[name] if higher else -means[name]
 
-    def told(self, means: Mapping[str, float]) -> dict[str, float]:
+    def told(self, means: Mapping[str, Any]) -> dict[str, float]:
         """The mean loss and measures as they are told."""
         return dict(means)
 
@@ -101,9 +133,6 @@ class Classification(Objective, name="classification"):
         """How many examples have their label's score as the largest."""
         return {"accuracy": (scores.main.detach().argmax(dim=1) == batch[1]).sum()}
 
-    def score(self, means: Mapping[str, float]) -> float:
-        return means["accuracy"]
-
 
 @dataclass(frozen=True)
 class LanguageModel(Dropouts, Objective, name="language-model"):
@@ -154,12 +183,9 @@ class LanguageModel(Dropouts, Objective, name="language-model"):
         scored = scores.main.detach().flatten(0, 1)
         return {"perplexity": F.cross_entropy(scored, batch[1].flatten(), reduction="sum")}
 
-    def told(self, means: Mapping[str, float]) -> dict[str, float]:
+    def told(self, means: Mapping[str, Any]) -> dict[str, float]:
         """exp of the mean -log p, at most 1e300, which JSON can hold."""
         return {**means, "perplexity": math.exp(min(means["perplexity"], math.log(1e300)))}
-
-    def score(self, means: Mapping[str, float]) -> float:
-        return -means["perplexity"]
 
     def count(self, batch: Batch) -> int:
         """Words."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from fade_ray.training import image_objectives as image_objectives  # enters them by name
 from fade_ray.training.objectives import Classification, Objective
 from fade_ray.training.optimisers import SGD, Adam, Optimiser
 from spaces.errors import require
@@ -17,7 +18,9 @@ class TrainConfig:
     optimiser: Optimiser = Adam()  # noqa: RUF009, frozen
     """How the weights are stepped: adam, sgd or asgd."""
     objective: Objective = Classification()  # noqa: RUF009, frozen
-    """What is trained for: classification of images, or language-model."""
+    """What is trained for: classification, multi-label, regression or segmentation of images, or
+    language-model.
+    """
     drop_path: float = 0.0
     """Probability, at the last epoch, of dropping the output of an operation in a cell for one
     image; it rises linearly from 0.
