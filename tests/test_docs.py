@@ -243,7 +243,11 @@ FIXED = {
     "CLOSED_FORMS": "of a toy",
     "LOADED": "files of a process",
     "ACTIVATIONS": "of the published recurrent cell",
-    "SEARCH_DATA": "of the tasks that there are",
+    **dict.fromkeys(
+        ("SEARCH_DATA", "EXAMPLES", "TRIALS", "QUICK", "EXPORTS", "TELLINGS", "TEXTS"),
+        "of the tasks that there are",
+    ),
+    "ACTIVATION_TEXTS": "of the published recurrent cell",
 }
 """Tables that are not meant to be added to, and why."""
 

@@ -13,7 +13,7 @@ from fade_ray.cells.cell_settings import PUBLISHED
 from fade_ray.cells.confusion_plan import MatchOptions
 from fade_ray.cells.search_setup import MEASURED, STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
-from fade_ray.retraining import RetrainConfig, retrain_recipe
+from fade_ray.retraining import QUICK, RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
 from fade_ray.training.objectives import Classification, LanguageModel
@@ -144,8 +144,10 @@ class RetrainingOptions:
     """Train every genotype that was found from scratch and test it. A run that has ended is
     continued with it.
     """
-    retrain_settings: tuple[str, ...] = ("quick",)
-    """Settings of `fade-ray retrain`, by name: the table of methods is made for each."""
+    retrain_settings: tuple[str, ...] = (QUICK["images"],)
+    """Settings of `fade-ray retrain`, by name: the table of methods is made for each. Of text
+    quick-text where nothing is said.
+    """
     retrain_seeds: int = 2
     """Trainings of each genotype; those of one search are averaged."""
     retrain_epochs: tuple[int, ...] = ()
@@ -206,6 +208,10 @@ class CellsConfig(RunOptions):
         if self.task == "text" and self.train.objective == Classification():
             train = replace(self.train, objective=LanguageModel())
             object.__setattr__(self, "train", train)
+        usual = RetrainingOptions.retrain_settings
+        if self.retraining.retrain_settings == usual and usual != (QUICK[self.task],):
+            own = replace(self.retraining, retrain_settings=(QUICK[self.task],))
+            object.__setattr__(self, "retraining", own)
         for space in self.grid.spaces:
             for name in self.grid.recipes:
                 self.setup(name, space)

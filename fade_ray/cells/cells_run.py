@@ -141,12 +141,11 @@ class CellsRun(RunOfTrials[CellsConfig, CellHistory], name="cells"):
             raise InvalidInput(
                 f"A search must have ended well, but none has in {run.folder}. See its report.html."
             )
-        if run.config.task == "images":  # recurrent cells cannot be retrained yet
-            console.print(
-                f"train {'the best' if best else 'the first'} "
-                f"fade-ray retrain {run.folder} --trial {chosen['id']}",
-                soft_wrap=True,
-            )
+        console.print(
+            f"train {'the best' if best else 'the first'} "
+            f"fade-ray retrain {run.folder} --trial {chosen['id']}",
+            soft_wrap=True,
+        )
         if table is not None:
             print_methods(table, measure_of(run.settings), console)
 
@@ -175,6 +174,7 @@ def checked_data(config: CellsConfig) -> Any:
     with torch.device("meta"):  # shapes alone
         for space, name in itertools.product(config.grid.spaces, config.grid.recipes):
             setup = config.setup(name, space)
+            setup.train.check_task(setup.task)
             for stage, macro in zip(setup.stages, setup.unlearned, strict=False):
                 kind.network(macro.at_depth(stage.cells), splits, setup, stage, generator)
         for space in config.grid.spaces:

@@ -1,17 +1,16 @@
 """What a run of cell searches has found, trained from scratch: which trials, and each of them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from fade_ray.cells.cells_config import CellsConfig
-from fade_ray.data import Splits
 from fade_ray.records.remote import fetched
 from fade_ray.retraining import Retraining
 from fade_ray.retraining.genotype_trial import GenotypeTrial
-from fade_ray.retraining.retrain_images import images_of
-from fade_ray.retraining.retraining import build_network
+from fade_ray.retraining.retraining import build_network, examples_of
+from fade_ray.retraining.text_trial import TextTrial
 from fade_ray.run.run_of_trials import check_run
 from fade_ray.training import place
 from searchers.outcome import Outcome
@@ -87,7 +86,7 @@ def retrainings(config: CellsConfig, outcomes: Mapping[str, Outcome]) -> list[Re
     ]
 
 
-def check_settings(config: CellsConfig, space: str, splits: Splits) -> None:
+def check_settings(config: CellsConfig, space: str, splits: Any) -> None:
     """Build what a genotype of that space would be trained as, in every setting. Raises
     InvalidInput for what cannot be.
     """
@@ -95,13 +94,13 @@ def check_settings(config: CellsConfig, space: str, splits: Splits) -> None:
     for setting in config.settings(space).values():
         check_run(config.run, setting.train.precision)
         job = Retraining.of(genotype, setting.of_cells(genotype))
-        build_network(job, images_of(splits, setting))
+        build_network(job, examples_of(splits, setting))
 
 
 def begin_retraining(
-    plan: RetrainPlan, splits: Splits, config: CellsConfig, folder: Path
+    plan: RetrainPlan, splits: Any, config: CellsConfig, folder: Path
 ) -> GenotypeTrial:
-    """On the images of the searches; the test part is looked at for the first time."""
+    """On the data of the searches; the test part is looked at for the first time."""
     path = folder / "genotypes" / f"{plan.of}.json"
     macro = load_cells(fetched(path))
     require(
@@ -113,8 +112,13 @@ def begin_retraining(
     return trial_of(macro, plan, splits, config)
 
 
-def trial_of(macro: Macro, plan: RetrainPlan, splits: Splits, config: CellsConfig) -> GenotypeTrial:
+TRIALS: dict[str, Callable[..., GenotypeTrial]] = {"images": GenotypeTrial, "text": TextTrial}
+"""By the task of the objective."""
+
+
+def trial_of(macro: Macro, plan: RetrainPlan, splits: Any, config: CellsConfig) -> GenotypeTrial:
     """A training of `macro` with setting and seed of `plan`."""
     setting = replace(config.settings(plan.space)[plan.setting], seed=plan.seed).of_cells(macro)
     placement = place(config.run.device, setting.train.precision)
-    return GenotypeTrial(Retraining.of(macro, setting), images_of(splits, setting), placement)
+    trial = TRIALS[setting.train.objective.task]
+    return trial(Retraining.of(macro, setting), examples_of(splits, setting), placement)

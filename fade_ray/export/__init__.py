@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from fade_ray.export.export_module import export_module, folded_text
+from fade_ray.export.language_text import export_language
 from fade_ray.export.onnx_file import export_onnx, of_images
 from fade_ray.export.operation_text import OPERATION_TEXTS, OperationText, check_texts
 from fade_ray.export.program_file import export_program
@@ -26,6 +27,7 @@ __all__ = [
     "OPERATION_TEXTS",
     "OperationText",
     "check_texts",
+    "export_language",
     "export_module",
     "export_onnx",
     "export_program",

@@ -123,7 +123,7 @@ def export_module(
         plain.values,
         name=name,
         version=VERSION,
-        facts=dict(_numbers(lines)),
+        facts=dict(numbers_told(lines)),
         shape=f"[batch, {channels}, {side}, {side}]",
         classes=len(classes),
         task=task,
@@ -202,7 +202,7 @@ def _constants(
     yield from list_lines("STD", [repr(value) for value in std])
 
 
-def _numbers(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def numbers_told(facts: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """The numbers among the facts, written for people."""
     for key, value in facts.items():
         if type(value) in (int, float):

@@ -1,6 +1,6 @@
 """The operations on the edges of cells as text: what makes them in plain PyTorch."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from fade_ray.export.plain_layers import (
@@ -62,10 +62,22 @@ OPERATION_TEXTS: dict[str, OperationText] = {
 """Every operation that can be exported."""
 
 
+ACTIVATION_TEXTS: dict[str, str] = {
+    "tanh": "torch.tanh({})",
+    "relu": "torch.relu({})",
+    "sigmoid": "torch.sigmoid({})",
+    "identity": "{}",
+}
+"""The same of recurrent cells: what is computed of a vector."""
+
+TEXTS: dict[str, Mapping[str, object]] = {"images": OPERATION_TEXTS, "text": ACTIVATION_TEXTS}
+"""By the task of a stacking."""
+
+
 def check_texts(macro: Macro) -> None:
     """InvalidInput for an operation of a genotype that has no text."""
     used = {gene.op for cell in macro.cells.values() for gene in cell.genes} - {NONE}
-    if missing := sorted(used - OPERATION_TEXTS.keys()):
+    if missing := sorted(used - TEXTS[macro.stack.task].keys()):
         rule = f"Operations must have a text to be exported, but {', '.join(missing)} has none"
         remedy = "Add an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation."
         raise InvalidInput(f"{rule}. {remedy}")

@@ -241,7 +241,7 @@ class LanguageNetwork(AnyNetwork):
     def forward(
         self,
         words: Tensor,
-        draw: Draw,
+        draw: Draw = Draw(),  # noqa: B008, frozen
         state: Tensor | None = None,
         rates: Dropouts | None = None,
     ) -> tuple[Scores, Tensor]:
@@ -254,6 +254,11 @@ class LanguageNetwork(AnyNetwork):
         dropped = _masked(outputs, masks.output)
         scores = F.linear(dropped, self.vectors, self.bias)
         return Scores(scores, None, outputs, dropped), outputs[:, -1].detach()
+
+    @property
+    def example(self) -> Tensor:
+        """One word."""
+        return torch.zeros(1, 1, dtype=torch.int64)
 
     def compile_candidates(self) -> None:
         """The cell."""

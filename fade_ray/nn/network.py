@@ -120,6 +120,11 @@ class AnyNetwork(nn.Module):
 
     task: ClassVar[str] = "images"
 
+    @property
+    def example(self) -> Tensor:
+        """One example, as a batch of `forward`: zeros."""
+        raise NotImplementedError
+
     def compile_candidates(self) -> None:
         """Compile what runs as a whole."""
         raise NotImplementedError
@@ -177,6 +182,11 @@ class Network(AnyNetwork):
         require(images == built, rule, "Build it for them.", images=images, network=built)
         before, last = self.stem(_channels_last(x))
         return Source(_channels_last(before)), Source(_channels_last(last))
+
+    @property
+    def example(self) -> Tensor:
+        """A black image."""
+        return torch.zeros(1, *self.input_shape)
 
     def compile_candidates(self) -> None:
         """Here each place."""

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import safe_open
 
-from fade_ray.export import export_module
-from fade_ray.nn.cell_network import CellNetwork
-from fade_ray.retraining.retrain_images import Images
+from fade_ray.export import export_language, export_module
+from fade_ray.nn import AnyNetwork
+from fade_ray.report.trials import MEASURES
+from fade_ray.report.words import Measure
+from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.sums import ALONE
@@ -21,10 +23,12 @@ from spaces.errors import InvalidInput
 
 NAME = "architecture"
 TOLERANCE = 0.002
-"""By which an accuracy may be off on another device (or two images, where that is more)."""
+"""By which an accuracy may be off on another device (or two images, where that is more), and the
+share by which a perplexity may be.
+"""
 
 
-def trained_network(job: Retraining, images: Images, folder: Path, name: str) -> CellNetwork:
+def trained_network(job: Retraining, examples: Examples, folder: Path, name: str) -> AnyNetwork:
     """The network with the weights called `name` (last, best, average), in evaluation mode. Raises
     InvalidInput where these do not exist.
     """
@@ -33,48 +37,55 @@ def trained_network(job: Retraining, images: Images, folder: Path, name: str) ->
         raise InvalidInput(
             f"Only a finished retraining has weights, but {path} does not exist. Finish it first."
         )
-    network = build_network(job, images)
+    network = build_network(job, examples)
     network.load_state_dict(read_weights(path))
     return network.eval()
 
 
 def deliver(
-    job: Retraining, images: Images, folder: Path, result: Mapping[str, Any], placement: Placement
+    job: Retraining,
+    examples: Examples,
+    folder: Path,
+    result: Mapping[str, Any],
+    placement: Placement,
 ) -> Path:
-    """Export the network to `folder/architectures`, its test accuracy beside it, and compare scores
+    """Export the network to `folder/architectures`, its test score beside it, and compare scores
     of the files as loaded anew with its own.
 
     Returns the path of the module. Raises RuntimeError where the two differ.
     """
     chosen = job.config.export
-    network = trained_network(job, images, folder, chosen)
+    network: Any = trained_network(job, examples, folder, chosen)
     facts = {
-        "test_accuracy": recorded_accuracy(weights_path(folder, chosen)),
+        f"test_{_measure(job).name}": recorded_score(weights_path(folder, chosen)),
         "epochs": result["epochs"],
         "recipe": result["recipe"],
         "weights": chosen,
         "data": result["data"],
         "seed": result["seed"],
     }
-    path = export_module(
-        network,
-        folder / "architectures",
-        NAME,
-        classes=images.classes,
-        mean=images.mean,
-        std=images.std,
-        facts=facts,
-    )
-    batch = next(
-        images.test(Placement(torch.device("cpu"), None, channels_last=False), ALONE, 8).ordered()
-    )[0]
-    check_export(network, path, batch)
+    export, said = EXPORTS[job.macro.stack.task]
+    about = {name: getattr(examples, name) for name in said}
+    path = export(network, folder / "architectures", NAME, facts=facts, **about)
+    cpu = Placement(torch.device("cpu"), None, channels_last=False)
+    check_export(network, path, next(examples.test(cpu, ALONE, 8).ordered())[0])
     return path
 
 
-def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None:
-    """Whether the module at `path`, loaded anew, gives the scores of `network` on normalised
-    `images`, in double precision.
+EXPORTS: dict[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
+    "images": (export_module, ("classes", "mean", "std")),
+    "text": (export_language, ("vocabulary",)),
+}
+"""By the task of a stacking: what writes a network, and what of the data it is told."""
+
+
+def _measure(job: Retraining) -> Measure:
+    return MEASURES[job.config.train.objective.name]
+
+
+def check_export(network: AnyNetwork, path: Path, inputs: torch.Tensor) -> None:
+    """Whether the module at `path`, loaded anew, gives the scores of `network` on `inputs`
+    (normalised images, words), in double precision.
 
     Raises RuntimeError where it does not.
     """
@@ -84,8 +95,9 @@ def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with torch.inference_mode():
-        theirs = module.load().double().eval()(images.double())
-        ours = network.double()(images.double()).main
+        inputs = inputs.double() if inputs.is_floating_point() else inputs
+        theirs = _scores(module.load().double().eval()(inputs))
+        ours = _scores(network.double()(inputs))
     network.float()
     if not torch.allclose(ours, theirs, rtol=1e-6, atol=1e-6):
         worst = float((ours - theirs).abs().max())
@@ -95,34 +107,44 @@ def check_export(network: CellNetwork, path: Path, images: torch.Tensor) -> None
         )
 
 
-def recorded_accuracy(path: Path) -> float:
-    """The test accuracy that was written into a file of weights with them."""
+def _scores(given: Any) -> torch.Tensor:
+    """Those of the network, which stand first in all that it gives."""
+    while isinstance(given, tuple):
+        given = given[0]
+    scores: torch.Tensor = given
+    return scores
+
+
+def recorded_score(path: Path) -> float:
+    """The test accuracy, or perplexity, that was written into a file of weights with them."""
     with safe_open(path, "pt") as file:
-        return float(file.metadata()["test_accuracy"])
+        told = file.metadata()
+        return float(told.get("test_accuracy") or told["test_perplexity"])
 
 
 def measure(
-    job: Retraining, images: Images, folder: Path, placement: Placement
+    job: Retraining, examples: Examples, folder: Path, placement: Placement
 ) -> dict[str, tuple[float, float]]:
-    """Recorded and measured test accuracy of each file of weights in `folder`.
+    """Recorded and measured test accuracy, or perplexity, of each file of weights in `folder`.
 
     Raises InvalidInput where they differ by more than rounding explains.
     """
     found = {}
     for path in sorted((folder / "weights").glob("*.safetensors")):
-        network = trained_network(job, images, folder, path.stem)
+        network = trained_network(job, examples, folder, path.stem)
         network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
-        test = images.test(placement, ALONE, job.config.train.batch_size)
-        objective = job.config.train.objective
-        accuracy = objective.score(evaluate(network, test, objective, placement))
-        recorded = recorded_accuracy(path)
-        if abs(accuracy - recorded) > max(TOLERANCE, 2 / images.counts[1]) + 1e-9:
+        test = examples.test(placement, ALONE, job.config.train.batch_size)
+        objective, score = job.config.train.objective, _measure(job)
+        measured = score.plain(objective.score(evaluate(network, test, objective, placement)))
+        recorded = recorded_score(path)
+        allowed = max(TOLERANCE * max(1.0, recorded), 2 / examples.counts[1])
+        if abs(measured - recorded) > allowed + 1e-9:
             raise InvalidInput(
-                f"Weights must have the accuracy that is recorded with them, but those in {path} "
-                f"have {accuracy:.4f} on the test part and {recorded:.4f} recorded. Have the "
-                "weights or the test images changed since?"
+                f"Weights must have the {score.name} that is recorded with them, but those in "
+                f"{path} have {measured:.4f} on the test part and {recorded:.4f} recorded. Have "
+                f"the weights or the test {score.data} changed since?"
             )
-        found[path.stem] = (recorded, accuracy)
+        found[path.stem] = (recorded, measured)
     if not found:
         raise InvalidInput(
             f"Only a finished retraining can be checked, but {folder / 'weights'} is empty. Finish "

@@ -14,8 +14,7 @@ from torch.nn.parallel import DistributedDataParallel
 from fade_ray.nn.sync_norm import Reduction, synchronised
 from fade_ray.records.json_form import from_json
 from fade_ray.retraining.retrain_config import RetrainConfig
-from fade_ray.retraining.retrain_images import open_images
-from fade_ray.retraining.retraining import Retraining, retrain
+from fade_ray.retraining.retraining import Retraining, open_examples, retrain
 from fade_ray.training import place
 from fade_ray.training.sums import Workers
 from fade_ray.trials.job import Event
@@ -49,5 +48,5 @@ def share(settings: Any, folder: Path, device: str) -> Iterator[Event]:
     config = from_json(RetrainConfig, settings)
     workers, placement = process_workers(), place(device, config.train.precision)
     wrap = data_parallel(workers, placement.device)
-    images, job = open_images(config), Retraining.asked(config)
-    return retrain(job, images, folder, placement, workers=workers, wrap=wrap)
+    examples, job = open_examples(config), Retraining.asked(config)
+    return retrain(job, examples, folder, placement, workers=workers, wrap=wrap)

@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +23,15 @@ from fade_ray.records.standings import Epochs, TrialStanding
 from fade_ray.retrain.deliver import deliver, measure, trained_network
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
+from fade_ray.retrain.telling import EpochLines, telling
 from fade_ray.retraining.retrain_config import RetrainConfig, RetrainData, upgrade
-from fade_ray.retraining.retrain_images import Images, open_images
-from fade_ray.retraining.retrain_recipes import RETRAIN_RECIPES, retrain_recipe
+from fade_ray.retraining.retrain_examples import Examples
+from fade_ray.retraining.retrain_recipes import QUICK, RETRAIN_RECIPES, retrain_recipe
 from fade_ray.retraining.retraining import (
-    BEST_NOTE,
     CHECKPOINT,
     Retraining,
     build_network,
+    open_examples,
     retrain,
     weights_path,
 )
@@ -39,7 +39,6 @@ from fade_ray.run.command import parse
 from fade_ray.run.inputs import IMAGES, Inputs, input_paths
 from fade_ray.run.kind import Asked, RunKind, Standing, Start
 from fade_ray.run.lifecycle import run
-from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.run_config import RayOptions
 from fade_ray.run.tensorboard import EpochBoard
 from fade_ray.run.watcher import Watcher
@@ -82,10 +81,10 @@ Began = Start[RetrainConfig, RetrainHistory]
 
 @dataclass(frozen=True)
 class Prepared:
-    """A retraining with its images; `placement` is where this process trains and measures."""
+    """A retraining with its data; `placement` is where this process trains and measures."""
 
     job: Retraining
-    images: Images
+    examples: Examples
     placement: Placement
 
 
@@ -144,7 +143,8 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         if out is None and origin.run is not None and store_of(origin.run) is None:
             out = str(origin.run / "retrain" / str(origin.trial))
         before = None if out is None or asked.recipe else self.stored(directory(out))
-        config = before or _on(origin, retrain_recipe(asked.recipe or "quick"))
+        usual = QUICK[origin.macro.stack.task]
+        config = before or _on(origin, retrain_recipe(asked.recipe or usual))
         return replace(config, genotype=origin.macro, out=out, use=joined(origin.use, config.use))
 
     def _origin(self, asked: Asked) -> Origin:
@@ -190,18 +190,18 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             workers=config.workers.workers,
         )
         job = Retraining.asked(config)
-        images, alone = open_images(config), config.workers.workers == 1
-        build_network(job, images)
+        examples, alone = open_examples(config), config.workers.workers == 1
+        build_network(job, examples)
         device = config.workers.device if alone else "cpu"
-        return Prepared(job, images, place(device, config.train.precision))
+        return Prepared(job, examples, place(device, config.train.precision))
 
     def data(self, prepared: Prepared) -> str:
-        return prepared.images.description
+        return prepared.examples.description
 
     def watchers(
         self, config: RetrainConfig, prepared: Prepared, history: RetrainHistory
     ) -> list[Watcher]:
-        return [EpochLines(config.epochs)]
+        return [EpochLines(config.epochs, telling(config).epoch)]
 
     def work(self, prepared: Prepared, start: Began) -> Mapping[str, Any]:
         carry_out = _here if start.config.workers.workers == 1 else _on_workers
@@ -217,13 +217,14 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
             raise InvalidInput(str(error)) from error
 
     def deliver(self, prepared: Prepared, run: Ran) -> Mapping[str, Any]:
-        deliver(prepared.job, prepared.images, run.folder, run.result, prepared.placement)
+        deliver(prepared.job, prepared.examples, run.folder, run.result, prepared.placement)
         kept = run.folder, run.config.export
-        network = trained_network(prepared.job, prepared.images, *kept)
+        network: Any = trained_network(prepared.job, prepared.examples, *kept)
+        places = getattr(network, "places", ())
         return {
             **run.result,
             "latency_ms": latency(network, torch.device("cpu")),
-            "places": [{"kind": place.kind, **place.out._asdict()} for place in network.places],
+            "places": [{"kind": place.kind, **place.out._asdict()} for place in places],
         }
 
     def finish(self, run: Ran) -> None:
@@ -233,11 +234,12 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         config, epochs = run.config, run.history.epochs
         done = max(epochs, default=0)
         reached = f"epoch {done} of {config.epochs} on {config.data.data}"
-        accuracy = epochs.get(done, {}).get("test_accuracy")
-        return Standing(reached, [] if accuracy is None else [("test", f"{accuracy:.4f} after it")])
+        (part, name), told = telling(config).measured, epochs.get(done, {})
+        value = told.get(f"{part}_{name}")
+        return Standing(reached, [] if value is None else [(part, f"{value:.4f} after it")])
 
     def tell(self, run: Ran, console: Console) -> None:
-        for label, text in _told(run.result, run.folder).items():
+        for label, text in telling(run.config).result(run.result, run.folder).items():
             console.print(f"{label:14} {text}", soft_wrap=True)
 
     def architecture(self, run: Ran) -> Macro:
@@ -252,6 +254,7 @@ class RetrainRun(RunKind[RetrainConfig, RetrainHistory], name="retrain"):
         stem = run.folder / "architectures" / "architecture"
         paths = [stem.with_suffix(suffix) for suffix in (".py", ".safetensors", ".json")]
         if forms:
+            telling(run.config).check_forms()
             network = _trained(run, read_object(paths[-1], Weighed))
             paths += in_forms(network, stem, forms)
         return paths
@@ -289,13 +292,13 @@ def _on(origin: Origin, config: RetrainConfig) -> RetrainConfig:
 def _here(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     """In this process."""
     result: Mapping[str, Any] = {}
-    for event in retrain(prepared.job, prepared.images, start.folder, prepared.placement):
+    for event in retrain(prepared.job, prepared.examples, start.folder, prepared.placement):
         if "outcome" in event:
             result = event["metrics"]
         elif event["epoch"] not in start.history.epochs:
             start.journal.append("epoch", **event)
             start.show("epoch", None, event["epoch"], event["metrics"])
-    start.journal.append("end", test_accuracy=result["test_accuracy_last"])
+    start.journal.append("end", **telling(start.config).end(result))
     return result
 
 
@@ -316,7 +319,7 @@ def _on_workers(prepared: Prepared, start: Began) -> Mapping[str, Any]:
     )
     # Ray's own state of the run: pickles that nothing here reads
     shutil.rmtree(start.folder / "tune", ignore_errors=True)
-    start.journal.append("end", test_accuracy=result["test_accuracy_last"])
+    start.journal.append("end", **telling(start.config).end(result))
     return result
 
 
@@ -352,61 +355,4 @@ def check_accuracy(folder: Path, *, device: str = "auto") -> dict[str, tuple[flo
     RETRAIN.inputs_of(config, folder).check_unchanged()
     placement = place(device, config.train.precision)
     job = Retraining.asked(config)
-    return measure(job, open_images(config), folder, placement)
-
-
-class EpochLines(LiveWatcher):
-    """Shows each epoch as a line on stderr."""
-
-    def __init__(self, epochs: int, console: Console | None = None) -> None:
-        super().__init__(console)
-        self.epochs = epochs
-
-    def epoch(self, proposal: Any, epoch: int, metrics: Mapping[str, Any]) -> None:
-        if epoch == 0:
-            text = f"one step takes {metrics['step_memory_mib']:,.0f} MiB at its peak"
-            self.console.print(text, soft_wrap=True)
-            return
-        average = metrics.get("average_test_accuracy")
-        parts = [
-            f"epoch {epoch}/{self.epochs}",
-            f"loss {metrics['loss']:.4f}",
-            f"test {metrics['test_accuracy']:.4f}",
-            *([] if average is None else [f"average {average:.4f}"]),
-            f"{metrics['images_per_second']:,.0f} images/s",
-        ]
-        self.console.print(" · ".join(parts), soft_wrap=True)
-
-
-def _told(result: Mapping[str, Any], folder: Path) -> dict[str, str]:
-    """What a finished retraining comes to, by its label."""
-    average, cost = result["average_test_accuracy_last"], result["cost"]
-    lines = {
-        "genotype": result["genotype"],
-        "test accuracy": f"{result['test_accuracy_last']:.4f} (last epoch, "
-        f"{result['test_images']:,} images)",
-        "best epoch": f"{result['test_accuracy_best']:.4f} (epoch {result['best_epoch']}; "
-        f"{BEST_NOTE})",
-        "average": f"{average or 0:.4f} (moving average of the weights, last epoch)",
-        "parameters": f"{result['parameters']:,} (with the auxiliary head "
-        f"{result['parameters_with_auxiliary']:,})",
-        "multiply-adds": f"{result['multiply_adds']:,} per image (conv+fc), "
-        f"{result['multiply_adds_2bn_relu']:,} (conv+fc+2bn+relu)",
-        "latency": f"{result.get('latency_ms', 0):.3g} ms for one image on a CPU of this machine, "
-        "beside whatever ran there",
-        "cells": _places(result.get("places", ())),
-        "cost": f"{cost['images']:,} training images, {cost['multiply_adds']:.3g} multiply-adds, "
-        f"{cost['seconds']:.0f} s training",
-        "exported": str(folder / "architectures" / "architecture.py"),
-    }
-    unknown = {"average"} if average is None else set()
-    if "latency_ms" not in result:  # of an earlier version
-        unknown |= {"latency", "cells"}
-    return {label: text for label, text in lines.items() if label not in unknown}
-
-
-def _places(places: Iterable[Mapping[str, Any]]) -> str:
-    """ "2 normal of 16 channels at 32x32; 1 reduce of 32 channels at 16x16"."""
-    sizes = ((p["kind"], p["channels"], p["side"]) for p in places)
-    runs = ((size, len(list(alike))) for size, alike in groupby(sizes))
-    return "; ".join(f"{n} {kind} of {c} channels at {side}x{side}" for (kind, c, side), n in runs)
+    return measure(job, open_examples(config), folder, placement)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fade_ray.retraining.retrain_images import Images
+from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retraining import Retraining, begun, build_network, lasting
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.latency import latency
@@ -18,15 +18,16 @@ class GenotypeTrial(Trainee):
     accuracy is that of the last epoch.
     """
 
-    def __init__(self, job: Retraining, images: Images, placement: Placement) -> None:
-        self.job, self.images, self.placement = job, images, placement
-        self.network = build_network(job, images)
-        self.training = begun(self.network, job, images, placement)
+    def __init__(self, job: Retraining, examples: Examples, placement: Placement) -> None:
+        self.job, self.examples, self.placement = job, examples, placement
+        self.network = build_network(job, examples)
+        self.training = begun(self.network, job, examples, placement)
 
     def first_metrics(self) -> Metrics:
         """What memory a step takes. Raises InvalidInput when it does not fit."""
-        apart = build_network(self.job, self.images)  # no statistics of the real one move
-        return {"step_memory_mib": step_memory(begun(apart, self.job, self.images, self.placement))}
+        apart = build_network(self.job, self.examples)  # no statistics of the real one move
+        alone = begun(apart, self.job, self.examples, self.placement)
+        return {"step_memory_mib": step_memory(alone)}
 
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
         """test_accuracy; parameters (without the auxiliary head), network_multiply_adds per image
@@ -34,12 +35,15 @@ class GenotypeTrial(Trainee):
         """
         config = self.job.config
         objective, size = config.train.objective, config.train.batch_size
-        test = self.images.test(self.placement, ALONE, size)
+        test = self.examples.test(self.placement, ALONE, size)
         score = objective.score(evaluate(self.network, test, objective, self.placement))
-        metrics = {
+        return Ending(Outcome(measures={"test_accuracy": score}), self._about(score))
+
+    def _about(self, score: float) -> Metrics:
+        """What is told of the network and its test score."""
+        return {
             "test_accuracy": score,
             "parameters": lasting(self.network),
             "network_multiply_adds": self.network.multiply_adds(),
             "latency_ms": latency(self.network, self.placement.device),
         }
-        return Ending(Outcome(measures={"test_accuracy": score}), metrics)

@@ -7,52 +7,57 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from fade_ray.data import Feed, ImageBatches, Splits
 from fade_ray.data.data_config import load_images
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
+from fade_ray.nn import CellNetwork
 from fade_ray.retraining.retrain_config import NORMALISATIONS, RetrainConfig
+from fade_ray.retraining.retrain_examples import Examples, Opener
 from fade_ray.training import Placement
 from fade_ray.training.sums import Workers
+from spaces.cell import Macro
 from spaces.errors import require
 
 IMAGENET_SIDE = 224
 
 
-Opener = Callable[[Placement, Workers, int], ImageBatches]
-
-
 @dataclass(frozen=True, eq=False)
-class Images:
-    """What a retraining needs of its images.
-
-    `train`, `test`: (placement, workers, batch size) -> this worker's batches. `side` in pixels,
-    `channels` 1 or 3, `mean` and `std` per channel, `counts`: training and test images.
-    """
+class Images(Examples):
+    """`side` in pixels, `channels` 1 or 3, `mean` and `std` per channel."""
 
     side: int
     channels: int
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
-    counts: tuple[int, int]
-    description: str
-    train: Opener
-    test: Opener
 
+    @staticmethod
+    def opened(config: RetrainConfig) -> Images:
+        """See `Examples`; refused are also too few for a batch of several workers."""
+        images = LOADERS[config.data.loader](config)
+        size, workers = config.train.batch_size, config.workers.workers
+        require(
+            workers == 1 or images.counts[0] >= size,
+            "batch_size <= training images with several workers",
+            "Lower --batch-size.",
+            batch_size=size,
+            images=images.counts[0],
+        )
+        return images
 
-def open_images(config: RetrainConfig) -> Images:
-    """Raises InvalidInput for unusable data, and too few for a batch of several workers."""
-    images = LOADERS[config.data.loader](config)
-    size, workers = config.train.batch_size, config.workers.workers
-    require(
-        workers == 1 or images.counts[0] >= size,
-        "batch_size <= training images with several workers",
-        "Lower --batch-size.",
-        batch_size=size,
-        images=images.counts[0],
-    )
-    return images
+    @staticmethod
+    def of(data: Splits, config: RetrainConfig) -> Images:
+        return images_of(data, config)
+
+    def network(
+        self, macro: Macro, config: RetrainConfig, generator: torch.Generator
+    ) -> CellNetwork:
+        sizes = {"side": self.side, "channels": self.channels, "classes": len(self.classes)}
+        built = config.network_config(macro)
+        return CellNetwork(macro, built, **sizes, generator=generator)
 
 
 def _statistics(

@@ -15,9 +15,12 @@ import torch
 from torch import nn
 
 from fade_ray.export import check_texts
-from fade_ray.nn import CellNetwork, parameters
+from fade_ray.nn import AnyNetwork, parameters
 from fade_ray.retraining.retrain_config import RetrainConfig
+from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retrain_images import Images
+from fade_ray.retraining.retrain_recipes import RETRAIN_RECIPES
+from fade_ray.retraining.retrain_texts import Texts
 from fade_ray.training import Placement, Training, evaluate
 from fade_ray.training.step_memory import step_memory
 from fade_ray.training.sums import ALONE, Workers
@@ -50,9 +53,7 @@ class Retraining:
             "This is a search space: search it with `fade-ray cells`, then name its run directory.",
             choices=self.macro.size,
         )
-        task, remedy = self.macro.stack.task, "Recurrent cells cannot be retrained yet."
-        require(task == "images", "cells of networks for images", remedy, task=task)
-        self.config.train.check_task(task)
+        _check_task(self.macro, self.config)
         check_texts(self.macro)
 
     @staticmethod
@@ -65,6 +66,7 @@ class Retraining:
     @staticmethod
     def of(genotype: Macro, config: RetrainConfig) -> Retraining:
         """`genotype` at the depth of `config`. InvalidInput for one that its cells cannot have."""
+        _check_task(genotype, config)
         cells = config.network.cells
         require(
             genotype.stack.shared or cells == genotype.depth,
@@ -75,23 +77,38 @@ class Retraining:
         return Retraining(genotype.at_depth(config.network.cells), config)
 
 
-def build_network(job: Retraining, images: Images) -> CellNetwork:
-    """Untrained. Raises InvalidInput where cells, stem and images do not go together."""
+def _check_task(macro: Macro, config: RetrainConfig) -> None:
+    task, objective = macro.stack.task, config.train.objective
+    known = [n for n, each in RETRAIN_RECIPES.items() if each.train.objective.task == task]
+    rule, remedy = f"a recipe for {task}", f"Its cells are for {task}: use {', '.join(known)}."
+    own = {"recipe": config.recipe, "objective": objective.name}
+    require(objective.task == task, rule, remedy, **own)
+
+
+EXAMPLES: dict[str, type[Images] | type[Texts]] = {"images": Images, "text": Texts}
+"""By the task of the objective."""
+
+
+def open_examples(config: RetrainConfig) -> Examples:
+    """The data of a retraining. Raises InvalidInput for what cannot be used."""
+    return EXAMPLES[config.train.objective.task].opened(config)
+
+
+def examples_of(data: Any, config: RetrainConfig) -> Examples:
+    """The same of data that are in memory: see `Examples.of`."""
+    return EXAMPLES[config.train.objective.task].of(data, config)
+
+
+def build_network(job: Retraining, examples: Examples) -> AnyNetwork:
+    """Untrained. Raises InvalidInput where cells, stem and data do not go together."""
     generator = torch.Generator().manual_seed(_seeds(job)[0])
-    return CellNetwork(
-        job.macro,
-        job.config.network_config(job.macro),
-        side=images.side,
-        channels=images.channels,
-        classes=len(images.classes),
-        generator=generator,
-    )
+    return examples.network(job.macro, job.config, generator)
 
 
-def lasting(network: CellNetwork) -> int:
+def lasting(network: AnyNetwork) -> int:
     """The parameters without the auxiliary head, which is of the training alone."""
-    head = () if network.auxiliary is None else (network.auxiliary,)
-    return parameters(network) - parameters(*head)
+    head = getattr(network, "auxiliary", None)
+    return parameters(network) - parameters(*([] if head is None else [head]))
 
 
 def _seeds(job: Retraining) -> list[int]:
@@ -102,23 +119,23 @@ Wrap = Callable[[nn.Module], nn.Module]
 
 
 def begun(
-    network: CellNetwork,
+    network: AnyNetwork,
     job: Retraining,
-    images: Images,
+    examples: Examples,
     placement: Placement,
     workers: Workers = ALONE,
     wrap: Wrap = lambda network: network,
 ) -> Training:
     """The training of `job`, at epoch 0."""
     train = job.config.train
-    batches = images.train(placement, workers, train.batch_size)
+    batches = examples.train(placement, workers, train.batch_size)
     epochs, seed = job.config.epochs, 3 * _seeds(job)[1]
     return Training(network, batches, train, epochs, placement, seed, wrap=wrap, workers=workers)
 
 
 def retrain(
     job: Retraining,
-    images: Images,
+    examples: Examples,
     folder: Path,
     placement: Placement,
     *,
@@ -132,8 +149,9 @@ def retrain(
     InvalidInput where a step does not fit into memory, TrainingFailed when a loss is not finite,
     Unwritable when `folder` is.
     """
+    trial = TRIALS[job.config.train.objective.task]
     return lifecycle(
-        lambda: RetrainTrial(job, images, folder, placement, workers, wrap),
+        lambda: trial(job, examples, folder, placement, workers, wrap),
         folder / CHECKPOINT,
         threads=job.config.workers.cpus_per_worker or (1 if workers.size > 1 else None),
         leads=workers.rank == 0,
@@ -262,6 +280,10 @@ class RetrainTrial(Trainee):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.training.load_state_dict(state)
         self.best = state["best"]
+
+
+TRIALS: dict[str, Callable[..., Trainee]] = {"images": RetrainTrial}
+"""By the task of the objective: job, examples, folder, placement, workers, wrap -> trial."""
 
 
 def weights_path(folder: Path, name: str) -> Path:

@@ -5,7 +5,7 @@ from statistics import median
 
 import torch
 
-from fade_ray.nn import Network
+from fade_ray.nn import AnyNetwork
 
 PASSES, WARM_UP = 21, 3
 LATENCY = (
@@ -18,9 +18,9 @@ def about_latency(where: str = "the device of the training") -> str:
     return f"Latency: {LATENCY}, on {where}, beside whatever else ran there; median over all."
 
 
-def latency(network: Network, device: torch.device) -> float:
+def latency(network: AnyNetwork, device: torch.device) -> float:
     """Milliseconds of `LATENCY`, for a network that is on `device`."""
-    image = torch.zeros(1, *network.input_shape, device=device)
+    image = network.example.to(device)
     times = []
     network.eval()
     with torch.inference_mode():

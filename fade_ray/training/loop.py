@@ -2,8 +2,9 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
@@ -165,6 +166,26 @@ class Training:
         values = self.config.optimiser.averages(self.optimizer, weights)
         return swapped(weights, values) if values else None
 
+    def snapshot(self) -> dict[str, Any]:
+        """The weights as they are, and how they are stepped: see `go_back`."""
+        state = self.state_dict()
+        return deepcopy({name: state[name] for name in ("network", "optimizer", "average")})
+
+    def go_back(self, snapshot: Mapping[str, Any]) -> None:
+        """To the weights of a `snapshot`, and how they were stepped; what is drawn goes on."""
+        self.network.load_state_dict(snapshot["network"])
+        self._set_optimizer(snapshot)
+
+    def _set_optimizer(self, state: Mapping[str, Any]) -> None:
+        weights = self.problem.weights
+        self.optimizer = self.config.optimiser.restored(weights, deepcopy(state["optimizer"]))
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+
+    def judged(self, losses: Sequence[float]) -> None:
+        """Held-out `losses` after each epoch so far, by which the optimiser may change."""
+        self.optimizer = self.config.optimiser.after(self.optimizer, self.problem.weights, losses)
+
     def _begin(self) -> None:
         if self.architecture is not None:
             self.architecture.begin(self.epoch, self.epochs, self.learning_rate)
@@ -242,9 +263,7 @@ class Training:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.epoch = state["epoch"]
         self.network.load_state_dict(state["network"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        self._set_optimizer(state)
         for name, generator_state in state["generators"].items():
             self.generators[name].set_state(generator_state)
         if self.architecture is not None:

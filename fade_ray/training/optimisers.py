@@ -4,7 +4,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
@@ -74,6 +74,21 @@ class Optimiser(Choice):
     def averages(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
         """The average that the optimiser itself keeps of each weight, [] for none."""
         return []
+
+    def after(
+        self,
+        optimizer: torch.optim.Optimizer,
+        weights: Sequence[Tensor],
+        losses: Sequence[float],
+    ) -> torch.optim.Optimizer:
+        """What goes on after an epoch, by the held-out `losses` of all epochs so far."""
+        return optimizer
+
+    def restored(self, weights: Sequence[Tensor], state: dict[str, Any]) -> torch.optim.Optimizer:
+        """The optimiser of `weights` whose state this is."""
+        made = self.build(weights)
+        made.load_state_dict(state)
+        return made
 
 
 @dataclass(frozen=True)
@@ -170,6 +185,50 @@ class ASGD(Optimiser, name="asgd"):
 
     def averages(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
         return [optimizer.state[weight].get("ax", weight) for weight in weights]
+
+
+@dataclass(frozen=True)
+class SGDThenASGD(ASGD, name="sgd-then-asgd"):
+    """Plain steps, and from the epoch on whose held-out loss is above the best of all but the last
+    ones, their mean too (the non-monotone trigger of AWD-LSTM, as in DARTS on PTB).
+    """
+
+    patience: int = 5
+    """How many last epochs are left out; a search and other trainings without a held-out loss after
+    each epoch never switch.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        require(self.patience >= 0, "patience >= 0", "Use 5.", patience=self.patience)
+
+    def build(self, weights: Sequence[Tensor]) -> torch.optim.Optimizer:
+        decay = self.weight_decay
+        return torch.optim.SGD(weights, self.learning_rate, weight_decay=decay)
+
+    def after(
+        self,
+        optimizer: torch.optim.Optimizer,
+        weights: Sequence[Tensor],
+        losses: Sequence[float],
+    ) -> torch.optim.Optimizer:
+        """Algorithms B.5; as in DARTS's code the last ones are those before the present one."""
+        earlier = losses[: -1 - self.patience]
+        due = bool(earlier) and losses[-1] > min(earlier)
+        return super().build(weights) if due and not _averages(optimizer) else optimizer
+
+    def averages(self, optimizer: torch.optim.Optimizer, weights: Sequence[Tensor]) -> list[Tensor]:
+        return super().averages(optimizer, weights) if _averages(optimizer) else []
+
+    def restored(self, weights: Sequence[Tensor], state: dict[str, Any]) -> torch.optim.Optimizer:
+        averaging = "t0" in state["param_groups"][0]
+        made = super().build(weights) if averaging else self.build(weights)
+        made.load_state_dict(state)
+        return made
+
+
+def _averages(optimizer: torch.optim.Optimizer) -> bool:
+    return isinstance(optimizer, torch.optim.ASGD)
 
 
 def _fuses(weights: Sequence[Tensor]) -> bool:

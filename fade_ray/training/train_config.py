@@ -16,7 +16,7 @@ class TrainConfig:
     batch_size: int = 64
     """Images per batch; over all workers where there are several."""
     optimiser: Optimiser = Adam()  # noqa: RUF009, frozen
-    """How the weights are stepped: adam, sgd or asgd."""
+    """How the weights are stepped: adam, sgd, asgd or sgd-then-asgd."""
     objective: Objective = Classification()  # noqa: RUF009, frozen
     """What is trained for: classification, multi-label, regression or segmentation of images, or
     language-model.

@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
-from fade_ray.nn import Network
+from fade_ray.nn import AnyNetwork
 from fade_ray.records.remote import drop_copy, fetched
 from fade_ray.records.seal import KEY, OPEN, Damaged, checked, sealed
 from fade_ray.training import Placement, Training
@@ -184,7 +184,7 @@ def state_bytes(state: Any) -> bytes:
     return buffer.getvalue()
 
 
-def weights_bytes(network: Network, about: Mapping[str, str] | None = None) -> bytes:
+def weights_bytes(network: AnyNetwork, about: Mapping[str, str] | None = None) -> bytes:
     """The weights of a network as the content of a file, with what is said `about` them and a
     checksum.
     """

@@ -118,5 +118,8 @@ def test_what_is_refused(texts: Path) -> None:
         checked_data(replace(made, data=DataConfig(data="digits")))
     retrained = replace(made, retraining=replace(made.retraining, retrain=True))
     (texts / "toy.valid.txt").write_text("w1\nw2\n" * 9)
-    with pytest.raises(InvalidInput, match="Recurrent cells cannot be retrained yet"):
+    assert retrained.retraining.retrain_settings == ("quick-text",)
+    named = replace(retrained.retraining, retrain_settings=("darts-cifar10",))
+    retrained = replace(retrained, retraining=named)
+    with pytest.raises(InvalidInput, match=r"a recipe for text.*quick-text"):
         checked_data(retrained)

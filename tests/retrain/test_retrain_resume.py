@@ -13,11 +13,10 @@ from safetensors.torch import load_file, save_file
 
 from fade_ray.records.journal import read_events
 from fade_ray.records.run_files import read_object
-from fade_ray.retrain.deliver import recorded_accuracy
+from fade_ray.retrain.deliver import recorded_score
 from fade_ray.retrain.retrain_run import check_accuracy
 from fade_ray.retraining import Retraining
-from fade_ray.retraining.retrain_images import open_images
-from fade_ray.retraining.retraining import retrain
+from fade_ray.retraining.retraining import open_examples, retrain
 from fade_ray.training import place
 from fade_ray.trials.job import Event
 from spaces.errors import InvalidInput
@@ -59,7 +58,7 @@ def test_an_epoch_that_was_kept_but_not_recorded_is_recorded_later(
     events: int, tmp_path: Path, tiny: Tiny, whole: Path, told: Told
 ) -> None:
     # the process dies between its checkpoint and its record
-    list(islice(retrain(tiny(), open_images(tiny().config), tmp_path, place("cpu")), events))
+    list(islice(retrain(tiny(), open_examples(tiny().config), tmp_path, place("cpu")), events))
     run_retraining(tiny(), tmp_path)
     assert told(tmp_path) == told(whole)
 
@@ -98,7 +97,7 @@ def test_last_and_best_epoch_are_reported_as_recorded(whole: Path) -> None:
     assert epochs[-1]["average_test_loss"] != epochs[-1]["test_loss"]
     facts = json.loads((whole / "architectures" / "architecture.json").read_text())
     assert facts["test_accuracy"] == result["test_accuracy_last"]
-    assert recorded_accuracy(whole / "weights" / "best.safetensors") == result["test_accuracy_best"]
+    assert recorded_score(whole / "weights" / "best.safetensors") == result["test_accuracy_best"]
 
 
 def test_weights_are_checked_against_the_accuracy_recorded_with_them(
@@ -112,7 +111,7 @@ def test_weights_are_checked_against_the_accuracy_recorded_with_them(
     copy = tmp_path / "copy"
     shutil.copytree(whole, copy)
     path = copy / "weights" / "last.safetensors"
-    save_file(load_file(path), path, {"test_accuracy": str((recorded_accuracy(path) + 0.5) % 1)})
+    save_file(load_file(path), path, {"test_accuracy": str((recorded_score(path) + 0.5) % 1)})
     with pytest.raises(InvalidInput, match="recorded"):
         check_accuracy(copy, device="cpu")
     noted = read_object(copy / "environment.json")

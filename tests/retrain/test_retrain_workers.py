@@ -22,8 +22,7 @@ from fade_ray.data import Augment, Batches, LabelledImages
 from fade_ray.records.journal import read_events
 from fade_ray.records.json_form import as_json
 from fade_ray.retraining import Retraining
-from fade_ray.retraining.retrain_images import open_images
-from fade_ray.retraining.retraining import retrain
+from fade_ray.retraining.retraining import open_examples, retrain
 from fade_ray.training import Classification, place
 from spaces.errors import InvalidInput
 
@@ -81,7 +80,7 @@ def test_two_workers_give_the_loss_curve_and_the_weights_of_one(
     with double_precision():
         alone = [
             event["metrics"]
-            for event in list(retrain(job, open_images(job.config), one, place("cpu")))[1:-1]
+            for event in list(retrain(job, open_examples(job.config), one, place("cpu")))[1:-1]
         ]
     for process in started:
         _, errors = process.communicate(timeout=250)

@@ -14,8 +14,7 @@ from fade_ray.data import Batches
 from fade_ray.records.json_form import from_json
 from fade_ray.retrain.parallel import data_parallel, process_workers
 from fade_ray.retraining import RetrainConfig, Retraining
-from fade_ray.retraining.retrain_images import open_images
-from fade_ray.retraining.retraining import retrain
+from fade_ray.retraining.retraining import open_examples, retrain
 from fade_ray.training import place
 from spaces.cell import Macro
 
@@ -37,7 +36,7 @@ def main(rank: int, size: int, folder: Path, job: Retraining) -> None:
     torch.distributed.init_process_group(
         "gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=size
     )
-    workers, placement, images = process_workers(), place("cpu"), open_images(job.config)
+    workers, placement, images = process_workers(), place("cpu"), open_examples(job.config)
     wrap = data_parallel(workers, placement.device)
     for events in (BROKEN_OFF, None):  # broken off, and continued
         told = list(
