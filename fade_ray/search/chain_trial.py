@@ -194,6 +194,7 @@ class Shape(NamedTuple):
     side: int
     channels: int
     num_classes: int
+    dense: bool = False
 
 
 Shaped = Splits | Shape

@@ -25,6 +25,8 @@ from searchers import AskTell, Proposal
 from spaces import HyperArchitecture
 from spaces.errors import InvalidInput
 
+STORED = ("side", "channels", "num_classes")
+"""Of the shape of the images, in result.json; the rest follows from the objective."""
 LOG = logging.getLogger(__name__)
 
 
@@ -72,7 +74,7 @@ def deliver(prepared: Trials[AskTell], run: Run[Config, History]) -> dict[str, A
             "rows": _rows(network, architecture),
         },
         **scores,
-        "shape": {name: getattr(splits, name) for name in Shape._fields},
+        "shape": {name: getattr(splits, name) for name in STORED},
         "chance": measure.plain(guess(run.config.train.objective, splits)),
         "test_images": len(splits.test),
         "data": splits.describe(),
@@ -133,7 +135,7 @@ def exported(run: Run[Config, History], forms: Sequence[str]) -> list[Path]:
         LOG.info("%s", saved.capitalize())
     if forms and proposal is not None:
         check_unchanged(load_additions(files_of(run.config)), run.environment, run.folder)
-        shape = Shape(*(run.result["shape"][name] for name in Shape._fields))
+        shape = Shape(*(run.result["shape"][name] for name in STORED))
         network = retrained_network(run.folder, proposal, shape, run.config)
         paths += in_forms(network, stem, forms)
     return paths
