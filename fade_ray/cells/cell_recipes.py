@@ -29,6 +29,10 @@ class Stage:
     measures: bool = False
 
 
+Record = tuple[float | None, str]
+"""After an epoch of a search: the eigenvalue, where it was estimated, and the genotype as text."""
+
+
 @dataclass(frozen=True)
 class EarlyStop:
     """Ends a search when the dominant eigenvalue of the Hessian grows too fast, and takes the
@@ -45,6 +49,25 @@ class EarlyStop:
         k = self.window
         now, before = sum(eigenvalues[-k:]), sum(eigenvalues[-2 * k : -k])
         return len(eigenvalues) >= 2 * k and before < self.ratio * now
+
+    def chosen(self, records: Sequence[Record]) -> str | None:
+        """The genotype that a search with these `records` ends with; None where it goes on."""
+        known = [(value, genotype) for value, genotype in records if value is not None]
+        return known[-1 - self.window][1] if self.due([value for value, _ in known]) else None
+
+
+@dataclass(frozen=True)
+class Unchanged:
+    """Ends a search whose genotype is the same after so many epochs in a row (Amended-DARTS on PTB:
+    "does not change for sufficiently long"; algorithms D.6).
+    """
+
+    epochs: int
+
+    def chosen(self, records: Sequence[Record]) -> str | None:
+        """See `EarlyStop`."""
+        last = [genotype for _, genotype in records[-self.epochs :]]
+        return last[-1] if len(last) == self.epochs and len(set(last)) == 1 else None
 
 
 @dataclass(frozen=True)

@@ -90,9 +90,12 @@ AMENDED: Mapping[str, Setting] = {
     PUBLISHED: _CONSISTENT,
     "amended-s2": _FULL_SIZE,
     "amended-s2-fixed": _FULL_SIZE,
-    # the retraining's weight decay and dropout; a step without clipping (algorithms D.6)
+    # the retraining's weight decay and dropout; a step without clipping; until the genotype stands
+    # still (algorithms D.6)
     "recurrent": {
         **_PTB,
+        "epochs": 200,
+        "unchanged": 10,
         "objective": LanguageModel(word_dropout=0.1),
         "weight_decay": 8e-7,
         "unroll_clip": 0.0,

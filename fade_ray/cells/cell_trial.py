@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from fade_ray.cells.cell_recipes import Record
 from fade_ray.cells.cells_config import CellPlan, CellsConfig
 from fade_ray.cells.discretise import Whole
 from fade_ray.cells.search_data import SEARCH_DATA
@@ -61,7 +62,7 @@ class CellSearch(Trainee):
         self.groups = self.setup.groups
         self.searched = self.setup.start(self.groups, plan.seed)
         self.proxy: tuple[float, float] | None = None
-        self.records: list[tuple[float, str]] = []  # eigenvalues with the genotypes of then
+        self.records: list[Record] = []
         self.ended, self.early = not self.recipe.trains, False
         self.training = begin_stage(self)
 
@@ -88,7 +89,7 @@ class CellSearch(Trainee):
     def run_epoch(self) -> Metrics:
         """One epoch, with the end of a stage where it is one."""
         metrics = self.training.run_epoch() | self._state()
-        if self.recipe.stops is not None and metrics["eigenvalue"] is not None:
+        if self.setup.stops:
             genotype = json.dumps(self.genotype_now().to_dict())
             self.records.append((metrics["eigenvalue"], genotype))
         if self.training.finished or self._earlier() is not None:
@@ -96,11 +97,10 @@ class CellSearch(Trainee):
         return metrics
 
     def _earlier(self) -> Macro | None:
-        """The genotype of before the eigenvalue grew too fast; None where it has not."""
-        stops = self.recipe.stops
-        if stops is None or not stops.due([value for value, _ in self.records]):
-            return None
-        return Macro.from_dict(json.loads(self.records[-1 - stops.window][1]))
+        """The genotype that the search ends with before its last epoch; None where it goes on."""
+        chosen = (stop.chosen(self.records) for stop in self.setup.stops)
+        genotype = next(filter(None, chosen), None)
+        return None if genotype is None else Macro.from_dict(json.loads(genotype))
 
     def genotype_now(self) -> Macro:
         """What the rest of the recipe would make of the weights as they are."""

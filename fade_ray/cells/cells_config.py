@@ -120,12 +120,15 @@ class GridConfig:
     """Epochs between estimates of the dominant eigenvalue of the validation Hessian in the logits;
     0: none.
     """
+    unchanged: int = 0
+    """A search ends when its genotype is the same after so many epochs in a row; 0: at its last."""
     table: str | None = None
     """NAS-Bench-201 table (Parquet): true accuracies of everything found on that space."""
 
     def __post_init__(self) -> None:
         each_once(recipes=self.recipes, spaces=self.spaces, seeds=self.seeds)
-        at_least(0, seeds=min(self.seeds), eigenvalue_every=self.eigenvalue_every)
+        counts = {"eigenvalue_every": self.eigenvalue_every, "unchanged": self.unchanged}
+        at_least(0, seeds=min(self.seeds), **counts)
         at_least(1, cells=self.cells, channels=self.channels, epochs=self.epochs)
         for name in STAGED:
             at_least(1, **{f"stage_{name}": min(getattr(self, f"stage_{name}"), default=1)})

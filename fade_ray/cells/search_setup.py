@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fade_ray.cells.cell_recipes import Recipe, Stage, recipe
+from fade_ray.cells.cell_recipes import EarlyStop, Recipe, Stage, Unchanged, recipe
 from fade_ray.cells.cell_settings import (
     OF_TASK,
     PUBLISHED,
@@ -70,6 +70,12 @@ class SearchSetup:
     def epochs(self) -> int:
         """Of one search; one that is run again at a lower rate takes more."""
         return sum(stage.epochs for stage in self.stages) if self.recipe.trains else 0
+
+    @property
+    def stops(self) -> tuple[EarlyStop | Unchanged, ...]:
+        """What may end a search before its last epoch."""
+        still, own = self.grid.unchanged, self.recipe.stops
+        return (*([own] if own else []), *([Unchanged(still)] if still else []))
 
     @property
     def task(self) -> str:
@@ -232,6 +238,8 @@ def _check(made: SearchSetup, name: str) -> None:
         "Its logits learn from images of their own: use --held-out 0.5.",
         held_out=made.grid.held_out,
     )
+    still, remedy = made.grid.unchanged, "Leave --unchanged out."
+    require(len(made.stages) == 1 or not still, "one stage with unchanged", remedy, unchanged=still)
     spaces = made.unlearned
     for stage, before, narrower in zip(made.stages, spaces, spaces[1:], strict=False):
         same = narrower == before.at_depth(narrower.depth)

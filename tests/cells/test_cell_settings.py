@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fade_ray.cells.cell_recipes import RECIPES, EarlyStop
+from fade_ray.cells.cell_recipes import RECIPES, EarlyStop, Unchanged
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.draw import SkipDropout
@@ -130,8 +130,19 @@ def test_a_search_ends_when_the_eigenvalue_grows_too_fast() -> None:
     assert stop.due([3.0] * 5 + [4.01] * 5)
     assert not stop.due([9.0, *[3.0] * 5, *[3.0] * 5])
     assert EarlyStop(window=1, ratio=0.5).due([1.0, 2.1])
+    assert stop.chosen([(3.0, "a")] * 5 + [(4.01, "b"), (None, "c")] * 5) == "a"
     with pytest.raises(InvalidInput, match="one stage"):
         replace(RECIPES["stacnas"], stops=stop)
+
+
+def test_a_search_ends_when_its_genotype_stands_still() -> None:
+    stop = Unchanged(3)
+    assert stop.chosen([(None, "a"), (None, "a")]) is None
+    assert stop.chosen([(None, "a"), (1.0, "b"), (None, "b")]) is None
+    assert stop.chosen([(None, "a"), (1.0, "b"), (None, "b"), (None, "b")]) == "b"
+    with pytest.raises(InvalidInput, match="one stage with unchanged"):
+        config("stacnas", unchanged=3)
+    assert config("darts-1st", unchanged=3).setup("darts-1st", "s5").stops == (Unchanged(3),)
 
 
 def test_dropout_behind_skip_connects_falls_and_keeps_the_mean() -> None:

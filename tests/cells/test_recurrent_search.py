@@ -59,6 +59,7 @@ def test_the_published_settings(texts: Path) -> None:
     assert amended.train.objective == LanguageModel(word_dropout=0.1)
     assert (amended.train.optimiser.weight_decay, amended.architecture.unroll_clip) == (8e-7, 0.0)
     assert setup.setting == amended.setting == "published"
+    assert (amended.stages[0].epochs, amended.grid.unchanged, setup.grid.unchanged) == (200, 10, 0)
     own = replace(made, train=replace(made.train, objective=LanguageModel(slowness=0.5)))
     assert own.setup("amended", "recurrent").train.objective == LanguageModel(slowness=0.5)
     assert own.setup("amended", "recurrent").setting == "published, but objective language-model"
@@ -101,6 +102,15 @@ def test_one_that_was_killed_goes_on_with_the_same_bits(texts: Path, tmp_path: P
         return json.dumps(kept)
 
     assert untimed(again) == untimed(whole)
+
+
+def test_one_whose_genotype_stands_still_ends_early(texts: Path, tmp_path: Path) -> None:
+    made = config(texts, recipes=("darts-1st",), epochs=6, unchanged=2)
+    still = replace(made.architecture, architecture_learning_rate=1e-9)
+    made = replace(made, architecture=still)
+    *epochs, last = events(made, checked_data(made), tmp_path, "darts-1st")
+    assert [event["epoch"] for event in epochs] == [0, 1, 2]
+    assert last["metrics"]["ended_early"] is True
 
 
 def test_what_is_refused(texts: Path) -> None:
