@@ -13,7 +13,6 @@ from fade_ray.compare.contest_session import ContestProgress, ContestSession
 from fade_ray.compare.entered_history import EnteredHistory, random_pick, unspent
 from fade_ray.compare.entry_job import PRICES, EntryJob, first_evaluation, training_images
 from fade_ray.compare.trace import Trace
-from fade_ray.data.data_config import load_images
 from fade_ray.records.json_form import as_json
 from fade_ray.records.run_files import Run, read_object
 from fade_ray.report.trials import measure_of
@@ -25,6 +24,7 @@ from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.limited import limited_space
+from fade_ray.training.objective_check import guess, images_for
 from searchers.contest import Contest
 from spaces.errors import InvalidInput
 
@@ -64,7 +64,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         space, configs = config.space.build(config.network), dict(config.configs())
         for each in configs.values():
             each.search(space)  # checks it before anything is loaded
-        splits = load_images(config.data)
+        splits = images_for(config.train.objective, config.data)
         space = limited_space(next(iter(configs.values())), splits)
         searches = {name: each.search(space) for name, each in configs.items()}
         unit = config.contest.unit
@@ -80,7 +80,8 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def watchers(
         self, config: CompareConfig, prepared: Prepared, history: EnteredHistory
     ) -> list[Watcher]:
-        return [ContestProgress(prepared.searcher, history.active)]
+        measure = config.train.objective.measure
+        return [ContestProgress(prepared.searcher, history.active, measure=measure)]
 
     def session(
         self, trials: Prepared, start: Began, watchers: Sequence[Watcher]
@@ -105,11 +106,12 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def deliver(self, prepared: Prepared, run: Ran) -> dict[str, Any]:
         contest, splits = prepared.searcher, prepared.data
         names, budget = contest.entries, contest.budget
+        objective = run.config.train.objective
         return {
             **run.result,
             "complete": {name: contest.over(name) for name in names},
             "unspent": {name: max(0.0, budget - contest.spent(name)) for name in names},
-            "chance": 1 / splits.num_classes,
+            "chance": objective.measure.plain(guess(objective, splits)),
             "data": splits.describe(),
             "test_images": len(splits.test),
         }
@@ -117,10 +119,11 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
     def finish(self, run: Ran) -> Comparison:
         traces, baseline = run_traces(run), run.config.contest.baseline
         write_json(run.folder / "traces.json", as_json(traces))
-        floor = random_pick(traces, baseline, run.result.get("chance", 0.0))
+        score = measure_of(run.settings)
+        floor = random_pick(traces, baseline, score.plain(run.result.get("chance", 0.0)))
         spent = run.history.spent(ranks_alone=True)
         on_ranks = {job: spent.get(name) for name, job in run.config.contest.jobs.items()}
-        comparison = Comparison.of(traces, baseline, floor, spent_on_ranks=on_ranks)
+        comparison = Comparison.of(traces, baseline, floor, score=score, spent_on_ranks=on_ranks)
         write_comparison(run, traces, comparison, "csv", "parquet")
         return comparison
 
@@ -169,7 +172,8 @@ def run_traces(run: Ran) -> list[Trace]:
             f"`fade-ray compare --out {run.folder}`."
         )
     over = run.history.complete(run.result)
-    return run.history.traces(jobs, budget["budget"], budget["unit"], over)
+    measure = measure_of(as_json(run.config))
+    return run.history.traces(jobs, budget["budget"], budget["unit"], over, measure)
 
 
 def _check_budget(budget: float, name: str, needed: float) -> None:

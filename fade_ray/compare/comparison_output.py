@@ -93,6 +93,13 @@ def _row(summary: Summary, score: Measure) -> tuple[str, ...]:
         seeds_text(summary),
         number(summary.evaluations, 1),
         number(summary.spent_on_ranks or 0.0, 0),
-        *(number(score.scale * x, 3) for x in (summary.mean, summary.std, summary.area)),
+        *(
+            number(x, 3)
+            for x in (
+                score.scale * summary.mean,
+                abs(score.scale) * summary.std,
+                score.scale * summary.area,
+            )
+        ),
         *(number(rank, 2) for rank in (summary.rank, summary.area_rank)),
     )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from fade_ray.compare.entered_history import EnteredHistory, share_done
+from fade_ray.records.measures import ACCURACY, Measure
 from fade_ray.run.forecast import ByShare
 from fade_ray.run.progress import LiveWatcher
 from fade_ray.run.session import Session
@@ -58,9 +59,13 @@ class ContestProgress(LiveWatcher):
     """
 
     def __init__(
-        self, contest: Contest, active: float = 0.0, console: Console | None = None
+        self,
+        contest: Contest,
+        active: float = 0.0,
+        console: Console | None = None,
+        measure: Measure = ACCURACY,
     ) -> None:
-        self.contest, self.before = contest, active
+        self.contest, self.before, self.measure = contest, active, measure
         super().__init__(console)
         self.first: float | None = None  # when the first trial of this process began
         self.best: dict[str, float] = {}
@@ -88,7 +93,7 @@ class ContestProgress(LiveWatcher):
 
     def _line(self) -> Text:
         parts = [f"{self.fraction():.0%} of the budgets spent"]
-        parts += [f"{name} {best:.3f}" for name, best in self.best.items()]
+        parts += [f"{name} {self.measure.plain(best):.3f}" for name, best in self.best.items()]
         since = 0.0 if self.first is None else time.monotonic() - self.first
         return Text(" · ".join([*parts, ByShare(self.done).words(self.before + since)]))
 

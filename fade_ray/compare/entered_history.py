@@ -8,6 +8,7 @@ from typing import Any
 from fade_ray.compare.trace import ROUNDING, Trace
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
+from fade_ray.records.measures import ACCURACY, Measure
 from searchers.contest import Entered
 
 UNITS = {"images": "training images", "seconds": "seconds of training"}
@@ -53,7 +54,12 @@ class EnteredHistory(TrialHistory[Entered]):
         return share_done(entries, budget, self.spent(), self.over)
 
     def traces(
-        self, entries: Mapping[str, Job], budget: float, unit: str, over: Collection[str]
+        self,
+        entries: Mapping[str, Job],
+        budget: float,
+        unit: str,
+        over: Collection[str],
+        measure: Measure = ACCURACY,
     ) -> list[Trace]:
         """One trace per search, of what its record says; `over`: those that came to the end of
         their budget. Evaluations that ended beyond the budget, as one of a budget in seconds may,
@@ -62,10 +68,10 @@ class EnteredHistory(TrialHistory[Entered]):
         return [
             Trace(*job, budget, UNITS[unit], costs, scores, reports, entry in over, codes)
             for entry, job in entries.items()
-            for costs, scores, reports, codes in [self._evaluations(entry, budget)]
+            for costs, scores, reports, codes in [self._evaluations(entry, budget, measure)]
         ]
 
-    def _evaluations(self, entry: str, budget: float) -> Sequence[Any]:
+    def _evaluations(self, entry: str, budget: float, measure: Measure) -> Sequence[Any]:
         """Costs, scores, reports and architectures of a search, [N] each."""
         ended = self.of(entry=entry)
         spent = accumulate(self.outcomes[id].cost or 0.0 for id in ended)
@@ -73,7 +79,7 @@ class EnteredHistory(TrialHistory[Entered]):
             (
                 cost,
                 self.outcomes[id].score,
-                self.metrics[id].get("test_accuracy"),
+                measure.score(self.metrics[id], "test"),
                 plan.hyper.code(),
             )
             for id, cost in zip(ended, spent, strict=True)

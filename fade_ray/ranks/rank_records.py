@@ -8,6 +8,7 @@ from typing import Any
 from fade_ray.analysis.rank_measures import Rows
 from fade_ray.ranks.rank_trials import ALONE, RankTrial
 from fade_ray.records.history import TrialHistory
+from fade_ray.records.measures import ACCURACY, Measure
 from spaces import HyperArchitecture
 from spaces.nasbench_macro import BLOCKS, MacroTable
 
@@ -81,14 +82,16 @@ class RankHistory(TrialHistory[RankTrial]):
     plan = RankTrial
 
 
-def rank_runs(history: RankHistory, settings: Sequence[str]) -> list[RankRun]:
+def rank_runs(
+    history: RankHistory, settings: Sequence[str], measure: Measure = ACCURACY
+) -> list[RankRun]:
     """The hyper-architecture's trainings that ended well, in the order of `settings` and seeds."""
     runs = []
     for setting in settings:
         seeds = {id: history.proposals[id].study_seed for id in history.of(setting=setting)}
         for id in sorted(seeds, key=seeds.__getitem__):
             if history.outcomes[id].log_weights is not None:
-                accuracy = history.metrics[id].get("hyper_accuracy")
+                accuracy = measure.score(history.metrics[id], "hyper")
                 epochs = _epochs(history.epochs.get(id, {}))
                 runs.append(RankRun(setting, seeds[id], epochs, accuracy))
     return runs
@@ -106,16 +109,21 @@ def _epochs(reported: Mapping[int, Mapping[str, Any]]) -> tuple[RankEpoch, ...]:
     return tuple(RankEpoch(*row) for row in rows)
 
 
-def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]:
+def trained_alone(
+    history: RankHistory, hyper: HyperArchitecture, measure: Measure = ACCURACY
+) -> list[Alone]:
     """The architectures trained alone, in lexicographic order of their choices, each with its
     accuracies in the order of the repeats.
 
     Of the test part, see `truth_part`: the ranks are learned on the architecture split, so
     accuracies on it share its luck.
     """
-    part, accuracies = truth_part(history), dict[HyperArchitecture, list[tuple[int, float]]]()
+    part, accuracies = (
+        truth_part(history, measure),
+        dict[HyperArchitecture, list[tuple[int, float]]](),
+    )
     for id in history.of(setting=ALONE):
-        plan, accuracy = history.proposals[id], _accuracies(history, id)[part]
+        plan, accuracy = history.proposals[id], _accuracies(history, id, measure)[part]
         if accuracy is not None:
             accuracies.setdefault(plan.hyper, []).append((plan.repeat, accuracy))
     distinct, alone = hyper.distinct(), []
@@ -126,15 +134,15 @@ def trained_alone(history: RankHistory, hyper: HyperArchitecture) -> list[Alone]
     return sorted(alone, key=lambda one: one.choice)
 
 
-def truth_part(history: RankHistory) -> str:
+def truth_part(history: RankHistory, measure: Measure = ACCURACY) -> str:
     """What `trained_alone` goes by: "test", or "architecture" in records without all of those."""
-    ended = [_accuracies(history, id) for id in history.of(setting=ALONE)]
+    ended = [_accuracies(history, id, measure) for id in history.of(setting=ALONE)]
     scored = [each for each in ended if each["architecture"] is not None]
     return "test" if all(each["test"] is not None for each in scored) else "architecture"
 
 
-def _accuracies(history: RankHistory, id: str) -> dict[str, float | None]:
-    tested, score = history.metrics[id].get("test_accuracy"), history.outcomes[id].score
+def _accuracies(history: RankHistory, id: str, measure: Measure) -> dict[str, float | None]:
+    tested, score = measure.score(history.metrics[id], "test"), history.outcomes[id].score
     return {"test": tested, "architecture": score}
 
 

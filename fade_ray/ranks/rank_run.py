@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from fade_ray.data.data_config import load_images
 from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
 from fade_ray.ranks.rank_page import rank_page
 from fade_ray.ranks.rank_records import RankHistory, of_table, rank_runs, trained_alone, truth_part
 from fade_ray.ranks.rank_summary import RankFindings
 from fade_ray.ranks.rank_trials import RankJob, RankTrial, check_sample, search
 from fade_ray.ranks.rank_verdict import in_words
+from fade_ray.records.measures import Measure
 from fade_ray.records.run_files import Run
 from fade_ray.report.page import write_page
 from fade_ray.run.folder import write_json
@@ -23,6 +24,7 @@ from fade_ray.run.inputs import IMAGES
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
+from fade_ray.training.objective_check import images_for
 from fade_ray.training.old_configs import upgraded_training
 from searchers import Outcome
 from spaces.nasbench_macro import MacroTable
@@ -62,7 +64,7 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
             check_sample(hyper.size, study.sample)
         else:
             MacroTable.read(Path(study.table).expanduser())
-        splits = load_images(config.data)
+        splits = images_for(config.train.objective, config.data)
         if study.table is None:
             config.space.check(config.network, splits)
         return Trials(search(study, hyper), RankJob(config), splits)
@@ -71,16 +73,18 @@ class RankStudyRun(RunOfTrials[RankStudyConfig, RankHistory], name="rank-study")
         self, config: RankStudyConfig, prepared: Trials[Any], history: RankHistory
     ) -> list[Watcher]:
         told = self.forecast(config, history), history.active
-        return [GridProgress(_trainings(config.study), _line, *told)]
+        line = partial(_line, measure=config.train.objective.measure)
+        return [GridProgress(_trainings(config.study), line, *told)]
 
     def finish(self, run: Ran) -> list[str]:
         """ranks.json and the report; the verdict in words."""
         study, history = run.config.study, run.history
         hyper = run.config.hyper
         table = None if study.table is None else MacroTable.read(Path(study.table).expanduser())
-        alone = trained_alone(history, hyper) if table is None else of_table(table)
-        truth = truth_part(history) if table is None else "table"
-        runs = rank_runs(history, study.settings)
+        score = run.config.train.objective.measure
+        alone = trained_alone(history, hyper, score) if table is None else of_table(table)
+        truth = truth_part(history, score) if table is None else "table"
+        runs = rank_runs(history, study.settings, score)
         findings = RankFindings.of(hyper, runs, alone, truth, table)
         verdict = in_words(findings)
         write_json(run.folder / "ranks.json", findings.as_json() | {"verdict": verdict})
@@ -110,7 +114,8 @@ def _trainings(study: StudyConfig) -> int:
     return len(study.settings) * len(study.seeds) + alone
 
 
-def _line(trial: RankTrial, outcome: Outcome, metrics: Mapping[str, Any]) -> str:
-    accuracy = outcome.score if outcome.log_weights is None else metrics.get("hyper_accuracy")
-    result = "failed" if accuracy is None else f"accuracy {accuracy:.3f}"
+def _line(trial: RankTrial, outcome: Outcome, metrics: Mapping[str, Any], measure: Measure) -> str:
+    ranked = outcome.log_weights is not None
+    score = measure.score(metrics, "hyper") if ranked else outcome.score
+    result = "failed" if score is None else f"{measure.name} {measure.plain(score):.3f}"
     return f"{trial.id}: {result}, {metrics.get('seconds', 0):.0f} s"

@@ -71,7 +71,8 @@ def _sentence(test: PairedTest, texts: Mapping[str, str], score: Measure, pair: 
         return f"{about}: no difference shown, as there is no pair of complete traces."
     numbers, x = f"mean difference {score.difference(test.difference)}", score.scale
     if math.isfinite(test.low):
-        numbers += f", 95% interval {x * test.low:+.2f} to {x * test.high:+.2f}"
+        low, high = sorted((x * test.low, x * test.high))
+        numbers += f", 95% interval {low:+.2f} to {high:+.2f}"
     if math.isfinite(test.effect):
         numbers += f", d_z {test.effect:+.2f}"
     numbers += f", better with {test.superiority:.0%} of the {pair}s"

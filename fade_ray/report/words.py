@@ -19,8 +19,8 @@ def count(number: int, noun: str, plural: str = "") -> str:
 
 
 def interval(low: float, high: float, digits: int = 2, signed: bool = False) -> str:
-    """ "0.12 to 0.34"; a dash where there is none."""
-    ends = (number(end, digits, signed) for end in (low, high))
+    """ "0.12 to 0.34", the lower end first; a dash where there is none."""
+    ends = (number(end, digits, signed) for end in sorted((low, high)))
     return " to ".join(ends) if math.isfinite(low) else DASH
 
 

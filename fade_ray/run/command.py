@@ -18,7 +18,7 @@ import tyro
 
 from fade_ray.records.additions import joined, load_additions
 from fade_ray.run.flags import read_flags
-from fade_ray.run.inputs import with_value
+from fade_ray.run.inputs import SPACE, with_value
 from fade_ray.run.kind import Asked, RunKind
 from spaces.choices import Choice
 from spaces.errors import InvalidInput, require_known
@@ -74,7 +74,12 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         )
     choices, shared = choice_fields(kind.config), _shared(kind)
     first_reading = make_dataclass(
-        "First", [*shared, ("options", kind.options, kind.options()), ("out", str | None, None)]
+        "First",
+        [
+            *shared,
+            ("options", kind.options, kind.options()),
+            *((name, str | None, None) for name in ("out", *_spaces(kind.config))),
+        ],
     )
     first, _ = read_flags(
         Annotated[first_reading, tyro.conf.OmitArgPrefixes],
@@ -83,7 +88,8 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         add_help=False,
     )
     use = tuple(str(Path(path).expanduser().resolve()) for path in first.use)
-    load_additions(use)
+    space = getattr(first, "space", None)  # which may hold an objective, too
+    load_additions([*use, *([] if space is None else [space])])
     recipe = getattr(first, "recipe", None)
     asked = Asked(source, recipe, first.out, first.options, rest)
     if HELP & set(rest) and source is None:
@@ -109,6 +115,12 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
             print(_further(kind.name, whole, common))
         raise
     return replace(config, use=use)
+
+
+def _spaces(config: type[Any]) -> tuple[str, ...]:
+    """The flag of the file of a space, of a kind of run that has one."""
+    first = SPACE.partition(".")[0]
+    return ("space",) if first in {field.name for field in fields(config)} else ()
 
 
 def _second_reading(

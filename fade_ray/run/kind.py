@@ -245,7 +245,11 @@ class RunKind(ABC, Generic[C, H]):
                 f"`fade-ray {kind} --out {folder}`."
             )
         values["use"] = kept(folder, values.get("use", ()))
-        load_additions(values["use"])
+        space = values.get("space")
+        named = space.get("space") if isinstance(space, Mapping) else None
+        files = kept(folder, [named] if isinstance(named, str) else [])
+        # the file of a space may hold an objective; one that is gone is told where it is needed
+        load_additions([*values["use"], *(file for file in files if Path(file).exists())])
         try:
             config = placed(from_json(self.config, self.upgrade(values)), self.inputs)
             return with_space(config, kept(folder, space_of(config)))

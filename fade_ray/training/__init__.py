@@ -2,6 +2,7 @@
 
 from fade_ray.training.device import Placement, place
 from fade_ray.training.failures import TrainingFailed
+from fade_ray.training.image_objectives import MultiLabel, Regression, Segmentation
 from fade_ray.training.loop import Training, evaluate
 from fade_ray.training.objectives import Classification, LanguageModel, Objective
 from fade_ray.training.optimisers import ASGD, SGD, Adam, Optimiser
@@ -15,10 +16,13 @@ __all__ = [
     "ArchitectureConfig",
     "Classification",
     "LanguageModel",
+    "MultiLabel",
     "Objective",
     "Optimiser",
     "Placement",
+    "Regression",
     "RowArchitecture",
+    "Segmentation",
     "TrainConfig",
     "Training",
     "TrainingFailed",
