@@ -64,6 +64,7 @@ class CellJob:
             lambda: self.sorts[planned.sort].begin(planned, data, self.config, folder),
             checkpoint_path(folder, planned.id),
             threads=self.config.run.cpus_per_trial,
+            steps=self.config.run.checkpoint_steps,
         )
 
 

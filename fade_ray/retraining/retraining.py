@@ -155,6 +155,7 @@ def retrain(
         folder / CHECKPOINT,
         threads=job.config.workers.cpus_per_worker or (1 if workers.size > 1 else None),
         leads=workers.rank == 0,
+        steps=job.config.workers.checkpoint_steps,
     )
 
 

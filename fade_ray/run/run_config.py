@@ -41,6 +41,9 @@ class RunConfig(RayOptions):
     """
     concurrency: int | None = None
     """Trials at once; by default as many as fit."""
+    checkpoint_steps: int = 0
+    """Also checkpoint a trial within its epochs, every so many steps; 0: at the end of each alone.
+    """
     track: tuple[Literal["mlflow", "wandb"], ...] = ()
     """Tell MLflow, Weights & Biases or both of every trial; where, say their own environment
     variables (MLFLOW_TRACKING_URI; WANDB_PROJECT, WANDB_MODE).
@@ -52,7 +55,7 @@ class RunConfig(RayOptions):
         remedy = "What is told to trackers goes through Ray Tune: use --engine ray."
         require(with_ray, "track with the ray engine", remedy, track=self.track)
         at_least(1, cpus_per_trial=self.cpus_per_trial, concurrency=self.concurrency)
-        at_least(0, gpus_per_trial=gpus)
+        at_least(0, gpus_per_trial=gpus, checkpoint_steps=self.checkpoint_steps)
         whole = gpus is None or gpus <= 1 or gpus == int(gpus)
         require(whole, "gpus_per_trial is whole above 1", "Use 1, or 2.", gpus_per_trial=gpus)
         rule = "gpus_per_trial == 0 with the local engine"
@@ -91,12 +94,17 @@ class WorkersConfig(RayOptions):
     """Processors per worker, and the threads it uses; by default 1, and without other workers all
     of this machine's.
     """
+    checkpoint_steps: int = 0
+    """Also checkpoint within an epoch, every so many steps; 0: at its end alone."""
     loader_workers: int = 4
     """Processes that decode the images of the folder loader, per worker; 0: none of their own."""
 
     def __post_init__(self) -> None:
         at_least(1, workers=self.workers, cpus_per_worker=self.cpus_per_worker)
-        at_least(0, loader_workers=self.loader_workers)
+        steps = self.checkpoint_steps
+        at_least(0, loader_workers=self.loader_workers, checkpoint_steps=steps)
+        rule, remedy = "checkpoint_steps == 0 with several workers", "Each knows its share alone."
+        require(self.workers == 1 or not steps, rule, remedy, checkpoint_steps=steps)
 
 
 @dataclass(frozen=True, kw_only=True)

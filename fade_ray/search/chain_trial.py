@@ -51,6 +51,7 @@ def run_trial(plan: Trial, splits: Splits, config: Config, folder: Path) -> Iter
         lambda: ChainTrial(plan, splits, config, folder),
         checkpoint_path(folder, plan.id),
         threads=config.run.cpus_per_trial,
+        steps=config.run.checkpoint_steps,
     )
 
 

@@ -27,6 +27,43 @@ from fade_ray.training.updates import Unroll
 
 STREAMS = ("weights", "architecture", "drop_path")
 """What is drawn from generators of the training's own, in the order of their seeds."""
+DRAWN = ("weights", "architecture")
+"""Those of the batches."""
+
+
+class OpenEpoch:
+    """An epoch in progress: how its generators stood when its batches were drawn (`drawn`), the
+    `steps` that are done, and what they add up to.
+    """
+
+    def __init__(self, drawn: Mapping[str, torch.Tensor], sums: Sums) -> None:
+        self.drawn, self.sums, self.steps = drawn, sums, 0
+        self.learned: Sums | None = None
+        self.start = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """That it took, before it was stopped too."""
+        return time.perf_counter() - self.start
+
+    def state_dict(self) -> dict[str, Any]:
+        learned = self.learned
+        return {
+            "drawn": dict(self.drawn),
+            "steps": self.steps,
+            "seconds": self.seconds,
+            "sums": self.sums.values,
+            "learned": None if learned is None else (learned.names[1:], learned.values),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
+        self.drawn, self.steps = state["drawn"], state["steps"]
+        self.start = time.perf_counter() - state["seconds"]
+        self.sums.values.copy_(state["sums"])
+        if state["learned"] is not None:
+            names, values = state["learned"]
+            self.learned = Sums(names, device)
+            self.learned.values.copy_(values)
 
 
 class Training:
@@ -76,6 +113,10 @@ class Training:
         )
         self.optimizer = config.optimiser.build(self.problem.weights)
         self.average = Average(network, config.ema) if config.ema else None
+        self.open: OpenEpoch | None = None
+        self.left: Mapping[str, Any] | None = None  # of an epoch that was stopped within
+        self.every = 0  # steps between two calls of `save` within an epoch; 0: none
+        self.save: Callable[[], None] = lambda: None
         if config.compile:
             network.compile_candidates()
 
@@ -106,20 +147,26 @@ class Training:
         """
         # what modules of a user's own draw; a generator for each epoch has no state to keep
         with seeded(self.seed + (self.epoch + 1) * 2**40, self.placement.device):
-            return self._run_epoch()
+            try:
+                return self._run_epoch()
+            finally:
+                self.open = None
 
     def _run_epoch(self) -> dict[str, Any]:
-        start = time.perf_counter()
         self._begin()
-        sums = Sums(self.config.objective.higher_is_better, self.placement.device, self.workers)
-        learned: Sums | None = None
-        for train, held_out in self._steps():
+        names = self.config.objective.higher_is_better
+        self.open = now = OpenEpoch(
+            {name: self.generators[name].get_state() for name in DRAWN},
+            Sums(names, self.placement.device, self.workers),
+        )
+        steps = self._steps() if self.left is None else self._left(now, self.left)
+        for train, held_out in steps:
             self.problem.begin(train, held_out)
             self._set_rate(self.learning_rate * self.config.objective.pace(train))
             step = self._architecture_step(train, held_out)
             if step is not None:
-                learned = learned or Sums(step.measures, self.placement.device)
-                learned.add(step.loss, step.measures, step.count)
+                now.learned = now.learned or Sums(step.measures, self.placement.device)
+                now.learned.add(step.loss, step.measures, step.count)
             if step is None or step.weights is None:
                 self.weight_gradients(train)
             # joint; or a forward difference, whose last pass over the training images was a small
@@ -127,10 +174,13 @@ class Training:
             else:
                 for weight, gradient in zip(self.problem.weights, step.weights, strict=True):
                     weight.grad = gradient
-            self._add_passes(sums, train)
+            self._add_passes(now.sums, train)
             self.weight_step()
-        metrics = self._read(sums, learned)
-        seconds = time.perf_counter() - start  # after the reading, which waited for the device
+            now.steps += 1
+            if self.every and now.steps % self.every == 0:
+                self.save()
+        metrics = self._read(now.sums, now.learned)
+        seconds = now.seconds  # after the reading, which waited for the device
         self.epoch += 1
         images = self.problem.images * self.workers.size
         return metrics | {
@@ -140,6 +190,27 @@ class Training:
             "multiply_adds": self.problem.multiply_adds * self.workers.size,
             "peak_memory_mib": self.placement.peak_memory(),
         }
+
+    def _left(
+        self, now: OpenEpoch, left: Mapping[str, Any]
+    ) -> Iterator[tuple[Batch, Batch | None]]:
+        """The steps that are left of an epoch that was stopped behind one of them: its batches are
+        drawn again, and those that were stepped on let by.
+        """
+        self.left = None
+        for name, state in left["drawn"].items():
+            self.generators[name].set_state(state)
+        steps = self._steps()
+        for _ in range(left["steps"]):
+            next(steps)
+        now.load_state_dict(left, self.placement.device)
+        problem = self.problem
+        problem.images, problem.multiply_adds = left["images"], left["multiply_adds"]
+        problem.train.next_state, problem.held_out.next_state = (
+            None if state is None else state.to(self.placement.device) for state in left["states"]
+        )
+        torch.set_rng_state(left["random"])
+        return steps
 
     def weight_gradients(self, batch: Batch) -> None:
         """The gradients of the weights, of the parts of `batch` averaged over its examples.
@@ -250,9 +321,24 @@ class Training:
         return means | known | {"learning_rate": self.learning_rate}
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything the next epoch depends on; loads with `weights_only=True`."""
+        """Everything the next epoch depends on, or within one what is left of it; loads with
+        `weights_only=True`.
+        """
+        problem, now = self.problem, self.open
+        left = (
+            None
+            if now is None
+            else now.state_dict()
+            | {
+                "images": problem.images,
+                "multiply_adds": problem.multiply_adds,
+                "states": (problem.train.next_state, problem.held_out.next_state),
+                "random": torch.get_rng_state(),
+            }
+        )
         return {
             "epoch": self.epoch,
+            "left": left,
             "network": self.network.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "average": None if self.average is None else self.average.state_dict(),
@@ -261,7 +347,7 @@ class Training:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.epoch = state["epoch"]
+        self.epoch, self.left = state["epoch"], state.get("left")
         self.network.load_state_dict(state["network"])
         self._set_optimizer(state)
         for name, generator_state in state["generators"].items():

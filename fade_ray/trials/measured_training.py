@@ -1,6 +1,7 @@
 """A training whose outcome is measured, each measurement an epoch of its trial."""
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 from fade_ray.trials.trainee import Metrics, Trainee
@@ -21,6 +22,9 @@ class MeasuredTraining(Trainee, Generic[T]):
 
     def first_metrics(self) -> Metrics | None:
         return self.network.first_metrics()
+
+    def save_within(self, every: int, save: Callable[[], None]) -> None:
+        self.network.save_within(every, save)
 
     def run_epoch(self) -> Metrics:
         """One of the training; behind its last one, a measurement."""

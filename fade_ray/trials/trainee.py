@@ -57,6 +57,10 @@ class Trainee(ABC):
         """One epoch; its metrics hold what it cost: images, multiply_adds, seconds."""
         return self.training.run_epoch()
 
+    def save_within(self, every: int, save: Callable[[], None]) -> None:
+        """Call `save` after so many steps of the next epoch, again and again; 0: never."""
+        self.training.every, self.training.save = every, save
+
     @abstractmethod
     def ending(self, epochs: Sequence[Mapping[str, Any]]) -> Ending:
         """At the end, with the metrics of all epochs but 0; writes what is to stay."""
@@ -75,35 +79,42 @@ def lifecycle(
     *,
     threads: int | None = None,
     leads: bool = True,
+    steps: int = 0,
 ) -> Iterator[Event]:
     """The events of a trainee: {"epoch", "metrics"} of each epoch, and at last {"outcome",
     "metrics", "warnings"} with the sums of what its epochs cost.
 
-    Before an epoch is told, everything the next one depends on is written to `checkpoint`; one that
-    starts again tells the finished epochs again and goes on there: the same bits on a CPU with as
-    many `threads`. The checkpoint before it is kept as well, for where the newest is lost or
-    damaged. Of several workers that train together only the one that `leads` writes. The
-    checkpoint stays: it is needed until the last event is on record, see `Session.tell`.
+    Before an epoch is told, everything the next one depends on is written to `checkpoint`, and
+    within one what is left of it, every so many `steps`; one that starts again tells the finished
+    epochs again and goes on there: the same bits on a CPU with as many `threads`. The checkpoint
+    before it is kept as well, for where the newest is lost or damaged. Of several workers that
+    train together only the one that `leads` writes. The checkpoint stays: it is needed until the
+    last event is on record, see `Session.tell`.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(threads or before)
     try:
-        yield from _carried_out(build(), checkpoint, leads=leads)
+        yield from _carried_out(build(), checkpoint, leads=leads, steps=steps)
     finally:
         torch.set_num_threads(before)
 
 
-def _carried_out(trainee: Trainee, checkpoint: Path, *, leads: bool) -> Iterator[Event]:
+def _carried_out(trainee: Trainee, checkpoint: Path, *, leads: bool, steps: int) -> Iterator[Event]:
     warnings = list[str]()
     told = _restored(trainee, checkpoint, warnings)
+
+    def save() -> None:
+        held = {"format": FORMAT, "of": _name(trainee), "told": told}
+        content = state_bytes(held | {"state": trainee.state_dict()})
+        write_output(checkpoint, content, earlier(checkpoint))
+
     yield from told
     while not trainee.finished:
         number = told[-1]["epoch"] + 1 if told else 1
+        trainee.save_within(steps, save)
         told.append({"epoch": number, "metrics": trainee.run_epoch()})
         if leads:
-            held = {"format": FORMAT, "of": _name(trainee), "told": told}
-            content = state_bytes(held | {"state": trainee.state_dict()})
-            write_output(checkpoint, content, earlier(checkpoint))
+            save()
         yield told[-1]
     ending = trainee.ending([event["metrics"] for event in told if event["epoch"]])
     for place in (checkpoint, earlier(checkpoint)):

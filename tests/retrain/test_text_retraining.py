@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from retrainings import run_retraining
 from safetensors.torch import load_file
 
+from fade_ray.cells.cell_job import CellJob
+from fade_ray.cells.cells_config import CellsConfig, GridConfig
+from fade_ray.data.data_config import DataConfig
 from fade_ray.data.text import load_text
 from fade_ray.records.journal import read_events
 from fade_ray.results import load_module
@@ -25,8 +28,12 @@ from fade_ray.retraining import Retraining, TextTrial, retrain_recipe
 from fade_ray.retraining.retrain_config import RetrainData
 from fade_ray.retraining.retraining import examples_of, open_examples, retrain
 from fade_ray.run.command import parse
+from fade_ray.run.run_config import RunConfig
 from fade_ray.training import LanguageModel, TrainingFailed, place
 from fade_ray.training.optimisers import ASGD, SGDThenASGD
+from fade_ray.training.sums import ALONE
+from fade_ray.trials import trainee
+from fade_ray.trials.job import write_output
 from spaces import InvalidInput
 from spaces.genotype import named_genotype
 
@@ -139,6 +146,70 @@ def test_stopped_after_an_epoch_it_goes_on_with_the_same_bits(
     files = [tmp_path / name / "weights" / "best.safetensors" for name in ("whole", "stopped")]
     ours, theirs = map(load_file, files)
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+class Killed(BaseException):
+    """As abrupt as an exception can be."""
+
+
+@pytest.fixture
+def killed(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """`killed(n)`: from now on the process dies behind its n-th checkpoint."""
+
+    def armed(number: int) -> None:
+        left = [number]
+
+        def written(path: Path, content: bytes, before: Path | None = None) -> Path:
+            done = write_output(path, content, before)
+            left[0] -= 1
+            if not left[0]:
+                monkeypatch.setattr(trainee, "write_output", write_output)
+                raise Killed
+            return done
+
+        monkeypatch.setattr(trainee, "write_output", written)
+
+    return armed
+
+
+@pytest.mark.parametrize("checkpoints", [1, 3, 5, 9])
+def test_stopped_within_an_epoch_it_goes_on_with_the_same_bits(
+    asked: Asked, tmp_path: Path, killed: Callable[[int], None], checkpoints: int
+) -> None:
+    job = asked()
+    examples = open_examples(job.config)
+    whole = list(retrain(job, examples, tmp_path / "whole", place("cpu")))
+    assert len(list(examples.train(place("cpu"), ALONE, 5).ordered())) > 4  # type: ignore[call-overload]
+    often = replace(job.config, workers=replace(job.config.workers, checkpoint_steps=2))
+    job = replace(job, config=often)
+    killed(checkpoints)
+    with pytest.raises(Killed):
+        list(retrain(job, examples, tmp_path / "stopped", place("cpu")))
+    again = list(retrain(job, examples, tmp_path / "stopped", place("cpu")))
+    assert untimed(again) == untimed(whole)
+    files = [tmp_path / name / "weights" / "best.safetensors" for name in ("whole", "stopped")]
+    ours, theirs = map(load_file, files)
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+@pytest.mark.parametrize("recipe", ["darts-2nd", "amended"])
+def test_a_search_stopped_within_an_epoch_goes_on_with_the_same_bits(
+    texts: Path, tmp_path: Path, killed: Callable[[int], None], recipe: str
+) -> None:
+    grid = GridConfig((recipe,), ("recurrent",), epochs=2, channels=4)
+    data = DataConfig(data=str(texts))
+    config = CellsConfig(data=data, grid=grid, run=RunConfig(device="cpu", checkpoint_steps=1))
+    config = replace(
+        config, train=replace(config.train, batch_size=5, objective=LanguageModel(bptt=9))
+    )
+    (plan,), corpus = config.plans(), load_text(texts)
+    seldom = replace(config, run=RunConfig(device="cpu"))
+    whole = list(CellJob(seldom).run(plan.to_dict(), corpus, tmp_path / "whole"))
+    killed(2)
+    with pytest.raises(Killed):
+        list(CellJob(config).run(plan.to_dict(), corpus, tmp_path / "stopped"))
+    again = list(CellJob(config).run(plan.to_dict(), corpus, tmp_path / "stopped"))
+    assert untimed(again) == untimed(whole)
 
 
 def trial(job: Retraining) -> TextTrial:
