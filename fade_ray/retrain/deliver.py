@@ -12,8 +12,6 @@ from safetensors import safe_open
 
 from fade_ray.export import export_language, export_module
 from fade_ray.nn import AnyNetwork
-from fade_ray.report.trials import MEASURES
-from fade_ray.report.words import Measure
 from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retraining import Retraining, build_network, weights_path
 from fade_ray.training import Placement, evaluate
@@ -57,7 +55,9 @@ def deliver(
     chosen = job.config.export
     network: Any = trained_network(job, examples, folder, chosen)
     facts = {
-        f"test_{_measure(job).name}": recorded_score(weights_path(folder, chosen)),
+        f"test_{job.config.train.objective.measure.name}": recorded_score(
+            weights_path(folder, chosen)
+        ),
         "epochs": result["epochs"],
         "recipe": result["recipe"],
         "weights": chosen,
@@ -77,10 +77,6 @@ EXPORTS: dict[str, tuple[Callable[..., Path], tuple[str, ...]]] = {
     "text": (export_language, ("vocabulary",)),
 }
 """By the task of a stacking: what writes a network, and what of the data it is told."""
-
-
-def _measure(job: Retraining) -> Measure:
-    return MEASURES[job.config.train.objective.name]
 
 
 def check_export(network: AnyNetwork, path: Path, inputs: torch.Tensor) -> None:
@@ -134,7 +130,8 @@ def measure(
         network = trained_network(job, examples, folder, path.stem)
         network.to(placement.device, memory_format=placement.memory_format)  # type: ignore[call-overload]
         test = examples.test(placement, ALONE, job.config.train.batch_size)
-        objective, score = job.config.train.objective, _measure(job)
+        objective = job.config.train.objective
+        score = objective.measure
         measured = score.plain(objective.score(evaluate(network, test, objective, placement)))
         recorded = recorded_score(path)
         allowed = max(TOLERANCE * max(1.0, recorded), 2 / examples.counts[1])

@@ -111,7 +111,8 @@ def _carried_out(trainee: Trainee, checkpoint: Path, *, leads: bool, steps: int)
     yield from told
     while not trainee.finished:
         number = told[-1]["epoch"] + 1 if told else 1
-        trainee.save_within(steps, save)
+        if steps:
+            trainee.save_within(steps, save)
         told.append({"epoch": number, "metrics": trainee.run_epoch()})
         if leads:
             save()
