@@ -21,6 +21,7 @@ time] and those that follow them.
 """
 
 
+@dataclass(frozen=True)
 class Objective(Choice):
     """A task. A user's own is a frozen dataclass `class Mine(Objective, name="mine")` with `loss`,
     `measured` and `higher_is_better`; its first measure is the score, unless it has a `score` of
