@@ -235,18 +235,27 @@ def _is_here(host: str) -> bool:
 
 
 ASK = """
-import json, sys
+import faulthandler, json, sys, time
 import ray
 from ray._private.authentication import authentication_token_setup as tokens
+faulthandler.dump_traceback_later(12, exit=True)
+end = time.monotonic() + 9
 try:
     tokens.ensure_token_if_auth_enabled(create_token_if_missing=False)
-    nodes = ray._raylet.GcsClient(address=sys.argv[1]).get_all_node_info(timeout=10).values()
+    client, alive = ray._raylet.GcsClient(address=sys.argv[1]), []
+    while not alive:
+        nodes = client.get_all_node_info(timeout=10).values()
+        alive = [node for node in nodes if node.state == 0]
+        if alive or time.monotonic() > end:
+            break
+        time.sleep(0.2)
 except ray.exceptions.AuthenticationError:
     sys.exit(13)
-alive = [node for node in nodes if node.state == 0]
 print(json.dumps([(node.node_manager_address, dict(node.resources_total)) for node in alive]))
 """
-"""Exits with 13 where the token is refused."""
+"""Exits with 13 where the token is refused. The seconds count from the import of Ray, which takes a
+busy machine long; a head answers before its own node has joined, which is waited for.
+"""
 
 
 def _ask(address: str, ours: bool) -> Cluster | None:
@@ -264,7 +273,7 @@ def _ask(address: str, ours: bool) -> Cluster | None:
         tokens.maybe_enable_token_auth_if_token_available(warn_if_disabled=False)
     call = [sys.executable, "-P", "-c", ASK, address]
     try:
-        answer = subprocess.run(call, capture_output=True, text=True, timeout=12)
+        answer = subprocess.run(call, capture_output=True, text=True, timeout=90)
     except subprocess.TimeoutExpired:
         return None
     if answer.returncode == 13:

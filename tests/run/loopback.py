@@ -6,8 +6,9 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -80,7 +81,8 @@ class Loopback:
         port: int = 0,
     ) -> None:
         self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
-        self._hosts = 2
+        self._calls = dict[int, Callable[[], subprocess.Popen[bytes]]]()
+        self._hosts, self._again = 2, 2
         port = port or free_port()
         self.address = f"{HEAD}:{port}"
         here = [f"--node-ip-address={HEAD}", f"--port={port}"]
@@ -104,7 +106,9 @@ class Loopback:
     def _start(
         self, flags: Sequence[str], cpus: int, environment: Mapping[str, str], within: Sequence[str]
     ) -> subprocess.Popen[bytes]:
-        self.nodes.append(start_node(self.folder, flags, cpus, environment, within))
+        start = partial(start_node, self.folder, flags, cpus, environment, within)
+        self.nodes.append(start())
+        self._calls[self.nodes[-1].pid] = start
         return self.nodes[-1]
 
     def lose(self, node: subprocess.Popen[bytes]) -> None:
@@ -116,7 +120,9 @@ class Loopback:
         self.nodes.remove(node)
 
     def wait(self, seconds: float = 300) -> None:
-        """Until as many nodes are up as were started."""
+        """Until as many nodes are up as were started. One that has given up is started again, twice
+        at most: of the ports that were free somebody may have taken one since.
+        """
         import ray
 
         end = time.monotonic() + seconds
@@ -129,7 +135,12 @@ class Loopback:
                     return
             except Exception:
                 client = None
-            assert all(node.poll() is None for node in self.nodes), self.said()
+            for node in [node for node in self.nodes if node.poll() is not None]:
+                assert self._again, self.said()
+                self._again -= 1
+                print(f"a node gave up: {self.said()}")
+                self.nodes[self.nodes.index(node)] = again = self._calls[node.pid]()
+                self._calls[again.pid] = self._calls.pop(node.pid)
             time.sleep(0.2)  # polling other processes
         raise AssertionError(f"the nodes did not come up: {self.said()}")
 

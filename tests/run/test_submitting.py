@@ -113,7 +113,7 @@ def test_jobs_of_several_kinds_end_with_the_code_of_their_run(folder: Path, toke
         wait_for(lambda: nodes(cluster.address) == 1)
         with pytest.MonkeyPatch.context() as shell:
             shell.delenv("RAY_AUTH_MODE")
-            assert nodes(cluster.address) == 1  # one that runs here is meant for our token
+            wait_for(lambda: nodes(cluster.address) == 1)  # one that runs here: meant for our token
         runs = folder / "runs"
         older = "import ray; ray.__version__ = '2.1.0'; from fade_ray.cli import main; main()"
         call = [sys.executable, "-c", older, "search", "--out", str(runs / "older")]
@@ -181,7 +181,8 @@ def test_the_script_for_slurm_runs_on_its_nodes_and_stops_as_slurm_says(
     try:
         wait_for(lambda: epochs(run) >= 2 or process.poll() is not None, 400)
         address = f"127.0.0.2:{20000 + number % 10000}"
-        assert nodes(address) == 2, (folder / "log").read_text()
+        assert process.poll() is None, (folder / "log").read_text()
+        wait_for(lambda: nodes(address) == 2)
         with pytest.raises(InvalidInput, match="has one in one of the 2 nodes"):
             check_keeps(RayOptions(address=address))
         drivers = [
