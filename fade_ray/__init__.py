@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from fade_ray.data.parquet import write_images
     from fade_ray.nn.chain import NetworkConfig
     from fade_ray.nn.choices import choices
+    from fade_ray.nn.own_cells import cell_space
     from fade_ray.ranks.rank_config import RankStudyConfig, StudyConfig
     from fade_ray.replay.replay_config import ReplayConfig
     from fade_ray.results import (
@@ -77,6 +78,7 @@ _MODULES = {
     "fade_ray.data.parquet": ("write_images",),
     "fade_ray.nn.chain": ("NetworkConfig",),
     "fade_ray.nn.choices": ("choices",),
+    "fade_ray.nn.own_cells": ("cell_space",),
     "fade_ray.training.train_config": ("TrainConfig",),
     "fade_ray.training.row_architecture": ("ArchitectureConfig",),
     "fade_ray.training.objectives": ("Objective",),
@@ -125,6 +127,7 @@ __all__ = [
     "StudyConfig",
     "TrainConfig",
     "Watcher",
+    "cell_space",
     "cells",
     "choices",
     "compare",

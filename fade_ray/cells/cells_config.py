@@ -13,6 +13,8 @@ from fade_ray.cells.cell_settings import PUBLISHED
 from fade_ray.cells.confusion_plan import MatchOptions
 from fade_ray.cells.search_setup import MEASURED, STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
+from fade_ray.nn.own_cells import space_in
+from fade_ray.records.additions import module_at
 from fade_ray.retraining import QUICK, RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
@@ -70,7 +72,8 @@ class GridConfig:
     """
     spaces: tuple[str, ...] = ("s5",)
     """Spaces by name: darts, s1 to s5, amended-s1, amended-s2, amended-s2-fixed, amended-s3,
-    nasbench201, recurrent (of text), and those of one's own.
+    nasbench201, recurrent (of text), and those of one's own: a Python file with
+    `space = fade_ray.cell_space(...)` in it.
     """
     seeds: tuple[int, ...] = (0,)
     """One search per seed."""
@@ -205,6 +208,7 @@ class CellsConfig(RunOptions):
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:
+        self._take_own_spaces()
         tasks = {space: published(space).macro.stack.task for space in self.grid.spaces}
         rule, remedy = "all spaces of a run are of one task", "Run them apart."
         require(len(set(tasks.values())) == 1, rule, remedy, tasks=tasks)
@@ -224,6 +228,17 @@ class CellsConfig(RunOptions):
             rule = f"{option} has one value for each stage of a recipe"
             remedy = f"The recipes have {' or '.join(map(str, sorted(lengths)))} stages."
             require(not values or len(values) in lengths, rule, remedy, **{option: values})
+
+    def _take_own_spaces(self) -> None:
+        """Spaces that are files by their names, the files among those that the run loads."""
+        files = [space for space in self.grid.spaces if space.endswith(".py")]
+        if not files:
+            return
+        names = {file: space_in(module_at(file), file).name for file in files}
+        spaces = tuple(names.get(space, space) for space in self.grid.spaces)
+        paths = (str(Path(file).expanduser().resolve()) for file in files)
+        object.__setattr__(self, "grid", replace(self.grid, spaces=spaces))
+        object.__setattr__(self, "use", tuple(dict.fromkeys((*self.use, *paths))))
 
     @property
     def task(self) -> str:

@@ -4,11 +4,12 @@ import inspect
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, cast
 
 from torch import nn
 
-from fade_ray.export.operation_text import OPERATION_TEXTS, Definition, check_texts
+from fade_ray.export.operation_text import Definition, check_texts, own_file, text_of
 from fade_ray.export.plain_layers import FactorizedReduce, Residual, normed, relu_conv_norm
 from fade_ray.export.text import INDENT, LINE, Plain, list_lines, statement, wrapped
 from fade_ray.nn import CellNetwork
@@ -36,6 +37,8 @@ def plain_cells(network: CellNetwork) -> Plain:
     """Without what no output depends on. InvalidInput for operations without a text."""
     check_texts(network.macro)
     macro, final_norm = network.macro, network.head.before is not None
+    own = own_file(macro)
+    file = None if own is None else Path(own.path).name
     kinds: dict[str, list[Cell]] = {}
     for place in network.places:
         if isinstance(place, Cell):
@@ -47,6 +50,7 @@ def plain_cells(network: CellNetwork) -> Plain:
         "notation": wrapped(macro.notation, 4),
         "description": "",
         "definitions": definitions,
+        "file": file,
         "cells": [_cell_text(cells) for cells in kinds.values()],
         "places": list(_calls(network)),
         "stem": _stem(network),
@@ -60,7 +64,8 @@ def plain_cells(network: CellNetwork) -> Plain:
         "cells": macro.to_dict(),
         "layout": [{"kind": place.kind, **place.out._asdict()} for place in network.places],
     }
-    return Plain("cells.py.j2", values, list(_live(network)), description)
+    beside = {} if own is None or file is None else {file: own.text}
+    return Plain("cells.py.j2", values, list(_live(network)), description, beside=beside)
 
 
 def _definitions(network: CellNetwork) -> dict[Definition, None]:
@@ -77,7 +82,7 @@ def _definitions(network: CellNetwork) -> dict[Definition, None]:
                 used[FactorizedReduce] = None
         for name, gene in live.genes.items():
             if _made(place, name, gene) is not None:
-                used |= dict.fromkeys(OPERATION_TEXTS[gene.op].definitions)
+                used |= dict.fromkeys(text_of(gene.op).definitions)
             if _is_normed(place, name):
                 used[normed] = None
     return dict(sorted(used.items(), key=lambda item: isinstance(item[0], type)))
@@ -176,7 +181,7 @@ def _returned(values: list[str]) -> list[str]:
 def _made(cell: Cell, name: str, gene: Gene) -> str | None:
     """The expression that makes an operation; None for the identity."""
     stride = cell.reduction if gene.source < cell.space.inputs else 1
-    made = OPERATION_TEXTS[gene.op].expression(stride)
+    made = text_of(gene.op).expression(stride)
     return f"normed({made}, channels)" if _is_normed(cell, name) else made
 
 

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -130,7 +131,7 @@ def export_module(
         scores=task.scores.format(n=len(classes), side=side),
         constants=list(_constants(task.constant, **images)),
     )
-    named = plain.weights or named_weights(text, plain.live)
+    named = plain.weights or named_weights(text, plain.live, plain.beside)
     tensors = {key: tensor.detach().cpu().contiguous() for key, tensor in named.items()}
     weights = save(tensors, {"format": "pt", "code": whole["code"]})
     for file, content in plain.beside.items():
@@ -163,12 +164,18 @@ def folded_text(described: Mapping[str, Any]) -> str:
     )
 
 
-def named_weights(text: str, live: Sequence[nn.Module]) -> dict[str, Tensor]:
+def named_weights(
+    text: str, live: Sequence[nn.Module], beside: Mapping[str, str]
+) -> dict[str, Tensor]:
     """The tensors of the modules `live` under their names in the module written in
-    `text`: the same tensors in the same order. InvalidInput where they are not.
+    `text`, which reads the files `beside`: the same tensors in the same order. InvalidInput where
+    they are not.
     """
-    module: dict[str, Any] = {"__name__": "exported"}
-    exec(compile(text, "exported.py", "exec"), module)
+    with TemporaryDirectory() as place:
+        for file, content in beside.items():
+            Path(place, file).write_text(content, encoding="utf-8")
+        module: dict[str, Any] = {"__name__": "exported", "__file__": f"{place}/exported.py"}
+        exec(compile(text, "exported.py", "exec"), module)
     with torch.device("meta"):  # no memory, no random numbers
         theirs = module["Network"]().state_dict()
     ours = [tensor for part in live for tensor in part.state_dict().values()]

@@ -13,6 +13,9 @@ from fade_ray.export.plain_layers import (
     sep_conv,
     separable,
 )
+from fade_ray.nn.operations import OPERATIONS
+from fade_ray.nn.own_cells import OwnOperation
+from fade_ray.records.additions import Addition, addition_at
 from spaces.cell import NONE, Macro
 from spaces.darts import CONV_7X1_1X7
 from spaces.errors import InvalidInput
@@ -74,10 +77,28 @@ TEXTS: dict[str, Mapping[str, object]] = {"images": OPERATION_TEXTS, "text": ACT
 """By the task of a stacking."""
 
 
+def text_of(op: str) -> OperationText:
+    """That of an operation which has one; of a user's own in a space of cells: what stands in its
+    file, which the text loads.
+    """
+    own = OPERATIONS.get(op)
+    if isinstance(own, OwnOperation):
+        return OperationText(lambda stride: f"operation({own.place})(channels, {stride})", ())
+    return OPERATION_TEXTS[op]
+
+
+def own_file(macro: Macro) -> Addition | None:
+    """That of the user's own operations in a genotype; None where there are none."""
+    made = [OPERATIONS.get(gene.op) for cell in macro.cells.values() for gene in cell.genes]
+    files = [each.file for each in made if isinstance(each, OwnOperation)]
+    return addition_at(files[0]) if files else None
+
+
 def check_texts(macro: Macro) -> None:
     """InvalidInput for an operation of a genotype that has no text."""
     used = {gene.op for cell in macro.cells.values() for gene in cell.genes} - {NONE}
-    if missing := sorted(used - TEXTS[macro.stack.task].keys()):
+    own = {op for op in used if isinstance(OPERATIONS.get(op), OwnOperation)}
+    if missing := sorted(used - own - TEXTS[macro.stack.task].keys()):
         rule = f"Operations must have a text to be exported, but {', '.join(missing)} has none"
         remedy = "Add an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation."
         raise InvalidInput(f"{rule}. {remedy}")

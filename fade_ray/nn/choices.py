@@ -166,7 +166,7 @@ def choices(
         require(fits, f"{name} are one number >= 1 for each row", remedy, **{name: given})
     for what, factory in (("The stem", stem), ("The head", head)):
         if factory is not None:
-            _check_factory(what, factory)
+            check_factory(what, factory)
     known = {name for row in named for name in row}
     for axis, values in (features or {}).items():
         odd = sorted(known - {n for n, value in values.items() if math.isfinite(value)})
@@ -178,19 +178,19 @@ def choices(
 
 def _named(number: int, row: Sequence[Factory] | Row) -> Row:
     """The candidates of a row, from 1, by name. InvalidInput."""
-    pairs = [*row.items()] if isinstance(row, Mapping) else [(_name(each), each) for each in row]
+    pairs = [*row.items()] if isinstance(row, Mapping) else [(name_of(each), each) for each in row]
     names = [name for name, _ in pairs]
     require(len(names) > 0, "a row has candidates", "Leave it out.", row=number)
     for name, factory in pairs:
         ModuleCell(name)
-        _check_factory(f"Candidate {name!r} of row {number}", factory)
+        check_factory(f"Candidate {name!r} of row {number}", factory)
     twice = sorted({name for name in names if names.count(name) > 1})
     remedy = "Give the row as a dictionary of names to modules."
     require(not twice, f"names in row {number} differ", remedy, repeated=twice)
     return dict(pairs)
 
 
-def _check_factory(what: str, factory: object) -> None:
+def check_factory(what: str, factory: object) -> None:
     if not callable(factory) or isinstance(factory, nn.Module):
         raise InvalidInput(
             f"{what} must be called to make a module, but is {factory!r}. Give its class, or a "
@@ -198,7 +198,7 @@ def _check_factory(what: str, factory: object) -> None:
         )
 
 
-def _name(factory: Factory) -> str:
+def name_of(factory: Factory) -> str:
     """ "MBConv-expansion6" of `partial(MBConv, expansion=6)`."""
     given = ""
     while isinstance(factory, partial):

@@ -90,10 +90,15 @@ def check_loaded() -> None:
         )
 
 
+def addition_at(path: str) -> Addition:
+    """The file there, as it was when it was loaded first. Raises InvalidInput."""
+    place = str(Path(path).expanduser().resolve())
+    return LOADED.get(place) or Addition.read(place)
+
+
 def module_at(path: str) -> ModuleType:
     """The file there, loaded, as it was when it was loaded first. Raises InvalidInput."""
-    place = str(Path(path).expanduser().resolve())
-    return (LOADED.get(place) or Addition.read(place)).load()
+    return addition_at(path).load()
 
 
 def load_additions(files: Iterable[str | Addition]) -> tuple[Addition, ...]:

@@ -114,7 +114,7 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         if base is not whole:
             print(_further(kind.name, whole, common))
         raise
-    return replace(config, use=use)
+    return replace(config, use=joined(config.use, use))
 
 
 def _spaces(config: type[Any]) -> tuple[str, ...]:
