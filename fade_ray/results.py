@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from fade_ray.nn.choices import Choices
+    from fade_ray.nn.own_cells import CellChoices
     from fade_ray.run.watcher import Watcher
     from fade_ray.training.objectives import Objective
 
@@ -219,11 +220,26 @@ def _for(config: Any, objective: "Objective | str") -> Any:
     return replace(config, use=use, train=replace(config.train, objective=made))
 
 
-def cells(config: Any, *, data: Any = None, watchers: "Sequence[Watcher] | None" = None) -> Result:
-    """Search which operation stands on which edge of a cell: `CellsConfig`; `data` as in
-    `search`.
+def cells(
+    config: Any = None,
+    *,
+    space: "CellChoices | None" = None,
+    data: Any = None,
+    watchers: "Sequence[Watcher] | None" = None,
+) -> Result:
+    """Search which operation stands on which edge of a cell: `CellsConfig`; `data` as in `search`.
+
+    `space`: what `cell_space` gave, in place of those of the configuration; its file is run again
+    in every process, as in `search`.
     """
-    return carry_out("cells", _on(config, data), watchers)
+    from fade_ray.cells.cells_config import CellsConfig
+    from fade_ray.records.additions import check_loaded
+
+    check_loaded()
+    chosen: CellsConfig = config or CellsConfig()
+    if space is not None:
+        chosen = replace(chosen, grid=replace(chosen.grid, spaces=(space.file,)))
+    return carry_out("cells", _on(chosen, data), watchers)
 
 
 def compare(

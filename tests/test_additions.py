@@ -242,6 +242,19 @@ def test_the_commands_know_it_on_ray(command: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
+def test_a_file_of_cells_travels_to_the_workers_of_ray(tmp_path: Path) -> None:
+    file = FILES.parents[1] / "examples" / "own_cells.py"
+    trained = ("--retrain", "--retrain-epochs", "1", "--retrain-cells", "3", "--retrain-seeds", "1")
+    recipes = ("--recipes", "random", "--spaces", str(file), "--retrain-channels", "4")
+    main([*CELLS, *recipes, *trained, "--out", str(tmp_path / "run")])
+    ended = open_run(tmp_path / "run").run
+    assert ended.history.trials["failed"] == 0
+    assert len(ended.history.outcomes) == 2
+    assert ended.environment["use"] == {str(file): Addition.read(file).sha256}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 @pytest.mark.parametrize("part", ["searcher", "objective"])
 def test_what_a_file_adds_is_known_to_the_workers_of_ray(part: str, tmp_path: Path) -> None:
     use, out = USES[part], tmp_path / "run"

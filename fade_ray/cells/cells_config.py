@@ -13,8 +13,7 @@ from fade_ray.cells.cell_settings import PUBLISHED
 from fade_ray.cells.confusion_plan import MatchOptions
 from fade_ray.cells.search_setup import MEASURED, STAGED, SearchSetup, setup
 from fade_ray.data.data_config import DataConfig
-from fade_ray.nn.own_cells import space_in
-from fade_ray.records.additions import module_at
+from fade_ray.nn.own_cells import check_apart, named_space
 from fade_ray.retraining import QUICK, RetrainConfig, retrain_recipe
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.training.edge_architecture import CellArchitectureConfig
@@ -231,14 +230,12 @@ class CellsConfig(RunOptions):
 
     def _take_own_spaces(self) -> None:
         """Spaces that are files by their names, the files among those that the run loads."""
-        files = [space for space in self.grid.spaces if space.endswith(".py")]
-        if not files:
-            return
-        names = {file: space_in(module_at(file), file).name for file in files}
-        spaces = tuple(names.get(space, space) for space in self.grid.spaces)
+        spaces = tuple(map(named_space, self.grid.spaces))
+        files = [space for space in self.grid.spaces if space not in spaces]
         paths = (str(Path(file).expanduser().resolve()) for file in files)
         object.__setattr__(self, "grid", replace(self.grid, spaces=spaces))
         object.__setattr__(self, "use", tuple(dict.fromkeys((*self.use, *paths))))
+        check_apart(spaces)
 
     @property
     def task(self) -> str:

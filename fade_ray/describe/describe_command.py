@@ -10,6 +10,7 @@ from typing import Any
 from fade_ray.describe.describe_text import as_text
 from fade_ray.describe.subjects import Cells, Chain, Options, SearchNetwork, Space, Subject
 from fade_ray.export.export_module import write_whole
+from fade_ray.nn.own_cells import named_space
 from fade_ray.run.flags import read_flags
 from spaces import HyperArchitecture
 from spaces.cell import Macro
@@ -40,7 +41,7 @@ def find(options: Options) -> Subject:
         names = f"Genotypes by name: {', '.join(GENOTYPES)}; spaces: {', '.join(SPACES)}"
         raise InvalidInput(f"{rule}. {names}.")
     if options.space is not None:
-        space = published(options.space)
+        space = published(named_space(options.space))
         return (SearchNetwork if options.search else Space)(space.macro, space.channels)
     cells = _named(str(options.what))
     if isinstance(cells, Chain):

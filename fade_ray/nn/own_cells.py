@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,7 +16,7 @@ from fade_ray.nn.measured import Asked, Factory, fitting
 from fade_ray.nn.noise import seeded
 from fade_ray.nn.operations import OPERATIONS, Operation
 from fade_ray.nn.sums import Source, Term
-from fade_ray.records.additions import LOADING
+from fade_ray.records.additions import LOADING, module_at
 from spaces.cell import NONE, CellSpace, Macro
 from spaces.darts import SPACES, PublishedSpace, cells_of
 from spaces.errors import InvalidInput, require, require_known
@@ -63,7 +62,9 @@ class Own(Operation):
             self.module = operation.asked(build.channels, build.stride).make()
         for norm in (each for each in self.module.modules() if isinstance(each, _BatchNorm)):
             if not build.affine:
-                norm.affine, norm.weight, norm.bias = False, None, None
+                norm.affine = False
+                norm.register_parameter("weight", None)
+                norm.register_parameter("bias", None)
             if not build.running_statistics:
                 norm.track_running_stats = False
                 norm.running_mean = norm.running_var = norm.num_batches_tracked = None
@@ -87,6 +88,28 @@ class CellChoices:
     file: str
     operations: Mapping[str, Factory | str]
     space: PublishedSpace
+
+    def enter(self) -> None:
+        """Make it and its operations known by their names, in place of those of another file.
+        InvalidInput for a name that the house has.
+        """
+        free, remedy = self.name in OWN or self.name not in SPACES, "Rename its file."
+        require(free, "a space of one's own has a name of its own", remedy, space=self.name)
+        house = [
+            NONE,
+            *(op for op, made in OPERATIONS.items() if not isinstance(made, OwnOperation)),
+        ]
+        rule = "an operation of one's own has a name of its own"
+        remedy = "Name it otherwise, in a dictionary; one of the house is given as text."
+        for place, (name, factory) in enumerate(self.operations.items()):
+            if isinstance(factory, str):
+                require_known("An operation that is given as text", factory, house)
+                require(name == factory, "it goes by its name", remedy, name=name, given=factory)
+                continue
+            free = name not in house and not hasattr(nn.ModuleDict, name)
+            require(free, rule, remedy, operation=name)
+            OPERATIONS[name] = OwnOperation(name, factory, self.name, place, self.file)
+        SPACES[self.name], OWN[self.name] = self.space, self
 
 
 def cell_space(
@@ -137,7 +160,7 @@ def cell_space(
     space = PublishedSpace(macro, channels, words, file)
     made = CellChoices(Path(file).stem, file, dict(named), space)
     if file in LOADING:  # by a run; elsewhere, as in an export of it, it is a value and no more
-        _register(made)
+        made.enter()
     return made
 
 
@@ -155,32 +178,30 @@ def _by_name(operations: Sequence[Factory | str]) -> dict[str, Factory | str]:
     return dict(zip(names, operations, strict=True))
 
 
-def _register(made: CellChoices) -> None:
-    """Enter it and its operations by their names. InvalidInput for one that is taken."""
-    known = SPACES.get(made.name)
-    free, remedy = known is None or Path(known.source).stem == made.name, "Rename its file."
-    require(free, "a space of one's own has a name of its own", remedy, space=made.name)
-    house = [NONE, *(op for op, each in OPERATIONS.items() if not isinstance(each, OwnOperation))]
-    rule = "an operation of one's own has a name of its own"
-    remedy = "Name it otherwise, in a dictionary; one of the house is given as text."
-    for place, (name, factory) in enumerate(made.operations.items()):
-        if isinstance(factory, str):
-            require_known("An operation that is given as text", factory, house)
-            require(name == factory, "it goes by its name", remedy, name=name, operation=factory)
-            continue
-        other: Any = OPERATIONS.get(name)
-        free = other is None or (isinstance(other, OwnOperation) and other.space == made.name)
-        require(free and not hasattr(nn.ModuleDict, name), rule, remedy, operation=name)
-        OPERATIONS[name] = OwnOperation(name, factory, made.name, place, made.file)
-    SPACES[made.name] = made.space
+OWN: dict[str, CellChoices] = {}
+"""Those of this process, by their names."""
 
 
-def space_in(module: Any, path: str) -> CellChoices:
-    """What is called `space` in that module. InvalidInput where it is no space of cells."""
-    held = getattr(module, "space", None)
+def check_apart(spaces: Sequence[str]) -> None:
+    """InvalidInput where two spaces of one's own hold operations of one name."""
+    for space in spaces:
+        for op in OWN[space].space.ops if space in OWN else ():
+            made = OPERATIONS.get(op)
+            holds = not isinstance(made, OwnOperation) or made.space == space
+            rule = "spaces of one run call different operations differently"
+            require(holds, rule, "Rename one, or run them apart.", operation=op, spaces=spaces)
+
+
+def named_space(space: str) -> str:
+    """The name of a space, which may be the file of a user's own. InvalidInput where that holds
+    none.
+    """
+    if not space.endswith(".py"):
+        return space
+    held = getattr(module_at(space), "space", None)
     if not isinstance(held, CellChoices) or SPACES.get(held.name) is not held.space:
         raise InvalidInput(
             "The file of a space of cells must hold `space = fade_ray.cell_space(...)` and no "
-            f"other, but {path} does not."
+            f"other, but {space} does not."
         )
-    return held
+    return held.name

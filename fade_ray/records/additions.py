@@ -54,7 +54,10 @@ class Addition:
         """Load it, once in a process. Raises InvalidInput for a file that cannot be run."""
         LOADED[self.path] = self
         if self.module in sys.modules:
-            return sys.modules[self.module]
+            known = sys.modules[self.module]
+            if enter := getattr(getattr(known, "space", None), "enter", None):
+                enter()  # another file may have taken its names since
+            return known
         module = ModuleType(self.module)
         module.__file__ = self.path
         sys.modules[self.module] = module  # dataclasses look their module up

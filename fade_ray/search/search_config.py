@@ -1,6 +1,7 @@
 """The configuration of an outer search: frozen dataclasses, checked when built."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Protocol
@@ -41,6 +42,20 @@ class Images(Protocol):
     def dense(self) -> bool: ...
 
 
+LOG = logging.getLogger(__name__)
+OF_GRAPHS = (
+    *("min_vertices", "max_vertices", "features"),
+    *("depth", "kernel", "pool", "norm", "activation", "share"),
+)
+"""Options that say nothing of modules of a user's own."""
+
+
+def changed(config: Any, names: Iterable[str]) -> Iterator[str]:
+    """Those of its options among `names` that are not as by default."""
+    options = (option for option in fields(config) if option.name in names)
+    return (option.name for option in options if getattr(config, option.name) != option.default)
+
+
 @dataclass(frozen=True)
 class OwnSpace:
     """A space of modules of one's own."""
@@ -60,6 +75,9 @@ class OwnSpace:
         else:
             image = Map(images.channels, images.side)
             own.check(network, image, images.num_classes, images.dense)
+            if idle := [*changed(self, OF_GRAPHS), *changed(network, OF_GRAPHS)]:
+                flags = ", ".join(f"--{name.replace('_', '-')}" for name in idle)
+                LOG.warning("%s: of graphs alone, and without effect on your own modules.", flags)
 
 
 @dataclass(frozen=True)
