@@ -93,7 +93,7 @@ class CellChoices:
         """Make it and its operations known by their names, in place of those of another file.
         InvalidInput for a name that the house has.
         """
-        free, remedy = self.name in OWN or self.name not in SPACES, "Rename its file."
+        free, remedy = self.name in _OWN or self.name not in SPACES, "Rename its file."
         require(free, "a space of one's own has a name of its own", remedy, space=self.name)
         house = [
             NONE,
@@ -109,7 +109,7 @@ class CellChoices:
             free = name not in house and not hasattr(nn.ModuleDict, name)
             require(free, rule, remedy, operation=name)
             OPERATIONS[name] = OwnOperation(name, factory, self.name, place, self.file)
-        SPACES[self.name], OWN[self.name] = self.space, self
+        SPACES[self.name], _OWN[self.name] = self.space, self
 
 
 def cell_space(
@@ -178,14 +178,14 @@ def _by_name(operations: Sequence[Factory | str]) -> dict[str, Factory | str]:
     return dict(zip(names, operations, strict=True))
 
 
-OWN: dict[str, CellChoices] = {}
+_OWN: dict[str, CellChoices] = {}
 """Those of this process, by their names."""
 
 
 def check_apart(spaces: Sequence[str]) -> None:
     """InvalidInput where two spaces of one's own hold operations of one name."""
     for space in spaces:
-        for op in OWN[space].space.ops if space in OWN else ():
+        for op in _OWN[space].space.ops if space in _OWN else ():
             made = OPERATIONS.get(op)
             holds = not isinstance(made, OwnOperation) or made.space == space
             rule = "spaces of one run call different operations differently"

@@ -45,7 +45,7 @@ class Images(Protocol):
 LOG = logging.getLogger(__name__)
 OF_GRAPHS = (
     *("min_vertices", "max_vertices", "features"),
-    *("depth", "kernel", "pool", "norm", "activation", "share"),
+    *("depth", "kernel", "pool", "norm", "activation"),
 )
 """Options that say nothing of modules of a user's own."""
 

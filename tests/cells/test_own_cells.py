@@ -20,7 +20,6 @@ from fade_ray.cells.cells_run import CELLS
 from fade_ray.cli import main
 from fade_ray.nn import OPERATIONS
 from fade_ray.nn.layers import Build
-from fade_ray.nn.own_cells import OWN
 from fade_ray.records.additions import LOADED
 from fade_ray.run.lifecycle import Interrupted
 from fade_ray.training import SGD, TrainConfig
@@ -45,7 +44,7 @@ space = fade_ray.cell_space(
 @pytest.fixture(autouse=True)
 def apart() -> Iterator[None]:
     """What a test enters is gone behind it."""
-    tables: list[dict[str, Any]] = [OPERATIONS, SPACES, OWN]
+    tables: list[dict[str, Any]] = [OPERATIONS, SPACES]
     before = [dict(table) for table in tables]
     yield
     for table, known in zip(tables, before, strict=True):

@@ -14,6 +14,7 @@ from stopper import Stopper
 
 import fade_ray
 from fade_ray.cli import main
+from fade_ray.kinds import kind_of_run
 from fade_ray.records.journal import read_events
 from fade_ray.run.lifecycle import Interrupted
 from searchers import AnchorWalk, BayesPoints, Evolution, RandomPoints, Searcher
@@ -186,3 +187,14 @@ def test_a_space_is_searched_that_stands_in_a_file_under_its_name() -> None:
     exec("space = fade_ray.choices(rows=rows)", notebook)
     with pytest.raises(InvalidInput, match="%%writefile"):
         fade_ray.search(space=notebook["space"])
+
+
+def test_options_of_graphs_are_told_to_be_without_effect(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind = kind_of_run("search")
+    kind.prepare(config(tmp_path))
+    assert "without effect" not in caplog.text
+    network = fade_ray.NetworkConfig(depth=3, kernel=5, final_channels=8)
+    kind.prepare(config(tmp_path, network=network))
+    assert "--depth, --kernel: of graphs alone, and without effect" in caplog.text
