@@ -175,6 +175,7 @@ def checked_data(config: CellsConfig) -> Any:
         for space, name in itertools.product(config.grid.spaces, config.grid.recipes):
             setup = config.setup(name, space)
             setup.train.check_task(setup.task)
+            setup.train.check_classes()
             for stage, macro in zip(setup.stages, setup.unlearned, strict=False):
                 kind.network(macro.at_depth(stage.cells), splits, setup, stage, generator)
         for space in config.grid.spaces:

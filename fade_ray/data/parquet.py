@@ -110,6 +110,11 @@ def _zipped(images: list[Any], labels: list[Any]) -> Iterator[tuple[Any, Any]]:
 
 def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
     """(picture, target) of a data set, those of rows by the names of their columns."""
+    if isinstance(data, Mapping):
+        raise InvalidInput(
+            f"A data set in parts is given part by part, but these are {', '.join(map(str, data))}."
+            " Give one, such as data['train']."
+        )
     sized = hasattr(data, "__len__") and hasattr(data, "__getitem__")
     for row in map(data.__getitem__, range(len(data))) if sized else data:
         if isinstance(row, Mapping):

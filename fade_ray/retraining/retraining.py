@@ -83,6 +83,7 @@ def _check_task(macro: Macro, config: RetrainConfig) -> None:
     rule, remedy = f"a recipe for {task}", f"Its cells are for {task}: use {', '.join(known)}."
     own = {"recipe": config.recipe, "objective": objective.name}
     require(objective.task == task, rule, remedy, **own)
+    config.train.check_classes()
 
 
 EXAMPLES: dict[str, type[Images] | type[Texts]] = {"images": Images, "text": Texts}

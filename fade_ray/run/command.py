@@ -88,8 +88,9 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
         add_help=False,
     )
     use = tuple(str(Path(path).expanduser().resolve()) for path in first.use)
-    space = getattr(first, "space", None)  # which may hold an objective, too
-    load_additions([*use, *([] if space is None else [space])])
+    # the file of a space may hold an objective; one that is not there is told where it is needed
+    space = Path(getattr(first, "space", None) or "").expanduser()
+    load_additions([*use, *([str(space)] if space.is_file() else [])])
     recipe = getattr(first, "recipe", None)
     asked = Asked(source, recipe, first.out, first.options, rest)
     if HELP & set(rest) and source is None:
@@ -119,8 +120,9 @@ def parse(kind: RunKind[Any, Any], arguments: Sequence[str]) -> Any:
 
 def _spaces(config: type[Any]) -> tuple[str, ...]:
     """The flag of the file of a space, of a kind of run that has one."""
-    first = SPACE.partition(".")[0]
-    return ("space",) if first in {field.name for field in fields(config)} else ()
+    part, field = SPACE.split(".")
+    held = get_type_hints(config).get(part)
+    return (field,) if is_dataclass(held) and field in get_type_hints(held) else ()
 
 
 def _second_reading(

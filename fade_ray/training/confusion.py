@@ -80,7 +80,8 @@ def measuring(problem: NetworkProblem, *, auxiliary: bool) -> NetworkProblem:
     if not auxiliary and head is not None:
         others = {id(weight) for weight in head.parameters()}
         apart.weights = [weight for weight in problem.weights if id(weight) not in others]
-        apart.objective = replace(problem.objective, auxiliary_weight=0.0)  # type: ignore[type-var]
+        objective: Any = problem.objective
+        apart.objective = replace(objective, auxiliary_weight=0.0)
     return apart
 
 

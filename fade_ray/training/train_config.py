@@ -49,6 +49,12 @@ class TrainConfig:
         objective = getattr(self.objective, "name", type(self.objective).__name__)
         require(self.objective.task == task, rule, remedy, objective=objective)
 
+    def check_classes(self) -> None:
+        """Raises InvalidInput for an objective that asks for anything but classes."""
+        rule, remedy = "an objective of classes", "Others are for search, compare and rank-study."
+        target = self.objective.target
+        require(target == "class", rule, remedy, objective=self.objective.name, target=target)
+
     def check_rows(self) -> None:
         """Raises InvalidInput for what networks of rows do not have."""
         self.check_task("images")

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -234,6 +235,17 @@ def test_what_cannot_be_trained_is_one_message(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("words", ["cells --epochs 1", "retrain DARTS_V2 --limit 60"])
+def test_cells_are_for_classes(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([*words.split(), "--objective", "regression", "--out", str(tmp_path / "run")])
+    message = " ".join(capsys.readouterr().err.split())
+    assert "an objective of classes" in message
+    assert "search, compare and rank-study" in message
+
+
 def test_an_objective_made_at_a_prompt_has_no_file() -> None:
     prompt: dict[str, Any] = {}
     exec(OWN.replace("empty", "e").replace('"nan"', '"n"'), prompt)
@@ -254,7 +266,9 @@ def test_the_example_goes_on_after_a_kill_on_ray(tmp_path: Path) -> None:
         try:
             wait_for(lambda: record.exists() and '"finished"' in record.read_text(), 300, driver)
         finally:
-            os.killpg(driver.pid, signal.SIGKILL)
+            print((tmp_path / "log").read_text())
+            with suppress(ProcessLookupError):
+                os.killpg(driver.pid, signal.SIGKILL)
             driver.wait(30)
         again = subprocess.run(call, timeout=300, check=False, **told)
     text = (tmp_path / "log").read_text()
