@@ -97,9 +97,10 @@ def _groups(trial: Trial) -> Iterator[Block]:
 def _pictures(trial: Trial) -> Iterator[Picture]:
     """What there is to see of one search."""
     if trial.macro is not None:
+        output = "is the mean of" if trial.macro.stack.task == "text" else "joins"
         caption = (
             f"What {trial.name} found. Each box is an operation; a node adds up what reaches it, "
-            "and the output joins the nodes."
+            f"and the output {output} the nodes."
         )
         yield draw_genotype(trial.macro, "Genotype", caption, f"cells-{trial.plan.id}")
     indicators = indicators_over_epochs(trial)
@@ -139,7 +140,7 @@ def trial_table(trials: Sequence[Trial], score: Measure) -> Table:
         f"Proxy {score.name}: of the mixture with its own weights, on held-out {data}, which the "
         f"logits learned from unless they learn with the weights, or on training {data} where that "
         f"is said; as genotype: of the found operations alone, with the same weights and {data}. "
-        f"Retrained: test {data}, last epoch."
+        f"Retrained: test {data}, {score.trained}."
     )
     missing = "No search has begun yet."
     return Table.of("All searches", columns, rows, note=note, missing=missing, label="searches")

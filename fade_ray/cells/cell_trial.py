@@ -172,6 +172,7 @@ class CellSearch(Trainee):
             "parameter_free_share": share(genotype),
             "proxy_accuracy": mixture,
             "discrete_accuracy": alone,
+            **({} if mixture is None or alone is None else self._named(mixture, alone)),
             "searches": self.searches + 1,
             "groups": self.groups,
             "ended_early": self.early,
@@ -180,6 +181,12 @@ class CellSearch(Trainee):
         }
         warnings = misgivings(genotype, self.whole) if self.recipe.trains else []
         return Ending(Outcome(score=mixture, found=genotype.notation), metrics, warnings)
+
+    def _named(self, mixture: float, alone: float) -> Metrics:
+        """Both scores as what they measure, by its name."""
+        measure = self.setup.train.objective.measure
+        named = {"proxy": mixture, "discrete": alone}
+        return {f"{part}_{measure.key}": measure.plain(score) for part, score in named.items()}
 
     def state_dict(self) -> dict[str, Any]:
         place = {name: getattr(self, name) for name in STATE}

@@ -13,6 +13,7 @@ from fade_ray.records.history import TrialHistory
 from fade_ray.records.journal import Event
 from fade_ray.records.run_files import Ended, Run, read_object
 from fade_ray.records.standings import TrialStanding
+from fade_ray.report.trials import measure_of
 from fade_ray.report.words import ACCURACY, Measure
 from searchers.outcome import Outcome
 from spaces.cell import CellSpace, Macro
@@ -68,13 +69,15 @@ class Trial:
         """Raises InvalidInput for a genotype, or the result of a retraining, that is none."""
         history, path = run.history, run.folder / "genotypes" / f"{plan.id}.json"
         alone = read_object(run.folder / "retrain" / plan.id / "result.json", Ended)
+        score = measure_of(run.settings).score(alone, "test")
+        trained = score if score is not None else alone.get("test_accuracy_last")
         return cls(
             plan,
             history.epochs.get(plan.id, {}),
             history.metrics.get(plan.id, {}),
             history.outcomes.get(plan.id),
             load_cells(path) if path.exists() else None,
-            alone.get("test_accuracy_last") if retrained is None else retrained,
+            trained if retrained is None else retrained,
         )
 
     @property

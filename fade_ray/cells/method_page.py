@@ -80,18 +80,18 @@ def cost(table: MethodTable, setting: str) -> tuple[Column, ...]:
     return tuple(Numbers(head, of(show)) for head, show in COSTS.items())
 
 
-def notes(scores: Sequence[Scored], table: MethodTable, device: str) -> str:
+def notes(scores: Sequence[Scored], table: MethodTable, score: Measure, device: str) -> str:
     """What the numbers are, in words."""
     again = {(s.space, s.trained, s.setting) for s in scores if s.trained != s.trial}
     equal = f" {count(len(again), 'genotype')} found by several searches were trained once."
     repeats = count(max(len(each.accuracies) for each in scores), "retraining")
     return (
         "Settings are called by their recipe, cells x channels and epochs. "
-        "Test accuracy after the last epoch of the retraining: mean ± standard deviation over the "
+        f"Test {score.name} {score.trained} of the retraining: mean ± standard deviation over the "
         f"seeds of the search, of the mean of {repeats} of its genotype.{equal if again else ''} "
         "Mean rank: 1 is best, over the searches that all methods have. Parameters and "
-        "multiply-adds (conv+fc, per image) of the retrained network, without auxiliary head. "
-        f"{about_latency(device)} "
+        f"multiply-adds (conv+fc, per {score.example}) of the retrained network, without auxiliary "
+        f"head. {about_latency(device, score.example)} "
         "Search time: seconds of the device in training, per search, as the images are; a drawn "
         "genotype costs none."
     )
@@ -113,7 +113,7 @@ def blocks(
         )
     for space in table.spaces if len(table.spaces) > 1 else ():
         yield from map(Words, table.verdict((space,)))
-    yield Words(notes(scores, table, device))
+    yield Words(notes(scores, table, score, device))
 
 
 def _tests(family: Family, score: Measure, table: MethodTable) -> Table:
@@ -145,7 +145,7 @@ def details(table: MethodTable, setting: str, score: Measure) -> Table:
 
 def accuracies(scores: Sequence[Scored], table: MethodTable, setting: str, score: Measure) -> Block:
     """Each search a dot, the mean with its interval above them; a panel per space."""
-    name, title = f"accuracies-{setting}", f"Accuracy of what was found: {setting}"
+    name, title = f"accuracies-{setting}", f"Test {score.name} of what was found: {setting}"
 
     @figured(name, title, "No genotype is trained yet.")
     def drawn() -> Drawing:

@@ -71,11 +71,6 @@ class Family:
     tests: tuple[PairedTest, ...]
 
     @property
-    def text(self) -> str:
-        """What is compared."""
-        return f"accuracy after retraining ({self.setting}) on {listed(self.spaces)}"
-
-    @property
     def verdict(self) -> str:
         """What was shown, in one sentence."""
         about = f"{self.setting}, {listed(self.spaces)}"
@@ -89,7 +84,8 @@ class Family:
 
     def sentences(self, score: Measure) -> tuple[str, ...]:
         """Test by test, and what could not have been shown."""
-        return sentences(self.tests, {MEASURE: self.text}, score, self.pair)
+        text = f"{score.name} after retraining ({self.setting}) on {listed(self.spaces)}"
+        return sentences(self.tests, {MEASURE: text}, score, self.pair)
 
     @property
     def pair(self) -> str:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 BLOCK = 1 << 20
+TABLES = (b".parquet", b"train.txt", b"valid.txt", b"test.txt")
+"""How names of files end that count beside folders."""
 DEPTH = 4
 """Folders are looked into so deep: `hub/data/train/class/picture`."""
 
@@ -41,8 +43,8 @@ def contents(path: Path, effort: Effort = THOROUGH) -> str:
     """What lies at `path`, such as "a file of 1,234 bytes (fingerprint 0123456789abcdef)".
 
     Of a file counts what is in it, of a folder the names in it, too; not where it lies, nor when it
-    was written. Hidden files do not count, nor do those beside the class folders. Words that begin
-    with "nothing" say that there is nothing to be read.
+    was written. Hidden files do not count, nor do those beside the class folders, but for Parquet
+    and texts. Words that begin with "nothing" say that there is nothing to be read.
     """
     try:
         if path.is_dir():
@@ -80,7 +82,7 @@ def _below(folder: bytes, depth: int = 1) -> Iterator[bytes]:
     for name, is_folder, path in listed:
         if name.startswith(b"."):
             continue
-        if not is_folder and (depth > 1 or name.endswith(b".parquet")):
+        if not is_folder and (depth > 1 or name.endswith(TABLES)):
             yield path
         if is_folder and depth < DEPTH:
             yield from _below(path, depth + 1)

@@ -28,6 +28,10 @@ class Measure:
     """The unit of differences."""
     data: str = "images"
     """What it is measured on."""
+    example: str = "image"
+    """What it is the mean over."""
+    trained: str = "after the last epoch"
+    """Of which state of a retraining it is told."""
     counted: bool = False
     """Whether it is the share of examples that are right."""
 
@@ -67,7 +71,13 @@ ACCURACY = replace(Measure("accuracy", *PERCENT), counted=True)
 
 MEASURES: dict[str, Measure] = {
     "classification": ACCURACY,
-    "language-model": Measure("perplexity", scale=-1.0, data="text"),
+    "language-model": Measure(
+        "perplexity",
+        scale=-1.0,
+        data="text",
+        example="word",
+        trained="of the epoch that is best on valid",
+    ),
     "multi-label": Measure("F1", *PERCENT),
     "regression": Measure("RMSE", scale=-1.0, high=0.0),
     "segmentation": Measure("mean IoU", *PERCENT),

@@ -9,13 +9,14 @@ from fade_ray.nn import AnyNetwork
 
 PASSES, WARM_UP = 21, 3
 LATENCY = (
-    f"a forward pass of one image in evaluation mode, median of {PASSES} after {WARM_UP} to warm up"
+    f"a forward pass of one {{}} in evaluation mode, median of {PASSES} after {WARM_UP} to warm up"
 )
 
 
-def about_latency(where: str = "the device of the training") -> str:
+def about_latency(where: str = "the device of the training", example: str = "image") -> str:
     """What a table of latencies says of them."""
-    return f"Latency: {LATENCY}, on {where}, beside whatever else ran there; median over all."
+    told = LATENCY.format(example)
+    return f"Latency: {told}, on {where}, beside whatever else ran there; median over all."
 
 
 def latency(network: AnyNetwork, device: torch.device) -> float:

@@ -97,3 +97,13 @@ def test_names_that_are_no_text_have_a_fingerprint(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/a/d\xe4ta.png")).write_bytes(b"1")
     assert contents(tmp_path).startswith("a folder of 1 files")
+
+
+def test_texts_count_beside_no_folders(tmp_path: Path) -> None:
+    for part in ("train", "valid", "test"):
+        (tmp_path / f"ptb.{part}.txt").write_text("a b\nc\n")
+    (tmp_path / "readme.txt").write_text("about it")
+    before = contents(tmp_path)
+    assert before.startswith("a folder of 3 files")
+    (tmp_path / "ptb.valid.txt").write_text("a b\nd\n")
+    assert contents(tmp_path) != before
