@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,36 +52,70 @@ def best_paths(
     return best
 
 
+PATIENCE = 300
+"""Beginnings of paths that are looked at for the next path. Where more come to nearly as much, as
+where the values are the costs, the best of them is gone to its end: the order is a rough one then.
+"""
+
+
+class _Begun(NamedTuple):
+    """The first rows of a choice; in their order the best comes first."""
+
+    bound: float
+    """The most that it can come to, with a minus sign."""
+    rest: float = 0.0
+    """How much of that is still open."""
+    tie: float = 0.0
+    chosen: tuple[int, ...] = ()
+    value: float = 0.0
+    spent: tuple[int, ...] = ()
+
+
 def paths_within(
     values: Sequence[Array], costs: Sequence[Whole], room: Whole, rng: np.random.Generator
 ) -> Iterator[tuple[int, ...]]:
     """All choices whose `costs` [d][n_i, c] add up to `room` [c] or less, by falling sums of
-    `values` [d][n_i]; equal ones in an order that is drawn.
+    `values` [d][n_i] (within `PATIENCE`); equal ones in an order that is drawn.
 
     Best first over beginnings of choices, each with the most that it can come to: its value, and
     for the rows behind it the bound of Lagrange, with the multipliers of the linear relaxation.
     """
-    depth = len(values)
+    depth, prices = len(values), _multipliers(values, costs, room)  # [c]
     rests = [front(costs[row:], len(room)) for row in range(depth + 1)]
-    prices = _multipliers(values, costs, room)  # [c]
     best = [float((v - c @ prices).max()) for v, c in zip(values, costs, strict=True)]
-    tails = [sum(best[row:]) for row in range(depth + 1)]
-    begun: tuple[float, float, tuple[int, ...], float, Whole] = (0, 0, (), 0, np.zeros_like(room))
-    heap = [begun]
+
+    def longer(begun: _Begun) -> list[_Begun]:
+        row = len(begun.chosen)
+        spent = np.array(begun.spent) + costs[row]  # [n, c]
+        fits = (spent[:, None] + rests[row + 1] <= room).all(axis=-1).any(axis=-1)
+        sums = begun.value + values[row]
+        most = sums if row + 1 == depth else sums + (room - spent) @ prices + sum(best[row + 1 :])
+        return [
+            _Begun(
+                -round(float(most[place]), 9),
+                round(float(most[place] - sums[place]), 9),
+                float(rng.random()),
+                (*begun.chosen, place),
+                float(sums[place]),
+                tuple(spent[place].tolist()),
+            )
+            for place in np.flatnonzero(fits).tolist()
+        ]
+
+    heap = [_Begun(0.0, spent=(0,) * len(room))]
+    given, looked = set[tuple[int, ...]](), 0
     while heap:
-        _, _, chosen, value, spent = heapq.heappop(heap)
-        row = len(chosen)
-        if row == depth:
-            yield chosen
-            continue
-        behind = spent + costs[row]  # [n, c]
-        fits = (behind[:, None] + rests[row + 1] <= room).all(axis=-1).any(axis=-1)
-        for place in np.flatnonzero(fits).tolist():
-            sum_ = value + float(values[row][place])
-            left = float((room - behind[place]) @ prices) + tails[row + 1]
-            bound = sum_ if row + 1 == depth else sum_ + left
-            entry = -round(bound, 9), float(rng.random()), (*chosen, place), sum_, behind[place]
-            heapq.heappush(heap, entry)
+        begun = heapq.heappop(heap)
+        looked += 1
+        if len(begun.chosen) < depth:
+            for each in longer(begun):
+                heapq.heappush(heap, each)
+            while looked > PATIENCE and len(begun.chosen) < depth:
+                begun = min(longer(begun))
+        if len(begun.chosen) == depth and begun.chosen not in given:
+            given.add(begun.chosen)
+            looked = 0
+            yield begun.chosen
 
 
 def _multipliers(values: Sequence[Array], costs: Sequence[Whole], room: Whole) -> Array:

@@ -1,7 +1,7 @@
 """Accel-NASBench: chains of 7 mobile blocks (Ahmad et al. 2024), 5,138 of which were trained."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
@@ -16,6 +16,8 @@ from spaces.feature_space import FeatureSpace, RowSpaces
 from spaces.features import Feature
 from spaces.parquet import read_columns
 
+Floats = npt.NDArray[np.float64]
+
 EXPANSIONS, KERNELS, LAYERS = (1, 4, 6), (3, 5), (1, 2, 3, 4)
 MOST = (3, 3, 3, 3, 3, 4, 3)
 """Layers of each block at most."""
@@ -23,8 +25,16 @@ DEPTH = len(MOST)
 CODE = re.compile(r"mbconv\.([146])-([35])-([1-4])-([01])")
 COLUMNS = ("expansion", "kernel", "layers", "se")
 """Of each block, in the table as "block0_expansion"."""
-
-Floats = npt.NDArray[np.float64]
+PARAMETERS, MULTIPLY_ADDS = "parameters", "multiply-adds"
+DEVICES: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
+    "zcu102": ("latency_zcu102_ms", lambda latency: latency),
+    "vck190": ("latency_vck190_ms", lambda latency: latency),
+    **{
+        device: (f"throughput_{device}", lambda images: 1000 / images)
+        for device in ("a100", "3090", "tpuv2", "tpuv3")
+    },
+}
+"""Column, and from it milliseconds per image: of one alone on FPGAs, else of many at once."""
 
 
 @dataclass(frozen=True, order=True)
@@ -112,6 +122,10 @@ class AccelTable:
     """[N]: top 1, shares in [0, 1]."""
     parameters: Floats
     """[N], in millions."""
+    costs: Mapping[str, Floats] = field(default_factory=dict)
+    """Name -> [N]: PARAMETERS, MULTIPLY_ADDS, and by DEVICES milliseconds per image, NaN where
+    they were not measured.
+    """
 
     @classmethod
     def read(cls, path: str | Path) -> Self:
@@ -127,7 +141,20 @@ class AccelTable:
         accuracies, parameters = columns["top1"] / 100, columns["params_m"]
         fits = bool(((accuracies >= 0) & (accuracies <= 1) & np.isfinite(parameters)).all())
         require(fits and len(accuracies) > 0, "0 <= top1 <= 100, params_m finite", remedy)
-        return cls(choices.T, accuracies, parameters)
+        return cls(choices.T, accuracies, parameters, _costs(path, parameters))
+
+
+def _costs(path: str | Path, parameters: Floats) -> dict[str, Floats]:
+    """What a table says beside the accuracies; a table need not."""
+    import pyarrow.parquet as pq
+
+    columns = {MULTIPLY_ADDS: ("macs_m", lambda millions: 1e6 * millions), **DEVICES}
+    known = set(pq.read_schema(path).names)
+    held = {name: each for name, each in columns.items() if each[0] in known}
+    wanted = [column for column, _ in held.values()]
+    read = read_columns(path, wanted, "Give the table of Accel-NASBench.")
+    told = {name: of(read[column]) for name, (column, of) in held.items()}
+    return {PARAMETERS: 1e6 * parameters, **told}
 
 
 def _places(path: str | Path, row: int, rows: Floats) -> npt.NDArray[np.intp]:

@@ -12,7 +12,7 @@ from spaces.hyper import HyperArchitecture
 from spaces.limits import Limits, Whole, front, undominated
 
 Array = npt.NDArray[np.float64]
-DRAWS = 32
+DRAWS = 16
 """That may break a limit, before what is drawn from is changed."""
 
 

@@ -1,5 +1,6 @@
 """Limits on what an architecture may cost, where costs add up over the rows of a chain."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,41 +16,48 @@ Whole = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Limit:
-    """At most `most` of a cost, which is whole numbers, so that sums of it are exact: `fixed`, and
-    what each cell adds in its row.
+class RowCosts:
+    """A cost in whole numbers, so that sums are exact: `fixed`, and what each cell adds in its row.
+
+    `name`: in words, "parameters". `unit`: how many of it a user counts as one.
     """
 
     name: str
-    """What is limited, in words: "parameters"."""
-    flag: str
-    """How a user sets it: "--max-params"."""
-    most: int
     fixed: int
-    costs: tuple[Mapping[Candidate, int], ...] = field(repr=False)
+    rows: tuple[Mapping[Candidate, int], ...] = field(repr=False)
     """[row]: cell -> what it costs there."""
     unit: int = 1
-    """Parts of what a user counts in."""
 
     def of(self, architecture: HyperArchitecture) -> int:
         """What an architecture costs."""
-        rows = zip(self.costs, architecture.rows, strict=True)
-        return self.fixed + sum(costs[cells[0]] for costs, cells in rows)
+        rows = zip(self.rows, architecture.rows, strict=True)
+        return self.fixed + sum(row[cells[0]] for row, cells in rows)
 
     @cached_property
     def least(self) -> int:
         """What the cheapest architecture costs."""
-        return self.fixed + sum(min(row.values()) for row in self.costs)
+        return self.fixed + sum(min(row.values()) for row in self.rows)
 
     @cached_property
     def enough(self) -> int:
         """The smallest limit that leaves something to choose in each row that has a choice."""
-        rows = (sorted(row.values())[:2] for row in self.costs)
+        rows = (sorted(row.values())[:2] for row in self.rows)
         return self.least + max(row[-1] - row[0] for row in rows)
 
     def text(self, cost: int) -> str:
-        """In the unit of a user, to be typed."""
-        return f"{cost / self.unit:.6g}" if self.unit > 1 else str(cost)
+        """In the unit of a user, no less than it is, to be typed."""
+        if self.unit == 1:
+            return str(cost)
+        return f"{math.ceil(cost * 10_000 / self.unit) / 10_000:g}"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `most` of a cost. `flag`: how a user sets it, "--max-params"."""
+
+    flag: str
+    most: int
+    cost: RowCosts
 
 
 @dataclass(frozen=True)
@@ -61,14 +69,21 @@ class Limits:
     def __bool__(self) -> bool:
         return bool(self.limits)
 
+    def __str__(self) -> str:
+        return ", ".join(f"{cost.name} <= {cost.text(most)}" for _, most, cost in self._told)
+
+    @property
+    def _told(self) -> list[tuple[str, int, RowCosts]]:
+        return [(limit.flag, limit.most, limit.cost) for limit in self.limits]
+
     @cached_property
     def room(self) -> Whole:
         """[c]: what the cells may cost together."""
-        return np.array([limit.most - limit.fixed for limit in self.limits], np.int64)
+        return np.array([limit.most - limit.cost.fixed for limit in self.limits], np.int64)
 
     def costs(self, row: int, cells: Sequence[Candidate]) -> Whole:
         """[n, c] of cells [n] in a row."""
-        each = [[limit.costs[row][cell] for limit in self.limits] for cell in cells]
+        each = [[limit.cost.rows[row][cell] for limit in self.limits] for cell in cells]
         return np.array(each, np.int64)
 
     def fit(self, costs: Whole, others: Whole) -> npt.NDArray[np.bool_]:
@@ -97,7 +112,7 @@ class Limits:
         an architecture, whether it does.
         """
         if hyper.is_architecture:
-            return all(limit.of(hyper) <= limit.most for limit in self.limits)
+            return all(limit.cost.of(hyper) <= limit.most for limit in self.limits)
         return not self.limits or self.leave(hyper.distinct()) == [*map(list, hyper.distinct())]
 
     def check(self, rows: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
@@ -109,11 +124,13 @@ class Limits:
         if few:
             row = few[0]
             told = ", ".join(
-                f"{limit.flag} {limit.text(limit.most)} (the cheapest architecture has "
-                f"{limit.text(limit.least)} {limit.name})"
-                for limit in self.limits
+                f"{flag} {cost.text(most)} (the cheapest architecture has {cost.text(cost.least)} "
+                f"{cost.name})"
+                for flag, most, cost in self._told
             )
-            enough = " and ".join(f"{li.flag} {li.text(li.enough)}" for li in self.limits)
+            enough = " and ".join(
+                f"{flag} {cost.text(cost.enough)}" for flag, _, cost in self._told
+            )
             together = " or more, each by itself" if len(self.limits) > 1 else " or more"
             raise InvalidInput(
                 f"Limits must leave two candidates in every row, but {told} leave "
@@ -135,10 +152,13 @@ def front(rows: Sequence[Whole], kinds: int) -> Whole:
 
 def undominated(costs: Whole) -> Whole:
     """Of [n, c] those that no other is at most as large as in every cost; each once."""
-    ordered, kept = np.unique(costs, axis=0), np.zeros((0, costs.shape[1]), np.int64)
     if costs.shape[1] == 1:
-        return ordered[:1]
-    for each in ordered:  # what undercuts one comes before it
+        return np.asarray(costs.min(axis=0, keepdims=True))
+    ordered, kept = np.unique(costs, axis=0), np.zeros((0, costs.shape[1]), np.int64)
+    if costs.shape[1] == 2:  # what undercuts one comes before it
+        below = np.minimum.accumulate(ordered[:, 1])
+        return ordered[np.concatenate([[True], below[1:] < below[:-1]])]
+    for each in ordered:
         if not (kept <= each).all(axis=1).any():
             kept = np.vstack([kept, each])
     return kept

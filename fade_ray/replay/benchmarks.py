@@ -15,11 +15,13 @@ from fade_ray.analysis.pair_regression import PairRegression
 from fade_ray.analysis.rank_measures import Rows, log_psis, spearman
 from fade_ray.ranks.rank_correlation import rank_against_table
 from spaces import accel_nasbench, nasbench201, nasbench_cell, nasbench_macro
-from spaces.accel_nasbench import BLOCKS, AccelTable
+from spaces.accel_nasbench import BLOCKS, DEVICES, AccelTable
 from spaces.candidates import Candidate
 from spaces.errors import InvalidInput, require
 from spaces.feature_space import Space
+from spaces.generator import generate, uniform_points
 from spaces.hyper import HyperArchitecture
+from spaces.limits import RowCosts
 from spaces.nasbench201_table import OPERATIONS, Table
 from spaces.nasbench_macro import SEEDS, MacroTable
 
@@ -29,6 +31,7 @@ Choice = tuple[int, ...]
 VALID = ("c10_valid_12", "c10_valid_200")
 """Columns of NAS-Bench-201 that a search may see."""
 TEST = "c10_test_200"
+DRAWN = 1000
 
 
 class View(Protocol):
@@ -163,11 +166,21 @@ class Benchmark:
     """By the seed of a replay."""
     facts: Mapping[str, float] = field(default_factory=dict)
     """What is to be known of a table that does not hold all."""
+    costs: Mapping[str, RowCosts] = field(default_factory=dict)
+    """What else it says of architectures, by name."""
 
     @property
     def random_pick(self) -> float:
-        """The mean report of all architectures: what can be handed over without any evaluation."""
-        return self.view(0).mean
+        """The mean report of all architectures: what can be handed over without any evaluation;
+        within limits of `DRAWN` that random search would draw.
+        """
+        if not self.space.limits:
+            return self.view(0).mean
+        view, rng, reports = self.view(0), np.random.default_rng(0), []
+        for _ in range(DRAWN):
+            points = uniform_points(self.space, self.depth, rng)[:, None]
+            reports.append(view.report(self.choice(generate(self.space, points, rng))))
+        return float(np.mean(reports))
 
     @cached_property
     def rows(self) -> list[tuple[Candidate, ...]]:
@@ -264,7 +277,30 @@ def accel_benchmark(table: AccelTable) -> Benchmark:
             "error_of_left_out_points": 100 * float(np.sqrt((errors**2).mean())),
             "noise_points": 100 * noise,
         },
+        {
+            name: row_costs(name, table.choices, values, candidates)
+            for name, values in table.costs.items()
+        },
     )
+
+
+def row_costs(
+    name: str,
+    choices: npt.NDArray[np.intp],
+    values: Array,
+    candidates: Mapping[Candidate, int],
+) -> RowCosts:
+    """The sums of one cost of each row that fit `values` [N] best, where they are known;
+    milliseconds in nanoseconds.
+    """
+    unit = 10**6 if name in DEVICES else 1
+    known, cells = np.isfinite(values), [*map(accel_nasbench.blocks, range(choices.shape[1]))]
+    each = sizes(choices[known], unit * values[known], len(candidates))
+    rows = [row[: len(blocks)] for row, blocks in zip(each, cells, strict=True)]
+    beyond = [np.rint(row - row.min()).astype(int).tolist() for row in rows]
+    costs = tuple(dict(zip(*pair, strict=True)) for pair in zip(cells, beyond, strict=True))
+    text = f"ms on {name}" if name in DEVICES else name
+    return RowCosts(text, round(sum(float(row.min()) for row in rows)), costs, unit)
 
 
 def repeat_noise(choices: npt.NDArray[np.intp], values: Array) -> float:

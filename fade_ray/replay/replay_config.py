@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -10,6 +10,8 @@ from fade_ray.analysis.rank_measures import Rows
 from fade_ray.replay.table_objective import RankModel
 from fade_ray.run.run_config import RunOptions
 from fade_ray.search.entrants import entrant, names, replayed
+from fade_ray.search.limit_config import LimitConfig
+from spaces.accel_nasbench import DEVICES
 from spaces.errors import InvalidInput, at_least, each_once, require, require_known
 
 
@@ -58,6 +60,11 @@ class ReplayConfig(RunOptions):
     """What searches see of NAS-Bench-201; of NAS-Bench-Macro: one of three trainings, by seed."""
     workers: int = 1
     """Processes. Their number changes no result."""
+    limits: LimitConfig = field(default_factory=LimitConfig)
+    latency_device: str = "zcu102"
+    """Of Accel-NASBench, which --max-latency-ms is about: zcu102 and vck190 (one image at a time),
+    a100, 3090, tpuv2 and tpuv3 (many at once, per image).
+    """
 
     def __post_init__(self) -> None:
         for name in ("searchers", "baseline"):
@@ -69,6 +76,7 @@ class ReplayConfig(RunOptions):
         absent = [name for name in self.baseline if name not in self.searchers]
         remedy = f"Choose of {', '.join(self.searchers)}, or add it to --searchers."
         require(not absent, "the baseline takes part", remedy, baseline=absent)
+        require_known("`--latency-device`", self.latency_device, DEVICES)
         at_least(1, seeds=self.seeds, bayes_seeds=self.bayes_seeds, workers=self.workers)
         holds = 1 <= self.budget < math.inf
         require(holds, "1 <= budget < inf", "Allow at least one evaluation.", budget=self.budget)

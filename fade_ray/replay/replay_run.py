@@ -178,9 +178,9 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
         benchmark, model = prepared.benchmark, prepared.model
         rho, done = agreement(benchmark, model), run.history.done.values()
         return {
-            "benchmark": benchmark.name,
+            "benchmark": prepared.within.name,
             "table": dict(benchmark.facts),
-            "floor": benchmark.random_pick,
+            "floor": prepared.within.random_pick,
             "rank_spearman": rho if math.isfinite(rho) else None,
             "rank_noise_points": noise_points(benchmark, model),
             "failures": [

@@ -24,7 +24,9 @@ from fade_ray.report.words import count
 from fade_ray.search.entrants import WALK, entrant
 from searchers import AskTell, Trial, TrialLengths
 from searchers.contest import Contest
+from spaces.accel_nasbench import MULTIPLY_ADDS, PARAMETERS
 from spaces.errors import InvalidInput, require
+from spaces.generator import limited
 from spaces.hyper import HyperArchitecture
 
 UNIT = "evaluations"
@@ -115,11 +117,13 @@ class Study:
     config: ReplayConfig
     benchmark: Benchmark
     model: RankModel
+    within: Benchmark
+    """What is searched of it: what keeps to the limits."""
 
     def run(self, job: Job) -> Replayed:
         """One search. What it raises is told in its `failure`."""
         name, seed = job
-        build = partial(searcher_of, self.benchmark, name, seed)
+        build = partial(searcher_of, self.within, name, seed)
         model = replace(self.model, **entrant(name).ranks)
         objective = TableObjective(self.benchmark, seed, model)
         return replay(name, build, objective, self.config.budget, self.config.rank_cost)
@@ -130,11 +134,12 @@ def prepare(config: ReplayConfig) -> Study:
     for files that are not as they should be, or a budget below a searcher's first evaluation.
     """
     weights = config.learned()
-    study = Study(config, read_benchmark(config.table, config.valid), config.model(weights))
+    benchmark = read_benchmark(config.table, config.valid)
+    study = Study(config, benchmark, config.model(weights), within_limits(benchmark, config))
     TableObjective(study.benchmark, 0, study.model)  # checks the shape of the weights
     for name in config.searchers:
         try:
-            searcher = searcher_of(study.benchmark, name, 0)
+            searcher = searcher_of(study.within, name, 0)
             needed = first_evaluation(searcher, partial(price, rank_cost=config.rank_cost))
         except InvalidInput:
             raise
@@ -145,6 +150,23 @@ def prepare(config: ReplayConfig) -> Study:
         values = {"budget": config.budget, "searcher": name, "cost": needed}
         require(needed <= config.budget, rule, remedy, **values)
     return study
+
+
+def within_limits(benchmark: Benchmark, config: ReplayConfig) -> Benchmark:
+    """What searchers walk in. InvalidInput where a table does not tell what is limited, or the
+    limits leave nothing to choose.
+    """
+    names = {
+        "max_params": PARAMETERS,
+        "max_macs": MULTIPLY_ADDS,
+        "max_latency_ms": config.latency_device,
+    }
+    known = {field: name for field, name in names.items() if name in benchmark.costs}
+    costs = {field: benchmark.costs[name] for field, name in known.items()}
+    limits = config.limits.over(costs)
+    name = f"{benchmark.name}, {limits}" if limits else benchmark.name
+    space = limited(benchmark.space, benchmark.depth, limits)
+    return replace(benchmark, name=name, space=space)
 
 
 def run_study(

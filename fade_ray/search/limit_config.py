@@ -1,8 +1,11 @@
 """What an architecture may cost at most."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
-from spaces.errors import at_least
+from spaces.errors import InvalidInput, at_least, require
+from spaces.limits import Limit, Limits, RowCosts
 
 
 @dataclass(frozen=True)
@@ -13,6 +16,34 @@ class LimitConfig:
     """Parameters of an architecture at most."""
     max_macs: int | None = None
     """Multiply-adds of one image at most, in convolutions and linear maps."""
+    max_latency_ms: float | None = None
+    """Milliseconds per image at most."""
 
     def __post_init__(self) -> None:
         at_least(1, max_params=self.max_params, max_macs=self.max_macs)
+        latency, remedy = self.max_latency_ms, "Give the milliseconds that one image may take."
+        holds = latency is None or 0 < latency < math.inf
+        require(holds, "0 < max_latency_ms < inf", remedy, max_latency_ms=latency)
+
+    def __bool__(self) -> bool:
+        return any(getattr(self, field.name) is not None for field in fields(self))
+
+    def over(self, costs: Mapping[str, RowCosts]) -> Limits:
+        """Of what is known of a space by the names of the fields. InvalidInput for a limit on what
+        is not.
+        """
+        made = []
+        for field in fields(self):
+            most = getattr(self, field.name)
+            if most is None:
+                continue
+            flag = f"--{field.name.replace('_', '-')}"
+            if field.name not in costs:
+                known = ", ".join(f"--{name.replace('_', '-')}" for name in costs) or "none"
+                raise InvalidInput(
+                    f"A limit is on a cost that is known here, but got {flag} where these are: "
+                    f"{known}. Leave it out."
+                )
+            cost = costs[field.name]
+            made.append(Limit(flag, math.floor(most * cost.unit), cost))
+        return Limits(tuple(made))

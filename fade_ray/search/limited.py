@@ -12,7 +12,7 @@ from searchers import Trial
 from spaces import HyperArchitecture
 from spaces.feature_space import Space
 from spaces.generator import limited
-from spaces.limits import Limit, Limits
+from spaces.limits import RowCosts
 
 Costs = tuple[int, list[list[int]]]
 """What every architecture costs, and what each candidate adds [row][candidate]."""
@@ -49,19 +49,21 @@ def limited_space(config: Config, images: Shaped | None) -> Space:
     InvalidInput, with numbers, where these leave nothing to choose.
     """
     space = config.space.build(config.network, images)
-    most = {name: getattr(config.limits, name) for name in COUNTED}
-    wanted = [name for name, value in most.items() if value is not None]
-    if images is None or not wanted:
+    if images is None or not config.limits:
         return space
-    depth = config.space.depth(config.network)
-    network, rows = whole_network(config, space, images), range(depth)
-    limits = []
-    for name in wanted:
-        fixed, each = COUNTED[name].of(network)
-        costs = (dict(zip(space.at(r).cells, each[r], strict=True)) for r in rows)
-        flag = f"--{name.replace('_', '-')}"
-        limits.append(Limit(COUNTED[name].text, flag, most[name], fixed, tuple(costs)))
-    return limited(space, depth, Limits(tuple(limits)))
+    costs = row_costs(config, space, images)
+    return limited(space, config.space.depth(config.network), config.limits.over(costs))
+
+
+def row_costs(config: Config, space: Space, images: Shaped) -> dict[str, RowCosts]:
+    """All that is counted, by its limit."""
+    network, made = whole_network(config, space, images), {}
+    for name, counted in COUNTED.items():
+        fixed, each = counted.of(network)
+        cells = (space.at(row).cells for row in range(len(each)))
+        rows = (dict(zip(*pair, strict=True)) for pair in zip(cells, each, strict=True))
+        made[name] = RowCosts(counted.text, fixed, tuple(rows))
+    return made
 
 
 def whole_network(config: Config, space: Space, images: Shaped) -> Chain:

@@ -21,12 +21,14 @@ from fade_ray.replay.benchmarks import (
     repeat_noise,
     sizes,
 )
-from fade_ray.replay.replay_study import agreement
+from fade_ray.replay.replay_config import ReplayConfig
+from fade_ray.replay.replay_study import agreement, prepare
 from fade_ray.replay.table_objective import Array, RankModel, TableObjective
+from fade_ray.search.limit_config import LimitConfig
 from searchers import Proposal
 from spaces import HyperArchitecture
 from spaces.accel_nasbench import BLOCKS as ACCEL_BLOCKS
-from spaces.accel_nasbench import AccelTable
+from spaces.accel_nasbench import DEVICES, AccelTable
 from spaces.errors import InvalidInput
 from spaces.nasbench_macro import BLOCKS, MacroTable, codes
 
@@ -253,6 +255,45 @@ def test_parameters_are_sums_over_the_rows(real_data: Path) -> None:
     each = sizes(table.choices, table.parameters, len(ACCEL_BLOCKS))
     summed = each[range(7), table.choices].sum(axis=1)
     np.testing.assert_allclose(summed, table.parameters, atol=1e-6)
+
+
+def test_costs_of_accel_nasbench_are_those_of_the_table(real_data: Path) -> None:
+    """Parameters and multiply-adds of every architecture to the last one, and latencies nearly."""
+    table = AccelTable.read(real_data / "accel_nasbench.parquet")
+    costs = read_benchmark(real_data / "accel_nasbench.parquet").costs
+    assert set(costs) == {"parameters", "multiply-adds", *DEVICES}
+    for name, cost in costs.items():
+        rows = [np.array([*row.values()]) for row in cost.rows]
+        told = sum(row[places] for row, places in zip(rows, table.choices.T, strict=True))
+        values = table.costs[name]
+        known, given = np.isfinite(values), (cost.fixed + told) / cost.unit
+        if name in ("parameters", "multiply-adds"):
+            assert (given == np.rint(values)).all()
+        else:
+            assert 1 - np.var((given - values)[known]) / np.var(values[known]) > 0.98, name
+            assert cost.least > 0
+
+
+def test_a_limited_replay_never_sees_what_breaks_the_limit(real_data: Path) -> None:
+    config = ReplayConfig(
+        str(real_data / "accel_nasbench.parquet"),
+        ("fade", "random", "evolution", "by-size"),
+        seeds=1,
+        budget=12,
+        limits=LimitConfig(max_latency_ms=3.0, max_params=3_000_000),
+        latency_device="vck190",
+    )
+    study = prepare(config)
+    for job in config.jobs():
+        codes = study.run(job).trace.architectures
+        assert len(codes) > 3
+        for hyper in map(HyperArchitecture.from_code, codes):
+            assert study.benchmark.costs["vck190"].of(hyper) <= 3_000_000
+            assert study.benchmark.costs["parameters"].of(hyper) <= 3_000_000
+    assert study.within.name.endswith("parameters <= 3000000, ms on vck190 <= 3")
+    assert 0.5 < study.within.random_pick < study.benchmark.random_pick
+    with pytest.raises(InvalidInput, match="cost that is known here"):
+        config.limits.over({})
 
 
 def test_noise_is_that_of_repeats() -> None:

@@ -49,7 +49,7 @@ def test_the_sums_of_a_space_are_the_counts_of_its_networks(name: str) -> None:
         network = build_network(
             Trial("", "evaluation", drawn, 0, 1), shape, config, torch.Generator()
         )
-        counted = [limit.of(drawn) for limit in space.limits.limits]
+        counted = [limit.cost.of(drawn) for limit in space.limits.limits]
         assert counted == [parameters(network), network.multiply_adds()]
 
 

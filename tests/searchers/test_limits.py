@@ -1,7 +1,7 @@
 """Limits: nothing that is evaluated or retrained ever breaks one, whoever searches."""
 
 from functools import partial
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 import numpy as np
@@ -26,12 +26,12 @@ from searchers.paths import paths_within
 from spaces import GraphSpace, HyperArchitecture, InvalidInput, accel_nasbench
 from spaces.feature_space import FeatureSpace, Space
 from spaces.generator import generate, limited, nearest, uniform_points
-from spaces.limits import Limit, Limits
+from spaces.limits import Limit, Limits, RowCosts
 from spaces.module_cell import row_space
 
 DEPTH = 3
 GRAPHS = GraphSpace.create(2, 4)
-BLOCKS = accel_nasbench.space(np.tile(np.arange(24.0), (accel_nasbench.DEPTH, 1)))
+BLOCKS = accel_nasbench.space(np.tile(np.arange(48.0), (accel_nasbench.DEPTH, 1)))
 NAMED = row_space(("a", "b", "c"), {"x": {"a": 1, "b": 2, "c": 2}}, {}, 4)
 SPACES: dict[str, Space] = {"graphs": GRAPHS, "blocks": BLOCKS, "modules": NAMED}
 SEARCHERS: dict[str, Searcher] = {
@@ -61,9 +61,8 @@ def limits(draw: st.DrawFn, space: Space) -> Limits:
         )
         least, most = (sum(of(row.values()) for row in rows) for of in (min, max))
         share = draw(st.floats(0, 1))
-        made.append(
-            Limit(name, f"--max-{name}", 7 + round(least + share * (most - least)), 7, rows)
-        )
+        limit = 7 + round(least + share * (most - least))
+        made.append(Limit(f"--max-{name}", limit, RowCosts(name, 7, rows)))
     return Limits(tuple(made))
 
 
@@ -105,7 +104,7 @@ def test_nothing_evaluated_or_retrained_breaks_a_limit(name: str, times: int) ->
         assert {"retraining", "baseline"} <= {proposal.kind for proposal in asked}
         for proposal in asked:
             for limit in kept_to.limits if proposal.hyper.is_architecture else ():
-                assert limit.of(proposal.hyper) <= limit.most, proposal
+                assert limit.cost.of(proposal.hyper) <= limit.most, proposal
             assert kept_to.allow(proposal.hyper), proposal
 
     holds()
@@ -115,7 +114,7 @@ def test_nothing_evaluated_or_retrained_breaks_a_limit(name: str, times: int) ->
 def brute(hyper: HyperArchitecture, kept_to: Limits) -> list[HyperArchitecture]:
     choices = product(*(range(len(row)) for row in hyper.distinct()))
     architectures = [hyper.architecture(choice) for choice in choices]
-    return [a for a in architectures if all(li.of(a) <= li.most for li in kept_to.limits)]
+    return [a for a in architectures if all(li.cost.of(a) <= li.most for li in kept_to.limits)]
 
 
 @settings(max_examples=60, deadline=None)
@@ -145,7 +144,7 @@ def test_paths_within_are_all_that_keep_to_the_limits_by_falling_values(
     data: st.DataObject, seed: int
 ) -> None:
     rng = np.random.default_rng(seed)
-    widths, kinds = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=5)), 2
+    widths, kinds = data.draw(st.lists(st.integers(1, 4), min_size=1, max_size=4)), 2
     values = [rng.integers(-3, 3, n).astype(float) for n in widths]
     costs = [rng.integers(0, 9, (n, kinds)) for n in widths]
     room = rng.integers(0, 9 * len(widths), kinds)
@@ -155,6 +154,17 @@ def test_paths_within_are_all_that_keep_to_the_limits_by_falling_values(
     assert sorted(given) == fit
     sums = [sum(row[k] for row, k in zip(values, c, strict=True)) for c in given]
     assert sums == sorted(sums, reverse=True)
+
+
+def test_where_too_many_come_to_as_much_paths_are_still_each_within() -> None:
+    """Values that are the costs: the largest sums below a limit, of 10^9."""
+    rng = np.random.default_rng(0)
+    costs = [rng.integers(0, 10**6, (10, 1)) for _ in range(9)]
+    values, room = [row[:, 0].astype(float) for row in costs], np.array([3_500_000])
+    paths = [*islice(paths_within(values, costs, room, rng), 100)]
+    sums = [sum(int(row[k, 0]) for row, k in zip(costs, path, strict=True)) for path in paths]
+    assert len(set(paths)) == 100
+    assert 0.99 * room[0] < max(sums) <= room[0]
 
 
 def test_without_limits_the_generator_draws_what_it_drew() -> None:
@@ -169,9 +179,13 @@ def test_without_limits_the_generator_draws_what_it_drew() -> None:
 def test_what_a_limit_leaves_too_little_of_is_told_with_numbers() -> None:
     costs = tuple({cell: 1000 + i for i, cell in enumerate(GRAPHS.cells)} for _ in range(DEPTH))
     with pytest.raises(InvalidInput) as told:
-        limited(GRAPHS, DEPTH, Limits((Limit("parameters", "--max-params", 3500, 500, costs),)))
+        limited(
+            GRAPHS,
+            DEPTH,
+            Limits((Limit("--max-params", 3500, RowCosts("parameters", 500, costs)),)),
+        )
     assert "--max-params 3500 (the cheapest architecture has 3500 parameters)" in str(told.value)
     assert "leave 1 of 39 in row 1. Give --max-params 3501 or more" in str(told.value)
-    enough = Limits((Limit("parameters", "--max-params", 3501, 500, costs),))
+    enough = Limits((Limit("--max-params", 3501, RowCosts("parameters", 500, costs)),))
     space = limited(GRAPHS, DEPTH, enough)
     assert [len(space.at(row).cells) for row in range(DEPTH)] == [2] * DEPTH
