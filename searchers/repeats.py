@@ -6,7 +6,7 @@ trials goes into the few that look best, and what counts is the mean of all trai
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from statistics import fmean
 from typing import NamedTuple
 
@@ -58,6 +58,26 @@ def pooled(trainings: Iterable[tuple[Proposal, float]]) -> list[Pooled]:
     return sorted((Pooled(tuple(group)) for group in groups.values()), key=lambda p: -p.score)
 
 
+def front(
+    architectures: Iterable[Pooled], cost: Callable[[HyperArchitecture], float]
+) -> list[Pooled]:
+    """Those whose mean score no other one of at most their cost reaches, by rising cost."""
+    kept: list[Pooled] = []
+    for each in sorted(architectures, key=lambda p: (cost(p.hyper), -p.score)):
+        if not kept or each.score > kept[-1].score:
+            kept.append(each)
+    return kept
+
+
+def spread(architectures: Sequence[Pooled], count: int) -> list[Pooled]:
+    """As many of them, evenly from the first to the last; of one the last."""
+    if count >= len(architectures):
+        return list(architectures)
+    last = len(architectures) - 1
+    steps = (round(last * step / max(count - 1, 1)) for step in range(count))
+    return [architectures[step] for step in steps] if count > 1 else [architectures[last]]
+
+
 def chosen(architectures: Iterable[Pooled]) -> Pooled | None:
     """The best mean of those that were evaluated again; before that, what has the best score."""
     known = list(architectures)
@@ -69,20 +89,30 @@ def chosen(architectures: Iterable[Pooled]) -> Pooled | None:
 
 class WithRepeats(Following):
     """Any searcher, then `times` more evaluations (kind "repeat", different seeds) of each of the
-    `best_few` architectures of best mean score so far; of those the best mean is the `best`.
+    `best_few` architectures of best mean score so far; of those the best mean is the `best`. With a
+    cost they go `along` its front instead, evenly from the cheapest to the best.
     """
 
     def __init__(
-        self, inner: AskTell, best_few: int, times: int, seed: int = 0, max_retries: int = 2
+        self,
+        inner: AskTell,
+        best_few: int,
+        times: int,
+        seed: int = 0,
+        max_retries: int = 2,
+        along: Callable[[HyperArchitecture], float] | None = None,
     ) -> None:
         at_least(1, best_few=best_few, times=times)
-        self.best_few, self.times = best_few, times
+        self.best_few, self.times, self.along = best_few, times, along
         self._asked: dict[str, Proposal] = {}
         self._scored: list[tuple[Proposal, float]] = []
         super().__init__(inner, seed, max_retries)
 
     def follow(self) -> None:
-        few = pooled(self._scored)[: self.best_few]
+        few = pooled(self._scored)
+        if self.along is not None:
+            few = spread(front(few, self.along), self.best_few)
+        few = few[: self.best_few]
         for repeat in range(self.times):
             for architecture in few:
                 epochs = architecture.first.epochs

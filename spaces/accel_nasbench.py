@@ -148,7 +148,10 @@ def _costs(path: str | Path, parameters: Floats) -> dict[str, Floats]:
     """What a table says beside the accuracies; a table need not."""
     import pyarrow.parquet as pq
 
-    columns = {MULTIPLY_ADDS: ("macs_m", lambda millions: 1e6 * millions), **DEVICES}
+    columns: dict[str, tuple[str, Callable[[Floats], Floats]]] = {
+        MULTIPLY_ADDS: ("macs_m", lambda millions: 1e6 * millions),
+        **DEVICES,
+    }
     known = set(pq.read_schema(path).names)
     held = {name: each for name, each in columns.items() if each[0] in known}
     wanted = [column for column, _ in held.values()]

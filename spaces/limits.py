@@ -157,7 +157,7 @@ def undominated(costs: Whole) -> Whole:
     ordered, kept = np.unique(costs, axis=0), np.zeros((0, costs.shape[1]), np.int64)
     if costs.shape[1] == 2:  # what undercuts one comes before it
         below = np.minimum.accumulate(ordered[:, 1])
-        return ordered[np.concatenate([[True], below[1:] < below[:-1]])]
+        return np.asarray(ordered[np.concatenate([[True], below[1:] < below[:-1]])])
     for each in ordered:
         if not (kept <= each).all(axis=1).any():
             kept = np.vstack([kept, each])

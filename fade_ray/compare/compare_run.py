@@ -23,7 +23,7 @@ from fade_ray.run.kind import Start
 from fade_ray.run.run_of_trials import RunOfTrials, Trials, check_run
 from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
-from fade_ray.search.limited import limited_space
+from fade_ray.search.limited import walked
 from fade_ray.training.objective_check import guess, images_for
 from searchers.contest import Contest
 from spaces.errors import InvalidInput
@@ -65,7 +65,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         for each in configs.values():
             each.search(space)  # checks it before anything is loaded
         splits = images_for(config.train.objective, config.data)
-        space = limited_space(next(iter(configs.values())), splits)
+        space = walked(next(iter(configs.values())), splits).space
         searches = {name: each.search(space) for name, each in configs.items()}
         unit = config.contest.unit
         images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)

@@ -278,7 +278,7 @@ def accel_benchmark(table: AccelTable) -> Benchmark:
             "noise_points": 100 * noise,
         },
         {
-            name: row_costs(name, table.choices, values, candidates)
+            name: row_costs(name, table.choices, values, BLOCKS)
             for name, values in table.costs.items()
         },
     )
@@ -288,17 +288,17 @@ def row_costs(
     name: str,
     choices: npt.NDArray[np.intp],
     values: Array,
-    candidates: Mapping[Candidate, int],
+    candidates: Sequence[Candidate],
 ) -> RowCosts:
     """The sums of one cost of each row that fit `values` [N] best, where they are known;
     milliseconds in nanoseconds.
     """
     unit = 10**6 if name in DEVICES else 1
-    known, cells = np.isfinite(values), [*map(accel_nasbench.blocks, range(choices.shape[1]))]
+    known = np.isfinite(values)
     each = sizes(choices[known], unit * values[known], len(candidates))
-    rows = [row[: len(blocks)] for row, blocks in zip(each, cells, strict=True)]
-    beyond = [np.rint(row - row.min()).astype(int).tolist() for row in rows]
-    costs = tuple(dict(zip(*pair, strict=True)) for pair in zip(cells, beyond, strict=True))
+    rows = [row[: row_choices.max() + 1] for row, row_choices in zip(each, choices.T, strict=True)]
+    beyond = (np.rint(row - row.min()).astype(int).tolist() for row in rows)
+    costs = tuple(dict(zip(candidates, row, strict=False)) for row in beyond)
     text = f"ms on {name}" if name in DEVICES else name
     return RowCosts(text, round(sum(float(row.min()) for row in rows)), costs, unit)
 

@@ -126,7 +126,7 @@ def _evaluation(trial: ChainTrial) -> Ending:
     config, means = trial.config, trial.measured(trial.splits.architecture)
     outcome = Outcome(score=config.train.objective.score(means), measures=means)
     if not config.outer.test_evaluations:
-        return Ending(outcome)
+        return Ending(outcome, _counts(trial.network))
     tested, objective = trial.measured(trial.splits.test), config.train.objective
     if objective.measure.key not in tested:
         tested["score"] = objective.score(tested)
@@ -142,9 +142,11 @@ def _retraining(trial: ChainTrial) -> Ending:
 
 def _sizes(trial: ChainTrial) -> dict[str, float]:
     """What its network takes; latency on its device."""
-    network, device = trial.network, trial.placement.device
-    sizes = {"parameters": parameters(network), "network_multiply_adds": network.multiply_adds()}
-    return sizes | {"latency_ms": latency(network, device)}
+    return _counts(trial.network) | {"latency_ms": latency(trial.network, trial.placement.device)}
+
+
+def _counts(network: Network) -> dict[str, float]:
+    return {"parameters": parameters(network), "network_multiply_adds": network.multiply_adds()}
 
 
 def _named(part: str, means: Mapping[str, float]) -> dict[str, float]:

@@ -1,7 +1,7 @@
 """The space of a search within its limits: what chains of it cost, asked of the network itself."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -44,15 +44,25 @@ COUNTED: Mapping[str, Counted] = {
 """What is counted, by its limit."""
 
 
-def limited_space(config: Config, images: Shaped | None) -> Space:
+@dataclass(frozen=True)
+class Walked:
+    """What a search walks in, and what its architectures cost, by the names of limits; nothing of
+    that where nobody asks.
+    """
+
+    space: Space
+    costs: Mapping[str, RowCosts] = field(default_factory=dict)
+
+
+def walked(config: Config, images: Shaped | None) -> Walked:
     """What a search of `config` walks in; without the sizes of the images as if it had no limits.
     InvalidInput, with numbers, where these leave nothing to choose.
     """
     space = config.space.build(config.network, images)
-    if images is None or not config.limits:
-        return space
-    costs = row_costs(config, space, images)
-    return limited(space, config.space.depth(config.network), config.limits.over(costs))
+    if images is None or not (config.limits or config.finish.objective_front != "off"):
+        return Walked(space)
+    costs, depth = row_costs(config, space, images), config.space.depth(config.network)
+    return Walked(limited(space, depth, config.limits.over(costs)), costs)
 
 
 def row_costs(config: Config, space: Space, images: Shaped) -> dict[str, RowCosts]:

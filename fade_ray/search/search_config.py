@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
@@ -24,6 +24,7 @@ from spaces import Candidate, Dag, GraphSpace
 from spaces.errors import InvalidInput, at_least, each_once, require, require_known
 from spaces.feature_space import Space
 from spaces.features import FEATURES
+from spaces.limits import RowCosts
 
 
 class Images(Protocol):
@@ -178,6 +179,10 @@ class FinishConfig:
     """
     confirmations: int = 2
     """How often each of them is."""
+    objective_front: Literal["off", "params", "macs"] = "off"
+    """Evaluate as many along the front of mean score and this cost again, in place of the best
+    ones: no other architecture that costs no more has a score as high.
+    """
     retrain_schedule: str = "one-cycle"
     """Learning rate of these trainings over their epochs, as --schedule; same: that of --schedule.
     """
@@ -201,6 +206,9 @@ class FinishConfig:
         if wanted:
             each_once(baselines=wanted)
         at_least(0, confirmed=self.confirmed)
+        along, remedy = self.objective_front, "Say how many architectures are evaluated again."
+        holds = along == "off" or self.confirmed > 0
+        require(holds, "confirmed >= 1 with a front", remedy, objective_front=along, confirmed=0)
         at_least(1, confirmations=self.confirmations)
         at_least(1, retrain_seeds=self.seeds)
 
@@ -272,13 +280,16 @@ class Config(RunOptions):
         """The searcher in `space`, at its beginning."""
         return self.searcher.build(space, self.space.depth(self.network), self.outer, self.seed)
 
-    def choice(self, space: Space) -> AskTell:
-        """The search with the evaluations behind it that decide what is chosen."""
+    def choice(self, space: Space, costs: Mapping[str, RowCosts] | None = None) -> AskTell:
+        """The search with the evaluations behind it that decide what is chosen; `costs` by their
+        limits, where they are known.
+        """
         inner, few = self.search(space), self.finish.confirmed
         if not few:
             return inner
         again = self.finish.confirmations, self.seed, self.outer.max_retries
-        return WithRepeats(inner, few, *again)
+        cost = (costs or {}).get(f"max_{self.finish.objective_front}")
+        return WithRepeats(inner, few, *again, None if cost is None else cost.of)
 
 
 def upgrade(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from fade_ray.report.page import Column, Headline, Numbers, Page, Row, Section, 
 from fade_ray.report.words import Measure, count, interval, si
 from fade_ray.search import search_figures as figures
 from fade_ray.search.beside import Beside
+from fade_ray.search.front_figure import cost_fronts
 from fade_ray.search.search_config import SpaceConfig
 from fade_ray.search.search_history import History, SearchRun
 from fade_ray.search.weight_figures import rank_densities, weights_over_epochs
@@ -50,7 +51,8 @@ def search_sections(run: SearchRun) -> Iterator[Section]:
     axes = SpaceConfig(**space).axes if space else ()
     anchors = figures.anchor_trajectories(history, axes)
     evaluated = figures.scores_over_iterations(history, score)
-    yield Section("Search", [evaluated, anchors, best_table(history, score)])
+    fronts = cost_fronts(history, score)
+    yield Section("Search", [evaluated, anchors, fronts, best_table(history, score)])
 
 
 def headline(run: SearchRun, score: Measure) -> list[Row]:

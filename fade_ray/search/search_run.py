@@ -21,7 +21,7 @@ from fade_ray.run.watcher import Watcher
 from fade_ray.search.baselines import BASELINES
 from fade_ray.search.beside import Beside
 from fade_ray.search.chain_trial import SearchJob, Shaped
-from fade_ray.search.limited import limited_space
+from fade_ray.search.limited import walked
 from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page, search_sections
@@ -76,15 +76,15 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         """At its beginning, with the trainings from scratch behind it; within its limits where the
         images are known.
         """
-        space = limited_space(config, images)
+        within = walked(config, images)
         outer, finish = config.outer, config.finish
         return WithRetraining(
-            config.choice(space),
+            config.choice(within.space, within.costs),
             outer.retrain_epochs,
             finish.seeds,
             config.seed,
             outer.max_retries,
-            {name: partial(BASELINES[name].cells, space) for name in finish.baselines},
+            {name: partial(BASELINES[name].cells, within.space) for name in finish.baselines},
         )
 
     def watchers(

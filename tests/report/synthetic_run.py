@@ -141,7 +141,9 @@ class SyntheticRun:
         accuracy = float(np.clip(0.86 + 0.006 * iteration + self.rng.normal(0, 0.015), 0, 1))
         if self.best is None or accuracy > self.best[0]:
             self.best = accuracy, hyper
-        self.finish(proposal, Outcome(score=accuracy))
+        operations = sum(row[0].operations for row in hyper.rows)
+        counts = {"parameters": 9000 * operations, "network_multiply_adds": 400_000 * operations}
+        self.finish(proposal, Outcome(score=accuracy), **counts)
 
     def search(self, iterations: int = 12) -> "SyntheticRun":
         """Iterations without an end: a hyper-architecture per walk, an evaluation per walk in every

@@ -12,7 +12,7 @@ import fade_ray
 from fade_ray.nn import NetworkConfig, parameters
 from fade_ray.search.chain_trial import Shape, build_network
 from fade_ray.search.limit_config import LimitConfig
-from fade_ray.search.limited import COUNTED, limited_space, whole_network
+from fade_ray.search.limited import COUNTED, walked, whole_network
 from fade_ray.search.search_config import Config, SpaceConfig
 from searchers import Trial
 from spaces import InvalidInput
@@ -42,7 +42,7 @@ def test_the_sums_of_a_space_are_the_counts_of_its_networks(name: str) -> None:
     config, rng = CONFIGS[name], np.random.default_rng(0)
     shape = Shape(32, 3, 10) if name == "modules" else SHAPE
     loose = replace(config, limits=LimitConfig(max_params=10**12, max_macs=10**12))
-    space = limited_space(loose, shape)
+    space = walked(loose, shape).space
     depth = config.space.depth(config.network)
     for _ in range(10):
         drawn = generate(space, uniform_points(space, depth, rng)[:, None], rng)
@@ -55,7 +55,7 @@ def test_the_sums_of_a_space_are_the_counts_of_its_networks(name: str) -> None:
 
 def test_limits_hold_for_the_networks_that_are_drawn() -> None:
     config = replace(graphs(), limits=LimitConfig(max_params=9_000, max_macs=300_000))
-    space, rng = limited_space(config, SHAPE), np.random.default_rng(0)
+    space, rng = walked(config, SHAPE).space, np.random.default_rng(0)
     for _ in range(20):
         drawn = generate(space, rng.random((3, 1, space.dim)), rng)
         network = build_network(
@@ -69,14 +69,14 @@ def test_limits_hold_for_the_networks_that_are_drawn() -> None:
 def test_a_limit_that_nothing_meets_says_what_would_do(field: str) -> None:
     config = replace(graphs(), limits=LimitConfig(**{field: 100}))
     with pytest.raises(InvalidInput, match="the cheapest architecture has") as told:
-        limited_space(config, SHAPE)
+        walked(config, SHAPE)
     enough = int(str(told.value).partition("Give --")[2].split()[1])
-    limited_space(replace(config, limits=LimitConfig(**{field: enough})), SHAPE)
+    walked(replace(config, limits=LimitConfig(**{field: enough})), SHAPE)
     with pytest.raises(InvalidInput, match=r"leave [01] of"):
-        limited_space(replace(config, limits=LimitConfig(**{field: enough - 1})), SHAPE)
+        walked(replace(config, limits=LimitConfig(**{field: enough - 1})), SHAPE)
 
 
 def test_without_limits_nothing_is_built() -> None:
     config = graphs()
-    assert limited_space(config, SHAPE) == config.space.build(config.network)
+    assert walked(config, SHAPE).space == config.space.build(config.network)
     assert whole_network(config, config.space.build(config.network), SHAPE).hyper.width > 30

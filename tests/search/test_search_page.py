@@ -23,7 +23,7 @@ from spaces.dag import Dag
 from spaces.errors import InvalidInput
 from spaces.hyper import HyperArchitecture
 
-FIGURES = {"cells", "accuracy", "anchors", "ranks", "weights", "cost"}
+FIGURES = {"cells", "front", "accuracy", "anchors", "ranks", "weights", "cost"}
 
 
 def write_report(folder: Path) -> Path:
