@@ -43,9 +43,10 @@ class Course(NamedTuple):
     @property
     def relative(self) -> Array:
         """[T, E, O]: log2 of each weight over the mean of its edge, what it is where all weigh
-        alike; from -MOST to MOST, 0 where nothing is allowed.
+        alike; from -MOST to MOST, 0 where nothing is allowed. Allowed is what weighs at any time:
+        the cell may be the genotype that was found.
         """
-        mask = self.cell.mask
+        mask = (self.weights > 0).any(axis=0)
         mean = self.weights.sum(axis=-1, where=mask) / np.maximum(mask.sum(axis=-1), 1)
         share = self.weights / np.where(mean > 0, mean, 1.0)[..., None]
         return np.where(mask, np.log2(np.clip(share, 2.0**-MOST, 2.0**MOST)), 0.0)

@@ -114,7 +114,7 @@ def headline(run: Compared, comparison: Comparison, score: Measure) -> list[Row]
     known = [summary for summary in comparison.summaries if summary.seeds]
     if known:
         best = max(known, key=lambda summary: summary.mean)
-        deviation = score.difference(best.std).removeprefix("+")
+        deviation = score.difference(best.std).lstrip("+-")
         over = f"standard deviation {deviation} over " if best.seeds > 1 else "spread unknown: "
         chance = run.result.get("chance")
         guess = "" if chance is None else f"; chance level {score.text(chance)}"

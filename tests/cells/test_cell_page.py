@@ -156,6 +156,9 @@ def test_weights_are_told_in_doublings_of_their_edges_mean() -> None:
     assert course.relative[0] == pytest.approx(0)
     assert course.relative[1, 0].tolist() == pytest.approx([1, -MOST, 0, 0, 0])
     assert course.relative[2] == pytest.approx(course.relative[1])
+    # of a genotype, which allows one operation per edge, the weights of the search are seen
+    alone = cell.narrowed(np.eye(1, cell.mask.shape[1], dtype=bool).repeat(len(cell.edges), axis=0))
+    assert (course._replace(cell=alone).relative == course.relative).all()
 
 
 def test_the_triangles_mark_the_genotype(tmp_path: Path) -> None:
