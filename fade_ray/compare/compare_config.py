@@ -9,7 +9,7 @@ from fade_ray.data.data_config import DataConfig
 from fade_ray.nn.chain import NetworkConfig
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.entrants import WALK, entrant, names
-from fade_ray.search.limit_config import LimitConfig
+from fade_ray.search.limit_config import MeasuredLimits
 from fade_ray.search.search_config import Config, OuterConfig, SpaceConfig, options_in
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.row_architecture import ArchitectureConfig
@@ -75,7 +75,7 @@ class CompareConfig(RunOptions):
     bayes: BayesModel = field(default_factory=BayesModel)
     evolution: Breeding = field(default_factory=Breeding)
     outer: OuterConfig = field(default_factory=OuterConfig)
-    limits: LimitConfig = field(default_factory=LimitConfig)
+    limits: MeasuredLimits = field(default_factory=MeasuredLimits)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self) -> None:

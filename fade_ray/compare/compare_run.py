@@ -1,6 +1,7 @@
 """A comparison as a kind of run: searchers x seeds under one budget."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal, TypedDict
 
@@ -65,7 +66,8 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
         for each in configs.values():
             each.search(space)  # checks it before anything is loaded
         splits = images_for(config.train.objective, config.data)
-        space = walked(next(iter(configs.values())), splits).space
+        within = walked(replace(next(iter(configs.values())), out=config.out), splits)
+        space = within.space
         searches = {name: each.search(space) for name, each in configs.items()}
         unit = config.contest.unit
         images = EVALUATIONS * config.outer.evaluation_epochs * len(splits.weights)
@@ -75,7 +77,7 @@ class CompareRun(RunOfTrials[CompareConfig, EnteredHistory], name="compare"):
             priced = partial(training_images, splits=splits, config=each)
             _check_budget(budget, name, first_evaluation(each.search(space), priced))
         contest = Contest(searches, budget, lambda name, asked: price(asked, splits, configs[name]))
-        return Prepared(contest, EntryJob(configs, unit), splits)
+        return Prepared(contest, EntryJob(configs, unit), splits, within.kept)
 
     def watchers(
         self, config: CompareConfig, prepared: Prepared, history: EnteredHistory

@@ -1,7 +1,7 @@
 """Runs that are made of trials: a searcher asks for them, an engine carries them out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Protocol, TypeVar
@@ -12,7 +12,7 @@ from fade_ray.records.additions import Addition
 from fade_ray.records.atomic import writable
 from fade_ray.records.history import TrialHistory
 from fade_ray.records.run_files import Run
-from fade_ray.run.folder import RUN, Configuration
+from fade_ray.run.folder import RUN, Configuration, write_sealed
 from fade_ray.run.forecast import Forecast, GridForecast, Planned, Remaining
 from fade_ray.run.kind import RunKind, Standing, Start
 from fade_ray.run.local import run_local
@@ -46,6 +46,8 @@ class Trials(Generic[S]):
     searcher: S
     job: Job[Any]
     data: Any
+    kept: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What is written before the first trial, by file, for when the run goes on."""
 
 
 class RunOfTrials(RunKind[C, H], Generic[C, H]):
@@ -73,6 +75,8 @@ class RunOfTrials(RunKind[C, H], Generic[C, H]):
         """Run the session's trials to the last one and record the end; the share of the trials'
         wall time that was spent training, None where no trial has run.
         """
+        for name, content in prepared.kept.items():
+            write_sealed(start.folder / name, content)
         session = self.session(prepared, start, (*start.watchers, *self._boards(start)))
         run = start.config.run
         settings = partial(self.settings, start.config)

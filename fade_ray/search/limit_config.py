@@ -25,25 +25,39 @@ class LimitConfig:
         holds = latency is None or 0 < latency < math.inf
         require(holds, "0 < max_latency_ms < inf", remedy, max_latency_ms=latency)
 
-    def __bool__(self) -> bool:
-        return any(getattr(self, field.name) is not None for field in fields(self))
+    @property
+    def most(self) -> dict[str, float]:
+        """The limits that are set, by their names."""
+        given = {field.name: getattr(self, field.name) for field in fields(LimitConfig)}
+        return {name: most for name, most in given.items() if most is not None}
 
     def over(self, costs: Mapping[str, RowCosts]) -> Limits:
         """Of what is known of a space by the names of the fields. InvalidInput for a limit on what
         is not.
         """
         made = []
-        for field in fields(self):
-            most = getattr(self, field.name)
-            if most is None:
-                continue
-            flag = f"--{field.name.replace('_', '-')}"
-            if field.name not in costs:
-                known = ", ".join(f"--{name.replace('_', '-')}" for name in costs) or "none"
+        for name, most in self.most.items():
+            flag = f"--{name.replace('_', '-')}"
+            if name not in costs:
+                known = ", ".join(f"--{each.replace('_', '-')}" for each in costs) or "none"
                 raise InvalidInput(
                     f"A limit is on a cost that is known here, but got {flag} where these are: "
                     f"{known}. Leave it out."
                 )
-            cost = costs[field.name]
+            cost = costs[name]
             made.append(Limit(flag, math.floor(most * cost.unit), cost))
         return Limits(tuple(made))
+
+
+@dataclass(frozen=True)
+class MeasuredLimits(LimitConfig):
+    """What an architecture may cost: no other one is drawn, evaluated or retrained. Latencies are
+    measured before the search, of each candidate at its place, on the device of the run.
+    """
+
+    latency_batch: int = 1
+    """Images that go through at once where latencies are measured."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        at_least(1, latency_batch=self.latency_batch)

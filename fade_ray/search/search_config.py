@@ -13,7 +13,7 @@ from fade_ray.nn.costs import Map
 from fade_ray.records.additions import check_loaded, module_at
 from fade_ray.run.run_config import RunConfig, RunOptions
 from fade_ray.search.baselines import BASELINES
-from fade_ray.search.limit_config import LimitConfig
+from fade_ray.search.limit_config import MeasuredLimits
 from fade_ray.training.estimators import ESTIMATORS
 from fade_ray.training.old_configs import upgraded_training
 from fade_ray.training.optimisers import SCHEDULES, Adam
@@ -243,7 +243,7 @@ class Config(RunOptions):
     searcher: Searcher = field(default_factory=AnchorWalk)
     outer: OuterConfig = field(default_factory=OuterConfig)
     finish: FinishConfig = field(default_factory=FinishConfig)
-    limits: LimitConfig = field(default_factory=LimitConfig)
+    limits: MeasuredLimits = field(default_factory=MeasuredLimits)
     run: RunConfig = field(default_factory=RunConfig)
     seed: int = 0
     """Seed of the whole run."""

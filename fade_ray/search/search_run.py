@@ -20,8 +20,8 @@ from fade_ray.run.tensorboard import ROWS
 from fade_ray.run.watcher import Watcher
 from fade_ray.search.baselines import BASELINES
 from fade_ray.search.beside import Beside
-from fade_ray.search.chain_trial import SearchJob, Shaped
-from fade_ray.search.limited import walked
+from fade_ray.search.chain_trial import SearchJob
+from fade_ray.search.limited import Walked, walked
 from fade_ray.search.search_config import RECIPES, Config, upgrade
 from fade_ray.search.search_history import History
 from fade_ray.search.search_page import search_page, search_sections
@@ -70,13 +70,14 @@ class SearchRun(RunOfTrials[Config, History], name="search"):
         config.check_ranks()
         self.searcher(config)  # checks it before anything is loaded
         splits = images_for(config.train.objective, config.data)
-        return Trials(self.searcher(config, splits), SearchJob(config), splits)
+        within = walked(config, splits)
+        return Trials(self.searcher(config, within), SearchJob(config), splits, within.kept)
 
-    def searcher(self, config: Config, images: Shaped | None = None) -> AskTell:
-        """At its beginning, with the trainings from scratch behind it; within its limits where the
-        images are known.
+    def searcher(self, config: Config, within: Walked | None = None) -> AskTell:
+        """At its beginning, with the trainings from scratch behind it; without limits where nothing
+        is said of them.
         """
-        within = walked(config, images)
+        within = within or walked(config, None)
         outer, finish = config.outer, config.finish
         return WithRetraining(
             config.choice(within.space, within.costs),

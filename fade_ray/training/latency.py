@@ -1,6 +1,7 @@
 """How long one image takes."""
 
 import time
+from collections.abc import Callable
 from statistics import median
 
 import torch
@@ -22,13 +23,18 @@ def about_latency(where: str = "the device of the training", example: str = "ima
 def latency(network: AnyNetwork, device: torch.device) -> float:
     """Milliseconds of `LATENCY`, for a network that is on `device`."""
     image = network.example.to(device)
-    times = []
     network.eval()
     with torch.inference_mode():
-        for _ in range(WARM_UP + PASSES):
-            start = time.perf_counter()
-            network(image)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            times.append(time.perf_counter() - start)
+        return timed(lambda: network(image), device)
+
+
+def timed(call: Callable[[], object], device: torch.device) -> float:
+    """Milliseconds of a call on that device, median of several."""
+    times = []
+    for _ in range(WARM_UP + PASSES):
+        start = time.perf_counter()
+        call()
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        times.append(time.perf_counter() - start)
     return 1000 * median(times[WARM_UP:])

@@ -10,8 +10,9 @@ import torch
 
 import fade_ray
 from fade_ray.nn import NetworkConfig, parameters
+from fade_ray.run.folder import write_sealed
 from fade_ray.search.chain_trial import Shape, build_network
-from fade_ray.search.limit_config import LimitConfig
+from fade_ray.search.limit_config import MeasuredLimits
 from fade_ray.search.limited import COUNTED, walked, whole_network
 from fade_ray.search.search_config import Config, SpaceConfig
 from searchers import Trial
@@ -41,7 +42,7 @@ CONFIGS = {
 def test_the_sums_of_a_space_are_the_counts_of_its_networks(name: str) -> None:
     config, rng = CONFIGS[name], np.random.default_rng(0)
     shape = Shape(32, 3, 10) if name == "modules" else SHAPE
-    loose = replace(config, limits=LimitConfig(max_params=10**12, max_macs=10**12))
+    loose = replace(config, limits=MeasuredLimits(max_params=10**12, max_macs=10**12))
     space = walked(loose, shape).space
     depth = config.space.depth(config.network)
     for _ in range(10):
@@ -54,7 +55,7 @@ def test_the_sums_of_a_space_are_the_counts_of_its_networks(name: str) -> None:
 
 
 def test_limits_hold_for_the_networks_that_are_drawn() -> None:
-    config = replace(graphs(), limits=LimitConfig(max_params=9_000, max_macs=300_000))
+    config = replace(graphs(), limits=MeasuredLimits(max_params=9_000, max_macs=300_000))
     space, rng = walked(config, SHAPE).space, np.random.default_rng(0)
     for _ in range(20):
         drawn = generate(space, rng.random((3, 1, space.dim)), rng)
@@ -67,13 +68,36 @@ def test_limits_hold_for_the_networks_that_are_drawn() -> None:
 
 @pytest.mark.parametrize("field", COUNTED)
 def test_a_limit_that_nothing_meets_says_what_would_do(field: str) -> None:
-    config = replace(graphs(), limits=LimitConfig(**{field: 100}))
+    config = replace(graphs(), limits=MeasuredLimits(**{field: 100}))
     with pytest.raises(InvalidInput, match="the cheapest architecture has") as told:
         walked(config, SHAPE)
     enough = int(str(told.value).partition("Give --")[2].split()[1])
-    walked(replace(config, limits=LimitConfig(**{field: enough})), SHAPE)
+    walked(replace(config, limits=MeasuredLimits(**{field: enough})), SHAPE)
     with pytest.raises(InvalidInput, match=r"leave [01] of"):
-        walked(replace(config, limits=LimitConfig(**{field: enough - 1})), SHAPE)
+        walked(replace(config, limits=MeasuredLimits(**{field: enough - 1})), SHAPE)
+
+
+def test_latencies_are_measured_once_and_kept_with_the_run(tmp_path: Path) -> None:
+    config = replace(graphs(), limits=MeasuredLimits(max_latency_ms=1e4), out=str(tmp_path / "run"))
+    within = walked(config, SHAPE)
+    told = within.kept["latencies.json"]
+    cells = [cell.code for cell in within.space.at(0).cells]
+    assert [[*row] for row in told["rows_ns"]] == [cells] * 3
+    assert min(told["fixed_ns"], *(ns for row in told["rows_ns"] for ns in row.values())) > 0
+    # as if it had been another machine: of each cell a millisecond more than of the one before
+    known = {code: 10**6 * place for place, code in enumerate(cells, start=1)}
+    (tmp_path / "run").mkdir()
+    there = {"device": "a sundial", "batch": 1, "fixed_ns": 500_000, "rows_ns": [known] * 3}
+    write_sealed(tmp_path / "run" / "latencies.json", there)
+    again = walked(replace(config, limits=MeasuredLimits(max_latency_ms=6.5)), SHAPE)
+    assert again.kept["latencies.json"] == there
+    assert [len(again.space.at(row).cells) for row in range(3)] == [4] * 3
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        drawn = generate(again.space, rng.random((3, 1, 3)), rng)
+        assert again.costs["max_latency_ms"].of(drawn) <= 6_500_000
+    with pytest.raises(InvalidInput, match=r"has 3\.5 ms on a sundial"):
+        walked(replace(config, limits=MeasuredLimits(max_latency_ms=3.4)), SHAPE)
 
 
 def test_without_limits_nothing_is_built() -> None:
