@@ -26,6 +26,7 @@ from fade_ray.search.fade_ranks import FadeRanks, misgivings
 from fade_ray.search.search_config import Config
 from fade_ray.training import RowArchitecture, TrainConfig, Training, evaluate, place
 from fade_ray.training.latency import latency
+from fade_ray.training.loop import scored
 from fade_ray.trials.job import Event, checkpoint_path, write_output
 from fade_ray.trials.trainee import Ending, Trainee, lifecycle, read_weights, weights_bytes
 from searchers import Outcome, Proposal, Trial
@@ -124,18 +125,18 @@ def _ranks(trial: ChainTrial) -> Ending:
 
 def _evaluation(trial: ChainTrial) -> Ending:
     config, means = trial.config, trial.measured(trial.splits.architecture)
-    outcome = Outcome(score=config.train.objective.score(means), measures=means)
+    outcome = Outcome(score=scored(config.train.objective, means), measures=means)
     if not config.outer.test_evaluations:
         return Ending(outcome, _counts(trial.network))
     tested, objective = trial.measured(trial.splits.test), config.train.objective
     if objective.measure.key not in tested:
-        tested["score"] = objective.score(tested)
+        tested["score"] = scored(objective, tested)
     return Ending(outcome, _named("test", tested) | _sizes(trial))
 
 
 def _retraining(trial: ChainTrial) -> Ending:
     means = trial.measured(trial.splits.test)
-    score = trial.train.objective.score(means)
+    score = scored(trial.train.objective, means)
     # the outcome that a searcher sees holds nothing of the test part
     return Ending(Outcome(), _named("test", means | {"score": score}) | _sizes(trial))
 

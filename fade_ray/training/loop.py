@@ -356,6 +356,15 @@ class Training:
             self.architecture.load_state_dict(state["architecture"])
 
 
+def scored(objective: Objective, means: Mapping[str, float]) -> float:
+    """What is to be maximised. Raises TrainingFailed where it is no number."""
+    score = float(objective.score(means))
+    if not math.isfinite(score):
+        told = ", ".join(f"{name} {value:g}" for name, value in means.items())
+        raise TrainingFailed(f"the score of the objective became {score}, of {told}")
+    return score
+
+
 def evaluate(
     network: AnyNetwork,
     batches: AnyBatches,

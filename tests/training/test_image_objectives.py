@@ -14,7 +14,9 @@ from fade_ray.data import LabelledImages, Splits
 from fade_ray.data.targets import IGNORED
 from fade_ray.nn import Scores
 from fade_ray.records.measures import Measure
+from fade_ray.training.failures import TrainingFailed
 from fade_ray.training.image_objectives import MultiLabel, Regression, Segmentation
+from fade_ray.training.loop import scored
 from fade_ray.training.objective_check import check_objective, guess
 from fade_ray.training.objectives import Objective
 from fade_ray.training.sums import Sums
@@ -140,6 +142,12 @@ def test_an_objective_that_says_nothing_is_refused(fault: str) -> None:
     made = type("Faulty", (Absolute,), changes)()
     with pytest.raises(InvalidInput, match=message):
         check_objective(made, OF_NUMBERS)
+
+
+def test_a_score_that_is_no_number_ends_the_trial_in_words() -> None:
+    assert scored(Regression(), {"rmse": 2.0}) == -2.0
+    with pytest.raises(TrainingFailed, match=r"became -?nan, of loss 1, rmse nan"):
+        scored(Regression(), {"loss": 1.0, "rmse": math.nan})
 
 
 def test_scores_and_what_is_told_go_into_one_another() -> None:
