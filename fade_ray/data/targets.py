@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,9 @@ Array = npt.NDArray[Any]
 Names = tuple[str, ...] | None
 IGNORED = 255
 """The class of pixels that count nowhere."""
+FAR = 30.0
+"""Numbers beyond that, or that differ by less than its inverse, are hard to learn as they are."""
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -109,6 +113,13 @@ def _numbers(values: Array, names: Names, source: str) -> Array:
         raise InvalidInput(
             f"The numbers to learn must be finite, but row {odd[0]} (from 0) of {source} has "
             f"{values[odd[0]].tolist()} ({len(odd)} such rows). Mend these rows or leave them out."
+        )
+    mean, spread = float(abs(values.mean())), float(values.std())
+    if max(mean, spread) > FAR or spread < 1 / FAR:
+        LOG.info(
+            "%s: the numbers to learn lie around %.3g and spread by %.3g; a training finds them "
+            "best near 0 and 1: scale them before",
+            *(source, float(values.mean()), spread),
         )
     return values.astype(np.float32)
 

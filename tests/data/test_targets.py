@@ -129,6 +129,16 @@ def test_targets_that_do_not_fit_are_refused(fault: str, tmp_path: Path) -> None
         load_images(DataConfig(write_images(tmp_path / "a.parquet", PIXELS, given)), target)
 
 
+@pytest.mark.parametrize(("factor", "told"), [(1.0, False), (1e3, True), (1e-3, True)])
+def test_numbers_that_are_hard_to_learn_are_told(
+    factor: float, told: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_images(tmp_path / "a.parquet", PIXELS, VECTORS * factor)
+    with caplog.at_level("INFO", "fade_ray"):
+        load_images(DataConfig(path), "numbers")
+    assert ("scale them before" in caplog.text) == told
+
+
 def test_a_test_set_has_as_many_numbers(tmp_path: Path) -> None:
     data = write_images(tmp_path / "a.parquet", PIXELS, VECTORS)
     other = write_images(tmp_path / "b.parquet", PIXELS, VECTORS[:, :2])
