@@ -223,14 +223,14 @@ def _for(config: Any, objective: "Objective | str") -> Any:
 def cells(
     config: Any = None,
     *,
-    space: "CellChoices | None" = None,
+    space: "CellChoices | Path | str | None" = None,
     data: Any = None,
     watchers: "Sequence[Watcher] | None" = None,
 ) -> Result:
     """Search which operation stands on which edge of a cell: `CellsConfig`; `data` as in `search`.
 
-    `space`: what `cell_space` gave, in place of those of the configuration; its file is run again
-    in every process, as in `search`.
+    `space`: what `cell_space` gave, in place of those of the configuration, or the file that holds
+    it, which is run again in every process, as in `search`.
     """
     from fade_ray.cells.cells_config import CellsConfig
     from fade_ray.records.additions import check_loaded
@@ -238,7 +238,8 @@ def cells(
     check_loaded()
     chosen: CellsConfig = config or CellsConfig()
     if space is not None:
-        chosen = replace(chosen, grid=replace(chosen.grid, spaces=(space.file,)))
+        file = str(getattr(space, "file", space))
+        chosen = replace(chosen, grid=replace(chosen.grid, spaces=(file,)))
     return carry_out("cells", _on(chosen, data), watchers)
 
 
