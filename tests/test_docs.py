@@ -211,6 +211,7 @@ def test_the_walks_are_those_of_a_run(tmp_path: Path) -> None:
 
 
 FIXED = {
+    "FITS": "what a width is fitted to",
     "DEVICES": "what a table was measured on",
     "TOOLS": "commands that are no run",
     "TRACKERS": "those that Ray Tune has callbacks for",

@@ -139,6 +139,12 @@ class AnyNetwork(nn.Module):
         return CONVENTIONS[convention](self.cost(path))
 
 
+def lasting(network: AnyNetwork) -> int:
+    """The parameters without the auxiliary head, which is of the training alone."""
+    head = getattr(network, "auxiliary", None)
+    return parameters(network) - parameters(*([] if head is None else [head]))
+
+
 class Network(AnyNetwork):
     """`forward(x, draw)` maps images [batch, channels, side, side] to `Scores` [batch, classes], or
     with a `DenseHead` of each pixel.

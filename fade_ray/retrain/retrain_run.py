@@ -24,6 +24,7 @@ from fade_ray.retrain.deliver import deliver, measure, trained_network
 from fade_ray.retrain.origin import Origin, find_genotype
 from fade_ray.retrain.parallel import share
 from fade_ray.retrain.telling import EpochLines, telling
+from fade_ray.retraining.fitted_network import fitted_network
 from fade_ray.retraining.retrain_config import RetrainConfig, RetrainData, upgrade
 from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retrain_recipes import QUICK, RETRAIN_RECIPES, retrain_recipe
@@ -327,9 +328,9 @@ def _trained(run: Ran, facts: Mapping[str, Any]) -> CellNetwork:
     """The network that was exported with these facts, in evaluation mode."""
     job = Retraining.asked(run.config)
     channels, side, _ = facts["input_shape"]
-    network = CellNetwork(
+    network = fitted_network(
         job.macro,
-        job.config.network_config(job.macro),
+        job.config,
         side=side,
         channels=channels,
         classes=len(facts["classes"]),

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from fade_ray.nn.network import lasting
 from fade_ray.retraining.retrain_examples import Examples
-from fade_ray.retraining.retraining import Retraining, begun, build_network, lasting
+from fade_ray.retraining.retraining import Retraining, begun, build_network
 from fade_ray.training import Placement, evaluate
 from fade_ray.training.latency import latency
 from fade_ray.training.step_memory import step_memory

@@ -67,6 +67,12 @@ class NetworkOptions:
     """Cells in the network."""
     channels: int = 36
     """Channels of a node in the first cells."""
+    fit_params: int | None = None
+    """In place of --channels: the largest even number with no more parameters than this."""
+    fit_macs: int | None = None
+    """The same of multiply-adds, of which the mobile setting allows 600000000 (Amended-DARTS, 4.3);
+    with both, the largest that keeps to both.
+    """
     stem: Literal["auto", "cifar", "imagenet"] = "auto"
     """What stands before the first cell; auto: that of NAS-Bench-201 for its cells, else that of
     CIFAR.
@@ -75,6 +81,15 @@ class NetworkOptions:
     """BatchNorm after pooling operations (StacNAS)."""
     auxiliary_norm: bool = True
     """The second BatchNorm of the auxiliary head for ImageNet (P-DARTS; DARTS has none)."""
+
+    def __post_init__(self) -> None:
+        at_least(1, fit_params=self.fit_params, fit_macs=self.fit_macs)
+
+    @property
+    def fits(self) -> dict[str, int]:
+        """What the width is fitted to, by name."""
+        given = {"fit_params": self.fit_params, "fit_macs": self.fit_macs}
+        return {name: most for name, most in given.items() if most is not None}
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from fade_ray.data.data_config import load_images
 from fade_ray.data.imagenet import FolderBatches, ImageFolders, ImageTransforms
 from fade_ray.data.images import channel_statistics
 from fade_ray.nn import CellNetwork
+from fade_ray.retraining.fitted_network import fitted_network
 from fade_ray.retraining.retrain_config import NORMALISATIONS, RetrainConfig
 from fade_ray.retraining.retrain_examples import Examples, Opener
 from fade_ray.training import Placement
@@ -56,8 +57,7 @@ class Images(Examples):
         self, macro: Macro, config: RetrainConfig, generator: torch.Generator
     ) -> CellNetwork:
         sizes = {"side": self.side, "channels": self.channels, "classes": len(self.classes)}
-        built = config.network_config(macro)
-        return CellNetwork(macro, built, **sizes, generator=generator)
+        return fitted_network(macro, config, **sizes, generator=generator)
 
 
 def _statistics(

@@ -64,5 +64,7 @@ class Texts(Examples):
     def network(
         self, macro: Macro, config: RetrainConfig, generator: torch.Generator
     ) -> LanguageNetwork:
+        fits, remedy = config.network.fits, "Say the units with --channels."
+        require(not fits, "the width of networks of images is fitted", remedy, **fits)
         vocabulary, units = len(self.vocabulary), config.network.channels
         return LanguageNetwork(macro, vocabulary=vocabulary, units=units, generator=generator)

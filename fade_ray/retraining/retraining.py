@@ -16,6 +16,7 @@ from torch import nn
 
 from fade_ray.export import check_texts
 from fade_ray.nn import AnyNetwork, parameters
+from fade_ray.nn.network import lasting
 from fade_ray.retraining.retrain_config import RetrainConfig
 from fade_ray.retraining.retrain_examples import Examples
 from fade_ray.retraining.retrain_images import Images
@@ -104,12 +105,6 @@ def build_network(job: Retraining, examples: Examples) -> AnyNetwork:
     """Untrained. Raises InvalidInput where cells, stem and data do not go together."""
     generator = torch.Generator().manual_seed(_seeds(job)[0])
     return examples.network(job.macro, job.config, generator)
-
-
-def lasting(network: AnyNetwork) -> int:
-    """The parameters without the auxiliary head, which is of the training alone."""
-    head = getattr(network, "auxiliary", None)
-    return parameters(network) - parameters(*([] if head is None else [head]))
 
 
 def _seeds(job: Retraining) -> list[int]:
