@@ -85,6 +85,14 @@ class Result:
             raise InvalidInput(f"A finished search or retraining is needed, not {self.folder}.")
         return float(found[0])
 
+    @property
+    def test_perplexity(self) -> float:
+        """Of the language model trained from scratch. Raises InvalidInput where there is none."""
+        found = self.run.result.get("test_perplexity")
+        if found is None:
+            raise InvalidInput(f"A finished retraining on text is needed, not {self.folder}.")
+        return float(found)
+
     def model(self) -> "nn.Module":
         """The found network with its trained weights, in evaluation mode.
 

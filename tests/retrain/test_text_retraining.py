@@ -22,7 +22,7 @@ from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.data.data_config import DataConfig
 from fade_ray.data.text import load_text
 from fade_ray.records.journal import read_events
-from fade_ray.results import load_module
+from fade_ray.results import load_module, open_run
 from fade_ray.retrain.retrain_run import RETRAIN, check_accuracy
 from fade_ray.retraining import Retraining, TextTrial, retrain_recipe
 from fade_ray.retraining.retrain_config import RetrainData
@@ -251,6 +251,7 @@ def test_a_run_exports_what_it_tested(asked: Asked, texts: Path, tmp_path: Path)
     assert recorded == measured == result["test_perplexity"]
     (ended,) = [e for e in read_events(tmp_path / "records.jsonl") if e["event"] == "end"]
     assert ended["test_perplexity"] == recorded
+    assert open_run(tmp_path).test_perplexity == recorded
     path = tmp_path / "architectures" / "architecture.py"
     text = path.read_text()
     ast.parse(text, feature_version=(3, 8))
