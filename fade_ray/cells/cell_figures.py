@@ -15,7 +15,7 @@ from fade_ray.cells.watch import Drawn
 from fade_ray.report import style
 from fade_ray.report.genotype_drawing import edge_name, printed
 from fade_ray.report.style import INK, LINES, MUTED, SERIES, WIDTH, Picture, count_axis, new_figure
-from fade_ray.report.words import count, listed, percent
+from fade_ray.report.words import OPERATION, count, listed, percent, short
 from spaces.cell import CellSpace
 
 Array = npt.NDArray[np.float64]
@@ -99,7 +99,7 @@ def _edges_map(trial: Trial, kind: str, course: Course, high: float) -> Picture:
         _panel(axis, (left, top - tall, wide, tall), course, [number], high)
         if source == min(s for s, t in cell.edges if t == target):
             for line, op in enumerate(cell.ops):
-                _beside(axis, left - 0.05, top - (line + 0.5) * ROW, op, 7.5)
+                _beside(axis, left - 0.05, top - (line + 0.5) * ROW, short(op, OPERATION), 7.5)
         if target == targets[-1]:
             _epoch_labels(axis, left, top - tall, wide, course.epochs)
     _colour_bar(axis, WIDTH - 2.35, height - LINE - 0.1, high)

@@ -14,7 +14,7 @@ from matplotlib.patches import Circle
 
 from fade_ray.report.layered import Item, Layout, Placed, draw_box, draw_course, draw_text, layered
 from fade_ray.report.style import INK, MUTED, PAPER, SERIES, WIDTH, Picture, new_figure
-from fade_ray.report.words import count
+from fade_ray.report.words import OPERATION, count, short
 from spaces.cell import NONE, CellSpace, Macro
 
 FAMILIES = (
@@ -183,7 +183,8 @@ def _draw(axis: Axes, cell: CellSpace, placed: Placed) -> None:
             none = ops[item] == NONE
             look = {"ink": MUTED, "dashes": "--"} if none else {}
             size = (OP_WIDTH, HEIGHT)
-            draw_box(axis, place, size, ops[item], op_colour(ops[item]), 0.035, **look)
+            name = short(ops[item], OPERATION)
+            draw_box(axis, place, size, name, op_colour(ops[item]), 0.035, **look)
         elif isinstance(item, Node):
             _draw_node(axis, cell, item.number, place)
         elif item == OUTPUT:

@@ -79,6 +79,10 @@ def listed(items: Sequence[str]) -> str:
     return " and ".join([", ".join(items[:-1]), items[-1]] if len(items) > 1 else items)
 
 
-def short(name: str) -> str:
-    """A name that fits beside a figure."""
-    return name if len(name) <= LONGEST else f"{name[: LONGEST - 9]}…{name[-8:]}"
+def short(name: str, most: int = LONGEST) -> str:
+    """A name that fits beside a figure, in so many characters."""
+    return name if len(name) <= most else f"{name[: most - 9]}…{name[-8:]}"
+
+
+OPERATION = 14
+"""Characters of an operation that fit into a drawing."""

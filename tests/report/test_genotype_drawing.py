@@ -175,3 +175,14 @@ def test_many_kinds_stand_side_by_side_within_the_page() -> None:
 def test_only_genotypes_are_drawn() -> None:
     with pytest.raises(InvalidInput, match="Discretise"):
         draw_genotype(published("s5").macro, "too many")
+
+
+def test_a_long_name_of_ones_own_fits_its_box() -> None:
+    space = CellSpace.create(2, 3, ("skip_connect", "bottleneck-expansion4"), keep=2)
+    genes = [(0, 2, "skip_connect"), (1, 2, "bottleneck-expansion4")]
+    cell = space.genotype(genes)
+    macro = Macro({"normal": cell, "reduce": cell}, "darts", 3)
+    words = {
+        text.get_text() for axis in draw_genotype(macro, "x").figure.axes for text in axis.texts
+    }
+    assert {"skip_connect", "bottl…pansion4"} <= words
