@@ -175,8 +175,9 @@ def row_tags(plan: Any, metrics: Mapping[str, Any]) -> Tags:
 
 
 def accuracy_tags(outcome: Outcome, metrics: Mapping[str, Any]) -> Tags:
-    """The score, and the accuracy on the test part."""
-    return {"accuracy/valid": outcome.score, "accuracy/test": metrics.get("test_accuracy")}
+    """The score, and the accuracy on the test part; of an objective that measures none scores."""
+    name = "score" if outcome.measures and "accuracy" not in outcome.measures else "accuracy"
+    return {f"{name}/valid": outcome.score, f"{name}/test": metrics.get(f"test_{name}")}
 
 
 PLAIN, ROWS = Board(scalars, accuracy_tags), Board(row_tags, accuracy_tags)
