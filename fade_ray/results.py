@@ -82,7 +82,10 @@ class Result:
         names = ("test_accuracy", "test_accuracy_last")
         found = [self.run.result[name] for name in names if name in self.run.result]
         if not found:
-            raise InvalidInput(f"A finished search or retraining is needed, not {self.folder}.")
+            raise InvalidInput(
+                "A finished search or retraining that measures an accuracy is needed, not "
+                f"{self.folder}. `summary` says what was measured."
+            )
         return float(found[0])
 
     @property
