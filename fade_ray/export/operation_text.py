@@ -94,6 +94,9 @@ def own_file(macro: Macro) -> Addition | None:
     return addition_at(files[0]) if files else None
 
 
+FILE = "If they are of your own, name their file with --use."
+
+
 def check_texts(macro: Macro) -> None:
     """InvalidInput for an operation of a genotype that has no text."""
     used = {gene.op for cell in macro.cells.values() for gene in cell.genes} - {NONE}
@@ -101,4 +104,6 @@ def check_texts(macro: Macro) -> None:
     if missing := sorted(used - own - TEXTS[macro.stack.task].keys()):
         rule = f"Operations must have a text to be exported, but {', '.join(missing)} has none"
         remedy = "Add an `OperationText` to `fade_ray.export.OPERATION_TEXTS` beside the operation."
+        if not OPERATIONS.keys() & set(missing):
+            rule, remedy = f"Operations must be known, but {', '.join(missing)} are not", FILE
         raise InvalidInput(f"{rule}. {remedy}")

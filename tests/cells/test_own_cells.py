@@ -18,6 +18,7 @@ from fade_ray.cells.cell_recipes import RECIPES
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
 from fade_ray.cells.cells_run import CELLS
 from fade_ray.cli import main
+from fade_ray.export import check_texts
 from fade_ray.nn import OPERATIONS
 from fade_ray.nn.layers import Build
 from fade_ray.records.additions import LOADED
@@ -164,6 +165,15 @@ def test_batchnorms_of_a_search_are_as_all_of_the_cell() -> None:
         before = torch.get_rng_state()
         OPERATIONS["Gated"](build)
         assert torch.equal(before, torch.get_rng_state())
+
+
+def test_cells_without_their_file_ask_for_it() -> None:
+    macro = CellsConfig(grid=GridConfig(("random",), (str(EXAMPLE),))).macro("own_cells")
+    del OPERATIONS["bottleneck"], OPERATIONS["bottleneck-expansion4"], OPERATIONS["Gated"]
+    genes = [(0, 2, "bottleneck"), (1, 2, "Gated")]
+    found = macro.with_cells({kind: cell.genotype(genes) for kind, cell in macro.cells.items()})
+    with pytest.raises(InvalidInput, match=r"Gated, bottleneck are not.*with --use"):
+        check_texts(found)
 
 
 @pytest.mark.parametrize(
