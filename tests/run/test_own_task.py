@@ -103,14 +103,16 @@ def test_every_form_of_export_gives_the_scores(found: Any, tmp_path: Path) -> No
     x = torch.rand(3, 1, 16, 16)
     scores = run.model()(x)
     assert scores.shape == (3, *OUTPUTS[name])
-    main(["export", str(run.folder), "--onnx", "--pt2"])
+    slow = name in TWO  # to compile a program takes seconds
+    main(["export", str(run.folder), "--onnx", *["--pt2"] * slow])
     folder = run.folder / "architectures"
     (of_onnx,) = runtime.InferenceSession(folder / "architecture.onnx").run(
         None, {"images": x.numpy()}
     )
     torch.testing.assert_close(torch.tensor(of_onnx), scores, rtol=1e-3, atol=1e-4)
-    program = torch.export.load(folder / "architecture.pt2").module()
-    torch.testing.assert_close(program(x), scores, rtol=1e-3, atol=1e-4)
+    if slow:
+        program = torch.export.load(folder / "architecture.pt2").module()
+        torch.testing.assert_close(program(x), scores, rtol=1e-3, atol=1e-4)
     text = (folder / "architecture.py").read_text()
     assert ("classifier" in text.split("\n", 1)[0]) == (name == "multi-label")
     assert ("class" in text.partition("Parameters")[0].lower()) == (name != "regression")
