@@ -13,6 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fade_ray.cells.cells_config import CellsConfig, GridConfig
+from fade_ray.cells.cells_run import checked_data
+from fade_ray.data.data_config import DataConfig
 from fade_ray.data.text import TextBatches
 from fade_ray.nn import Draw
 from fade_ray.nn.language_network import LanguageNetwork
@@ -240,4 +242,4 @@ def test_an_objective_of_other_data_is_refused() -> None:
         TRAIN.check_rows()
     grid = GridConfig(spaces=("s5",), recipes=("darts-1st",))
     with pytest.raises(InvalidInput, match=r"an objective of images"):
-        CellsConfig(grid=grid, train=TRAIN)
+        checked_data(CellsConfig(data=DataConfig(limit=100), grid=grid, train=TRAIN))
