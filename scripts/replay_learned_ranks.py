@@ -84,7 +84,7 @@ def searches(
         training
         | {"searcher": one.trace.searcher, "seed": one.trace.seed}
         | {"final": final(one.trace), "area": area(one.trace, benchmark.random_pick)}
-        for one in run_study(Study(config, benchmark, model))
+        for one in run_study(Study(config, benchmark, model, benchmark))
     ]
 
 

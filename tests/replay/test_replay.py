@@ -207,13 +207,16 @@ def test_a_search_that_fails_is_partial_and_ends_no_other(
     out = tmp_path / "out"
     config = small(real_data, out, searchers=("breaking", "random"))
     replay_run(config, Console(width=300))
-    text = capsys.readouterr().out
+    printed = capsys.readouterr()
     assert (
         "breaking, seed 2: failed, partial (evaluations: 4): ValueError: the fourth is too much\n"
-        in text
+        in printed.err
     )
-    assert "breaking, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n" in text
-    assert "4 (+ 2 partial)" in text
+    assert (
+        "breaking, seed 4: failed, partial (evaluations: 0): RuntimeError: no start\n"
+        in printed.err
+    )
+    assert "4 (+ 2 partial)" in printed.out
     traces = read_traces(out / "traces.parquet")
     assert traces is not None
     assert [(t.searcher, t.seed) for t in traces if not t.complete] == [
