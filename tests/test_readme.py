@@ -32,7 +32,8 @@ WHOLE = [c for c in WRITTEN if " ..." not in c and " --use " not in c]
 
 
 @pytest.mark.parametrize("command", WHOLE)
-def test_commands_exist_with_their_flags(command: str) -> None:
+def test_commands_exist_with_their_flags(command: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT / "examples")  # files of one's own that they name
     whole = command.replace("\\\n", " ").removeprefix("fade-ray ")
     name = max((name for name in {**KINDS, **TOOLS} if f"{whole} ".startswith(f"{name} ")), key=len)
     if name in KINDS and (kind := kind_of_run(name)).source is None:

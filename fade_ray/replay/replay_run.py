@@ -66,7 +66,7 @@ class ReplayHistory(RunHistory):
             self.add(from_json(Replayed, {name: event[name] for name in held}))
 
     def add(self, replayed: Replayed) -> None:
-        self.done[replayed.trace.searcher, replayed.trace.seed] = replayed
+        self.done[replayed.job] = replayed
 
 
 Ran = Run[ReplayConfig, ReplayHistory]
@@ -198,7 +198,7 @@ class ReplayRun(RunKind[ReplayConfig, ReplayHistory], name="replay"):
             for job in run.config.jobs()
         ]
         traces = [replayed.trace for replayed in done]
-        on_ranks = {(r.trace.searcher, r.trace.seed): r.spent_on_ranks for r in done}
+        on_ranks = {r.job: r.spent_on_ranks for r in done}
         made = read_object(run.folder / "comparison.json")  # of before result.json told the floor
         floor = float(run.result.get("floor", made.get("floor", 0.0)))
         comparison = Comparison.of(traces, run.config.baseline, floor, spent_on_ranks=on_ranks)

@@ -4,7 +4,7 @@ import pickle
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -57,6 +57,10 @@ class Replayed:
     """What the searcher raised, on one line; its trace ends with the evaluation before."""
     seconds: float = field(default=0.0, compare=False)
     """It took; 0 where an earlier version did not tell."""
+
+    @property
+    def job(self) -> Job:
+        return self.trace.searcher, self.trace.seed
 
     @property
     def alike(self) -> str:
@@ -185,16 +189,17 @@ def run_study(
     known, jobs = dict(done or {}), study.config.jobs()
     left = sorted((job for job in jobs if job not in known), key=lambda job: job[1] > 0)
     with _mapped(study, left, additions) as results:
-        for job, result in zip(left, results, strict=True):
+        for result in results:
             keep(result)
+            name, seed = job = result.job
             known[job] = result
             if result.failure is not None:
                 partial = f"failed, partial (evaluations: {len(result.trace.costs)})"
-                tell(f"{job[0]}, seed {job[1]}: {partial}: {result.failure}")
-            ended = [one for one in known.values() if one.alike == job[0]]
-            if len(ended) == sum(name == job[0] for name, _ in jobs):
+                tell(f"{name}, seed {seed}: {partial}: {result.failure}")
+            ended = [one for one in known.values() if one.alike == name]
+            if len(ended) == sum(each == name for each, _ in jobs):
                 took = sum(one.seconds for one in ended)
-                tell(f"{job[0]}: {count(len(ended), 'seed')}, {took:.1f} s")
+                tell(f"{name}: {count(len(ended), 'seed')}, {took:.1f} s")
     return [known[job] for job in jobs]
 
 
@@ -215,7 +220,7 @@ def _mapped(
             with _deaf():
                 # `map` would cancel those that the pool ends below
                 futures = [pool.submit(_work, job) for job in jobs]
-            yield (future.result() for future in futures)
+            yield (future.result() for future in as_completed(futures))
         except BaseException as error:
             for worker in set(active_children()) - others:
                 worker.terminate()  # a search may take minutes, and nobody waits for it any more
