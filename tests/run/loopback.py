@@ -79,10 +79,11 @@ class Loopback:
         environment: Mapping[str, str] = {},
         flags: Sequence[str] = ("--include-dashboard=false",),
         port: int = 0,
+        again: int = 0,
     ) -> None:
         self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
         self._calls = dict[int, Callable[[], subprocess.Popen[bytes]]]()
-        self._hosts, self._again = 2, 2
+        self._hosts, self._again = 2, again
         port = port or free_port()
         self.address = f"{HEAD}:{port}"
         here = [f"--node-ip-address={HEAD}", f"--port={port}"]
@@ -120,8 +121,8 @@ class Loopback:
         self.nodes.remove(node)
 
     def wait(self, seconds: float = 300) -> None:
-        """Until as many nodes are up as were started. One that has given up is started again, twice
-        at most: of the ports that were free somebody may have taken one since.
+        """Until as many nodes are up as were started. One that has given up is started again, as
+        often as was said: of the ports that were free somebody may have taken one since.
         """
         import ray
 

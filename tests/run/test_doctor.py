@@ -239,7 +239,7 @@ def test_a_cluster_of_broken_nodes(base: Path) -> None:
     (base / "data" / "train.parquet").write_bytes(b"x" * 10)
     read_only = f'mount --bind -o ro {base / "run"} {base / "run"} && exec "$@"'
     elsewhere = f'mount -t tmpfs none {base / "data"} && exec "$@"'
-    with Loopback(base) as cluster:
+    with Loopback(base, again=2) as cluster:
         cluster.add(environment={"PYTHONPATH": str(base / "hiding")})
         cluster.add(environment={"PYTHONPATH": str(base / "other")})
         cluster.add(within=[*IN_A_PLACE_OF_ITS_OWN, read_only, "sh"], flags=["--num-gpus=1"])
