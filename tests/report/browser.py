@@ -54,9 +54,11 @@ const figures = [...document.querySelectorAll("figure")].map(figure => {
     for (let j = 0; j < i; j++)
       if (crossing(boxes[i], boxes[j]))
         clashes.push(texts[j].textContent + " / " + texts[i].textContent);
+  const parts = seen.filter(svg => svg.classList.contains("part")).length;
+  const twice = parts > 0 && parts < seen.length;
   const words = figure.innerText.length;
   const height = size ? size.height : 0;
-  return {name: figure.id, width, height, words, clashes};
+  return {name: figure.id, width, height, words, clashes, twice};
 });
 const found = {
   inner: window.innerWidth,
@@ -86,8 +88,8 @@ class Found:
 
     `inner`, `scroll`: width of the frame and of what can be scrolled to; `outside`: elements that
     reach beyond the frame, other than those in boxes that scroll; `figures`: name, width, height,
-    length of the words, pairs of texts that overlap and texts beyond the edge; `troubles`: errors
-    and warnings.
+    length of the words, pairs of texts that overlap and texts beyond the edge, whether it is there
+    whole and in parts; `troubles`: errors and warnings.
     """
 
     inner: int

@@ -111,6 +111,7 @@ def faults(found: Found) -> list[str]:
     wrong = list(found.troubles)
     if found.scroll > found.inner:
         wrong.append(f"{found.scroll} pixels wide in a frame of {found.inner}: {found.outside[:5]}")
+    wrong += [f"whole and in parts: {f['name']}" for f in found.figures if f["twice"]]
     for figure in found.figures:
         if figure["width"] < 300 or figure["height"] < 60:
             wrong += (
