@@ -52,18 +52,17 @@ class OpenEpoch:
             "drawn": dict(self.drawn),
             "steps": self.steps,
             "seconds": self.seconds,
-            "sums": self.sums.values,
-            "learned": None if learned is None else (learned.names[1:], learned.values),
+            "sums": self.sums.state_dict(),
+            "learned": None if learned is None else learned.state_dict(),
         }
 
     def load_state_dict(self, state: Mapping[str, Any], device: torch.device) -> None:
         self.drawn, self.steps = state["drawn"], state["steps"]
         self.start = time.perf_counter() - state["seconds"]
-        self.sums.values.copy_(state["sums"])
+        self.sums.load_state_dict(state["sums"])
         if state["learned"] is not None:
-            names, values = state["learned"]
-            self.learned = Sums(names, device)
-            self.learned.values.copy_(values)
+            self.learned = Sums((), device)
+            self.learned.load_state_dict(state["learned"])
 
 
 class Training:

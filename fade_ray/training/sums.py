@@ -55,6 +55,14 @@ class Sums:
         self.values[:-1] += summed
         self.values[-1] += count
 
+    def state_dict(self) -> dict[str, Any]:
+        return {"names": self.names[1:], "sizes": self.sizes, "values": self.values}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Also of measures of several numbers, which are as many as were added."""
+        self.names, self.sizes = ("loss", *state["names"]), [*state["sizes"]]
+        self.values = state["values"].to(self.values.device)
+
     def read(self) -> dict[str, Any]:
         """The means over all workers, to be called once; NaN where there was no example."""
         self.workers.total(self.values)

@@ -6,17 +6,20 @@ import io
 from dataclasses import replace
 from functools import lru_cache
 
+import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
 
-from fade_ray.data import Batches, Splits, load
+from fade_ray.data import Batches, LabelledImages, Splits, load
 from fade_ray.nn import ChainNetwork, Draw, NetworkConfig
 from fade_ray.training import (
     Adam,
     ArchitectureConfig,
     Classification,
+    Objective,
     RowArchitecture,
+    Segmentation,
     TrainConfig,
     Training,
     TrainingFailed,
@@ -51,20 +54,32 @@ def batches(part: str, splits: Splits, size: int = 64) -> Batches:
     )
 
 
+def mapped() -> Splits:
+    """The digits, and of each pixel whether it is bright."""
+    parts = {
+        name: LabelledImages(part.images, (part.images[:, 0] > 127).astype(np.uint8), "map")
+        for name in ("weights", "architecture", "test")
+        for part in [getattr(digits(), name)]
+    }
+    return replace(digits(), classes=("dark", "bright"), **parts)
+
+
 def training(
     hyper: HyperArchitecture = ONE,
     config: TrainConfig = PLAIN,
     epochs: int = 4,
     seed: int = 0,
+    splits: Splits | None = None,
     **logits: object,
 ) -> Training:
-    splits = digits()
+    splits = splits or digits()
     network = ChainNetwork(
         hyper,
         NetworkConfig(depth=2, final_channels=8, kernel=3, share=False),
         side=splits.side,
         channels=splits.channels,
         classes=splits.num_classes,
+        dense=splits.dense,
         generator=torch.Generator().manual_seed(seed),
     )
     architecture = None
@@ -128,6 +143,38 @@ def test_a_restored_training_is_the_same_training(estimator: str, paths: int) ->
     assert {k: v for k, v in got.items() if k not in timeless} == {
         k: v for k, v in expected.items() if k not in timeless
     }
+
+
+class Stopped(Exception):
+    pass
+
+
+@pytest.mark.parametrize("hyper", [ONE, SEVERAL], ids=["one", "several"])
+@pytest.mark.parametrize("objective", [Classification(), Segmentation()], ids=lambda o: o.name)
+def test_stopped_within_an_epoch_it_goes_on_with_the_same_bits(
+    hyper: HyperArchitecture, objective: Objective
+) -> None:
+    """Also with a measure of several numbers, such as the pixels of each class."""
+    config = TrainConfig(batch_size=64, objective=objective)
+    splits = mapped() if objective.target == "map" else digits()
+    whole, stopped, again = (training(hyper, config, splits=splits) for _ in range(3))
+    states = list[bytes]()
+
+    def save() -> None:
+        states.append(state_of(stopped))
+        if len(states) == 2:
+            raise Stopped
+
+    stopped.every, stopped.save = 1, save
+    with pytest.raises(Stopped):
+        stopped.run_epoch()
+    again.load_state_dict(torch.load(io.BytesIO(states[-1]), weights_only=True))
+    kept = ("loss", *objective.higher_is_better)
+    kept += () if hyper is ONE else tuple(f"architecture_{name}" for name in kept)
+    for _ in range(2):
+        ours, theirs = whole.run_epoch(), again.run_epoch()
+        assert [ours[name] for name in kept] == [theirs[name] for name in kept]
+    assert all(map(torch.equal, weights_of(whole), weights_of(again)))
 
 
 def test_the_seed_decides() -> None:
