@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spaces.errors import require
-from spaces.limits import Whole, front
+from spaces.limits import Whole, fits, front
 
 Array = NDArray[np.float64]
 
@@ -87,7 +87,6 @@ def paths_within(
     def longer(begun: _Begun) -> list[_Begun]:
         row = len(begun.chosen)
         spent = np.array(begun.spent) + costs[row]  # [n, c]
-        fits = (spent[:, None] + rests[row + 1] <= room).all(axis=-1).any(axis=-1)
         sums = begun.value + values[row]
         most = sums if row + 1 == depth else sums + (room - spent) @ prices + sum(best[row + 1 :])
         return [
@@ -99,7 +98,7 @@ def paths_within(
                 float(sums[place]),
                 tuple(spent[place].tolist()),
             )
-            for place in np.flatnonzero(fits).tolist()
+            for place in np.flatnonzero(fits(spent, rests[row + 1], room)).tolist()
         ]
 
     heap = [_Begun(0.0, spent=(0,) * len(room))]

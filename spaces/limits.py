@@ -88,7 +88,7 @@ class Limits:
 
     def fit(self, costs: Whole, others: Whole) -> npt.NDArray[np.bool_]:
         """[n]: which of some costs [n, c] keep to the limits beside one of `others` [m, c]."""
-        return np.asarray((costs[:, None] + others <= self.room).all(axis=-1).any(axis=-1))
+        return fits(costs, others, self.room)
 
     def others(self, rows: Sequence[Sequence[Candidate]]) -> list[Whole]:
         """[d] of [m, c]: the least that the other rows can cost together, where row i takes one of
@@ -101,10 +101,10 @@ class Limits:
     def leave(self, rows: Sequence[Sequence[Candidate]]) -> list[list[Candidate]]:
         """Of each row those that an architecture of such rows can hold."""
         others = self.others(rows)
-        fits = [self.fit(self.costs(row, cells), others[row]) for row, cells in enumerate(rows)]
+        kept = [self.fit(self.costs(row, cells), others[row]) for row, cells in enumerate(rows)]
         return [
             [cell for cell, fit in zip(cells, those, strict=True) if fit]
-            for cells, those in zip(rows, fits, strict=True)
+            for cells, those in zip(rows, kept, strict=True)
         ]
 
     def allow(self, hyper: HyperArchitecture) -> bool:
@@ -138,6 +138,11 @@ class Limits:
                 "or make the network narrower."
             )
         return left
+
+
+def fits(costs: Whole, others: Whole, room: Whole) -> npt.NDArray[np.bool_]:
+    """[n]: which of some costs [n, c] keep to `room` [c] beside one of `others` [m, c]."""
+    return np.asarray((costs[:, None] + others <= room).all(axis=-1).any(axis=-1))
 
 
 def front(rows: Sequence[Whole], kinds: int) -> Whole:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TypeVar
 
 from torch import nn
 
@@ -18,6 +19,7 @@ from spaces.feature_space import RowSpaces
 from spaces.module_cell import ModuleCell, row_space
 
 Row = Mapping[str, Factory]
+T = TypeVar("T")
 AXES = ("parameters", "multiply_adds", "depth")
 """Features of a candidate at its place: see `Measured`."""
 
@@ -179,14 +181,19 @@ def choices(
 def _named(number: int, row: Sequence[Factory] | Row) -> Row:
     """The candidates of a row, from 1, by name. InvalidInput."""
     pairs = [*row.items()] if isinstance(row, Mapping) else [(name_of(each), each) for each in row]
-    names = [name for name, _ in pairs]
-    require(len(names) > 0, "a row has candidates", "Leave it out.", row=number)
+    require(len(pairs) > 0, "a row has candidates", "Leave it out.", row=number)
     for name, factory in pairs:
         ModuleCell(name)
         check_factory(f"Candidate {name!r} of row {number}", factory)
-    twice = sorted({name for name in names if names.count(name) > 1})
     remedy = "Give the row as a dictionary of names to modules."
-    require(not twice, f"names in row {number} differ", remedy, repeated=twice)
+    return by_name(pairs, f"names in row {number} differ", remedy)
+
+
+def by_name(pairs: Sequence[tuple[str, T]], rule: str, remedy: str) -> dict[str, T]:
+    """InvalidInput where a name stands twice."""
+    names = [name for name, _ in pairs]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    require(not twice, rule, remedy, repeated=twice)
     return dict(pairs)
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from fade_ray.nn.choices import check_factory, name_of
+from fade_ray.nn.choices import by_name, check_factory, name_of
 from fade_ray.nn.costs import Cost, Map, halved
 from fade_ray.nn.layers import Build
 from fade_ray.nn.measured import Asked, Factory, fitting
@@ -145,7 +145,7 @@ def cell_space(
             "A space must stand in a file, which every process of a run reads. Write it to a file "
             "(`%%writefile my_cells.py`) and name that: --spaces my_cells.py."
         )
-    named = operations if isinstance(operations, Mapping) else _by_name(operations)
+    named = operations if isinstance(operations, Mapping) else _named(operations)
     for name, factory in named.items():
         ModuleCell(name)
         if not isinstance(factory, str):
@@ -171,11 +171,9 @@ STACKS: dict[int, tuple[str, tuple[str, ...], int]] = {
 """By inputs: stacking, kinds of cells, usual depth."""
 
 
-def _by_name(operations: Sequence[Factory | str]) -> dict[str, Factory | str]:
-    names = [each if isinstance(each, str) else name_of(each) for each in operations]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    require(not twice, "names of operations differ", "Give a dictionary.", repeated=twice)
-    return dict(zip(names, operations, strict=True))
+def _named(operations: Sequence[Factory | str]) -> dict[str, Factory | str]:
+    pairs = [(each if isinstance(each, str) else name_of(each), each) for each in operations]
+    return by_name(pairs, "names of operations differ", "Give a dictionary.")
 
 
 _OWN: dict[str, CellChoices] = {}
