@@ -244,7 +244,6 @@ def cells(
     it, which is run again in every process, as in `search`.
     """
     from fade_ray.cells.cells_config import CellsConfig
-    from fade_ray.records.additions import check_loaded
 
     check_loaded()
     chosen: CellsConfig = config or CellsConfig()

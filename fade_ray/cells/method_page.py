@@ -53,7 +53,7 @@ def spread(row: Row, score: Measure) -> str:
     """ "97.46 ± 0.08"."""
     if not row.searches:
         return DASH
-    deviation = f" ± {number(abs(score.scale) * row.std)}" if row.searches > 1 else ""
+    deviation = f" ± {number(score.spread(row.std))}" if row.searches > 1 else ""
     missing = f" ({row.missing} missing)" if row.missing else ""
     return f"{number(score.scale * row.mean)}{deviation}{missing}"
 
@@ -134,9 +134,9 @@ def details(table: MethodTable, setting: str, score: Measure) -> Table:
         Numbers("searches", lambda row: str(row.searches)),
         Numbers("missing", lambda row: str(row.missing)),
         Numbers(score.axis("mean"), lambda row: number(x * row.mean)),
-        Numbers("std", lambda row: number(abs(x) * row.std)),
-        Numbers("95 % interval", lambda row: interval(*sorted((x * row.low, x * row.high)))),
-        Numbers("std of retrainings", lambda row: number(abs(x) * row.retraining_std)),
+        Numbers("std", lambda row: number(score.spread(row.std))),
+        Numbers("95 % interval", lambda row: interval(x * row.low, x * row.high)),
+        Numbers("std of retrainings", lambda row: number(score.spread(row.retraining_std))),
         *(Numbers(head, show) for head, show in COSTS.items()),
     )
     title = f"Methods by space: {setting}"

@@ -93,13 +93,8 @@ def _row(summary: Summary, score: Measure) -> tuple[str, ...]:
         seeds_text(summary),
         number(summary.evaluations, 1),
         number(summary.spent_on_ranks or 0.0, 0),
-        *(
-            number(x, 3)
-            for x in (
-                score.scale * summary.mean,
-                abs(score.scale) * summary.std,
-                score.scale * summary.area,
-            )
-        ),
+        number(score.scale * summary.mean, 3),
+        number(score.spread(summary.std), 3),
+        number(score.scale * summary.area, 3),
         *(number(rank, 2) for rank in (summary.rank, summary.area_rank)),
     )

@@ -114,7 +114,7 @@ def headline(run: Compared, comparison: Comparison, score: Measure) -> list[Row]
     known = [summary for summary in comparison.summaries if summary.seeds]
     if known:
         best = max(known, key=lambda summary: summary.mean)
-        deviation = score.difference(best.std).lstrip("+-")
+        deviation = f"{score.spread(best.std):.2f} {score.steps}".rstrip()
         over = f"standard deviation {deviation} over " if best.seeds > 1 else "spread unknown: "
         chance = run.result.get("chance")
         guess = "" if chance is None else f"; chance level {score.text(chance)}"
@@ -148,10 +148,10 @@ def results_table(comparison: Comparison, score: Measure) -> Table:
         Column("searcher", lambda s: s.searcher),
         Numbers("seeds", seeds_text),
         Numbers(score.axis("mean"), lambda s: number(x * s.mean)),
-        Numbers("std", lambda s: number(abs(x) * s.std)),
+        Numbers("std", lambda s: number(score.spread(s.std))),
         Numbers("95 % interval", lambda s: interval(x * s.low, x * s.high)),
         Numbers(score.axis("area"), lambda s: number(x * s.area)),
-        Numbers("std", lambda s: number(abs(x) * s.area_std)),
+        Numbers("std", lambda s: number(score.spread(s.area_std))),
         Numbers("mean rank", lambda s: number(s.rank)),
         Numbers("rank by area", lambda s: number(s.area_rank)),
         Numbers(score.axis(f"{k} best"), lambda s: number(x * s.top_mean)),

@@ -108,7 +108,7 @@ def result_table(findings: RankFindings, score: Measure) -> Table:
     regrets = [
         Numbers(
             f"regret of the best {k}" if k > 1 else "regret of the best",
-            lambda one, place=place: number(abs(score.scale) * one.regrets[place]),  # type: ignore[misc]
+            lambda one, place=place: number(score.spread(one.regrets[place])),  # type: ignore[misc]
         )
         for place, k in enumerate(study.ks)
     ]
@@ -131,7 +131,7 @@ def result_table(findings: RankFindings, score: Measure) -> Table:
         same = f"At equal computation: after {spent}, which every run reached. "
         same += f"{course_figures.NOT_TIME} "
     chances = zip(study.ks, study.chance_regrets, strict=True)
-    drawn = ", ".join(f"{abs(score.scale) * value:.2f} for {k}" for k, value in chances)
+    drawn = ", ".join(f"{score.spread(value):.2f} for {k}" for k, value in chances)
     steps = f"percentage {score.steps}" if score.steps else f"differences in {score.name}"
     note = (
         f"After the last epoch of each training, mean over seeds; the interval is {how}. {same}"

@@ -56,6 +56,12 @@ class Measure:
         told = metrics.get(f"{part}_{self.key}")
         return None if told is None else self.plain(told)
 
+    def spread(self, deviation: float) -> float:
+        """A standard deviation of scores, or how far one falls short, as a number in `unit`s: it
+        has no sign, whatever is better.
+        """
+        return abs(self.scale) * deviation
+
     def difference(self, shares: float) -> str:
         """ "+1.20 points"."""
         return f"{self.scale * shares:+.2f} {self.steps}".rstrip()

@@ -55,7 +55,7 @@ def deliver(
     chosen = job.config.export
     network: Any = trained_network(job, examples, folder, chosen)
     facts = {
-        f"test_{job.config.train.objective.measure.name}": recorded_score(
+        f"test_{job.config.train.objective.measure.key}": recorded_score(
             weights_path(folder, chosen)
         ),
         "epochs": result["epochs"],

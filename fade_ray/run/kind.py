@@ -88,18 +88,8 @@ COMMON = frozenset(
         *("budget", "unit", "table", "epochs", "cells", "channels", "batch_size", "iterations"),
         *("walks", "depth", "final_channels", "max_vertices", "learning_rate", "rank_epochs"),
         *("evaluation_epochs", "alone_epochs", "retrain", "retrain_epochs", "loader", "workers"),
-        *(
-            "retrain_seeds",
-            "baselines",
-            "max_params",
-            "max_macs",
-            "max_latency_ms",
-            "engine",
-            "address",
-            "device",
-            "cpus_per_trial",
-        ),
-        *("gpus_per_trial", "concurrency"),
+        *("retrain_seeds", "baselines", "max_params", "max_macs", "max_latency_ms", "engine"),
+        *("address", "device", "cpus_per_trial", "gpus_per_trial", "concurrency"),
     )
 )
 """Options that most people set."""

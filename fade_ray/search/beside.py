@@ -104,7 +104,7 @@ class Beside:
             Numbers(LATENCY, lambda n: number(n.latency_ms)),
             Numbers("seeds", lambda n: str(len(n.scores))),
             Numbers(f"test {score.name}", lambda n: score.text(n.mean, 2)),
-            Numbers("standard deviation", lambda n: number(n.std and abs(score.scale) * n.std, 2)),
+            Numbers("standard deviation", lambda n: number(n.std and score.spread(n.std), 2)),
         )
         note = f"All trained from scratch by the same recipe, on the same images. {about_latency()}"
         table = Table.of("Networks that took no search", columns, self.networks, note=note)

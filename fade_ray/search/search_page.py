@@ -96,7 +96,7 @@ def _tested(run: SearchRun, score: Measure) -> list[Row]:
         if run.history.proposals[id].final and (value := score.score(metrics, "test")) is not None
     ]
     if len(retrained) > 1:
-        spread = f"{abs(score.scale) * stdev(retrained):.2f} {score.steps}".rstrip()
+        spread = f"{score.spread(stdev(retrained)):.2f} {score.steps}".rstrip()
         over = f"standard deviation {spread} over {len(retrained)} retrainings"
         remarks.append(f"mean {score.text(mean(retrained), 2)}, {over}")
     else:
